@@ -1,0 +1,114 @@
+"""What every analyzer is: a frozen spec, a cheap probe, a load, a run.
+
+The module of an analyzer is imported by the light parent process too (for its spec, probe and parameters), so it
+imports numpy, onnxruntime and the like inside functions only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from imgtool.types import Backend, Problem, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from imgtool.config import EngineOptions
+
+THUMBNAIL = "thumbnail"
+"""Pseudo task of the HTML gallery. Not part of :class:`Task`: its answer is a picture, not a statement."""
+
+
+@dataclass(frozen=True)
+class AnalyzerSpec:
+    """What an analyzer is, before anything about this machine is known.
+
+    ``version`` is that of our own code around the model: raise it whenever an answer can change.
+    ``after`` names tasks whose answers, where they were asked too, are given to this analyzer (``Picture.answers``).
+    ``batched`` says that ``run`` is faster on several images at once; otherwise images come one by one.
+    """
+
+    name: str
+    task: str
+    version: str
+    backend: Backend
+    summary: str
+    licence: str
+    after: tuple[Task, ...] = ()
+    batched: bool = False
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a look at this machine says, without importing anything heavy.
+
+    ``languages`` are ISO 639-1 codes of the scripts that can be read; empty where the notion does not apply.
+    ``size_bytes`` is what the model takes on disk.
+    """
+
+    available: bool
+    model: str = ""
+    model_version: str = ""
+    reason: str = ""
+    remedy: str = ""
+    languages: tuple[str, ...] = ()
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image: ``pixels`` is (H, W, 3) uint8 RGB, upright, alpha already composed.
+
+    ``answers`` holds the values of the tasks in ``AnalyzerSpec.after`` that this image has answers for.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    format: str
+    answers: Mapping[Task, Any] = field(default_factory=dict)
+
+
+Answer = Any
+"""A value of ``imgtool.types.VALUE_TYPES[task]`` (``bytes`` for a thumbnail)."""
+
+
+class Analyzer(ABC):
+    """One way to answer a task. Constructed in the worker with the parameters that ``parameters`` made in the parent."""
+
+    spec: ClassVar[AnalyzerSpec]
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.parameters_given = parameters
+
+    @classmethod
+    @abstractmethod
+    def probe(cls, options: EngineOptions) -> Probe:
+        """Say whether this analyzer can run here, and if not why and what to do. Must stay under a few milliseconds."""
+
+    @classmethod
+    def parameters(cls, options: EngineOptions) -> dict[str, Any]:
+        """Everything of the options that can change an answer: JSON values only. Part of the fingerprint."""
+        return {}
+
+    @abstractmethod
+    def load(self) -> None:
+        """Load the model. Called once, before ``run``.
+
+        Raises:
+            imgtool.errors.ModelLoadFailed: with the cause and the remedy.
+        """
+
+    def warm_up(self) -> None:
+        """Run once on a small made-up image, so that the first real one is not slower than the others."""
+
+    @abstractmethod
+    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
+        """Answer for each picture, in order; a picture that cannot be answered gets a :class:`Problem`."""
+
+    def close(self) -> None:
+        """Free what was loaded."""

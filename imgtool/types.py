@@ -1,0 +1,167 @@
+"""The words of the project as types: what is asked, what is answered, what went wrong.
+
+Everything here is a frozen ``msgspec.Struct`` or an enum, so that a result costs a few microseconds to encode
+and its JSON Schema (``imgtool schema``) is derived from the very types that are written.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+SCHEMA_VERSION = 1
+"""Version of :class:`ImageResult` as JSON. Raised when a reader written for the former version would break."""
+
+
+class Task(str, Enum):
+    """What is asked about an image."""
+
+    CAPTION = "caption"
+    TEXT = "text"
+    LABELS = "labels"
+
+
+class Status(str, Enum):
+    """How an image came out: every task answered, some, or none."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class Backend(str, Enum):
+    """What executes an analyzer."""
+
+    ONNX = "onnx"
+    TORCH = "torch"
+    PYTHON = "python"
+
+
+Point = tuple[float, float]
+"""``(x, y)`` in pixels of the upright image, origin at the top left."""
+
+Box = tuple[Point, Point, Point, Point]
+"""Four corners, clockwise from the top left as the text is read."""
+
+
+class TextLine(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of recognised text. ``confidence`` is in [0, 1]."""
+
+    text: str
+    confidence: float
+    box: Box
+
+
+class Label(Struct, frozen=True, forbid_unknown_fields=True):
+    """One class of a classifier with its probability in [0, 1]."""
+
+    label: str
+    score: float
+
+
+class Problem(Struct, frozen=True):
+    """A failure as a value: a stable ``code``, what happened, and what to do about it."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+
+class TaskResult(Struct, frozen=True, kw_only=True):
+    """Who answered a task, how long it took, and whether the answer came from the result store.
+
+    ``seconds`` is the time the analyzer spent on this image when it was computed, also for a cached answer.
+    """
+
+    engine: str
+    model: str
+    model_version: str
+    backend: Backend
+    seconds: float
+    from_cache: bool = False
+    stands_in_for: str | None = None
+    notice: str | None = None
+    error: Problem | None = None
+
+
+class CaptionResult(TaskResult, frozen=True, kw_only=True):
+    """One sentence about the image."""
+
+    value: str | None = None
+
+
+class TextResult(TaskResult, frozen=True, kw_only=True):
+    """The lines of text in the image, in reading order."""
+
+    value: tuple[TextLine, ...] | None = None
+
+
+class LabelsResult(TaskResult, frozen=True, kw_only=True):
+    """The classes of the image, most probable first."""
+
+    value: tuple[Label, ...] | None = None
+
+
+AnyTaskResult = CaptionResult | TextResult | LabelsResult
+
+
+class TaskResults(Struct, frozen=True, kw_only=True):
+    """One field a task; a task that was not asked is absent."""
+
+    caption: CaptionResult | UnsetType = UNSET
+    text: TextResult | UnsetType = UNSET
+    labels: LabelsResult | UnsetType = UNSET
+
+    def get(self, task: Task) -> AnyTaskResult | None:
+        """The result of ``task``, or ``None`` where it was not asked."""
+        found: AnyTaskResult | UnsetType = getattr(self, task.value)
+        return None if found is UNSET else found  # type: ignore[return-value]
+
+    def items(self) -> list[tuple[Task, AnyTaskResult]]:
+        """The tasks that were asked, in the order of :class:`Task`."""
+        return [(task, result) for task in Task if (result := self.get(task)) is not None]
+
+
+class ImageResult(Struct, frozen=True, kw_only=True):
+    """Everything said about one image (or one page of a file). One JSON object an image."""
+
+    schema_version: int = SCHEMA_VERSION
+    path: str
+    page: int = 0
+    pages: int = 1
+    sha256: str | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    file_size: int | None = None
+    status: Status
+    tasks: TaskResults
+    error: Problem | None = None
+    processing_time_ms: float
+    cache_enabled: bool
+    from_cache: bool
+    thumbnail: bytes | UnsetType = UNSET
+    """A small JPEG; present only where the output asked for it (the HTML gallery does)."""
+
+
+RESULT_TYPES: dict[Task, type[AnyTaskResult]] = {
+    Task.CAPTION: CaptionResult,
+    Task.TEXT: TextResult,
+    Task.LABELS: LabelsResult,
+}
+
+VALUE_TYPES: dict[Task, Any] = {
+    Task.CAPTION: str,
+    Task.TEXT: tuple[TextLine, ...],
+    Task.LABELS: tuple[Label, ...],
+}
+"""The type of an answer's ``value`` by task, for decoding what a worker or the store sends."""
+
+
+def result_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of one :class:`ImageResult`."""
+    schema = msgspec.json.schema(ImageResult)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "imgtool result", **schema}
