@@ -1,7 +1,35 @@
-"""imgtool: batch image analysis that starts at once."""
+"""imgtool: batch image analysis that starts at once.
+
+``from imgtool import Engine`` is the whole Python API; names load when they are first used.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from imgtool.config import EngineOptions
+    from imgtool.engine.engine import Engine
+    from imgtool.errors import ImgtoolError
+    from imgtool.types import ImageResult, Status, Task
+
+_HOMES = {
+    "Engine": "imgtool.engine.engine",
+    "EngineOptions": "imgtool.config",
+    "ImageResult": "imgtool.types",
+    "ImgtoolError": "imgtool.errors",
+    "Status": "imgtool.types",
+    "Task": "imgtool.types",
+}
+
+__all__ = ["Engine", "EngineOptions", "ImageResult", "ImgtoolError", "Status", "Task", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'imgtool' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -113,9 +113,6 @@ def cache_root(options: EngineOptions) -> Path:
     return user_cache_path("imgtool", appauthor=False)
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# Conversion
-
 _SIZE = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
 _DURATION = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d)?\s*$")
 _SIZE_FIELDS = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
@@ -161,10 +158,6 @@ def _prepare(name: str, kind: Any, value: Any) -> Any:
         if "bool" in str(kind):
             return {"yes": True, "on": True, "no": False, "off": False}.get(value.lower(), value)
     return value
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Sources
 
 
 @dataclass(frozen=True)
@@ -234,7 +227,7 @@ def _convert_one(name: str, value: Any, source: Source) -> Any:
     if kind is None:
         raise _unknown(name, source)
     try:
-        converted = msgspec.convert(_prepare(name, kind, value), kind, strict=False)
+        converted = msgspec.convert(_prepare(name, kind, value), kind, strict=False, dec_hook=_decode_path)
     except (msgspec.ValidationError, ValueError) as error:
         flag = "--" + name.replace("_", "-")
         where = flag if source.name == "flag" else f"{name} (from {source.name})"
@@ -258,6 +251,28 @@ def _check_range(name: str, value: Any) -> Any:
     if name in _UNIT and not 0 <= value <= 1:
         raise UsageProblem(f"{flag} must lie between 0 and 1, not {value}", "5 % is written 0.05")
     return value
+
+
+def _decode_path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, (str, os.PathLike)):
+        return Path(value)
+    raise NotImplementedError(f"{kind} from {value!r}")
+
+
+def convert_options(base: EngineOptions, overrides: Mapping[str, Any]) -> EngineOptions:
+    """``base`` with keyword arguments taken over, converted and checked as every other source is.
+
+    Raises:
+        UnknownKey: an argument is no option of the engine.
+        ConfigProblem: a value cannot be converted.
+    """
+    source = Source("argument", overrides)
+    known = {field.name for field in msgspec.structs.fields(EngineOptions)}
+    for name in overrides:
+        if name not in known:
+            raise _unknown(name, source)
+    converted = {name: _convert_one(name, value, source) for name, value in overrides.items()}
+    return msgspec.structs.replace(base, **converted)
 
 
 def _unknown(name: str, source: Source) -> UnknownKey:

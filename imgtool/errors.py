@@ -100,3 +100,9 @@ class TooManyFailures(ImgtoolError):
     """The run was stopped by ``--fail-fast`` or ``--max-failure-rate``."""
 
     exit_code = ExitCode.SOME_FAILED
+
+
+class WorkerUnusable(ImgtoolError):
+    """The worker process cannot even be started."""
+
+    exit_code = ExitCode.MODEL_MISSING

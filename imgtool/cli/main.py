@@ -1,0 +1,45 @@
+"""The commands of ``imgtool``: what exists; each command's body lives in a file of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from imgtool.cli import analyze, cache, models, schema
+
+app = typer.Typer(
+    name="imgtool",
+    help="Batch image analysis that starts at once: captions, text and labels for folders of images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from imgtool import __version__
+
+        typer.echo(f"imgtool {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Batch image analysis that starts at once: captions, text and labels for folders of images."""
+
+
+app.command("analyze")(analyze.analyze)
+app.command("models")(models.models)
+app.command("schema")(schema.schema)
+app.add_typer(cache.app, name="cache")
+
+
+def main() -> None:
+    """Entry point of the ``imgtool`` script."""
+    app()

@@ -1,0 +1,196 @@
+"""The engine: opens what a run needs, lazily, and keeps the workers between runs."""
+
+from __future__ import annotations
+
+import os
+import queue
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from imgtool.config import EngineOptions, cache_root, convert_options
+from imgtool.engine.discover import Rules, discover
+from imgtool.engine.identity import Identity
+from imgtool.engine.observer import Observer
+from imgtool.engine.plan import Plan, make_plan
+from imgtool.engine.run import Run
+from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
+from imgtool.engine.store import ResultStore
+from imgtool.runtime.cores import granted_cores
+from imgtool.runtime.pool import Limits, Pool
+from imgtool.runtime.process import Died, Post, Worker, WorkerProcess
+from imgtool.runtime.protocol import FromWorker, Setup
+from imgtool.types import ImageResult, Problem
+
+
+class Engine(AbstractContextManager["Engine"]):
+    """Answers about images; the command line and the Python API are both this.
+
+    ::
+
+        from imgtool import Engine
+
+        with Engine(tasks=["text"], cache_dir="cache") as engine:
+            for result in engine.analyze(["photos"]):
+                print(result.path, result.tasks.text)
+            print(engine.statistics.hit_rate_percent)
+
+    Keyword arguments are those of :class:`imgtool.config.EngineOptions`; environment and configuration files are the
+    command line's matter and are not read here. An engine is used from one thread, one ``analyze`` at a time; its
+    worker processes stay for the next ``analyze`` and end with ``close``.
+    """
+
+    def __init__(
+        self,
+        options: EngineOptions | None = None,
+        *,
+        observer: Observer | None = None,
+        thumbnails: bool = False,
+        echo_worker: bool = False,
+        **overrides: Any,
+    ) -> None:
+        """
+        Raises:
+            imgtool.errors.ModelMissing: a task that was asked for cannot be answered here.
+            imgtool.errors.UsageProblem: an option has an impossible value.
+        """
+        base = options or EngineOptions()
+        self.options = convert_options(base, overrides) if overrides else base
+        self._observer = observer or Observer()
+        self._echo_worker = echo_worker
+        self.plan: Plan = make_plan(self.options, thumbnails=thumbnails)
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._pool: Pool | None = None
+        self._store: ResultStore | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._identity: Identity | None = None
+        self._tally = Tally()
+        self.model_problems: dict[str, Problem] = {}
+        """Tasks whose model could not be loaded, with the reason."""
+        for notice in self.plan.notices:
+            self._observer.notice(notice)
+
+    # -- use
+
+    def analyze(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[ImageResult]:
+        """Yield one result for each image under ``paths`` (files, folders, globs), in that order.
+
+        A file that cannot be answered is a result with ``error`` set, not an exception.
+
+        Raises:
+            imgtool.errors.TooManyFailures: ``fail_fast`` or ``max_failure_rate`` ended the run.
+            imgtool.errors.WorkerUnusable: the worker process cannot be started at all.
+        """
+        store, identity = self._open_cache()
+        self._tally = Tally()
+        pool = self._open_pool()
+        run = Run(self.options, self.plan, store, pool, self._events, self._tally, self._observer)
+        rules = Rules(include=self.options.include, exclude=self.options.exclude, hidden=self.options.hidden)
+        source = discover((os.fspath(path) for path in paths), rules, identity.is_known_image)
+        finished = False
+        try:
+            yield from run.results(source, identity)
+            finished = True
+        finally:
+            self.model_problems = run.model_problems
+            identity.flush()
+            if not finished:
+                self._abandon_pool()
+
+    def warm_up(self) -> None:
+        """Start the workers now and have each load its models and run them once, while you do something else."""
+        self._open_pool().warm_up()
+
+    @property
+    def statistics(self) -> Statistics:
+        """The figures of the present or last ``analyze``."""
+        counters = self._pool.counters if self._pool else None
+        return self._tally.statistics(counters, self._cache_statistics())
+
+    def close(self) -> None:
+        """End the workers and close the caches."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+        if self._identity is not None:
+            self._identity.close()
+            self._identity = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._abandon_pool()
+        self.close()
+
+    # -- what is opened when it is needed
+
+    def _open_cache(self) -> tuple[ResultStore, Identity]:
+        if self._store is None or self._identity is None:
+            options, root = self.options, cache_root(self.options)
+            warn = self._observer.notice
+            if not options.cache:
+                # The same content named twice is still computed once, and thousands of answers still do not pile up
+                # in memory: a store that lives as long as the engine.
+                self._scratch = tempfile.TemporaryDirectory(prefix="imgtool-", ignore_cleanup_errors=True)
+                root = Path(self._scratch.name)
+            self._store = ResultStore.open(root, size_limit=options.cache_size, ttl=options.cache_ttl, warn=warn)
+            self._identity = Identity.open(root, rehash=options.rehash, warn=warn)
+        return self._store, self._identity
+
+    def _open_pool(self) -> Pool:
+        """A pool starts no worker before it has work."""
+        if self._pool is None:
+            options = self.options
+            limits = Limits(
+                workers=options.workers,
+                batch_size=options.batch_size,
+                timeout=options.timeout,
+                load_timeout=options.load_timeout,
+                max_worker_memory=options.max_worker_memory,
+            )
+            self._pool = Pool(self._start_worker, self._post, limits)
+        return self._pool
+
+    def _abandon_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.close(at_once=True)
+            self._pool = None
+            self._events = queue.SimpleQueue()
+
+    def _post(self, worker: Worker, event: FromWorker | Died) -> None:
+        self._events.put((worker, event))
+
+    def _start_worker(self, post: Post) -> Worker:
+        options = self.options
+        setup = Setup(
+            plans=tuple(chosen.for_worker() for chosen in self.plan.chosen.values()),
+            max_pixels=options.max_pixels,
+            batch_pixels=options.batch_pixels,
+            threads=options.threads or max(1, granted_cores() // options.workers),
+        )
+        if options.isolate:
+            return WorkerProcess(setup, post, echo_stderr=self._echo_worker)
+        from imgtool.runtime.inprocess import WorkerThread
+
+        return WorkerThread(setup, post)
+
+    def _cache_statistics(self) -> CacheStatistics:
+        if self._store is None or not self._store.enabled or not self.options.cache:
+            return CacheStatistics(enabled=False)
+        return CacheStatistics(
+            enabled=True,
+            directory=str(cache_root(self.options)),
+            entries=self._store.entries(),
+            bytes=self._store.bytes(),
+            limit_bytes=self.options.cache_size,
+        )

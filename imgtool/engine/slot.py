@@ -1,0 +1,172 @@
+"""One page of one file on its way through the engine, from found to answered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from imgtool.analyzers.interface import THUMBNAIL
+from imgtool.engine.discover import ImageRef
+from imgtool.engine.plan import Chosen, Plan
+from imgtool.engine.store import ImageFacts, Record, StoredAnswer, Update
+from imgtool.runtime.protocol import Item
+from imgtool.types import (
+    RESULT_TYPES,
+    UNSET,
+    VALUE_TYPES,
+    AnyTaskResult,
+    ImageResult,
+    Problem,
+    Status,
+    Task,
+    TaskResults,
+)
+
+DECODE_FAILURE = "decode"
+"""Key under which a record keeps why a file could not be decoded."""
+
+_DECODERS = {task.value: msgspec.json.Decoder(VALUE_TYPES[task]).decode for task in Task}
+_decode_bytes = msgspec.json.Decoder(bytes).decode
+
+
+@dataclass
+class Slot:
+    """What is known so far about one page of one file. ``fresh`` are the tasks computed in this run."""
+
+    path: str
+    ref: ImageRef | None = None
+    sha256: str | None = None
+    page: int = 0
+    image: ImageFacts | None = None
+    answers: dict[str, StoredAnswer] = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)
+    failures: dict[str, Problem] = field(default_factory=dict)
+    error: Problem | None = None
+    seconds: float = 0.0
+    done: bool = False
+    skipped: bool = False
+    followers: list[Slot] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """The key of its record in the result store."""
+        return f"{self.sha256}#{self.page}" if self.page else f"{self.sha256}"
+
+    def fill(self, record: Record, chosen: Iterable[Chosen]) -> None:
+        """Take over the answers of a record that were given by the analyzers of this run."""
+        self.image = self.image or record.image
+        for choice in chosen:
+            if (answer := record.answers.get(choice.fingerprint)) is not None:
+                self.answers[choice.task] = answer
+
+    def missing(self, plan: Plan) -> tuple[str, ...]:
+        """Tasks without an answer. Without the facts about the image nothing counts as answered."""
+        return tuple(task for task in plan.chosen if task not in self.answers or self.image is None)
+
+    def item(self, number: int, tasks: tuple[str, ...], plan: Plan) -> Item:
+        """What the pool is asked: the missing tasks, and the known answers that they read."""
+        assert self.ref is not None
+        read = {earlier.value for task in tasks for earlier in plan.chosen[task].spec.after}
+        return Item(
+            id=number,
+            path=os.fsencode(self.ref.path),
+            page=self.page,
+            size=self.ref.size,
+            mtime_ns=self.ref.mtime_ns,
+            tasks=tasks,
+            known={task: answer.value for task, answer in self.answers.items() if task in read and task not in tasks},
+        )
+
+    def share(self, other: Slot) -> None:
+        """Give everything computed to another path with the same content."""
+        other.image, other.error = self.image, self.error
+        other.answers, other.failures = dict(self.answers), dict(self.failures)
+        other.done = True
+
+    def updates(self, plan: Plan, now: float) -> list[Update]:
+        """What the store should learn: fresh answers, and failures that are the image's own."""
+        fresh = {plan.chosen[task].fingerprint: (task, self.answers[task]) for task in self.fresh}
+        failures = {plan.chosen[task].fingerprint: p for task, p in self.failures.items() if _is_lasting(p)}
+        if self.error is not None and _is_lasting(self.error):
+            failures[DECODE_FAILURE] = self.error
+        answers = {key: a for key, (task, a) in fresh.items() if task != THUMBNAIL}
+        pictures = {key: a for key, (task, a) in fresh.items() if task == THUMBNAIL}
+        updates = [Update(key=self.key, image=self.image, answers=answers, failures=failures)]
+        if pictures:
+            updates.append(Update(key=thumbnail_key(self.key), image=self.image, answers=pictures, failures={}))
+        return updates
+
+    def result(self, plan: Plan, *, cache_enabled: bool) -> ImageResult:
+        """The finished slot as the result that is given out."""
+        tasks = {t: self._task_result(t, c, cache_enabled) for t, c in plan.chosen.items() if t != THUMBNAIL}
+        given = {task: result for task, result in tasks.items() if result is not None}
+        image = self.image
+        thumbnail = self.answers.get(THUMBNAIL)
+        return ImageResult(
+            path=printable_path(self.path),
+            page=self.page,
+            pages=image.pages if image else 1,
+            sha256=self.sha256,
+            format=image.format if image else None,
+            width=image.width if image else None,
+            height=image.height if image else None,
+            file_size=self.ref.size if self.ref else None,
+            status=_status(self.error, given),
+            tasks=TaskResults(**given),  # type: ignore[arg-type]
+            error=self.error,
+            processing_time_ms=round(self.seconds * 1000, 3),
+            cache_enabled=cache_enabled,
+            from_cache=bool(given) and all(r.from_cache for r in given.values()),
+            thumbnail=_decode_bytes(thumbnail.value) if thumbnail else UNSET,
+        )
+
+    def _task_result(self, task: str, chosen: Chosen, cache_enabled: bool) -> AnyTaskResult | None:
+        answer, problem = self.answers.get(task), self.failures.get(task)
+        kind = RESULT_TYPES[Task(task)]
+        if answer is not None:
+            return kind(
+                engine=answer.engine,
+                model=answer.model,
+                model_version=answer.model_version,
+                backend=answer.backend,
+                seconds=answer.seconds,
+                from_cache=cache_enabled and task not in self.fresh,
+                notice=answer.notice,
+                value=_DECODERS[task](answer.value),
+            )
+        if problem is None:
+            return None
+        probe = chosen.probe
+        return kind(
+            engine=chosen.spec.name,
+            model=probe.model,
+            model_version=probe.model_version,
+            backend=chosen.spec.backend,
+            seconds=0.0,
+            error=problem,
+        )
+
+
+def thumbnail_key(key: str) -> str:
+    """Thumbnails have records of their own: a run that wants none does not read them."""
+    return key + "/thumbnail"
+
+
+def printable_path(path: str) -> str:
+    """A path as valid Unicode: bytes that are no UTF-8 become ``\\xNN``."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _is_lasting(problem: Problem) -> bool:
+    # A model that could not be loaded says nothing about the image.
+    return problem.code != "model_load_failed"
+
+
+def _status(error: Problem | None, given: Mapping[str, AnyTaskResult]) -> Status:
+    answered = sum(result.error is None for result in given.values())
+    if error is not None or not answered:
+        return Status.FAILED
+    return Status.OK if answered == len(given) else Status.PARTIAL

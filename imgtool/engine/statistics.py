@@ -1,0 +1,156 @@
+"""The figures of a run (R17): counted as results go by, printed by ``--stats`` and in the summary."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from imgtool.runtime.pool import Counters
+from imgtool.runtime.protocol import ModelLoaded
+from imgtool.types import ImageResult, Status
+
+
+class TaskStatistics(msgspec.Struct, kw_only=True):
+    """One task of a run; seconds are those spent by its analyzer in this run, cached answers not counted."""
+
+    answered: int = 0
+    from_cache: int = 0
+    failed: int = 0
+    inference_seconds_total: float = 0.0
+    inference_seconds_mean: float | None = None
+
+
+class ModelStatistics(msgspec.Struct, kw_only=True):
+    """A model as loaded by a worker; the resident set of the worker before and after, in bytes."""
+
+    task: str
+    analyzer: str
+    load_seconds: float
+    warm_up_seconds: float
+    rss_before_bytes: int
+    rss_after_bytes: int
+
+
+class WorkerStatistics(msgspec.Struct, kw_only=True):
+    """What happened to worker processes."""
+
+    started: int = 0
+    died: int = 0
+    timed_out: int = 0
+    recycled: int = 0
+
+
+class CacheStatistics(msgspec.Struct, kw_only=True):
+    """The result store after the run."""
+
+    enabled: bool
+    directory: str | None = None
+    entries: int | None = None
+    bytes: int | None = None
+    limit_bytes: int | None = None
+
+
+class Statistics(msgspec.Struct, kw_only=True):
+    """A run in figures. ``hit_rate_percent`` counts images all of whose tasks came from the result store.
+
+    ``parallel_efficiency`` is task seconds over the wall seconds in which workers were busy: above 1, tasks ran
+    side by side.
+    """
+
+    images: int = 0
+    answered: int = 0
+    partial: int = 0
+    failed: int = 0
+    hits: int = 0
+    misses: int = 0
+    hit_rate_percent: float | None = None
+    wall_seconds: float = 0.0
+    first_result_seconds: float | None = None
+    images_per_second: float | None = None
+    inference_seconds_total: float = 0.0
+    inference_seconds_mean: float | None = None
+    decode_seconds_total: float = 0.0
+    parallel_efficiency: float | None = None
+    warmed_up: bool = False
+    tasks: dict[str, TaskStatistics] = {}
+    models: list[ModelStatistics] = []
+    workers: WorkerStatistics = WorkerStatistics()
+    cache: CacheStatistics | None = None
+
+
+class Tally:
+    """Counts while results go by; ``statistics`` gives the figures so far."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._busy_seconds = 0.0
+        self.figures = Statistics(tasks={}, models=[], workers=WorkerStatistics())
+
+    def result(self, result: ImageResult) -> None:
+        """Count a finished image."""
+        figures = self.figures
+        figures.images += 1
+        if figures.first_result_seconds is None:
+            figures.first_result_seconds = time.perf_counter() - self._began
+        figures.answered += result.status is Status.OK
+        figures.partial += result.status is Status.PARTIAL
+        figures.failed += result.status is Status.FAILED
+        figures.hits += result.from_cache
+        figures.misses += not result.from_cache
+        for task, answer in result.tasks.items():
+            of_task = figures.tasks.setdefault(task.value, TaskStatistics())
+            of_task.failed += answer.error is not None
+            of_task.from_cache += answer.from_cache
+            of_task.answered += answer.error is None
+
+    def inference(self, task: str, seconds: float) -> None:
+        """Count an answer that was computed in this run."""
+        of_task = self.figures.tasks.setdefault(task, TaskStatistics())
+        of_task.inference_seconds_total += seconds
+
+    def decoded(self, seconds: float) -> None:
+        """Count a decode."""
+        self.figures.decode_seconds_total += seconds
+
+    def busy(self, seconds: float) -> None:
+        """Count the wall time a worker spent on an image."""
+        self._busy_seconds += seconds
+
+    def model(self, loaded: ModelLoaded) -> None:
+        """Count a model load."""
+        self.figures.warmed_up |= loaded.warm_up_seconds > 0
+        self.figures.models.append(
+            ModelStatistics(
+                task=loaded.task,
+                analyzer=loaded.analyzer,
+                load_seconds=loaded.load_seconds,
+                warm_up_seconds=loaded.warm_up_seconds,
+                rss_before_bytes=loaded.rss_before,
+                rss_after_bytes=loaded.rss_after,
+            )
+        )
+
+    def statistics(self, workers: Counters | None = None, cache: CacheStatistics | None = None) -> Statistics:
+        """The figures up to now."""
+        figures = self.figures
+        figures.wall_seconds = time.perf_counter() - self._began
+        if figures.images:
+            figures.hit_rate_percent = 100 * figures.hits / figures.images
+            figures.images_per_second = figures.images / figures.wall_seconds
+        self._mean_inference()
+        if workers is not None:
+            figures.workers = WorkerStatistics(**vars(workers))
+        figures.cache = cache
+        return figures
+
+    def _mean_inference(self) -> None:
+        figures = self.figures
+        for of_task in figures.tasks.values():
+            computed = of_task.answered - of_task.from_cache
+            of_task.inference_seconds_mean = of_task.inference_seconds_total / computed if computed > 0 else None
+        figures.inference_seconds_total = sum(t.inference_seconds_total for t in figures.tasks.values())
+        if figures.misses:
+            figures.inference_seconds_mean = figures.inference_seconds_total / figures.misses
+        if self._busy_seconds:
+            figures.parallel_efficiency = figures.inference_seconds_total / self._busy_seconds

@@ -1,0 +1,393 @@
+"""The pool: hands items to workers, watches the clock, and finds the one image that kills.
+
+All of it runs in the thread that calls ``handle`` and ``tick``; workers only post events. What a death means:
+
+* every step a worker begins is announced before it is taken, so the images in hand are known when it dies;
+* these suspects run again *isolated* (alone in a worker, one step at a time), the other images as if nothing had been;
+* a batch that dies isolated is halved; an image that dies alone and isolated is guilty, and fails as a value.
+
+A worker killed from outside therefore costs no image, and a guilty one costs itself. A hang is cut short by the
+deadline of its step and needs no second proof where the step concerned one image.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from imgtool.errors import WorkerUnusable
+from imgtool.runtime.process import Died, Post, Worker
+from imgtool.runtime.protocol import (
+    DECODE,
+    LOAD,
+    Answered,
+    Batch,
+    BatchDone,
+    Began,
+    Decoded,
+    Ended,
+    Failed,
+    Finished,
+    FromWorker,
+    Item,
+    ModelFailed,
+    ModelLoaded,
+    Ready,
+    Stop,
+    WarmUp,
+)
+from imgtool.types import Problem
+
+Outcome = Decoded | Answered | Failed | Finished | ModelLoaded | ModelFailed
+"""What the pool tells the engine."""
+
+Step = tuple[str, tuple[int, ...]]
+
+_BATCHES_AHEAD = 2
+_STARTS_TO_GIVE_UP = 3
+_GRACE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds the pool. Seconds and bytes."""
+
+    workers: int
+    batch_size: int
+    timeout: float
+    load_timeout: float
+    max_worker_memory: int
+
+
+@dataclass
+class Seat:
+    """A worker and what it has been given."""
+
+    worker: Worker
+    ready: bool = False
+    isolated: bool = False
+    retiring: bool = False
+    batches: dict[int, set[int]] = field(default_factory=dict)
+    deadlines: dict[Step, float] = field(default_factory=dict)
+
+    @property
+    def open_items(self) -> list[int]:
+        """Ids of the items given and not finished, in the order they were given."""
+        return [item for batch in self.batches.values() for item in sorted(batch)]
+
+
+@dataclass
+class Counters:
+    """What happened to workers, for the statistics."""
+
+    started: int = 0
+    died: int = 0
+    timed_out: int = 0
+    recycled: int = 0
+
+
+class Pool:
+    """See the module's docstring. ``start`` makes a worker that posts its events to the queue the engine reads."""
+
+    def __init__(
+        self, start: Callable[[Post], Worker], post: Post, limits: Limits, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._start = start
+        self._post = post
+        self._limits = limits
+        self._clock = clock
+        self._seats: list[Seat] = []
+        self._leaving: list[Worker] = []
+        self._open: dict[int, Item] = {}
+        self._waiting: deque[int] = deque()
+        self._suspects: deque[tuple[int, ...]] = deque()
+        self._dead_tasks: dict[str, Problem] = {}
+        self._batch_ids = itertools.count()
+        self._failed_starts = 0
+        self.counters = Counters()
+
+    # -- what the engine calls
+
+    @property
+    def open_count(self) -> int:
+        """Items submitted and not finished."""
+        return len(self._open)
+
+    def submit(self, item: Item) -> Iterator[Outcome]:
+        """Queue an item. Tasks whose model is known to be unusable fail at once."""
+        for task in item.tasks:
+            if task in self._dead_tasks:
+                yield Failed(item=item.id, task=task, problem=self._dead_tasks[task])
+        item = msgspec.structs.replace(item, tasks=tuple(t for t in item.tasks if t not in self._dead_tasks))
+        if item.tasks:
+            self._open[item.id] = item
+            self._waiting.append(item.id)
+        else:
+            yield Finished(item=item.id, seconds=0.0)
+
+    def dispatch(self, *, more_coming: bool) -> None:
+        """Give workers what they can take. Partial batches wait for company only while ``more_coming``."""
+        while self._suspects and (seat := self._idle_seat()) is not None:
+            group = tuple(item for item in self._suspects.popleft() if item in self._open)
+            if group:
+                self._send(seat, group, isolated=True)
+        if self._suspects:
+            return
+        while self._waiting and (seat := self._seat_for_batch(more_coming)) is not None:
+            size = min(self._limits.batch_size, len(self._waiting))
+            self._send(seat, tuple(self._waiting.popleft() for _ in range(size)), isolated=False)
+
+    def warm_up(self) -> None:
+        """Start the workers and have each load all models."""
+        while len(self._seats) < self._limits.workers:
+            self._spawn()
+        for seat in self._seats:
+            seat.worker.send(WarmUp())
+
+    def handle(self, worker: Worker, event: FromWorker | Died) -> Iterator[Outcome]:
+        """Take in an event; yields what it means for items."""
+        seat = next((seat for seat in self._seats if seat.worker is worker), None)
+        if seat is None:
+            return
+        if isinstance(event, Died):
+            yield from self._on_death(seat, event)
+        else:
+            yield from self._on_message(seat, event)
+
+    def tick(self) -> Iterator[Outcome]:
+        """Cut short every step that has passed its deadline."""
+        now = self._clock()
+        for seat in list(self._seats):
+            late = [step for step, deadline in seat.deadlines.items() if deadline <= now]
+            if late:
+                yield from self._on_hang(seat, late[0])
+
+    def seconds_to_deadline(self) -> float | None:
+        """How long until ``tick`` has something to do, or ``None`` when nothing is running."""
+        deadlines = [deadline for seat in self._seats for deadline in seat.deadlines.values()]
+        return max(0.0, min(deadlines) - self._clock()) if deadlines else None
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End all workers; ``at_once`` without waiting for what they do."""
+        workers = [seat.worker for seat in self._seats] + self._leaving
+        self._seats, self._leaving = [], []
+        for worker in workers:
+            if at_once:
+                worker.kill()
+            else:
+                worker.stop(_GRACE_SECONDS)
+
+    # -- seats
+
+    def _spawn(self) -> Seat:
+        seat = Seat(self._start(self._post))
+        self._seats.append(seat)
+        self.counters.started += 1
+        return seat
+
+    def _idle_seat(self) -> Seat | None:
+        for seat in self._seats:
+            if not seat.batches and not seat.retiring:
+                return seat
+        return self._spawn() if len(self._seats) < self._limits.workers else None
+
+    def _seat_for_batch(self, more_coming: bool) -> Seat | None:
+        idle = self._idle_seat()
+        if idle is not None:
+            return idle
+        if more_coming and len(self._waiting) < self._limits.batch_size:
+            return None
+        ready = [s for s in self._seats if len(s.batches) < _BATCHES_AHEAD and not s.isolated and not s.retiring]
+        return min(ready, key=lambda seat: len(seat.batches), default=None)
+
+    def _send(self, seat: Seat, ids: tuple[int, ...], *, isolated: bool) -> None:
+        batch = Batch(id=next(self._batch_ids), items=tuple(self._open[i] for i in ids), isolated=isolated)
+        seat.isolated = isolated
+        seat.batches[batch.id] = set(ids)
+        seat.worker.send(batch)
+
+    def _drop(self, seat: Seat) -> None:
+        self._seats.remove(seat)
+
+    # -- messages
+
+    def _on_message(self, seat: Seat, message: FromWorker) -> Iterator[Outcome]:
+        if isinstance(message, Began):
+            seat.deadlines[message.step, message.items] = self._clock() + self._allowance(message)
+        elif isinstance(message, Ended):
+            seat.deadlines.pop((message.step, message.items), None)
+        elif isinstance(message, Ready):
+            seat.ready = True
+            self._failed_starts = 0
+        elif isinstance(message, BatchDone):
+            self._on_batch_done(seat, message)
+        else:
+            self._note_progress(seat, message)
+            yield message
+
+    def _allowance(self, began: Began) -> float:
+        if began.step.startswith(LOAD):
+            return self._limits.load_timeout
+        return self._limits.timeout * max(1, len(began.items))
+
+    def _note_progress(self, seat: Seat, message: Outcome) -> None:
+        if isinstance(message, Answered):
+            self._take_off(message.item, message.task, message.value)
+        elif isinstance(message, Failed) and message.task is not None:
+            self._take_off(message.item, message.task, None)
+        elif isinstance(message, Finished):
+            self._open.pop(message.item, None)
+            for batch in seat.batches.values():
+                batch.discard(message.item)
+        elif isinstance(message, ModelFailed):
+            self._dead_tasks[message.task] = message.problem
+
+    def _take_off(self, item_id: int, task: str, value: msgspec.Raw | None) -> None:
+        """Note that a task of an item is settled, so that a second run of the item does not repeat it."""
+        item = self._open.get(item_id)
+        if item is None:
+            return
+        known = item.known if value is None else {**item.known, task: value}
+        left = tuple(other for other in item.tasks if other != task)
+        self._open[item_id] = msgspec.structs.replace(item, tasks=left, known=known)
+
+    def _on_batch_done(self, seat: Seat, done: BatchDone) -> None:
+        seat.batches.pop(done.batch, None)
+        seat.isolated = seat.isolated and bool(seat.batches)
+        if done.rss_bytes > self._limits.max_worker_memory:
+            seat.retiring = True
+        if seat.retiring and not seat.batches:
+            self.counters.recycled += 1
+            self._drop(seat)
+            self._leaving.append(seat.worker)
+            seat.worker.send(Stop())
+
+    # -- deaths and hangs
+
+    def _on_death(self, seat: Seat, died: Died) -> Iterator[Outcome]:
+        self._drop(seat)
+        self.counters.died += 1
+        if not seat.ready:
+            self._count_failed_start(died)
+        in_hand = seat.open_items
+        loads = [step for step, _ in seat.deadlines if step.startswith(LOAD)]
+        suspects = self._suspects_of(seat, in_hand)
+        self._put_back(item for item in in_hand if item not in suspects)
+        if seat.isolated and len(in_hand) == 1 and loads:
+            yield from self._fail_model(loads[0].removeprefix(LOAD), _crash_in_load(loads[0], died))
+            self._suspects.append(tuple(suspects))
+        elif seat.isolated and len(in_hand) == 1:
+            yield from self._convict(in_hand[0], _step_in_hand(seat), _crash(died, _step_in_hand(seat)))
+        else:
+            self._suspects.extend(_halves(suspects))
+
+    def _count_failed_start(self, died: Died) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= _STARTS_TO_GIVE_UP:
+            tail = f":\n{died.stderr_tail}" if died.stderr_tail else ""
+            raise WorkerUnusable(
+                f"the worker process {died.description} before it was ready, {self._failed_starts} times{tail}",
+                "check the installation with `imgtool models`, or run with --no-isolate to see the error itself",
+            )
+
+    @staticmethod
+    def _suspects_of(seat: Seat, in_hand: list[int]) -> list[int]:
+        begun = {item for _, items in seat.deadlines for item in items}
+        suspects = [item for item in in_hand if item in begun]
+        # Nothing announced (it died between two steps, or in a load): the first one not finished is as good as any.
+        return suspects or in_hand[:1]
+
+    def _on_hang(self, seat: Seat, step: Step) -> Iterator[Outcome]:
+        name, items = step
+        self._drop(seat)
+        self.counters.timed_out += 1
+        in_hand = seat.open_items
+        seat.worker.kill()
+        if name.startswith(LOAD):
+            self._put_back(in_hand)
+            yield from self._fail_model(name.removeprefix(LOAD), self._late_load(name))
+            return
+        self._put_back(item for item in in_hand if item not in items)
+        if len(items) == 1:
+            yield from self._convict(items[0], name, self._late(name))
+        else:
+            self._suspects.extend(_halves([item for item in in_hand if item in items]))
+
+    def _put_back(self, items: Iterable[int]) -> None:
+        self._waiting.extendleft(reversed([item for item in items if item in self._open]))
+
+    def _convict(self, item_id: int, step: str | None, problem: Problem) -> Iterator[Outcome]:
+        """Fail what an image was guilty of; its other tasks get another chance, isolated."""
+        item = self._open.get(item_id)
+        if item is None:
+            return
+        task = None if step in (None, DECODE) else step
+        yield Failed(item=item_id, task=task, problem=problem)
+        if task is not None:
+            self._take_off(item_id, task, None)
+        if task is None or not self._open[item_id].tasks:
+            del self._open[item_id]
+            yield Finished(item=item_id, seconds=0.0)
+        else:
+            self._suspects.append((item_id,))
+
+    def _fail_model(self, task: str, problem: Problem) -> Iterator[Outcome]:
+        """Give up a task for the whole run: its model kills or hangs whoever loads it."""
+        self._dead_tasks[task] = problem
+        yield ModelFailed(task=task, analyzer=task, problem=problem)
+        for item in [item for item in self._open.values() if task in item.tasks]:
+            yield Failed(item=item.id, task=task, problem=problem)
+            self._take_off(item.id, task, None)
+            # One that is in a worker's hands is finished by that worker.
+            if not self._open[item.id].tasks and not any(item.id in seat.open_items for seat in self._seats):
+                self._forget(item.id)
+                yield Finished(item=item.id, seconds=0.0)
+
+    def _forget(self, item_id: int) -> None:
+        del self._open[item_id]
+        self._waiting = deque(other for other in self._waiting if other != item_id)
+
+    def _late(self, step: str) -> Problem:
+        return Problem(
+            "timeout",
+            f"{'decoding' if step == DECODE else step} took longer than {self._limits.timeout:g} s and was stopped",
+            "raise --timeout, or leave this image out with --exclude",
+        )
+
+    def _late_load(self, step: str) -> Problem:
+        return Problem(
+            "model_load_failed",
+            f"loading the model for {step.removeprefix(LOAD)} took longer than {self._limits.load_timeout:g} s",
+            "raise --load-timeout",
+        )
+
+
+def _step_in_hand(seat: Seat) -> str | None:
+    return next((step for step, items in seat.deadlines if items), None)
+
+
+def _halves(items: list[int]) -> list[tuple[int, ...]]:
+    middle = (len(items) + 1) // 2
+    return [tuple(half) for half in (items[:middle], items[middle:]) if half]
+
+
+def _crash(died: Died, step: str | None) -> Problem:
+    doing = {None: "working on this image", DECODE: "decoding this image"}.get(step, f"answering {step} for this image")
+    return Problem(
+        "worker_crashed",
+        f"the worker {died.description} while {doing}, twice",
+        "the file may be damaged or hostile: leave it out with --exclude, or convert it with another program",
+    )
+
+
+def _crash_in_load(step: str, died: Died) -> Problem:
+    return Problem(
+        "model_load_failed",
+        f"the worker {died.description} while loading the model for {step.removeprefix(LOAD)}",
+        "check that there is enough memory and that the model file is whole; `imgtool models` shows what is used",
+    )

@@ -1,0 +1,198 @@
+"""What the parent and a worker say to each other: length-prefixed JSON over two pipes.
+
+JSON rather than pickle, so that a worker taken over by a hostile image can send nothing but data; length-prefixed
+rather than line by line, so that a message cut off by a crash is never taken for whole.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from imgtool.types import Problem
+
+PIXELS_VERSION = "1"
+"""Version of what ``decode`` makes of a file. Part of every fingerprint: raise it when pixels can change."""
+
+DECODE = "decode"
+LOAD = "load:"
+"""Steps a worker announces besides the names of tasks: decoding, and ``load:<task>``."""
+
+_LENGTH = struct.Struct("!I")
+
+
+class TaskPlan(Struct, frozen=True, kw_only=True):
+    """How a task is answered in this run: which analyzer, with which parameters."""
+
+    task: str
+    analyzer: str
+    target: str
+    parameters: dict[str, Any]
+
+
+class Setup(Struct, frozen=True, tag="setup", kw_only=True):
+    """The first message to a worker."""
+
+    plans: tuple[TaskPlan, ...]
+    max_pixels: int
+    batch_pixels: int
+    threads: int
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """One page of one file and what is wanted of it.
+
+    ``path`` is ``os.fsencode``d: a name need not be UTF-8. ``size`` and ``mtime_ns`` are those the file had when
+    it was hashed. ``known`` are answers that exist already and that other tasks may read.
+    """
+
+    id: int
+    path: bytes
+    page: int
+    size: int
+    mtime_ns: int
+    tasks: tuple[str, ...]
+    known: dict[str, msgspec.Raw] = {}
+
+
+class Batch(Struct, frozen=True, tag="batch", kw_only=True):
+    """Items to answer. ``isolated``: one step at a time, so that a crash has exactly one cause."""
+
+    id: int
+    items: tuple[Item, ...]
+    isolated: bool = False
+
+
+class Stop(Struct, frozen=True, tag="stop"):
+    """Finish what was sent, then leave."""
+
+
+class WarmUp(Struct, frozen=True, tag="warm_up"):
+    """Load every model now and run each once."""
+
+
+class Ready(Struct, frozen=True, tag="ready", kw_only=True):
+    """The worker has started."""
+
+    pid: int
+
+
+class Began(Struct, frozen=True, tag="began", kw_only=True):
+    """A step that can hang or crash begins on these items."""
+
+    step: str
+    items: tuple[int, ...]
+
+
+class Ended(Struct, frozen=True, tag="ended", kw_only=True):
+    """That step is over."""
+
+    step: str
+    items: tuple[int, ...]
+
+
+class Decoded(Struct, frozen=True, tag="decoded", kw_only=True):
+    """What the file turned out to be. Width and height are those of the upright image."""
+
+    item: int
+    format: str
+    width: int
+    height: int
+    pages: int
+    file_size: int
+    seconds: float
+
+
+class Answered(Struct, frozen=True, tag="answered", kw_only=True):
+    """An answer; ``value`` is JSON of the task's value type (base64 text for a thumbnail)."""
+
+    item: int
+    task: str
+    value: msgspec.Raw
+    seconds: float
+
+
+class Failed(Struct, frozen=True, tag="failed", kw_only=True):
+    """A task of an item, or the whole item (``task`` is ``None``), cannot be answered."""
+
+    item: int
+    task: str | None
+    problem: Problem
+
+
+class Finished(Struct, frozen=True, tag="finished", kw_only=True):
+    """Everything about this item has been said. ``seconds`` is wall time from taking it up to here."""
+
+    item: int
+    seconds: float
+
+
+class BatchDone(Struct, frozen=True, tag="batch_done", kw_only=True):
+    """A batch is finished. ``rss_bytes`` is the worker's resident set now; ``wall_seconds`` what the batch took."""
+
+    batch: int
+    rss_bytes: int
+    wall_seconds: float
+
+
+class ModelLoaded(Struct, frozen=True, tag="model_loaded", kw_only=True):
+    """A model is ready. Memory is the worker's resident set in bytes before and after."""
+
+    task: str
+    analyzer: str
+    load_seconds: float
+    warm_up_seconds: float
+    rss_before: int
+    rss_after: int
+
+
+class ModelFailed(Struct, frozen=True, tag="model_failed", kw_only=True):
+    """A model could not be loaded; every item that asks for the task will fail with the same problem."""
+
+    task: str
+    analyzer: str
+    problem: Problem
+
+
+ToWorker = Setup | Batch | WarmUp | Stop
+FromWorker = Ready | Began | Ended | Decoded | Answered | Failed | Finished | BatchDone | ModelLoaded | ModelFailed
+
+_encode = msgspec.json.Encoder().encode
+_decode_to_worker: Callable[[bytes], ToWorker] = msgspec.json.Decoder(ToWorker).decode
+_decode_from_worker: Callable[[bytes], FromWorker] = msgspec.json.Decoder(FromWorker).decode
+
+
+def write(stream: BinaryIO, message: ToWorker | FromWorker) -> None:
+    """Send one message and flush. Not thread-safe: callers hold a lock.
+
+    Raises:
+        OSError: the other side is gone.
+    """
+    body = _encode(message)
+    stream.write(_LENGTH.pack(len(body)) + body)
+    stream.flush()
+
+
+def read_to_worker(stream: BinaryIO) -> ToWorker | None:
+    """The next message to a worker, or ``None`` at the end of the stream."""
+    body = _read_body(stream)
+    return None if body is None else _decode_to_worker(body)
+
+
+def read_from_worker(stream: BinaryIO) -> FromWorker | None:
+    """The next message from a worker, or ``None`` at the end of the stream (also one cut off in the middle)."""
+    body = _read_body(stream)
+    return None if body is None else _decode_from_worker(body)
+
+
+def _read_body(stream: BinaryIO) -> bytes | None:
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    body = stream.read(length)
+    return body if len(body) == length else None
