@@ -105,7 +105,7 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cache_root(options: EngineOptions) -> Path:
-    """The directory of the result store and the stat index: ``--cache-dir``, ``IMGTOOL_CACHE_DIR`` or the platform's."""
+    """The directory of the result store and the stat index: the one that is set, or the platform's."""
     if options.cache_dir is not None:
         return options.cache_dir.expanduser()
     from platformdirs import user_cache_path
@@ -206,7 +206,7 @@ def resolve(
         UnknownKey: a source sets an option that does not exist.
         ConfigProblem: a file cannot be read or a value cannot be converted.
     """
-    given = {name: value for name, value in flags.items() if value is not None and value != () and value != []}
+    given = {name: value for name, value in flags.items() if value is not None and value not in ((), [])}
     sources = [Source("flag", given), *_outer_sources(environ, folder, user_file)]
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -281,9 +281,7 @@ def _unknown(name: str, source: Source) -> UnknownKey:
     return UnknownKey(f"{source.name} sets {name!r}, which is no option of imgtool", hint)
 
 
-def _outer_sources(
-    environ: Mapping[str, str] | None, folder: Path | None, user_file: Path | None
-) -> Iterator[Source]:
+def _outer_sources(environ: Mapping[str, str] | None, folder: Path | None, user_file: Path | None) -> Iterator[Source]:
     yield Source("environment", _from_environment(os.environ if environ is None else environ))
     start = Path.cwd() if folder is None else folder
     if (own := _find_upwards(start, FILE_NAME)) is not None:
@@ -331,8 +329,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except ModuleNotFoundError:  # Python 3.10
         import tomli as tomllib
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigProblem(f"{path} is not valid TOML: {error}", "mend or remove that file") from error
     except OSError as error:
         raise ConfigProblem(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
+    return table

@@ -78,7 +78,7 @@ Answer = Any
 
 
 class Analyzer(ABC):
-    """One way to answer a task. Constructed in the worker with the parameters that ``parameters`` made in the parent."""
+    """One way to answer a task. Constructed in the worker with what ``parameters`` made in the parent."""
 
     spec: ClassVar[AnalyzerSpec]
 
@@ -103,12 +103,12 @@ class Analyzer(ABC):
             imgtool.errors.ModelLoadFailed: with the cause and the remedy.
         """
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> None:  # noqa: B027 - optional to override
         """Run once on a small made-up image, so that the first real one is not slower than the others."""
 
     @abstractmethod
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         """Answer for each picture, in order; a picture that cannot be answered gets a :class:`Problem`."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - optional to override
         """Free what was loaded."""

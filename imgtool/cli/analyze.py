@@ -27,6 +27,7 @@ def analyze(
     text_engine: o.TextEngine = None,
     languages: o.Languages = None,
     strict: o.Strict = None,
+    labels_engine: o.LabelsEngine = None,
     labels_model: o.LabelsModel = None,
     labels_file: o.LabelsFile = None,
     labels_config: o.LabelsConfig = None,
@@ -83,7 +84,9 @@ def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Ite
     lists = [path for path in (from_file, *(p for p in paths if p == "-")) if path is not None]
     named = [path for path in paths if path != "-"]
     if not lists and not named:
-        raise UsageProblem("no paths given", "imgtool analyze ./photos, or --from-file LIST, or - to read them from stdin")
+        raise UsageProblem(
+            "no paths given", "imgtool analyze ./photos, or --from-file LIST, or - to read them from stdin"
+        )
     return _chain(named, lists, null)
 
 

@@ -18,7 +18,7 @@ from imgtool.engine.observer import Observer
 from imgtool.engine.statistics import Statistics
 from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
-from imgtool.formats.target import Target, guess_format
+from imgtool.formats.target import ReaderGone, Target, guess_format
 
 
 class _Watcher(Observer):
@@ -54,45 +54,56 @@ class Job:
         """Run the job; returns the exit code its results deserve.
 
         Raises:
-            imgtool.errors.ImgtoolError: the job as a whole cannot be done.
+            imgtool.errors.ImgtoolError: the job as a whole cannot be done, or was stopped by its own failure limits.
         """
         watcher = _Watcher(self._messages)
-        with Target(self._output.output, self._format) as target:
-            engine = Engine(
-                self._options,
-                observer=watcher,
-                thumbnails=needs_thumbnails(self._format),
-                echo_worker=self._output.verbose,
-            )
-            with engine:
-                return self._run(engine, watcher, target, paths)
+        try:
+            with Target(self._output.output, self._format) as target, self._engine(watcher) as engine:
+                stopped = self._answer(engine, watcher, target, paths)
+                figures = engine.statistics
+        except ReaderGone:
+            raise BrokenPipeError from None
+        self._report(figures)
+        if stopped is not None:
+            raise stopped
+        return exit_code(figures, engine.model_problems)
 
-    def _run(self, engine: Engine, watcher: _Watcher, target: Target, paths: Iterable[str]) -> ExitCode:
+    def _engine(self, watcher: _Watcher) -> Engine:
+        return Engine(
+            self._options,
+            observer=watcher,
+            thumbnails=needs_thumbnails(self._format),
+            echo_worker=self._output.verbose,
+        )
+
+    def _answer(
+        self, engine: Engine, watcher: _Watcher, target: Target, paths: Iterable[str]
+    ) -> TooManyFailures | None:
+        """Write every result. Returns what stopped the run: what was answered before is still written out whole."""
         progress = Progress(shown=not self._output.quiet, expected=lambda: watcher.total)
         watcher.progress = progress
-        writer = open_writer(
+        writer = self._writer(target)
+        stopped = None
+        try:
+            self._write_all(engine, writer, progress, paths)
+        except TooManyFailures as error:
+            stopped = error
+        finally:
+            progress.clear()
+        figures = engine.statistics
+        if not figures.images and not self._options.retry_failed:
+            raise NoImages("no image was found under what was given", _NOTHING_FOUND)
+        writer.close(_summary(figures))
+        return stopped
+
+    def _writer(self, target: Target) -> Writer:
+        return open_writer(
             self._format,
             target.stream,
             title=self._title(),
             width=terminal_width(sys.stdout),
             color=target.is_terminal and wants_color(sys.stdout),
         )
-        stopped = None
-        try:
-            self._write_all(engine, writer, progress, paths)
-        except TooManyFailures as error:
-            stopped = error  # what was answered is still written out whole
-        finally:
-            progress.clear()
-        figures = engine.statistics
-        if not figures.images and stopped is None and not self._options.retry_failed:
-            raise NoImages("no image was found under what was given", _NOTHING_FOUND)
-        writer.close(_summary(figures))
-        target.commit()
-        self._report(figures, engine)
-        if stopped is not None:
-            raise stopped
-        return exit_code(figures, engine.model_problems)
 
     def _write_all(self, engine: Engine, writer: Writer, progress: Progress, paths: Iterable[str]) -> None:
         shares_screen = self._output.output is None and sys.stdout.isatty()
@@ -103,7 +114,7 @@ class Job:
             if progress.due():
                 progress.update(engine.statistics)
 
-    def _report(self, figures: Statistics, engine: Engine) -> None:
+    def _report(self, figures: Statistics) -> None:
         if not self._output.quiet:
             print_summary(self._messages, figures, self._output.output)
         if self._output.stats is not None:

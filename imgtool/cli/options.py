@@ -21,58 +21,72 @@ Many = Optional[list[str]]  # noqa: UP045
 Paths = Annotated[Many, typer.Argument(help="Files, folders or globs; - reads paths from stdin.", show_default=False)]
 
 
-def _option(panel: str, help: str, *names: str, default: str | bool = False) -> object:
-    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=default)
+def _option(panel: str, help: str, *names: str, takes: str | None = None, default: str | bool = False) -> object:
+    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=default)
 
 
-FromFile = Annotated[Text, _option(_INPUT, "Read paths from a file, one a line.", "--from-file")]
+FromFile = Annotated[Text, _option(_INPUT, "Read paths from a file, one a line.", "--from-file", takes="LIST")]
 Null = Annotated[bool, _option(_INPUT, "Paths in the list end with NUL, not newline.", "--null", "-0")]
-Include = Annotated[Many, _option(_INPUT, "Only files that match this glob. Repeatable.", "--include")]
-Exclude = Annotated[Many, _option(_INPUT, "No files or folders that match. Repeatable.", "--exclude")]
+Include = Annotated[Many, _option(_INPUT, "Only files that match this glob. Repeatable.", "--include", takes="GLOB")]
+Exclude = Annotated[Many, _option(_INPUT, "No files or folders that match. Repeatable.", "--exclude", takes="GLOB")]
 Hidden = Annotated[Flag, _option(_INPUT, "Also hidden files and folders.", "--hidden/--no-hidden")]
-Pages = Annotated[Text, _option(_INPUT, "first or all pages of animated and multi-page files.", default="first")]
-MaxPixels = Annotated[Text, _option(_INPUT, "Refuse larger images, undecoded.", default="300M")]
+Pages = Annotated[
+    Text, _option(_INPUT, "first or all pages of animated and multi-page files.", takes="WHICH", default="first")
+]
+MaxPixels = Annotated[Text, _option(_INPUT, "Refuse larger images, undecoded.", takes="SIZE", default="300M")]
 
-Tasks = Annotated[Text, _option(_TASKS, "caption, text, labels.", "--tasks", "-t", default="all that have an engine")]
-CaptionEngine = Annotated[Text, _option(_TASKS, "Which engine captions; see imgtool models.")]
-TextEngine = Annotated[Text, _option(_TASKS, "Which engine reads text.")]
-Languages = Annotated[Text, _option(_TASKS, "Languages of the text, ISO 639-1.", "--languages", "-l", default="ko,en")]
+Tasks = Annotated[
+    Text, _option(_TASKS, "caption, text, labels.", "--tasks", "-t", takes="NAMES", default="all that have an engine")
+]
+CaptionEngine = Annotated[Text, _option(_TASKS, "Which engine captions; see imgtool models.", takes="NAME")]
+TextEngine = Annotated[Text, _option(_TASKS, "Which engine reads text.", takes="NAME")]
+LabelsEngine = Annotated[Text, _option(_LABELS, "Which engine labels.", takes="NAME")]
+Languages = Annotated[
+    Text, _option(_TASKS, "Languages of the text, ISO 639-1.", "--languages", "-l", takes="CODES", default="ko,en")
+]
 Strict = Annotated[Flag, _option(_TASKS, "Fail rather than let another engine stand in.", "--strict/--no-strict")]
 
-LabelsModel = Annotated[Text, _option(_LABELS, "An ONNX classifier.", "--labels-model")]
-LabelsFile = Annotated[Text, _option(_LABELS, "Its class names, one a line.", "--labels-file")]
-LabelsConfig = Annotated[Text, _option(_LABELS, "Its preprocessing as JSON.", default="MODEL.json")]
-LabelsSize = Annotated[Text, _option(_LABELS, "Input size, 224 or 224x256 (H x W).")]
-LabelsMean = Annotated[Text, _option(_LABELS, "Mean of each channel, 0.485,0.456,0.406.")]
-LabelsStd = Annotated[Text, _option(_LABELS, "Standard deviation of each channel.")]
-LabelsLayout = Annotated[Text, _option(_LABELS, "NCHW or NHWC.")]
-LabelsResize = Annotated[Text, _option(_LABELS, "squash, crop or pad.")]
-TopK = Annotated[Text, _option(_LABELS, "How many labels at most.", "--top-k", default="5")]
-Threshold = Annotated[Text, _option(_LABELS, "No labels below this probability.", "--threshold", default="0")]
+LabelsModel = Annotated[Text, _option(_LABELS, "An ONNX classifier.", "--labels-model", takes="FILE")]
+LabelsFile = Annotated[Text, _option(_LABELS, "Its class names, one a line.", "--labels-file", takes="FILE")]
+LabelsConfig = Annotated[Text, _option(_LABELS, "Its preprocessing as JSON.", takes="FILE", default="MODEL.json")]
+LabelsSize = Annotated[Text, _option(_LABELS, "Input size, 224 or 224x256 (H x W).", takes="SIZE")]
+LabelsMean = Annotated[Text, _option(_LABELS, "Mean of each channel, 0.485,0.456,0.406.", takes="NUMBERS")]
+LabelsStd = Annotated[Text, _option(_LABELS, "Standard deviation of each channel.", takes="NUMBERS")]
+LabelsLayout = Annotated[Text, _option(_LABELS, "NCHW or NHWC.", takes="NAME")]
+LabelsResize = Annotated[Text, _option(_LABELS, "squash, crop or pad.", takes="RULE")]
+TopK = Annotated[Text, _option(_LABELS, "How many labels at most.", "--top-k", takes="N", default="5")]
+Threshold = Annotated[
+    Text, _option(_LABELS, "No labels below this probability.", "--threshold", takes="SHARE", default="0")
+]
 
 Format = Annotated[
-    Text, _option(_OUTPUT, "table, json, jsonl, csv, parquet, html.", "--format", "-f", default="from -o, or table")
+    Text,
+    _option(
+        _OUTPUT, "table, json, jsonl, csv, parquet, html.", "--format", "-f", takes="NAME", default="from -o, or table"
+    ),
 ]
-Output = Annotated[Text, _option(_OUTPUT, "Write to a file instead of stdout.", "--output", "-o")]
-Stats = Annotated[Text, _option(_OUTPUT, "Statistics as JSON to a file; - is stderr.", "--stats")]
+Output = Annotated[Text, _option(_OUTPUT, "Write to a file instead of stdout.", "--output", "-o", takes="FILE")]
+Stats = Annotated[Text, _option(_OUTPUT, "Statistics as JSON to a file; - is stderr.", "--stats", takes="FILE")]
 Quiet = Annotated[Flag, _option(_OUTPUT, "Nothing on stderr but errors.", "--quiet/--no-quiet", "-q")]
 Verbose = Annotated[Flag, _option(_OUTPUT, "Where options come from; tracebacks.", "--verbose/--no-verbose", "-v")]
 
 FailFast = Annotated[Flag, _option(_FAILURES, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
-MaxFailureRate = Annotated[Text, _option(_FAILURES, "Stop when a larger share failed, 0 to 1.")]
+MaxFailureRate = Annotated[Text, _option(_FAILURES, "Stop when a larger share failed, 0 to 1.", takes="SHARE")]
 RetryFailed = Annotated[Flag, _option(_FAILURES, "Only what failed before.", "--retry-failed/--no-retry-failed")]
 
 Cache = Annotated[Flag, _option(_CACHE, "Keep answers and use kept ones.", "--cache/--no-cache", default="cache")]
-CacheDir = Annotated[Text, _option(_CACHE, "Where answers are kept.", default="the user's cache folder")]
-CacheSize = Annotated[Text, _option(_CACHE, "Its size limit; the oldest go first.", default="2GB")]
-CacheTtl = Annotated[Text, _option(_CACHE, "Answers older than this are asked again.", default="never")]
+CacheDir = Annotated[Text, _option(_CACHE, "Where answers are kept.", takes="DIR", default="the user's cache folder")]
+CacheSize = Annotated[Text, _option(_CACHE, "Its size limit; the oldest go first.", takes="SIZE", default="2GB")]
+CacheTtl = Annotated[Text, _option(_CACHE, "Answers older than this are asked again.", takes="TIME", default="never")]
 Rehash = Annotated[Flag, _option(_CACHE, "Read every file, even unchanged ones.", "--rehash/--no-rehash")]
 
-BatchSize = Annotated[Text, _option(_WORK, "Images given to a worker at once.", default="8")]
-BatchPixels = Annotated[Text, _option(_WORK, "Pixels decoded ahead.", default="48M")]
-Workers = Annotated[Text, _option(_WORK, "Worker processes.", "--workers", "-j", default="1")]
-Threads = Annotated[Text, _option(_WORK, "Threads a worker.", default="granted cores / workers")]
-Timeout = Annotated[Text, _option(_WORK, "For one task on one image.", default="120s")]
-LoadTimeout = Annotated[Text, _option(_WORK, "For loading a model.", default="300s")]
-MaxWorkerMemory = Annotated[Text, _option(_WORK, "Replace a worker that has grown past it.", default="4GB")]
+BatchSize = Annotated[Text, _option(_WORK, "Images given to a worker at once.", takes="N", default="8")]
+BatchPixels = Annotated[Text, _option(_WORK, "Pixels decoded ahead.", takes="SIZE", default="48M")]
+Workers = Annotated[Text, _option(_WORK, "Worker processes.", "--workers", "-j", takes="N", default="1")]
+Threads = Annotated[Text, _option(_WORK, "Threads a worker.", takes="N", default="granted cores / workers")]
+Timeout = Annotated[Text, _option(_WORK, "For one task on one image.", takes="TIME", default="120s")]
+LoadTimeout = Annotated[Text, _option(_WORK, "For loading a model.", takes="TIME", default="300s")]
+MaxWorkerMemory = Annotated[
+    Text, _option(_WORK, "Replace a worker that has grown past it.", takes="SIZE", default="4GB")
+]
 Isolate = Annotated[Flag, _option(_WORK, "Work in a process of its own.", "--isolate/--no-isolate", default="isolate")]

@@ -23,7 +23,9 @@ def print_summary(messages: Messages, figures: Statistics, output: Path | None) 
 def _counts(figures: Statistics) -> str:
     noun = "image" if figures.images == 1 else "images"
     parts = [f"{figures.images:,} {noun}"]
-    parts += [f"{count:,} {name}" for count, name in ((figures.partial, "partial"), (figures.failed, "failed")) if count]
+    parts += [
+        f"{count:,} {name}" for count, name in ((figures.partial, "partial"), (figures.failed, "failed")) if count
+    ]
     if figures.hits:
         parts.append(f"{figures.hits:,} from cache ({figures.hit_rate_percent:.0f} %)")
     return ", ".join(parts)

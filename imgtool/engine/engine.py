@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Any
 
 from imgtool.config import EngineOptions, cache_root, convert_options
-from imgtool.engine.discover import Rules, discover
+from imgtool.engine.discover import discover
 from imgtool.engine.identity import Identity
 from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.engine.run import Run
+from imgtool.engine.selection import Rules
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
 from imgtool.engine.store import ResultStore
 from imgtool.runtime.cores import granted_cores

@@ -90,7 +90,7 @@ class Intake:
     def _run(self) -> None:
         count, error = 0, None
         try:
-            for count, entry in self._admitted():  # noqa: B007 - the last value is the number of files
+            for count, entry in self._admitted():
                 self._take_in(count - 1, entry)
         except Exception as problem:  # noqa: BLE001 - carried to the main loop, which raises it
             error = problem
@@ -142,7 +142,7 @@ class Intake:
 def os_problem(error: OSError) -> Problem:
     """A file that cannot be read, as a value."""
     if isinstance(error, FileNotFoundError):
-        return Problem("not_found", "the file was removed while the run was going on", "run again if that was not meant")
+        return Problem("not_found", "the file was removed during the run", "run again if that was not meant")
     if isinstance(error, PermissionError):
         return Problem("permission_denied", "the file may not be read", "change its permissions, or run as its owner")
     return Problem("unreadable", f"the file cannot be read: {error.strerror or error}", "check the disk or the mount")

@@ -34,9 +34,7 @@ class Chosen:
 
     def for_worker(self) -> TaskPlan:
         """What the worker needs to know of it."""
-        return TaskPlan(
-            task=self.task, analyzer=self.spec.name, target=self.target, parameters=dict(self.parameters)
-        )
+        return TaskPlan(task=self.task, analyzer=self.spec.name, target=self.target, parameters=dict(self.parameters))
 
 
 @dataclass(frozen=True)

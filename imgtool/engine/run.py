@@ -67,7 +67,7 @@ class Run:
     def results(self, source: Iterable[ImageRef | Refused], identity: Identity) -> Iterator[ImageResult]:
         """Yield one result a page, in order. Raises what ended the listing, and :class:`TooManyFailures`."""
         window = max(64, 4 * self._options.batch_size * self._options.workers)
-        intake = Intake(source, identity, lambda events: self._events.put(events), window)
+        intake = Intake(source, identity, self._events.put, window)
         try:
             while not self._is_over():
                 self._take_in(intake)
@@ -288,5 +288,3 @@ class Run:
                 f"stopped: {bad} of {figures.images} images failed, more than --max-failure-rate {rate:g}",
                 "the failed images are listed in the output; --retry-failed runs only them",
             )
-
-

@@ -206,7 +206,9 @@ def _run_guarded(analyzer: Analyzer, pictures: list[Picture]) -> list[Any]:
 def run_problem(analyzer: str, error: Exception) -> Problem:
     """A failed run as a value."""
     if isinstance(error, MemoryError):
-        return Problem("out_of_memory", f"{analyzer} ran out of memory on this image", "lower --max-pixels or free memory")
+        return Problem(
+            "out_of_memory", f"{analyzer} ran out of memory on this image", "lower --max-pixels or free memory"
+        )
     return Problem(
         "model_failed", f"{analyzer} failed on this image: {type(error).__name__}: {error}", "run again with --verbose"
     )
