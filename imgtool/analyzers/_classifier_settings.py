@@ -1,0 +1,251 @@
+"""How a classifier wants its images: the settings, how each is written, and what a model's input says about them.
+
+Nothing heavy is imported here: the light parent process uses it too, to refuse early what is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from imgtool.errors import ConfigProblem, ModelNotUsable, UnknownKey
+
+Given = dict[str, Any]
+"""Settings that one source gives, converted: a part of the fields of :class:`Settings`, and perhaps ``labels``."""
+
+Dims = tuple["int | None", ...]
+"""The four dimensions of a model's image input; ``None`` where the model leaves one open."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# What is in common use for grey images: the averages of the three channels.
+GREY_MEAN = (0.449,)
+GREY_STD = (0.226,)
+DEFAULT_SIDE = 224
+MAX_SIDE = 8192
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything between a picture and the model's input, and between its output and probabilities.
+
+    ``size`` is (height, width) in pixels. A pixel value v in 0..255 becomes ``(v / scale - mean) / std``; ``mean`` and
+    ``std`` have one number a channel, in the order of ``channels`` (``RGB``, ``BGR`` or ``L`` for grey).
+    ``crop`` scales so that the picture covers ``size / crop_pct`` and cuts ``size`` out of the middle.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float = 255.0
+    layout: str = "NCHW"
+    resize: str = "crop"
+    crop_pct: float = 0.875
+    interpolation: str = "bilinear"
+    channels: str = "RGB"
+    activation: str = "auto"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Conversion of single values
+
+
+def parse_side_lengths(value: Any) -> tuple[int, int]:
+    """(height, width) from ``224``, ``"224"``, ``"224x256"``, ``[224, 256]`` or ``{"height": 224, "width": 256}``.
+
+    Raises:
+        ValueError: it is none of these, or a side is not in 1..8192.
+    """
+    if isinstance(value, str):
+        if not re.fullmatch(r"\s*\d+\s*([xX]\s*\d+\s*)?", value):
+            raise ValueError(f"{value!r} is not a size like 224 or 224x256 (height x width)")
+        value = [int(side) for side in re.split("[xX]", value)]
+    if isinstance(value, Mapping) and {"height", "width"} <= set(value):
+        value = [value["height"], value["width"]]
+    sides = list(value) if isinstance(value, (list, tuple)) else [value]
+    if not sides or len(sides) > 2 or any(type(side) is not int or not 1 <= side <= MAX_SIDE for side in sides):
+        raise ValueError(f"{value!r} is not a height and a width between 1 and {MAX_SIDE} pixels")
+    return sides[0], sides[-1]
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError(f"{value!r} is not more than 0")
+    return number
+
+
+def _fraction(value: Any) -> float:
+    number = _positive(value)
+    if number > 1:
+        raise ValueError(f"{value!r} is not between 0 and 1")
+    return number
+
+
+def _a_channel(one: Callable[[Any], float]) -> Callable[[Any], tuple[float, ...]]:
+    def convert(value: Any) -> tuple[float, ...]:
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        if len(values) not in (1, 3):
+            raise ValueError(f"{len(values)} numbers given where one, or one for each of three channels, is needed")
+        return tuple(one(number) for number in values)
+
+    return convert
+
+
+def _one_of(*names: str) -> Callable[[Any], str]:
+    by_folded = {name.casefold(): name for name in names}
+
+    def convert(value: Any) -> str:
+        found = by_folded.get(value.casefold()) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError(f"{value!r} is not one of {', '.join(names)}")
+        return found
+
+    return convert
+
+
+def parse_names(value: Any) -> tuple[str, ...]:
+    """Class names from a list, or from a table of class index to name as ``{"0": "cat", "1": "dog"}``.
+
+    Raises:
+        ValueError: it is neither, is empty, or the indices are not 0 to n-1.
+    """
+    if isinstance(value, Mapping):
+        numbered = {int(index): name for index, name in value.items()}
+        if len(numbered) != len(value) or sorted(numbered) != list(range(len(value))):
+            raise ValueError("the class indices do not run from 0 without a gap")
+        value = [numbered[index] for index in sorted(numbered)]
+    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
+        raise ValueError("not a list of class names")
+    return tuple(value)
+
+
+CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "size": parse_side_lengths,
+    "mean": _a_channel(_number),
+    "std": _a_channel(_positive),
+    "scale": _positive,
+    "layout": _one_of("NCHW", "NHWC"),
+    "resize": _one_of("squash", "crop", "pad"),
+    "crop_pct": _fraction,
+    "interpolation": _one_of("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"),
+    "channels": _one_of("RGB", "BGR", "L"),
+    "activation": _one_of("auto", "softmax", "sigmoid", "none"),
+    "labels": parse_names,
+}
+
+
+def convert(table: Mapping[str, Any], where: str) -> Given:
+    """Convert the settings in ``table``; ``where`` names their source in messages.
+
+    Raises:
+        UnknownKey: a key is no setting of a classifier; the remedy names the nearest one.
+        ConfigProblem: a value does not fit its key.
+    """
+    return {key: _convert_one(key, value, where) for key, value in table.items()}
+
+
+def _convert_one(key: str, value: Any, where: str) -> Any:
+    if key not in CONVERTERS:
+        near = get_close_matches(key, CONVERTERS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(CONVERTERS)}"
+        raise UnknownKey(f"{where} sets {key!r}, which is no setting of a classifier", hint)
+    try:
+        return CONVERTERS[key](value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigProblem(f"{where}: {key}: {error}", f"mend {key!r} there, or remove it") from error
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Resolution
+
+
+def resolve(given: Mapping[str, Any], dims: Dims) -> Settings:
+    """The settings for a model whose input has the four dimensions ``dims``, from what its sources give together.
+
+    Raises:
+        ModelNotUsable: the model takes neither one nor three channels, or contradicts what was given.
+    """
+    layout = given.get("layout") or guess_layout(dims)
+    rows, columns, depth = (2, 3, 1) if layout == "NCHW" else (1, 2, 3)
+    channels = _resolve_channels(given.get("channels"), dims[depth], layout, dims)
+    size = _resolve_size(given.get("size"), (dims[rows], dims[columns]))
+    grey = channels == "L"
+    mean, std = _usual_statistics(grey, given.get("scale", 255.0))
+    settings = Settings(
+        **{key: given[key] for key in ("scale", "resize", "crop_pct", "interpolation", "activation") if key in given},
+        size=size,
+        layout=layout,
+        channels=channels,
+        mean=_spread(given.get("mean", mean), grey, "mean"),
+        std=_spread(given.get("std", std), grey, "std"),
+    )
+    _check_units(settings)
+    return settings
+
+
+def guess_layout(dims: Dims) -> str:
+    """NHWC where only the last dimension can be channels, else NCHW."""
+    return "NHWC" if dims[3] in (1, 3) and dims[1] not in (1, 3) else "NCHW"
+
+
+def _resolve_channels(given: str | None, count: int | None, layout: str, dims: Dims) -> str:
+    if count not in (None, 1, 3):
+        other = "NHWC" if layout == "NCHW" else "NCHW"
+        raise ModelNotUsable(
+            f"the model takes {count} channels ({describe(dims)} read as {layout}), not 1 or 3",
+            f"try --labels-layout {other}, or give a model for grey or colour images",
+        )
+    if count == 3 and given == "L":
+        raise ModelNotUsable("the model takes 3 channels, the settings say grey", 'set "channels" to RGB or BGR')
+    return "L" if count == 1 else given or "RGB"
+
+
+def _resolve_size(given: tuple[int, int] | None, fixed: Sequence[int | None]) -> tuple[int, int]:
+    height, width = given or (fixed[0] or fixed[1] or DEFAULT_SIDE, fixed[1] or fixed[0] or DEFAULT_SIDE)
+    if fixed[0] not in (None, height) or fixed[1] not in (None, width):
+        raise ModelNotUsable(
+            f"the model takes images of {describe(fixed)} pixels (height x width), the settings say {height}x{width}",
+            "leave the size out, or give the layout with --labels-layout if it was misread",
+        )
+    return height, width
+
+
+def _usual_statistics(grey: bool, scale: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation where none are given: ImageNet's, which are meant for pixels / 255 only."""
+    if not math.isclose(scale, 255):
+        return (0.0,), (1.0,)
+    return (GREY_MEAN, GREY_STD) if grey else (IMAGENET_MEAN, IMAGENET_STD)
+
+
+def _spread(values: tuple[float, ...], grey: bool, name: str) -> tuple[float, ...]:
+    wanted = 1 if grey else 3
+    if len(values) not in (1, wanted):
+        raise ModelNotUsable(
+            f"the model takes grey images, but the {name} has {len(values)} numbers", f"give the {name} as one number"
+        )
+    return values * wanted if len(values) == 1 else values
+
+
+def _check_units(settings: Settings) -> None:
+    highest = 255 / settings.scale
+    if max(settings.mean) > highest:
+        raise ModelNotUsable(
+            f"a mean of {max(settings.mean):g} lies outside the scaled pixels, which run from 0 to {highest:g}",
+            'give the mean in scaled units, or set "scale" to 1 in the JSON file for a model that takes 0 to 255',
+        )
+
+
+def describe(dims: Sequence[int | None]) -> str:
+    """Dimensions for a message, as ``1x3x224x224`` with ``?`` for an open one."""
+    return "x".join("?" if dim is None else str(dim) for dim in dims)
