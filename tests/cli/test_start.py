@@ -1,0 +1,82 @@
+"""What a start must not do: import anything heavy. Seen from fresh processes, in ``sys.modules`` itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import pictures
+from tests.command import analyze
+
+HEAVY = {"numpy", "PIL", "onnxruntime", "cv2", "torch", "transformers", "easyocr", "rapidocr", "pyarrow", "pydantic"}
+
+# Runs the command in-process as the script does, then reports what was imported on a descriptor of its own.
+_PROBE = """
+import json, os, sys
+sys.argv = ["imgtool", *json.loads(sys.argv[1])]
+from imgtool.cli.main import main
+try:
+    main()
+finally:
+    os.write(2, b"\\nMODULES " + json.dumps(sorted(sys.modules)).encode())
+"""
+
+
+def modules_after(*arguments: str | Path) -> set[str]:
+    """Top-level modules imported by a command that succeeds."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE, json.dumps([str(a) for a in arguments])], capture_output=True, check=True
+    )
+    listed = json.loads(done.stderr.rpartition(b"MODULES ")[2])
+    return {name.partition(".")[0] for name in listed}
+
+
+COMMANDS = [
+    ["--help"],
+    ["--version"],
+    ["analyze", "--help"],
+    ["models", "--help"],
+    ["models"],
+    ["schema"],
+    ["cache", "--help"],
+    ["cache", "stats", "--help"],
+    ["cache", "clear", "--help"],
+    ["cache", "prune", "--help"],
+    ["cache", "verify", "--help"],
+    ["cache", "stats"],
+    ["--show-completion", "bash"],
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_command_that_computes_nothing_imports_nothing_heavy(arguments: list[str]) -> None:
+    assert modules_after(*arguments) & HEAVY == set()
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv", "html"])
+def test_a_run_from_the_cache_imports_nothing_heavy_and_starts_no_worker(tmp_path: Path, form: str) -> None:
+    photos = pictures.folder(tmp_path / "photos", pictures.greys(3))
+    # The gallery needs thumbnails too: they are kept like any other answer.
+    first = analyze(photos, "-t", "caption", "-f", form, "-o", tmp_path / "first")
+    assert first.code == 0, first.err
+    stats = tmp_path / "stats.json"
+    loaded = modules_after("analyze", photos, "-t", "caption", "-f", form, "-o", tmp_path / "again", "--stats", stats)
+    assert loaded & HEAVY == set()
+    figures = json.loads(stats.read_text())
+    assert figures["hit_rate_percent"] == 100
+    assert figures["workers"]["started"] == 0
+
+
+def test_importing_the_package_imports_none_of_its_parts() -> None:
+    code = "import imgtool, sys; print([m for m in sys.modules if m.startswith('imgtool.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_probe_of_this_test_can_fail() -> None:
+    """A run that computes in-process does import what the others must not."""
+    assert "numpy" in modules_after("analyze", Path(__file__).parents[2] / "examples/images", "--no-isolate", "-t", "caption")

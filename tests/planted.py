@@ -1,0 +1,144 @@
+"""Analyzers planted for the tests: they misbehave on images of a certain colour, and count what they are asked.
+
+Named on a command line or to an engine as ``tests.planted:Hazard``; they run in real workers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
+from imgtool.config import EngineOptions
+from imgtool.types import Backend, Problem, Task
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+YELLOW, MAGENTA = (255, 255, 0), (255, 0, 255)
+
+
+def _spec(name: str, task: Task = Task.CAPTION, **more: Any) -> AnalyzerSpec:
+    return AnalyzerSpec(
+        name=name, task=task.value, version="1", backend=Backend.PYTHON, summary="planted", licence="none", **more
+    )
+
+
+def log(line: str) -> None:
+    """Append a line to the file that the environment names, so that a test sees what a worker did."""
+    if (path := os.environ.get("PLANTED_LOG")) is not None:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+
+class Hazard(Analyzer):
+    """Says the colour of the image; red is a segmentation fault, blue a SIGKILL, green a hang, yellow an exception."""
+
+    spec = _spec("hazard")
+
+    @classmethod
+    def probe(cls, options: EngineOptions) -> Probe:
+        return Probe(available=True, model="planted", model_version="1")
+
+    def load(self) -> None:
+        log("load")
+
+    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
+        return [self._one(picture) for picture in pictures]
+
+    def _one(self, picture: Picture) -> str:
+        colour = tuple(int(channel) for channel in picture.pixels[0, 0])
+        log(f"run {colour}")
+        if colour == RED:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if colour == BLUE:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if colour == GREEN:
+            time.sleep(3600)
+        if colour == YELLOW:
+            raise RuntimeError("planted exception")
+        if colour == MAGENTA:
+            raise MemoryError
+        return f"colour {colour}"
+
+
+class BatchedHazard(Hazard):
+    """The same on several images at once, so that the guilty one has to be found by halving."""
+
+    spec = _spec("batched-hazard", batched=True)
+
+
+class Fine(Hazard):
+    """A second task beside the hazard: always answers."""
+
+    spec = _spec("fine", Task.TEXT)
+
+    def _one(self, picture: Picture) -> Any:
+        log("text")
+        return ()
+
+
+class Slow(Hazard):
+    """Takes a tenth of a second an image."""
+
+    spec = _spec("slow")
+
+    def _one(self, picture: Picture) -> str:
+        time.sleep(0.1)
+        log("slow")
+        return "slow"
+
+
+class DiesLoading(Hazard):
+    """Kills the worker that loads it."""
+
+    spec = _spec("dies-loading")
+
+    def load(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class HangsLoading(Hazard):
+    """Never finishes loading."""
+
+    spec = _spec("hangs-loading")
+
+    def load(self) -> None:
+        time.sleep(3600)
+
+
+class FailsLoading(Hazard):
+    """Raises while loading."""
+
+    spec = _spec("fails-loading")
+
+    def load(self) -> None:
+        raise RuntimeError("planted load failure")
+
+
+class Noisy(Hazard):
+    """Prints to stdout and writes to descriptor 1, as native libraries and progress bars do."""
+
+    spec = _spec("noisy")
+
+    def _one(self, picture: Picture) -> str:
+        print("noise on sys.stdout", flush=True)
+        os.write(1, b"noise on descriptor 1\n")
+        return "noisy"
+
+
+class Hungry(Hazard):
+    """Keeps 50 MB for every image it has seen."""
+
+    spec = _spec("hungry")
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._kept: list[bytes] = []
+
+    def _one(self, picture: Picture) -> str:
+        self._kept.append(os.urandom(1) * 50_000_000)
+        log(f"pid {os.getpid()}")
+        return "hungry"
