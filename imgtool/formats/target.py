@@ -1,0 +1,230 @@
+"""Where the output goes: stdout, or a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat
+import sys
+from contextlib import suppress
+from io import BufferedWriter, TextIOWrapper
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, TextIO
+
+from imgtool.config import OutputFormat
+from imgtool.errors import OutputNotWritable, UsageProblem
+from imgtool.formats.interface import is_binary
+from imgtool.formats.sink import NEAREST, ReaderGone, Sink, not_writable
+
+__all__ = ["ReaderGone", "Target", "guess_format"]
+
+_SUFFIXES = {
+    ".txt": OutputFormat.TABLE,
+    ".json": OutputFormat.JSON,
+    ".jsonl": OutputFormat.JSONL,
+    ".ndjson": OutputFormat.JSONL,
+    ".csv": OutputFormat.CSV,
+    ".parquet": OutputFormat.PARQUET,
+    ".pq": OutputFormat.PARQUET,
+    ".html": OutputFormat.HTML,
+    ".htm": OutputFormat.HTML,
+}
+
+_STANDARD = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
+_DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/([0-9]{1,6})")
+
+
+def guess_format(path: Path) -> OutputFormat | None:
+    """The format that the suffix of ``path`` stands for, in upper or lower case; ``None`` where it says nothing."""
+    return _SUFFIXES.get(path.suffix.lower())
+
+
+def _descriptor(name: str) -> int | None:
+    """The open file descriptor that ``name`` means. Opening it by its name would write from the file's start again."""
+    numbered = _DESCRIPTOR.fullmatch(name)
+    return int(numbered[1]) if numbered else _STANDARD.get(name)
+
+
+class Target:
+    """The stream that a writer writes to, from before the run (``with Target(...) as target``) until all is written.
+
+    ``output`` is a file, or ``None`` or ``-`` for stdout. A file is written under a temporary name beside it, and on
+    success flushed to the disk and moved into place; after an exception the temporary file is removed and what was
+    there before stays. The new file keeps the permissions of the one it replaces, and a symbolic link stays a link.
+
+    Written directly are: JSON Lines, so that ``tail -f`` can follow and an interrupted run keeps its finished lines;
+    and whatever is no regular file (a pipe, a device, ``/dev/fd/3``).
+
+    Writing raises :class:`ReaderGone` where the reader of a pipe has gone, and ``OutputNotWritable`` where the disk is
+    full.
+
+    Raises:
+        OutputNotWritable: on entering, the file cannot be made there; on leaving, it cannot be completed.
+        UsageProblem: on entering, a binary format would go to a terminal.
+    """
+
+    stream: IO[Any]
+    """What the writer gets: bytes for a binary format, else text in UTF-8 (a table on stdout: in stdout's encoding)."""
+
+    def __init__(self, output: Path | None, format: OutputFormat, *, stdout: TextIO | None = None) -> None:
+        self._name = "-" if output is None else _expanded(output)
+        self._format = format
+        self._stdout: TextIO | None = sys.stdout if stdout is None else stdout
+        self._sink: Sink | None = None
+        self._partial: Path | None = None
+        self._place = Path(self._name)
+
+    @property
+    def is_stdout(self) -> bool:
+        """Whether the data goes to stdout."""
+        return _descriptor(self._name) == 1
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person is looking: stdout, or the device named, is a terminal."""
+        return self.stream.isatty()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the reader has gone, so that writing on makes no sense."""
+        return self._sink is not None and self._sink.reader_gone
+
+    def __enter__(self) -> Target:
+        try:
+            self.stream = self._open()
+        except OSError as error:
+            raise not_writable(self._shown, error) from error
+        if is_binary(self._format) and self.stream.isatty():
+            self._discard()
+            name = self._format.value
+            raise UsageProblem(f"{name} is binary and would garble the terminal", f"name a file: -o results.{name}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None or (self._partial is None and not self.closed):
+                self._finish()
+        except OSError as failure:
+            raise not_writable(self._shown, failure) from failure
+        finally:
+            self._discard()
+
+    @property
+    def _shown(self) -> str:
+        return "stdout" if self.is_stdout else self._name
+
+    def _open(self) -> IO[Any]:
+        descriptor = _descriptor(self._name)
+        if descriptor is None:
+            self._sink = Sink(self._open_file(), self._shown)
+        elif descriptor != 1:
+            self._sink = Sink(os.dup(descriptor), self._shown)
+        else:
+            return self._open_stdout()
+        return self._dressed(self._sink, "utf-8")
+
+    def _open_stdout(self) -> IO[Any]:
+        if self._stdout is None or self._stdout.closed:  # closed by whoever started us
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        try:
+            descriptor = self._stdout.fileno()
+        except (OSError, AttributeError):  # a stand-in for stdout that is no file
+            return self._stdout.buffer if is_binary(self._format) else self._stdout
+        self._stdout.flush()
+        self._sink = Sink(descriptor, self._shown, closefd=False)
+        return self._dressed(self._sink, self._stdout.encoding if self._format is OutputFormat.TABLE else "utf-8")
+
+    def _dressed(self, sink: Sink, encoding: str) -> IO[Any]:
+        buffered = BufferedWriter(sink)
+        if is_binary(self._format):
+            return buffered
+        return TextIOWrapper(buffered, encoding=encoding, errors=NEAREST, newline="")
+
+    def _open_file(self) -> int:
+        found = _stat(self._name)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            return os.open(self._name, os.O_WRONLY)
+        if self._format is OutputFormat.JSONL:
+            return os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        return self._open_partial(found)
+
+    def _open_partial(self, found: os.stat_result | None) -> int:
+        self._place = Path(os.path.realpath(self._name))
+        if found is not None:
+            # Moving a file over another needs no permission on that other: a read-only file would not be safe.
+            os.close(os.open(self._place, os.O_WRONLY))
+        partial = self._place.parent / f".imgtool-{secrets.token_hex(6)}.part"
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        self._partial = partial
+        if found is not None:
+            _keep_permissions(descriptor, found)
+        return descriptor
+
+    def _finish(self) -> None:
+        self.stream.flush()
+        if self._sink is None:
+            return
+        if stat.S_ISREG(os.fstat(self._sink.fileno()).st_mode):
+            os.fsync(self._sink.fileno())
+        if self._partial is not None:
+            self.stream.close()
+            self._move(self._partial)
+
+    def _move(self, partial: Path) -> None:
+        self._partial = None  # whatever happens now, complete results are not thrown away
+        try:
+            partial.replace(self._place)
+        except OSError:
+            _overwrite(partial, self._place)
+
+    def _discard(self) -> None:
+        if self._sink is not None:
+            self._sink.abandoned = True
+            self.stream.close()
+        if self._partial is not None:
+            self._partial.unlink(missing_ok=True)
+            self._partial = None
+
+
+def _expanded(output: Path) -> str:
+    """``~`` as the home folder: a shell does that for an argument, nobody for a configuration file."""
+    with suppress(RuntimeError):  # no such user: then it is a file's name
+        return str(output.expanduser())
+    return str(output)
+
+
+def _stat(name: str) -> os.stat_result | None:
+    try:
+        return Path(name).stat()
+    except FileNotFoundError:
+        return None
+
+
+def _keep_permissions(descriptor: int, found: os.stat_result) -> None:
+    with suppress(PermissionError):  # only root may give a file away; otherwise the new one is the user's own
+        os.fchown(descriptor, found.st_uid, found.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+
+
+def _overwrite(partial: Path, place: Path) -> None:
+    """Copy where moving is refused: a file mounted into a container, or another's file in a folder like ``/tmp``.
+
+    Raises:
+        OutputNotWritable: that is refused too; the complete output stays under its temporary name.
+    """
+    import shutil
+
+    try:
+        shutil.copyfile(partial, place)
+    except OSError as error:
+        raise OutputNotWritable(
+            f"{place} cannot be written: {error.strerror}", f"the complete output is in {partial}: move it yourself"
+        ) from error
+    partial.unlink()
