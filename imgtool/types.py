@@ -118,7 +118,7 @@ class TaskResults(Struct, frozen=True, kw_only=True):
     def get(self, task: Task) -> AnyTaskResult | None:
         """The result of ``task``, or ``None`` where it was not asked."""
         found: AnyTaskResult | UnsetType = getattr(self, task.value)
-        return None if found is UNSET else found  # type: ignore[return-value]
+        return None if found is UNSET else found
 
     def items(self) -> list[tuple[Task, AnyTaskResult]]:
         """The tasks that were asked, in the order of :class:`Task`."""

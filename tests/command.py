@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
@@ -31,8 +32,24 @@ class Outcome:
         return json.loads(path.read_text())
 
 
-def imgtool(*arguments: str | Path, cwd: Path | None = None, timeout: float = 120, **environ: str) -> Outcome:
-    """Run ``python -m imgtool`` with ``arguments``."""
+_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 24, 1, 2
+
+
+def obey_permissions() -> None:
+    """For ``preexec_fn``: let permission bits bind root too, by dropping the capabilities that override them.
+
+    Root's own files stay readable, which a change of user would not leave so where Python lives in root's home.
+    """
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None)
+        for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
+            libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def imgtool(
+    *arguments: str | Path, cwd: Path | None = None, timeout: float = 120, bound: bool = False, **environ: str
+) -> Outcome:
+    """Run ``python -m imgtool`` with ``arguments``; ``bound`` by permissions even as root."""
     done = subprocess.run(
         [sys.executable, "-m", "imgtool", *map(str, arguments)],
         capture_output=True,
@@ -40,10 +57,11 @@ def imgtool(*arguments: str | Path, cwd: Path | None = None, timeout: float = 12
         timeout=timeout,
         env={**os.environ, **environ},
         check=False,
+        preexec_fn=obey_permissions if bound else None,
     )
     return Outcome(ExitCode(done.returncode), done.stdout.decode(), done.stderr.decode())
 
 
-def analyze(*arguments: str | Path, timeout: float = 120, **environ: str) -> Outcome:
-    """Run ``imgtool analyze`` with the planted engine's JSON Lines on stdout."""
-    return imgtool("analyze", *arguments, "--format", "jsonl", timeout=timeout, **environ)
+def analyze(*arguments: str | Path, timeout: float = 120, bound: bool = False, **environ: str) -> Outcome:
+    """Run ``imgtool analyze`` with JSON Lines on stdout."""
+    return imgtool("analyze", *arguments, "--format", "jsonl", timeout=timeout, bound=bound, **environ)

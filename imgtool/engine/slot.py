@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import UNSET
 
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.discover import ImageRef
@@ -15,7 +16,6 @@ from imgtool.engine.store import ImageFacts, Record, StoredAnswer, Update
 from imgtool.runtime.protocol import Item
 from imgtool.types import (
     RESULT_TYPES,
-    UNSET,
     VALUE_TYPES,
     AnyTaskResult,
     ImageResult,

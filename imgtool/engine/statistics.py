@@ -75,7 +75,7 @@ class Statistics(msgspec.Struct, kw_only=True):
     warmed_up: bool = False
     tasks: dict[str, TaskStatistics] = {}
     models: list[ModelStatistics] = []
-    workers: WorkerStatistics = WorkerStatistics()
+    workers: WorkerStatistics = msgspec.field(default_factory=WorkerStatistics)
     cache: CacheStatistics | None = None
 
 

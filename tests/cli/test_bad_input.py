@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import struct
 import subprocess
@@ -202,31 +201,27 @@ def test_a_labels_model_that_is_none_leaves_the_other_tasks_answered(good: Path)
     no_traceback(outcome)
 
 
-def test_a_folder_that_may_not_be_read(tmp_path: Path, good: Path) -> None:
+def test_a_folder_that_may_not_be_read(good: Path) -> None:
     locked = pictures.folder(good / "locked", [(1, 1, 1)])
     locked.chmod(0)
-    try:
-        outcome = _as_nobody("analyze", good, *CAPTION, "-f", "jsonl", "--no-cache")
-    finally:
-        locked.chmod(0o755)
+    outcome = analyze(good, *CAPTION, bound=True)
+    locked.chmod(0o755)
     assert problem_of(outcome, "locked")["code"] == "permission_denied"
     assert outcome.code is ExitCode.SOME_FAILED
 
 
-def _as_nobody(*arguments: str | Path) -> Outcome:
-    """Run without the rights of root, for whom every folder is open."""
-    for folder in (Path(str(arguments[1])), *Path(str(arguments[1])).parents):
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    drop = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
-    done = subprocess.run(
-        [sys.executable, "-m", "imgtool", *map(str, arguments)],
-        capture_output=True,
-        check=False,
-        env={**os.environ, "HOME": "/nonexistent", "COVERAGE_PROCESS_START": ""},
-        **drop,  # type: ignore[call-overload]
-    )
-    return Outcome(ExitCode(done.returncode), done.stdout.decode(), done.stderr.decode())
+def test_a_file_that_may_not_be_read(good: Path) -> None:
+    pictures.flat(good / "secret.png").chmod(0)
+    outcome = analyze(good, *CAPTION, bound=True)
+    assert problem_of(outcome, "secret.png")["code"] == "permission_denied"
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning_and_nothing_else(good: Path) -> None:
+    (good / "cache").mkdir(mode=0o555)
+    outcome = analyze(good / "000.png", *CAPTION, "--cache-dir", good / "cache", bound=True)
+    assert outcome.code is ExitCode.OK
+    assert outcome.err.count("note:") == 1
+    assert "cache" in outcome.err
 
 
 def test_a_file_deleted_between_listing_and_reading(tmp_path: Path) -> None:
