@@ -38,7 +38,7 @@ class ParquetWriter:
             raise MissingExtra("writing Parquet needs pyarrow", "pip install 'imgtool[formats]'") from error
         self._arrow = pyarrow
         self._schema = schema()
-        self._file = parquet.ParquetWriter(_Counted(out), self._schema, compression="zstd")
+        self._file = parquet.ParquetWriter(_UntilClosed(out), self._schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 
     def write(self, result: ImageResult) -> None:
@@ -60,24 +60,20 @@ class ParquetWriter:
         self._rows = []
 
 
-class _Counted:
-    """A stream that knows its position by counting: Parquet asks for it, and a pipe cannot tell."""
+class _UntilClosed:
+    """A stream that swallows what comes after it was closed.
+
+    When a run ends early, pyarrow completes the unfinished file as its writer is collected, and by then the stream is
+    closed.
+    """
 
     closed = False
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
-        self._written = 0
 
     def write(self, data: bytes) -> int:
-        # An unfinished file is completed when pyarrow's writer is collected, and by then the stream may be closed.
-        if not self._out.closed:
-            self._out.write(data)
-        self._written += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._written
+        return len(data) if self._out.closed else self._out.write(data)
 
     def flush(self) -> None:
         if not self._out.closed:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any, TextIO
 
 from imgtool.config import OutputFormat
-from imgtool.errors import OutputNotWritable, UsageProblem
+from imgtool.errors import UsageProblem
 from imgtool.formats.interface import is_binary
 from imgtool.formats.sink import NEAREST, ReaderGone, Sink, not_writable
 
@@ -152,7 +152,8 @@ class Target:
         if found is not None and not stat.S_ISREG(found.st_mode):
             return os.open(self._name, os.O_WRONLY)
         if self._format is OutputFormat.JSONL:
-            return os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            # Linux refuses O_CREAT on another's file in a folder like /tmp, though it may be written.
+            return os.open(self._name, os.O_WRONLY | os.O_TRUNC | (os.O_CREAT if found is None else 0), 0o666)
         return self._open_partial(found)
 
     def _open_partial(self, found: os.stat_result | None) -> int:
@@ -222,9 +223,13 @@ def _overwrite(partial: Path, place: Path) -> None:
     import shutil
 
     try:
-        shutil.copyfile(partial, place)
+        with partial.open("rb") as source, open(os.open(place, os.O_WRONLY | os.O_TRUNC), "wb") as out:
+            shutil.copyfileobj(source, out)
+            out.flush()
+            os.fsync(out.fileno())
     except OSError as error:
-        raise OutputNotWritable(
-            f"{place} cannot be written: {error.strerror}", f"the complete output is in {partial}: move it yourself"
-        ) from error
+        failure = not_writable(str(place), error)
+        if partial.exists():
+            failure.remedy = f"the complete output is in {partial}: move it yourself"
+        raise failure from error
     partial.unlink()
