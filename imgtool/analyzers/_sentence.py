@@ -1,0 +1,238 @@
+"""Measurements of an image -> one English sentence. Pure: nothing is measured here and nothing heavy is imported.
+
+Only what was measured is said; what lies in the ordinary middle (neither bright nor dark, neither sharp nor blurry)
+is left unsaid, so that what is said means something.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from imgtool.types import Box, TextLine
+
+QUOTE_WORDS = 6
+QUOTE_CHARACTERS = 40
+
+# Joiners shape letters in Persian, in Indic scripts and in emoji: dropping them would change the words quoted.
+_JOINERS = "\u200c\u200d"
+_DOUBLE_QUOTES = dict.fromkeys(map(ord, '"“”„‟″«»＂'), "'")
+
+
+@dataclass(frozen=True)
+class ColourShare:
+    """A colour name and the share of the image that has it, in [0, 1]."""
+
+    name: str
+    share: float
+
+
+@dataclass(frozen=True)
+class TextSummary:
+    """How much text was read: its number of lines, the share of the image they cover in [0, 1], the first line."""
+
+    lines: int = 0
+    share: float = 0.0
+    first: str = ""
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What was measured of one upright image.
+
+    ``width`` and ``height`` are pixels. ``lightness`` is the mean L* and ``contrast`` the distance in L* between the
+    dark and the light part, both in [0, 100]. ``edge_width`` is the standard deviation in pixels of the blur of its
+    edges once the longest side is at most 1024, ``None`` where there is no edge to judge by. ``colours`` covers the
+    whole image, largest first; where ``ground`` names a plain background, ``figure`` covers what stands out from it.
+    """
+
+    width: int
+    height: int
+    lightness: float
+    contrast: float
+    greyscale: bool
+    flat: bool
+    edge_width: float | None
+    colours: tuple[ColourShare, ...]
+    ground: str | None = None
+    figure: tuple[ColourShare, ...] = ()
+    text: TextSummary = TextSummary()
+    qr_codes: int = 0
+    barcodes: int = 0
+
+
+def compose(found: Measurements) -> str:
+    """One line of at most 300 characters that ends with a full stop and holds no control character."""
+    clauses = [_subject(found)]
+    if found.text.lines:
+        clauses.append(_text_clause(found.text))
+    codes = [_counted(found.qr_codes, "QR code"), _counted(found.barcodes, "barcode")]
+    if any(codes):
+        clauses.append(_joined([code for code in codes if code]))
+    return "; ".join(clauses) + "."
+
+
+def summarise_text(lines: Sequence[TextLine], width: int, height: int) -> TextSummary:
+    """The text answer of an image of ``width`` x ``height`` pixels in a few numbers, and its first readable line."""
+    readable = [(line, text) for line in lines if (text := one_line(line.text))]
+    if not readable:
+        return TextSummary()
+    covered = sum(_area(line.box) for line, _ in readable)
+    return TextSummary(len(readable), min(1.0, covered / max(1, width * height)), readable[0][1])
+
+
+def orientation(width: int, height: int) -> str:
+    """Portrait, landscape, square (within 2 %), panoramic (2:1 and wider, the convention) or tall (1:2 and higher)."""
+    ratio = width / height
+    if ratio >= 2:
+        return "panoramic"
+    if ratio <= 0.5:
+        return "tall"
+    if abs(ratio - 1) <= 0.02:
+        return "square"
+    return "landscape" if ratio > 1 else "portrait"
+
+
+def brightness(lightness: float) -> str:
+    """Word for the mean CIE 1976 lightness L*; a mid-grey wall has 50. Empty for ordinary exposure."""
+    if lightness < 12:
+        return "very dark"
+    if lightness < 30:
+        return "dark"
+    return "bright" if lightness > 72 else ""
+
+
+def contrast_word(contrast: float) -> str:
+    """Word for the distance between the dark and the light part in L*; black on white has 100."""
+    if contrast < 15:
+        return "low contrast"
+    return "high contrast" if contrast > 60 else ""
+
+
+def sharpness_word(edge_width: float | None) -> str:
+    """Word for the blur of the edges at 1024 pixels: crisp edges have less than one. Empty for in between."""
+    if edge_width is None:
+        return ""
+    if edge_width < 1.2:
+        return "sharp"
+    if edge_width < 2:
+        return ""
+    return "blurry"
+
+
+def colour_phrase(found: Measurements) -> str:
+    """The named colours: those on a plain background, else the dominant one with its companions, else the largest."""
+    if found.ground is not None:
+        figure = _figure_names(found.figure, found.ground)
+        return f"{_joined(figure)} on a plain {found.ground} background" if figure else f"mostly plain {found.ground}"
+    largest = _folded(found.colours)
+    named = [colour.name for colour in largest if colour.share >= 0.08][:3]
+    if sum(colour.share for colour in largest[: len(named)]) < 0.6:
+        return "many colours"
+    if largest[0].share < 0.5:
+        return _joined(named)
+    return f"mostly {named[0]}" + (f" with {_joined(named[1:])}" if named[1:] else "")
+
+
+def quoted(text: str) -> str:
+    """The first words of ``text`` in double quotes: at most six words and forty characters, cut at a word."""
+    words = one_line(text).translate(_DOUBLE_QUOTES).split()
+    taken = words[:QUOTE_WORDS]
+    while len(taken) > 1 and len(" ".join(taken)) > QUOTE_CHARACTERS:
+        taken.pop()
+    start = _clipped(" ".join(taken))
+    return f'"{start}…"' if start != " ".join(words) else f'"{start}"'
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line, without control characters, direction overrides or lone surrogates, spaces collapsed."""
+    words = "".join(map(_printable, text)).split()
+    return " ".join(word for word in words if word.strip(_JOINERS))
+
+
+def _printable(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cf":
+        return character if character in _JOINERS else ""
+    return " " if category in {"Cc", "Cs", "Cn", "Co", "Zl", "Zp"} else character
+
+
+def _clipped(text: str) -> str:
+    """At most forty characters, never parting a letter from the accents that follow it."""
+    if len(text) <= QUOTE_CHARACTERS:
+        return text
+    end = QUOTE_CHARACTERS
+    while end > 1 and unicodedata.combining(text[end]):
+        end -= 1
+    return text[:end].rstrip()
+
+
+def _subject(found: Measurements) -> str:
+    shape = orientation(found.width, found.height)
+    if found.flat:
+        return f"A plain {found.colours[0].name} {shape} image"
+    kind = "greyscale" if found.greyscale else ""
+    words = [word for word in ("A", brightness(found.lightness), kind, shape, "image") if word]
+    details = [colour_phrase(found), contrast_word(found.contrast), sharpness_word(found.edge_width)]
+    return ", ".join([" ".join(words), *filter(None, details)])
+
+
+def _text_clause(text: TextSummary) -> str:
+    where = " over much of it" if text.share >= 0.25 else ""
+    opening = f"{_counted(text.lines, 'line')} of text{where}"
+    return f"{opening} beginning {quoted(text.first)}" if one_line(text.first) else opening
+
+
+def _folded(colours: Iterable[ColourShare]) -> list[ColourShare]:
+    """Shades of one hue as one colour, largest first; a shade that makes up most of its hue keeps its own name."""
+    hues: dict[str, list[ColourShare]] = {}
+    for colour in colours:
+        hues.setdefault(_hue(colour.name), []).append(colour)
+    folded = []
+    for hue, shades in hues.items():
+        total = sum(shade.share for shade in shades)
+        main = max(shades, key=lambda shade: shade.share)
+        folded.append(ColourShare(main.name if main.share >= 0.6 * total else hue, total))
+    return sorted(folded, key=lambda colour: (-colour.share, colour.name))
+
+
+def _figure_names(figure: Iterable[ColourShare], ground: str) -> list[str]:
+    """The colours that stand out from a plain background, three at most.
+
+    Smoothed edges of black letters on white make greys that nobody put there: a grey counts only where it holds a
+    quarter of what stands out and a twentieth of the image, or where nothing else stands out.
+    """
+    folded = [colour for colour in _folded(figure) if colour.name != ground]
+    total = sum(colour.share for colour in folded)
+    if total < 0.003:
+        return []
+    strong = [colour for colour in folded if colour.share >= _least_share(colour.name, total)]
+    return [colour.name for colour in strong or folded[:1]][:3]
+
+
+def _least_share(name: str, total: float) -> float:
+    return max(0.25 * total, 0.05) if _hue(name) == "grey" else 0.067 * total
+
+
+def _hue(name: str) -> str:
+    """``dark blue`` is a shade of ``blue``."""
+    return name.rsplit(" ", 1)[-1]
+
+
+def _area(box: Box) -> float:
+    """The area of a simple polygon in square pixels (the shoelace formula)."""
+    following = (*box[1:], box[0])
+    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(box, following, strict=True))) / 2
+
+
+def _counted(number: int, thing: str) -> str:
+    if number <= 0:
+        return ""
+    return f"one {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _joined(words: Sequence[str]) -> str:
+    unique = list(Counter(words))
+    return " and ".join([", ".join(unique[:-1]), unique[-1]] if len(unique) > 1 else unique)
