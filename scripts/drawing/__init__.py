@@ -1,0 +1,1 @@
+"""What the example pictures are drawn with: Pillow for shapes and letters, numpy for light and texture."""
