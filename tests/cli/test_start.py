@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import pictures
-from tests.command import analyze
+from tests.command import imgtool
 
 HEAVY = {"numpy", "PIL", "onnxruntime", "cv2", "torch", "transformers", "easyocr", "rapidocr", "pyarrow", "pydantic"}
 
@@ -61,7 +61,7 @@ def test_a_command_that_computes_nothing_imports_nothing_heavy(arguments: list[s
 def test_a_run_from_the_cache_imports_nothing_heavy_and_starts_no_worker(tmp_path: Path, form: str) -> None:
     photos = pictures.folder(tmp_path / "photos", pictures.greys(3))
     # The gallery needs thumbnails too: they are kept like any other answer.
-    first = analyze(photos, "-t", "caption", "-f", form, "-o", tmp_path / "first")
+    first = imgtool("analyze", photos, "-t", "caption", "-f", form, "-o", tmp_path / "first")
     assert first.code == 0, first.err
     stats = tmp_path / "stats.json"
     loaded = modules_after("analyze", photos, "-t", "caption", "-f", form, "-o", tmp_path / "again", "--stats", stats)
