@@ -35,6 +35,7 @@ RECORD_VERSION = 1
 """Version of :class:`Record` as JSON. A record of another version counts as absent."""
 
 FOLDER = "results"
+DATABASE: str = DBNAME
 DECODE_FAILURE = "decode"
 """Key under which a record keeps why a file could not be decoded."""
 
@@ -153,8 +154,13 @@ class _ReadOnly:
     """What can be had of a diskcache that may not be written: diskcache itself writes as it opens."""
 
     def __init__(self, folder: Path) -> None:
-        self._connection = connect_for_reading(folder / DBNAME)
         self._disk = JsonDisk(str(folder))
+        self._connection = connect_for_reading(folder / DATABASE)
+        try:
+            len(self)
+        except BaseException:
+            self.close()
+            raise
 
     def get(self, key: str) -> Any:
         """The value of a row that has not expired, or ``None``."""
@@ -289,7 +295,7 @@ class ResultStore:
     # -- opening
 
     def _open(self) -> None:
-        folder, database = self._folder, self._folder / DBNAME
+        folder, database = self._folder, self._folder / DATABASE
         if os.path.expandvars(folder) != str(folder):
             raise ValueError("its name holds a $VARIABLE, which would be replaced")
         make_private(folder)
@@ -356,7 +362,7 @@ class ResultStore:
         try:
             if not may:
                 raise error
-            aside = set_aside(self._folder / DBNAME, self._file_number)
+            aside = set_aside(self._folder / DATABASE, self._file_number)
             self._open()
         except TROUBLES:
             self._health.report(Trouble.CORRUPT, _NOT_USED, error)
