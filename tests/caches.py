@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -9,16 +10,26 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
+from imgtool.engine.discover import ImageRef
 from imgtool.engine.store import ImageFacts, ResultStore, StoredAnswer, Update
 from imgtool.types import Backend, Problem
 
 FACTS = ImageFacts("JPEG", 40, 30, 1, 1234)
 BROKEN = Problem("broken", "it is broken", "mend it")
 KEY = "ab" * 32
+SHA = hashlib.sha256(b"x").hexdigest()
+LONG_AGO = 1_600_000_000_000_000_000
+NOW_ISH = 1_700_000_000_000_000_000
+
+
+def ref(inode: int = 7, **changes: int) -> ImageRef:
+    """A file that has not changed for long."""
+    return replace(ImageRef("x.jpg", 1, LONG_AGO, LONG_AGO, 3, inode), **changes)
 
 
 def answer(value: object = "a cat", engine: str = "describe", version: str = "1", age: float = 0.0) -> StoredAnswer:

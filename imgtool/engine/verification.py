@@ -139,4 +139,4 @@ def _index_defects(root: Path) -> tuple[str, ...]:
             ((count,),) = connection.execute(query).fetchall()
     except TROUBLES as error:
         return (str(error),)
-    return (f"{count} files without a SHA-256",) if count else ()
+    return (f"files without a SHA-256: {count}",) if count else ()

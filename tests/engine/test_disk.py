@@ -24,7 +24,7 @@ class Bomb:
 
 
 @given(keys=st.lists(PLAIN, min_size=1, max_size=5, unique=True), value=PLAIN)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 def test_plain_things_come_back_as_they_went_in(
     tmp_path_factory: pytest.TempPathFactory, keys: list[bytes | str | int], value: bytes | str | int
 ) -> None:

@@ -16,21 +16,13 @@ from hypothesis import strategies as st
 
 from imgtool.engine.discover import ImageRef
 from imgtool.engine.identity import FileChanged, Identity
-from tests.caches import finish, listing, run, start
+from tests.caches import LONG_AGO, NOW_ISH, SHA, finish, listing, ref, run, start
 from tests.command import obey_permissions
-
-LONG_AGO = 1_600_000_000_000_000_000
-NOW_ISH = 1_700_000_000_000_000_000
-SHA = hashlib.sha256(b"x").hexdigest()
 
 
 def ref_of(path: Path) -> ImageRef:
     found = path.stat()
     return ImageRef(str(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_dev, found.st_ino)
-
-
-def ref(inode: int = 7, **changes: int) -> ImageRef:
-    return replace(ImageRef("x.jpg", 1, LONG_AGO, LONG_AGO, 3, inode), **changes)
 
 
 class Opened:
@@ -248,7 +240,7 @@ NUMBERS = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 2**63 - 1, 2*
 
 
 @given(device=NUMBERS, inode=NUMBERS, size=st.integers(0, 2**63 - 1), mtime_ns=st.integers(-(2**62), LONG_AGO))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_numbers_of_a_stat_are_kept(
     tmp_path_factory: pytest.TempPathFactory, device: int, inode: int, size: int, mtime_ns: int
 ) -> None:

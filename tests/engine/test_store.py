@@ -47,7 +47,7 @@ def test_an_answer_comes_back(root: Path) -> None:
 
 
 @given(key=st.text(st.characters(exclude_categories=["Cs"])), other=st.text(st.characters(exclude_categories=["Cs"])))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_text_is_a_key(tmp_path_factory: pytest.TempPathFactory, key: str, other: str) -> None:
     with Opened(tmp_path_factory.mktemp("c")) as it:
         it.store.merge([update(key, "f")])
