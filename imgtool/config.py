@@ -33,6 +33,14 @@ class Pages(str, Enum):
     ALL = "all"
 
 
+class LoadPolicy(str, Enum):
+    """When a worker loads its models: each at its first use, all at once side by side, or all one after the other."""
+
+    LAZY = "lazy"
+    PARALLEL = "parallel"
+    EAGER = "eager"
+
+
 class OutputFormat(str, Enum):
     """How results are written."""
 
@@ -79,6 +87,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     threads: int | None = None
     isolate: bool = True
+    load: LoadPolicy = LoadPolicy.LAZY
     timeout: float = 120.0
     load_timeout: float = 300.0
     max_worker_memory: int = 4_000_000_000

@@ -75,7 +75,7 @@ def test_the_environment_speaks_the_language_of_flags(tmp_path: Path, name: str,
 
 def test_every_option_can_be_set_from_the_environment(tmp_path: Path) -> None:
     """No option has a type that text cannot reach."""
-    samples = {"tasks": "text", "pages": "all", "format": "csv", "cache_ttl": "3d", "max_failure_rate": "0.5"}
+    samples = {"tasks": "text", "load": "eager", "pages": "all", "format": "csv", "cache_ttl": "3d", "max_failure_rate": "0.5"}
     for options in (EngineOptions, OutputOptions):
         for field in msgspec.structs.fields(options):
             text = samples.get(field.name, "1")

@@ -58,6 +58,7 @@ def analyze(
     timeout: o.Timeout = None,
     load_timeout: o.LoadTimeout = None,
     max_worker_memory: o.MaxWorkerMemory = None,
+    load: o.Load = None,
     isolate: o.Isolate = None,
 ) -> None:
     """Caption images, read their text, label them. Answers are kept: a second run costs next to nothing."""

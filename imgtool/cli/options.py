@@ -89,4 +89,5 @@ LoadTimeout = Annotated[Text, _option(_WORK, "For loading a model.", takes="TIME
 MaxWorkerMemory = Annotated[
     Text, _option(_WORK, "Replace a worker that has grown past it.", takes="SIZE", default="4GB")
 ]
+Load = Annotated[Text, _option(_WORK, "When models load: lazy, parallel or eager.", takes="HOW", default="lazy")]
 Isolate = Annotated[Flag, _option(_WORK, "Work in a process of its own.", "--isolate/--no-isolate", default="isolate")]

@@ -23,7 +23,7 @@ from imgtool.engine.store import ResultStore
 from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.pool import Limits, Pool
 from imgtool.runtime.process import Died, Post, Worker, WorkerProcess
-from imgtool.runtime.protocol import FromWorker, Setup
+from imgtool.runtime.protocol import FromWorker, Setup, TaskPlan
 from imgtool.types import ImageResult, Problem
 
 
@@ -159,7 +159,8 @@ class Engine(AbstractContextManager["Engine"]):
                 load_timeout=options.load_timeout,
                 max_worker_memory=options.max_worker_memory,
             )
-            self._pool = Pool(self._start_worker, self._post, limits)
+            plans = [chosen.for_worker() for chosen in self.plan.chosen.values()]
+            self._pool = Pool(self._start_worker, plans, self._post, limits)
         return self._pool
 
     def _abandon_pool(self) -> None:
@@ -171,13 +172,14 @@ class Engine(AbstractContextManager["Engine"]):
     def _post(self, worker: Worker, event: FromWorker | Died) -> None:
         self._events.put((worker, event))
 
-    def _start_worker(self, post: Post) -> Worker:
+    def _start_worker(self, post: Post, plans: tuple[TaskPlan, ...]) -> Worker:
         options = self.options
         setup = Setup(
-            plans=tuple(chosen.for_worker() for chosen in self.plan.chosen.values()),
+            plans=plans,
             max_pixels=options.max_pixels,
             batch_pixels=options.batch_pixels,
             threads=options.threads or max(1, granted_cores() // options.workers),
+            load=options.load,
         )
         if options.isolate:
             return WorkerProcess(setup, post, echo_stderr=self._echo_worker)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -31,10 +31,22 @@ class Chosen:
     target: str
     fingerprint: str
     notice: str | None = None
+    stands_in_for: str | None = None
+    stand_ins: tuple[Chosen, ...] = ()
+
+    def who(self, engine: str) -> Chosen:
+        """This choice or the stand-in of that name."""
+        return next((each for each in self.stand_ins if each.spec.name == engine), self)
 
     def for_worker(self) -> TaskPlan:
         """What the worker needs to know of it."""
-        return TaskPlan(task=self.task, analyzer=self.spec.name, target=self.target, parameters=dict(self.parameters))
+        return TaskPlan(
+            task=self.task,
+            analyzer=self.spec.name,
+            target=self.target,
+            parameters=dict(self.parameters),
+            stand_ins=tuple(each.for_worker() for each in self.stand_ins),
+        )
 
 
 @dataclass(frozen=True)
@@ -49,21 +61,40 @@ class Plan:
         return [f"{c.task}: {c.notice}" for c in self.chosen.values() if c.notice]
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """An engine that might answer a task."""
+
+    name: str
+    cls: type[Analyzer]
+    probe: Probe
+
+    def uncovered(self, options: EngineOptions) -> tuple[str, ...]:
+        """Languages asked for that it cannot read; an engine to which languages mean nothing covers all."""
+        if not self.probe.languages:
+            return ()
+        return tuple(language for language in options.languages if language not in self.probe.languages)
+
+
 def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
     """Choose an analyzer for every task.
 
     Raises:
-        ModelMissing: a task asked for by name has no analyzer that is available.
+        ModelMissing: a task asked for by name has no analyzer that is available, or only one that would stand in and
+            ``strict`` forbids that.
         UsageProblem: an engine was named that does not exist or answers another task.
     """
     wanted = [task.value for task in (options.tasks or tuple(Task))] + [THUMBNAIL] * thumbnails
     chosen: dict[str, Chosen] = {}
     for task in sorted(wanted, key=_rank):
-        cls, target, probe = _choose(task, options)
-        if probe.available:
-            chosen[task] = _complete(task, cls, target, probe, options, chosen)
+        candidates = _candidates(task, options)
+        available = _in_order_of_choice([c for c in candidates if c.probe.available], options)
+        if available:
+            _refuse_stand_in(task, candidates[0], available[0], options)
+            chosen[task] = _choose(task, candidates[0], available, options, chosen)
         elif options.tasks is not None or _named_engine(task, options):
-            raise ModelMissing(f"no engine can answer {task!r}: {probe.reason}", probe.remedy)
+            reasons = "; ".join(f"{c.name}: {c.probe.reason}" for c in candidates)
+            raise ModelMissing(f"no engine can answer {task!r} ({reasons})", candidates[0].probe.remedy)
     if not any(task != THUMBNAIL for task in chosen):
         raise ModelMissing("no task has an engine that is available here", "see `imgtool models`")
     return Plan(chosen)
@@ -82,13 +113,50 @@ def _named_engine(task: str, options: EngineOptions) -> str | None:
     return named
 
 
-def _choose(task: str, options: EngineOptions) -> tuple[type[Analyzer], str, Probe]:
-    """The named engine, or the first available one in the order of stand-ins, or the preferred one with its reason."""
+def _candidates(task: str, options: EngineOptions) -> list[_Candidate]:
+    """The named engine alone, or all of the task's, the preferred one first."""
     named = _named_engine(task, options)
-    candidates = [named] if named else list(ORDER[task])
-    looked_at = [(_class_for(task, name), name) for name in candidates]
-    probed = [(cls, _target(name), cls.probe(options)) for cls, name in looked_at]
-    return next((candidate for candidate in probed if candidate[2].available), probed[0])
+    names = [named] if named else list(ORDER[task])
+    classes = [(name, _class_for(task, name)) for name in names]
+    return [_Candidate(name, cls, cls.probe(options)) for name, cls in classes]
+
+
+def _in_order_of_choice(available: list[_Candidate], options: EngineOptions) -> list[_Candidate]:
+    """Those that read all languages asked for before those that do not; else as they are preferred."""
+    return sorted(available, key=lambda candidate: len(candidate.uncovered(options)))
+
+
+def _refuse_stand_in(task: str, preferred: _Candidate, first: _Candidate, options: EngineOptions) -> None:
+    if not options.strict:
+        return
+    if first is not preferred:
+        why = preferred.probe.reason or f"it cannot read {', '.join(preferred.uncovered(options))}"
+        raise ModelMissing(
+            f"{task} would be answered by {first.name}, not {preferred.name}: {why}", preferred.probe.remedy
+        )
+    if missing := first.uncovered(options):
+        raise ModelMissing(
+            f"{first.name} cannot read {', '.join(missing)}", "name other --languages, or leave out --strict"
+        )
+
+
+def _choose(
+    task: str, preferred: _Candidate, available: list[_Candidate], options: EngineOptions, earlier: Mapping[str, Chosen]
+) -> Chosen:
+    complete = [_complete(task, candidate, options, earlier) for candidate in available]
+    first = complete[0]
+    if options.strict:
+        return first
+    if available[0] is not preferred:
+        first = replace(first, stands_in_for=preferred.name, notice=_stand_in_notice(preferred, first, options))
+    return replace(first, stand_ins=tuple(complete[1:]))
+
+
+def _stand_in_notice(preferred: _Candidate, first: Chosen, options: EngineOptions) -> str:
+    why = preferred.probe.reason or f"it cannot read {', '.join(preferred.uncovered(options))}"
+    remedy = f" ({preferred.probe.remedy})" if preferred.probe.remedy else ""
+    text = f"{first.spec.name} stands in for {preferred.name}: {why}{remedy}"
+    return f"{text}; {first.notice}" if first.notice else text
 
 
 def _target(name: str) -> str:
@@ -106,13 +174,12 @@ def _class_for(task: str, name: str) -> type[Analyzer]:
     return cls
 
 
-def _complete(
-    task: str, cls: type[Analyzer], target: str, probe: Probe, options: EngineOptions, earlier: Mapping[str, Chosen]
-) -> Chosen:
-    parameters = cls.parameters(options)
-    reads = {t.value: earlier[t.value].fingerprint for t in cls.spec.after if t.value in earlier}
-    fingerprint = _fingerprint(task, cls.spec, probe, parameters, reads)
-    return Chosen(task, cls.spec, probe, parameters, target, fingerprint, _notice(task, probe, cls.spec, options))
+def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier: Mapping[str, Chosen]) -> Chosen:
+    spec, probe = candidate.cls.spec, candidate.probe
+    parameters = candidate.cls.parameters(options)
+    reads = {t.value: earlier[t.value].fingerprint for t in spec.after if t.value in earlier}
+    fingerprint = _fingerprint(task, spec, probe, parameters, reads)
+    return Chosen(task, spec, probe, parameters, _target(candidate.name), fingerprint, _notice(candidate, options))
 
 
 def _fingerprint(
@@ -131,9 +198,9 @@ def _fingerprint(
     return f"{spec.name}-{hashlib.sha256(canonical).hexdigest()[:24]}"
 
 
-def _notice(task: str, probe: Probe, spec: AnalyzerSpec, options: EngineOptions) -> str | None:
+def _notice(candidate: _Candidate, options: EngineOptions) -> str | None:
     """Languages asked for that the engine cannot read: said, instead of passing garbage off as text."""
-    missing = [language for language in options.languages if language not in probe.languages]
-    if task != Task.TEXT.value or not missing or not probe.languages:
+    missing = candidate.uncovered(options)
+    if not missing:
         return None
-    return f"{spec.name} cannot read {', '.join(missing)}; lines in other scripts are missing or wrong"
+    return f"{candidate.name} cannot read {', '.join(missing)}; lines in such scripts are missing or wrong"

@@ -25,7 +25,7 @@ from imgtool.engine.statistics import Tally
 from imgtool.engine.store import ImageFacts, ResultStore, StoredAnswer, Update
 from imgtool.errors import TooManyFailures
 from imgtool.runtime.pool import Outcome, Pool
-from imgtool.runtime.protocol import Answered, Decoded, Failed, Finished, ModelFailed, ModelLoaded
+from imgtool.runtime.protocol import Answered, Decoded, Failed, Finished, LoadRetried, ModelFailed, ModelLoaded
 from imgtool.types import ImageResult, Problem
 
 _IDLE_SECONDS = 0.05
@@ -175,16 +175,23 @@ class Run:
             if isinstance(outcome, ModelLoaded):
                 self._tally.model(outcome)
                 self._observer.model_loaded(outcome)
+            elif isinstance(outcome, LoadRetried):
+                self._observer.notice(_retry_line(outcome))
             elif isinstance(outcome, ModelFailed):
                 self._on_model_failed(outcome)
             elif (slot := self._items.get(outcome.item)) is not None:
                 self._on_item(slot, outcome)
 
     def _on_model_failed(self, failed: ModelFailed) -> None:
-        if failed.task not in self.model_problems:
+        remedy = f" ({failed.problem.remedy})" if failed.problem.remedy else ""
+        if failed.stand_in is not None:
+            what = f"{failed.stand_in} stands in for {failed.analyzer}"
+        elif failed.task not in self.model_problems:
             self.model_problems[failed.task] = failed.problem
-            remedy = f" ({failed.problem.remedy})" if failed.problem.remedy else ""
-            self._observer.notice(f"{failed.task} is left out: {failed.problem.message}{remedy}")
+            what = f"{failed.task} is left out"
+        else:
+            return
+        self._observer.notice(f"{what}: {failed.problem.message}{remedy}")
 
     def _on_item(self, slot: Slot, outcome: Decoded | Answered | Failed | Finished) -> None:
         if isinstance(outcome, Decoded):
@@ -204,9 +211,10 @@ class Run:
             self._on_finished(slot, outcome)
 
     def _on_answer(self, slot: Slot, answered: Answered) -> None:
-        chosen = self._plan.chosen[answered.task]
-        self._tally.inference(answered.task, answered.seconds)
-        slot.fresh.add(answered.task)
+        chosen = self._plan.chosen[answered.task].who(answered.analyzer)
+        if answered.task != THUMBNAIL:
+            self._tally.inference(answered.task, answered.seconds)
+        slot.fresh[answered.task] = chosen
         slot.failures.pop(answered.task, None)
         slot.answers[answered.task] = StoredAnswer(
             value=answered.value,
@@ -288,3 +296,10 @@ class Run:
                 f"stopped: {bad} of {figures.images} images failed, more than --max-failure-rate {rate:g}",
                 "the failed images are listed in the output; --retry-failed runs only them",
             )
+
+
+def _retry_line(retried: LoadRetried) -> str:
+    return (
+        f"{retried.task}: loading {retried.analyzer} failed ({retried.cause}), "
+        f"attempt {retried.attempt} of {retried.attempts}"
+    )

@@ -34,7 +34,8 @@ _decode_bytes = msgspec.json.Decoder(bytes).decode
 
 @dataclass
 class Slot:
-    """What is known so far about one page of one file. ``fresh`` are the tasks computed in this run."""
+    """What is known so far about one page of one file. ``fresh`` says who answered the tasks that
+    were computed in this run."""
 
     path: str
     ref: ImageRef | None = None
@@ -42,7 +43,7 @@ class Slot:
     page: int = 0
     image: ImageFacts | None = None
     answers: dict[str, StoredAnswer] = field(default_factory=dict)
-    fresh: set[str] = field(default_factory=set)
+    fresh: dict[str, Chosen] = field(default_factory=dict)
     failures: dict[str, Problem] = field(default_factory=dict)
     error: Problem | None = None
     seconds: float = 0.0
@@ -88,7 +89,7 @@ class Slot:
 
     def updates(self, plan: Plan, now: float) -> list[Update]:
         """What the store should learn: fresh answers, and failures that are the image's own."""
-        fresh = {plan.chosen[task].fingerprint: (task, self.answers[task]) for task in self.fresh}
+        fresh = {who.fingerprint: (task, self.answers[task]) for task, who in self.fresh.items()}
         failures = {plan.chosen[task].fingerprint: p for task, p in self.failures.items() if _is_lasting(p)}
         if self.error is not None and _is_lasting(self.error):
             failures[DECODE_FAILURE] = self.error
@@ -134,6 +135,7 @@ class Slot:
                 backend=answer.backend,
                 seconds=answer.seconds,
                 from_cache=cache_enabled and task not in self.fresh,
+                stands_in_for=chosen.stands_in_for or (chosen.spec.name if answer.engine != chosen.spec.name else None),
                 notice=answer.notice,
                 value=_DECODERS[task](answer.value),
             )

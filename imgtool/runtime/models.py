@@ -1,19 +1,30 @@
-"""The models of one worker: each loaded at most once, at its first use, with a visible state."""
+"""The models of one worker: each loaded at most once, at its first use, with a visible state.
+
+A load that fails for a cause that may pass is tried again; one that fails for good is stood in for by the next engine
+of the plan. Either is reported, so that nothing stands in unseen.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from enum import Enum
 
 import psutil
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from imgtool.analyzers.interface import Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.errors import ImgtoolError
-from imgtool.runtime.protocol import LOAD, Began, Ended, FromWorker, ModelFailed, ModelLoaded, TaskPlan
+from imgtool.runtime.protocol import LOAD, Began, Ended, FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
 from imgtool.types import Problem
+
+Send = Callable[[FromWorker], None]
+
+ATTEMPTS = 3
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 5.0
 
 
 class State(str, Enum):
@@ -26,71 +37,105 @@ class State(str, Enum):
 
 
 class Model:
-    """One analyzer and its state. ``get`` loads it under a lock: once, however many threads ask."""
+    """What answers one task. ``get`` loads it under a lock: once, however many threads ask."""
 
-    def __init__(self, plan: TaskPlan, threads: int, send: Callable[[FromWorker], None]) -> None:
-        self.plan = plan
+    def __init__(self, plan: TaskPlan, threads: int, send: Send) -> None:
+        self.task = plan.task
         self.state = State.NOT_LOADED
         self._send = send
         self._lock = threading.Lock()
         self._problem: Problem | None = None
-        cls = load_class(plan.target)
-        self.spec = cls.spec
-        self._analyzer: Analyzer = cls({**plan.parameters, "threads": threads})
+        self._candidates = [_instance(each, threads) for each in (plan, *plan.stand_ins)]
+
+    @property
+    def analyzer(self) -> Analyzer:
+        """The engine that answers, or the one that would."""
+        return self._candidates[0]
 
     def get(self, *, warm_up: bool = False) -> Analyzer | Problem:
-        """The loaded analyzer, or why it could not be loaded. A failed load is not tried again by this worker."""
+        """The loaded analyzer, or why none could be loaded. A failed load is not tried again by this worker."""
         with self._lock:
-            if self.state is State.NOT_LOADED:
-                self.state = State.LOADING
-                self._load(warm_up)
-        return self._problem or self._analyzer
+            while self.state is State.NOT_LOADED:
+                self._load(self._candidates[0], warm_up)
+        return self._problem or self._candidates[0]
 
     def close(self) -> None:
         """Free the model."""
         with self._lock:
             if self.state is State.READY:
-                self._analyzer.close()
+                self._candidates[0].close()
             self.state = State.NOT_LOADED
 
-    def _load(self, warm_up: bool) -> None:
-        step = LOAD + self.plan.task
+    def _load(self, analyzer: Analyzer, warm_up: bool) -> None:
+        self.state = State.LOADING
+        step = f"{LOAD}{self.task}:{analyzer.spec.name}"
         self._send(Began(step=step, items=()))
         before, began = _rss(), time.perf_counter()
         try:
-            self._analyzer.load()
+            self._attempts(analyzer.spec.name)(analyzer.load)
             loaded = time.perf_counter()
             if warm_up:
-                self._analyzer.warm_up()
+                analyzer.warm_up()
         except Exception as error:  # noqa: BLE001 - whatever a model library raises must not take the other models
-            self._fail(error)
+            self._give_up(analyzer.spec.name, error)
         else:
             self.state = State.READY
-            self._send(
-                ModelLoaded(
-                    task=self.plan.task,
-                    analyzer=self.plan.analyzer,
-                    load_seconds=loaded - began,
-                    warm_up_seconds=time.perf_counter() - loaded,
-                    rss_before=before,
-                    rss_after=_rss(),
-                )
-            )
+            warmed = time.perf_counter() - loaded if warm_up else 0.0
+            figures = (loaded - began, warmed, before, _rss())
+            self._send(_loaded(self.task, analyzer.spec.name, *figures))
         self._send(Ended(step=step, items=()))
 
-    def _fail(self, error: Exception) -> None:
-        self.state = State.FAILED
-        self._problem = load_problem(self.plan.analyzer, error)
-        self._send(ModelFailed(task=self.plan.task, analyzer=self.plan.analyzer, problem=self._problem))
+    def _attempts(self, engine: str) -> Retrying:
+        return Retrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential_jitter(initial=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS),
+            retry=retry_if_exception(may_pass),
+            before_sleep=lambda state: self._report_retry(engine, state),
+            reraise=True,
+        )
+
+    def _report_retry(self, engine: str, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        attempt = state.attempt_number + 1
+        cause = f"{type(error).__name__}: {error}"
+        self._send(LoadRetried(task=self.task, analyzer=engine, cause=cause, attempt=attempt, attempts=ATTEMPTS))
+
+    def _give_up(self, engine: str, error: Exception) -> None:
+        """Go on to the next candidate; the last one's failure is the task's."""
+        problem = load_problem(engine, error)
+        stand_in = None
+        if len(self._candidates) > 1:
+            del self._candidates[0]
+            stand_in = self._candidates[0].spec.name
+            self.state = State.NOT_LOADED
+        else:
+            self.state = State.FAILED
+            self._problem = problem
+        self._send(ModelFailed(task=self.task, analyzer=engine, problem=problem, stand_in=stand_in))
 
 
-def load_problem(analyzer: str, error: Exception) -> Problem:
+def _instance(plan: TaskPlan, threads: int) -> Analyzer:
+    return load_class(plan.target)({**plan.parameters, "threads": threads})
+
+
+def _loaded(task: str, engine: str, load: float, warm_up: float, before: int, after: int) -> ModelLoaded:
+    return ModelLoaded(
+        task=task, analyzer=engine, load_seconds=load, warm_up_seconds=warm_up, rss_before=before, rss_after=after
+    )
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a failed load is worth another attempt. What we diagnosed ourselves, and a full memory, is not."""
+    return isinstance(error, Exception) and not isinstance(error, (ImgtoolError, ImportError, MemoryError))
+
+
+def load_problem(engine: str, error: Exception) -> Problem:
     """A failed load as a value."""
     if isinstance(error, ImgtoolError):
         return Problem("model_load_failed", str(error), error.remedy)
     if isinstance(error, MemoryError):
-        return Problem("model_load_failed", f"{analyzer}: not enough memory to load the model", "free some memory")
-    text = f"{analyzer} could not be loaded: {type(error).__name__}: {error}"
+        return Problem("model_load_failed", f"{engine}: not enough memory to load the model", "free some memory")
+    text = f"{engine} could not be loaded: {type(error).__name__}: {error}"
     return Problem("model_load_failed", text, "run again with --verbose; `imgtool models` shows what is available")
 
 
@@ -101,14 +146,30 @@ def _rss() -> int:
 class Models:
     """The models of a worker by task, in the order in which tasks may be answered."""
 
-    def __init__(self, plans: Iterable[TaskPlan], threads: int, send: Callable[[FromWorker], None]) -> None:
+    def __init__(self, plans: Iterable[TaskPlan], threads: int, send: Send) -> None:
         self._models = {plan.task: Model(plan, threads, send) for plan in plans}
 
     def __getitem__(self, task: str) -> Model:
         return self._models[task]
 
+    def load(self, tasks: Iterable[str], side_by_side: Executor | None, *, warm_up: bool = False) -> None:
+        """Have the models of ``tasks`` loaded, all of them when it returns."""
+        wanted = [self._models[task] for task in self._models if task in set(tasks)]
+        if side_by_side is None or len(wanted) == 1:
+            for model in wanted:
+                model.get(warm_up=warm_up)
+        else:
+            list(side_by_side.map(lambda model: model.get(warm_up=warm_up), wanted))
+
+    def load_all(self, side_by_side: Executor | None, *, warm_up: bool = False) -> None:
+        """Have every model loaded."""
+        self.load(self._models, side_by_side, warm_up=warm_up)
+
     def waves(self, tasks: Iterable[str]) -> list[list[str]]:
-        """Group tasks so that each comes after those whose answers it reads; one group can run side by side."""
+        """Group tasks so that each comes after those whose answers it reads; one group can run side by side.
+
+        Ask only once the models are loaded: a stand-in may read what the engine it stands in for does not.
+        """
         left = [task for task in self._models if task in set(tasks)]
         waves: list[list[str]] = []
         while left:
@@ -118,16 +179,13 @@ class Models:
         return waves
 
     def _reads(self, task: str, others: list[str]) -> bool:
-        return any(earlier.value in others and earlier.value != task for earlier in self._models[task].spec.after)
+        return any(
+            earlier.value in others and earlier.value != task for earlier in self._models[task].analyzer.spec.after
+        )
 
     def any_batched(self, tasks: Iterable[str]) -> bool:
         """Whether one of these tasks gains from several images at once."""
-        return any(self._models[task].spec.batched for task in tasks)
-
-    def warm_up(self) -> None:
-        """Load all, each with a warm-up inference."""
-        for model in self._models.values():
-            model.get(warm_up=True)
+        return any(self._models[task].analyzer.spec.batched for task in tasks)
 
     def close(self) -> None:
         """Free all."""

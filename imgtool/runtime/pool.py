@@ -35,18 +35,23 @@ from imgtool.runtime.protocol import (
     Finished,
     FromWorker,
     Item,
+    LoadRetried,
     ModelFailed,
     ModelLoaded,
     Ready,
     Stop,
+    TaskPlan,
     WarmUp,
 )
 from imgtool.types import Problem
 
-Outcome = Decoded | Answered | Failed | Finished | ModelLoaded | ModelFailed
+Outcome = Decoded | Answered | Failed | Finished | ModelLoaded | LoadRetried | ModelFailed
 """What the pool tells the engine."""
 
 Step = tuple[str, tuple[int, ...]]
+Clock = Callable[[], float]
+Start = Callable[[Post, tuple[TaskPlan, ...]], Worker]
+"""Makes a worker that answers by these plans and posts its events."""
 
 _BATCHES_AHEAD = 2
 _STARTS_TO_GIVE_UP = 3
@@ -92,12 +97,13 @@ class Counters:
 
 
 class Pool:
-    """See the module's docstring. ``start`` makes a worker that posts its events to the queue the engine reads."""
+    """See the module's docstring."""
 
     def __init__(
-        self, start: Callable[[Post], Worker], post: Post, limits: Limits, clock: Callable[[], float] = time.monotonic
+        self, start: Start, plans: Iterable[TaskPlan], post: Post, limits: Limits, clock: Clock = time.monotonic
     ) -> None:
         self._start = start
+        self._plans = {plan.task: plan for plan in plans}
         self._post = post
         self._limits = limits
         self._clock = clock
@@ -185,7 +191,7 @@ class Pool:
     # -- seats
 
     def _spawn(self) -> Seat:
-        seat = Seat(self._start(self._post))
+        seat = Seat(self._start(self._post, tuple(self._plans.values())))
         self._seats.append(seat)
         self.counters.started += 1
         return seat
@@ -226,6 +232,8 @@ class Pool:
             self._failed_starts = 0
         elif isinstance(message, BatchDone):
             self._on_batch_done(seat, message)
+        elif isinstance(message, ModelFailed):
+            yield self._without(message.task, message.analyzer, message.problem)
         else:
             self._note_progress(seat, message)
             yield message
@@ -244,8 +252,6 @@ class Pool:
             self._open.pop(message.item, None)
             for batch in seat.batches.values():
                 batch.discard(message.item)
-        elif isinstance(message, ModelFailed):
-            self._dead_tasks[message.task] = message.problem
 
     def _take_off(self, item_id: int, task: str, value: msgspec.Raw | None) -> None:
         """Note that a task of an item is settled, so that a second run of the item does not repeat it."""
@@ -279,7 +285,7 @@ class Pool:
         suspects = self._suspects_of(seat, in_hand)
         self._put_back(item for item in in_hand if item not in suspects)
         if seat.isolated and len(in_hand) == 1 and loads:
-            yield from self._fail_model(loads[0].removeprefix(LOAD), _crash_in_load(loads[0], died))
+            yield from self._fail_model(loads[0], _crash_in_load(loads[0], died))
             self._suspects.append(tuple(suspects))
         elif seat.isolated and len(in_hand) == 1:
             yield from self._convict(in_hand[0], _step_in_hand(seat), _crash(died, _step_in_hand(seat)))
@@ -310,7 +316,7 @@ class Pool:
         seat.worker.kill()
         if name.startswith(LOAD):
             self._put_back(in_hand)
-            yield from self._fail_model(name.removeprefix(LOAD), self._late_load(name))
+            yield from self._fail_model(name, self._late_load(name))
             return
         self._put_back(item for item in in_hand if item not in items)
         if len(items) == 1:
@@ -336,10 +342,26 @@ class Pool:
         else:
             self._suspects.append((item_id,))
 
-    def _fail_model(self, task: str, problem: Problem) -> Iterator[Outcome]:
-        """Give up a task for the whole run: its model kills or hangs whoever loads it."""
-        self._dead_tasks[task] = problem
-        yield ModelFailed(task=task, analyzer=task, problem=problem)
+    def _without(self, task: str, engine: str, problem: Problem) -> ModelFailed:
+        """Leave an engine out of the plans of workers to come; without a stand-in the task is given up."""
+        plan = self._plans[task]
+        left = [each for each in (plan, *plan.stand_ins) if each.analyzer != engine]
+        if left:
+            self._plans[task] = msgspec.structs.replace(left[0], stand_ins=tuple(left[1:]))
+        else:
+            self._dead_tasks[task] = problem
+        stand_in = left[0].analyzer if left else None
+        return ModelFailed(task=task, analyzer=engine, problem=problem, stand_in=stand_in)
+
+    def _fail_model(self, step: str, problem: Problem) -> Iterator[Outcome]:
+        """Do without a model that kills or hangs whoever loads it."""
+        task, _, engine = step.removeprefix(LOAD).partition(":")
+        failed = self._without(task, engine, problem)
+        yield failed
+        if failed.stand_in is None:
+            yield from self._give_up_task(task, problem)
+
+    def _give_up_task(self, task: str, problem: Problem) -> Iterator[Outcome]:
         for item in [item for item in self._open.values() if task in item.tasks]:
             yield Failed(item=item.id, task=task, problem=problem)
             self._take_off(item.id, task, None)
@@ -362,9 +384,13 @@ class Pool:
     def _late_load(self, step: str) -> Problem:
         return Problem(
             "model_load_failed",
-            f"loading the model for {step.removeprefix(LOAD)} took longer than {self._limits.load_timeout:g} s",
+            f"loading {_engine_of(step)} took longer than {self._limits.load_timeout:g} s",
             "raise --load-timeout",
         )
+
+
+def _engine_of(step: str) -> str:
+    return step.rpartition(":")[2]
 
 
 def _step_in_hand(seat: Seat) -> str | None:
@@ -388,6 +414,6 @@ def _crash(died: Died, step: str | None) -> Problem:
 def _crash_in_load(step: str, died: Died) -> Problem:
     return Problem(
         "model_load_failed",
-        f"the worker {died.description} while loading the model for {step.removeprefix(LOAD)}",
+        f"the worker {died.description} while loading {_engine_of(step)}",
         "check that there is enough memory and that the model file is whole; `imgtool models` shows what is used",
     )

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import Struct
 
+from imgtool.config import LoadPolicy
 from imgtool.types import Problem
 
 PIXELS_VERSION = "1"
@@ -20,18 +21,19 @@ PIXELS_VERSION = "1"
 
 DECODE = "decode"
 LOAD = "load:"
-"""Steps a worker announces besides the names of tasks: decoding, and ``load:<task>``."""
+"""Steps a worker announces besides the names of tasks: decoding, and ``load:<task>:<engine>``."""
 
 _LENGTH = struct.Struct("!I")
 
 
 class TaskPlan(Struct, frozen=True, kw_only=True):
-    """How a task is answered in this run: which analyzer, with which parameters."""
+    """How a task is answered: by which analyzer, with which parameters, and who stands in if it cannot load."""
 
     task: str
     analyzer: str
     target: str
     parameters: dict[str, Any]
+    stand_ins: tuple[TaskPlan, ...] = ()
 
 
 class Setup(Struct, frozen=True, tag="setup", kw_only=True):
@@ -41,6 +43,7 @@ class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     max_pixels: int
     batch_pixels: int
     threads: int
+    load: LoadPolicy = LoadPolicy.LAZY
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -108,10 +111,11 @@ class Decoded(Struct, frozen=True, tag="decoded", kw_only=True):
 
 
 class Answered(Struct, frozen=True, tag="answered", kw_only=True):
-    """An answer; ``value`` is JSON of the task's value type (base64 text for a thumbnail)."""
+    """An answer of ``analyzer``; ``value`` is JSON of the task's value type (base64 text for a thumbnail)."""
 
     item: int
     task: str
+    analyzer: str
     value: msgspec.Raw
     seconds: float
 
@@ -150,16 +154,29 @@ class ModelLoaded(Struct, frozen=True, tag="model_loaded", kw_only=True):
     rss_after: int
 
 
+class LoadRetried(Struct, frozen=True, tag="load_retried", kw_only=True):
+    """Loading failed for a cause that may pass, and is tried again: attempt number ``attempt`` of ``attempts``."""
+
+    task: str
+    analyzer: str
+    cause: str
+    attempt: int
+    attempts: int
+
+
 class ModelFailed(Struct, frozen=True, tag="model_failed", kw_only=True):
-    """A model could not be loaded; every item that asks for the task will fail with the same problem."""
+    """A model could not be loaded. ``stand_in`` answers from now on; without one the task's items fail."""
 
     task: str
     analyzer: str
     problem: Problem
+    stand_in: str | None = None
 
 
 ToWorker = Setup | Batch | WarmUp | Stop
-FromWorker = Ready | Began | Ended | Decoded | Answered | Failed | Finished | BatchDone | ModelLoaded | ModelFailed
+FromWorker = (
+    Ready | Began | Ended | Decoded | Answered | Failed | Finished | BatchDone | ModelLoaded | LoadRetried | ModelFailed
+)
 
 _encode = msgspec.json.Encoder().encode
 _decode_to_worker: Callable[[bytes], ToWorker] = msgspec.json.Decoder(ToWorker).decode

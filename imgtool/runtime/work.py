@@ -13,6 +13,7 @@ import msgspec
 import psutil
 
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, Picture
+from imgtool.config import LoadPolicy
 from imgtool.runtime.ahead import Arrival, DecodeAhead
 from imgtool.runtime.models import Models
 from imgtool.runtime.protocol import (
@@ -86,9 +87,14 @@ class Work:
         rss = int(psutil.Process().memory_info().rss)
         self._send(BatchDone(batch=batch.id, rss_bytes=rss, wall_seconds=time.perf_counter() - began))
 
+    def prepare(self) -> None:
+        """Load what ``Setup.load`` wants loaded before the first image."""
+        if self._setup.load is not LoadPolicy.LAZY:
+            self._models.load_all(self._threads if self._setup.load is LoadPolicy.PARALLEL else None)
+
     def warm_up(self) -> None:
         """Load every model and run each once on a made-up image."""
-        self._models.warm_up()
+        self._models.load_all(self._threads, warm_up=True)
 
     def close(self) -> None:
         """Stop decoding and free the models."""
@@ -123,7 +129,9 @@ class Work:
     def _run_group(self, group: list[Arrival], *, side_by_side: bool) -> None:
         began = time.perf_counter()
         jobs = [job for arrival in group if (job := self._accept(arrival, began)) is not None]
-        for wave in self._models.waves({task for job in jobs for task in job.item.tasks}):
+        tasks = {task for job in jobs for task in job.item.tasks}
+        self._models.load(tasks, self._threads if side_by_side else None)
+        for wave in self._models.waves(tasks):
             self._run_wave(wave, jobs, side_by_side)
         for arrival in group:
             seconds = arrival.seconds + time.perf_counter() - began
@@ -187,7 +195,8 @@ class Work:
         if task != THUMBNAIL:
             job.answers[Task(task)] = answer
         value = msgspec.Raw(msgspec.json.encode(answer))
-        self._send(Answered(item=job.item.id, task=task, value=value, seconds=seconds))
+        engine = self._models[task].analyzer.spec.name
+        self._send(Answered(item=job.item.id, task=task, analyzer=engine, value=value, seconds=seconds))
 
 
 def _run_guarded(analyzer: Analyzer, pictures: list[Picture]) -> list[Any]:

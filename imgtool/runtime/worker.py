@@ -51,6 +51,7 @@ def _serve(reader: BinaryIO, setup: Setup, send: Send) -> None:
 
 def serve(inbox: queue.SimpleQueue[ToWorker], work: Work) -> None:
     """Do what comes out of ``inbox`` until ``Stop``; batches in it were already announced to ``work``."""
+    work.prepare()
     while True:
         message = inbox.get()
         if isinstance(message, Stop):
