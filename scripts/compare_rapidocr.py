@@ -32,6 +32,9 @@ for path in sys.argv[1:]:
 """
 
 
+WORDS = ("invoice", "total", "harbour", "street", "2026", "apple", "12.50", "open", "market", "lemon", "tea", "north")
+
+
 def draw_text_image(path: Path, width: int, height: int, seed: int) -> Path:
     """A page of random words over a little noise, as photographed documents have."""
     random_source = random.Random(seed)
@@ -39,24 +42,8 @@ def draw_text_image(path: Path, width: int, height: int, seed: int) -> Path:
     image = Image.fromarray(noise)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(max(14, height // 24))
-    words = [
-        "invoice",
-        "total",
-        "harbour",
-        "street",
-        "minutes",
-        "2026",
-        "apple",
-        "12.50",
-        "open",
-        "market",
-        "lemon",
-        "tea",
-        "north",
-        "committee",
-    ]
     for line in range(random_source.randint(4, 10)):
-        text = " ".join(random_source.choices(words, k=random_source.randint(2, 5)))
+        text = " ".join(random_source.choices(WORDS, k=random_source.randint(2, 5)))
         draw.text((width // 20, height // 14 + line * height // 12), text, fill=(20, 20, 40), font=font)
     image.save(path, quality=88)
     return path

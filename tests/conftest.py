@@ -1,4 +1,4 @@
-"""What every test gets: a cache of its own, no configuration of this machine, and the tests' own modules for workers."""
+"""What every test gets: a cache of its own, nobody's configuration, and the tests' own modules for workers."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ from imgtool.engine.identity import Identity
 from imgtool.engine.intake import Exhausted, Found, Intake, IntakeEvent, Unreadable
 from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan
-from imgtool.engine.slot import DECODE_FAILURE, Slot, thumbnail_key
+from imgtool.engine.slot import Slot, thumbnail_key
 from imgtool.engine.statistics import Tally
-from imgtool.engine.store import ImageFacts, ResultStore, StoredAnswer, Update
+from imgtool.engine.store import DECODE_FAILURE, ImageFacts, ResultStore, StoredAnswer, Update
 from imgtool.errors import TooManyFailures
 from imgtool.runtime.pool import Outcome, Pool
 from imgtool.runtime.protocol import Answered, Decoded, Failed, Finished, LoadRetried, ModelFailed, ModelLoaded

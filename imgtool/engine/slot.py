@@ -12,7 +12,7 @@ from msgspec import UNSET
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.discover import ImageRef
 from imgtool.engine.plan import Chosen, Plan
-from imgtool.engine.store import ImageFacts, Record, StoredAnswer, Update
+from imgtool.engine.store import DECODE_FAILURE, ImageFacts, Record, StoredAnswer, Update
 from imgtool.runtime.protocol import Item
 from imgtool.types import (
     RESULT_TYPES,
@@ -24,9 +24,6 @@ from imgtool.types import (
     Task,
     TaskResults,
 )
-
-DECODE_FAILURE = "decode"
-"""Key under which a record keeps why a file could not be decoded."""
 
 _DECODERS = {task.value: msgspec.json.Decoder(VALUE_TYPES[task]).decode for task in Task}
 _decode_bytes = msgspec.json.Decoder(bytes).decode

@@ -370,13 +370,6 @@ class ResultStore:
             self._health.report(Trouble.CORRUPT, begun_anew(aside), error)
 
 
-class NullStore(ResultStore):
-    """A store that knows nothing and keeps nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(Path(os.devnull), 0, None, Health("result cache", Path(os.devnull), lambda _: None))
-
-
 def _former(rows: Any, key: str) -> Record | None:
     """What a write builds on; what cannot be read is replaced."""
     try:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +11,14 @@ import pytest
 
 from imgtool import Engine
 from imgtool.types import ImageResult, Status
-from tests import planted, pictures
+from tests import pictures, planted
 
 HAZARD = "tests.planted:Hazard"
 
 
 def caption_engine(name: str = "Hazard", **options: Any) -> Engine:
-    return Engine(tasks=["caption"], caption_engine=f"tests.planted:{name}", **{"cache": False, "timeout": 30, **options})
+    defaults = {"cache": False, "timeout": 30}
+    return Engine(tasks=["caption"], caption_engine=f"tests.planted:{name}", **{**defaults, **options})
 
 
 def answers(engine: Engine, folder: Path) -> list[ImageResult]:
@@ -99,8 +95,6 @@ def test_the_other_task_of_a_guilty_image_is_still_answered(tmp_path: Path) -> N
     assert text.value == ()
 
 
-
-
 def test_a_worker_killed_from_outside_costs_no_image(tmp_path: Path) -> None:
     folder = hazards(tmp_path, {}, count=12)
     with caption_engine("Slow") as engine:
@@ -130,7 +124,9 @@ def test_a_model_that_cannot_be_loaded_fails_its_task_and_not_the_run(tmp_path: 
     assert set(engine.model_problems) == {"caption"}
 
 
-def test_a_worker_that_has_grown_is_replaced_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_has_grown_is_replaced_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = tmp_path / "log"
     monkeypatch.setenv("PLANTED_LOG", str(log))
     with caption_engine("Hungry", batch_size=2, max_worker_memory="250MB") as engine:
