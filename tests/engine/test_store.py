@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgtool.engine.store import DECODE_FAILURE, FOLDER, NullStore, Record, Update, decode, encode, merged
+from imgtool.engine.store import DECODE_FAILURE, FOLDER, Record, Update, decode, encode, merged
 from imgtool.types import Problem
 from tests.caches import BROKEN, FACTS, KEY, Opened, answer, finish, listing, plant, run, start, update
 from tests.command import obey_permissions
@@ -325,15 +325,6 @@ def is_off(it: Opened) -> bool:
     """Whether a store takes everything quietly and knows nothing."""
     it.store.merge([update("new", "f")])
     return not it.store.enabled and it.store.get("new") is None and it.store.entries() == it.store.bytes() == 0
-
-
-def test_the_null_store_knows_nothing() -> None:
-    store = NullStore()
-    store.merge([update(KEY, "f")])
-    assert not store.enabled
-    assert store.get(KEY) is None
-    assert store.entries() == store.bytes() == 0
-    store.close()
 
 
 def test_a_closed_store_knows_nothing(root: Path) -> None:
