@@ -116,7 +116,8 @@ class ModelStore:
             return ModelStatus(spec.name, State.UNREADABLE, message, remedy, (str(path),))
         if not manifest.serves(spec):
             return _other_revision(spec, manifest)
-        if full and _outdated(spec, manifest):
+        if _outdated(spec, manifest):
+            # EasyOCR compares with its table whenever it loads, and would delete the file and fetch another.
             message = f"{spec.name} is here, and the installed EasyOCR describes another file"
             return ModelStatus(spec.name, State.OTHER_REVISION, message, remedy, manifest=manifest)
         return self._files_status(spec, manifest, remedy, full)
