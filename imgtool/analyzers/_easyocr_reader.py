@@ -1,0 +1,172 @@
+"""EasyOCR's ``Reader`` as it is, fed with what it would have decoded itself. Imported by the worker only."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgtool.analyzers._easyocr_weights import WARM
+from imgtool.analyzers._torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
+from imgtool.errors import ImgtoolError, ModelLoadFailed
+from imgtool.models.catalogue import ModelSpec, easyocr_models
+from imgtool.models.marker import Marker, read_marker
+from imgtool.models.silence import quiet
+from imgtool.types import Box, TextLine
+
+if TYPE_CHECKING:
+    from imgtool.analyzers.interface import Picture
+
+_CANVAS, _MAGNIFY = 2560, 1.0
+"""Upstream's defaults of the longest side that the detector sees and of what it enlarges by."""
+
+
+class EasyOcrReader:
+    """A loaded reader. Not meant for several threads at once."""
+
+    def __init__(self, folder: Path, languages: Sequence[str], device: str, threads: int | None) -> None:
+        """Load detector and recogniser from ``folder``; upstream checks their MD5 before torch opens them.
+
+        Raises:
+            ModelLoadFailed: torch or EasyOCR is missing, the device is not here, or a file is damaged.
+        """
+        torch = import_torch(threads)
+        self._inference = torch.inference_mode
+        self._device = choose_device(torch, device)
+        easyocr = _import_easyocr()
+        marker = read_marker(folder)
+        with BUILDING, _as_load_failure(folder), _tables_as_marked(easyocr, torch, folder, languages, marker):
+            self._reader = _construct(easyocr, folder, languages, self._device)
+        self._paragraphs = easyocr.utils.get_paragraph
+
+    def read(self, picture: Picture, detect: Mapping[str, Any], recognize: Mapping[str, Any]) -> list[TextLine]:
+        """The lines in ``picture`` in upstream's order; boxes are clamped to the picture.
+
+        ``detect`` and ``recognize`` hold what differs from upstream's defaults, under upstream's names.
+
+        Raises:
+            MemoryError: the picture does not fit into memory.
+        """
+        from imgtool.analyzers._grey import grey
+
+        quiet()
+        height, width = picture.pixels.shape[:2]
+        if _vanishes(width, height, detect):
+            return []
+        # What ``readtext(path)`` hands on. ``readtext(array)`` would take the array for BGR: its detector, trained on
+        # RGB, would see red and blue swapped, or else its recogniser a grey made with swapped weights.
+        with memory_errors():
+            boxes, free = self._reader.detect(picture.pixels, **detect, reformat=False)
+            wanted = {name: value for name, value in recognize.items() if name != "paragraph"}
+            levels = grey(picture.pixels, picture.format)
+            found = self._reader.recognize(levels, boxes[0], free[0], **wanted, reformat=False)
+        if recognize.get("paragraph"):
+            found = self._joined(found)
+        return [TextLine(text, _confidence(score), _box(corners, width, height)) for corners, text, score in found]
+
+    def _joined(self, lines: Sequence[Any]) -> list[Any]:
+        """Paragraphs as upstream joins them. Upstream gives them no confidence: here it is that of their worst line."""
+        mode = "rtl" if self._reader.model_lang == "arabic" else "ltr"
+        joined = self._paragraphs(lines, mode=mode)
+        return [(corners, text, _lowest(corners, lines)) for corners, text in joined]
+
+
+def _import_easyocr() -> Any:
+    try:
+        import easyocr
+        import easyocr.utils
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ModelLoadFailed(f"EasyOCR cannot be imported: {error}", EXTRA_REMEDY) from error
+    return easyocr
+
+
+def _construct(easyocr: Any, folder: Path, languages: Sequence[str], device: str) -> Any:
+    path_before = list(sys.path)
+    try:
+        return easyocr.Reader(
+            list(languages),
+            gpu=False if device == "cpu" else device,
+            model_storage_directory=str(folder),
+            # Upstream makes this directory and imports from it; a second one in the home directory is not wanted.
+            user_network_directory=str(folder),
+            download_enabled=False,
+            verbose=False,
+        )
+    finally:
+        sys.path[:] = path_before
+
+
+@contextmanager
+def _tables_as_marked(
+    easyocr: Any, torch: Any, folder: Path, languages: Sequence[str], marker: Marker | None
+) -> Iterator[None]:
+    """While synthetic weights are loaded, EasyOCR's table holds their MD5 sums, as their mark states them.
+
+    Upstream opens its files with the full pickle reader, trusting their MD5. Nothing vouches for marked files, so they
+    are opened once with the reader that takes tensors only.
+    """
+    if marker is None:
+        yield
+        return
+    for filename in marker.files:
+        torch.load(folder / filename, map_location="cpu", weights_only=True, mmap=True)
+    rows = [_row(easyocr, spec) for spec in easyocr_models(languages)]
+    before = [row["md5sum"] for row in rows]
+    for row in rows:
+        row["md5sum"] = marker.files.get(row["filename"], "")
+    try:
+        yield
+    finally:
+        for row, md5 in zip(rows, before, strict=True):
+            row["md5sum"] = md5
+
+
+def _row(easyocr: Any, spec: ModelSpec) -> dict[str, str]:
+    from easyocr import config
+
+    found: Any = {"detection": config.detection_models, "recognition": config.recognition_models}
+    for step in spec.repository.split("/"):
+        found = found[step]
+    row: dict[str, str] = found
+    return row
+
+
+@contextmanager
+def _as_load_failure(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ImgtoolError, MemoryError):
+        raise
+    except Exception as error:
+        text = f"EasyOCR cannot load its weights in {folder}: {type(error).__name__}: {error}"
+        raise ModelLoadFailed(text, WARM) from error
+
+
+def _vanishes(width: int, height: int, detect: Mapping[str, Any]) -> bool:
+    """Whether the detector would scale the picture to less than a pixel on one side, where upstream breaks."""
+    longest = max(width, height)
+    ratio = min(detect.get("mag_ratio", _MAGNIFY) * longest, detect.get("canvas_size", _CANVAS)) / longest
+    return int(width * ratio) < 1 or int(height * ratio) < 1
+
+
+def _confidence(score: Any) -> float:
+    value = float(score)
+    return min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
+
+
+def _box(corners: Sequence[Sequence[Any]], width: int, height: int) -> Box:
+    """Four corners in pixels; EasyOCR's margins can reach beyond the picture."""
+    a, b, c, d = ((min(max(float(x), 0.0), float(width)), min(max(float(y), 0.0), float(height))) for x, y in corners)
+    return a, b, c, d
+
+
+def _lowest(corners: Sequence[Sequence[Any]], lines: Sequence[Any]) -> float:
+    (left, top), (right, bottom) = corners[0], corners[2]
+
+    def inside(box: Sequence[Sequence[Any]]) -> bool:
+        return all(left <= int(x) <= right and top <= int(y) <= bottom for x, y in box)
+
+    return min((_confidence(score) for box, _, score in lines if inside(box)), default=0.0)

@@ -1,0 +1,117 @@
+"""Which of EasyOCR's files a set of languages needs, and where they are on this machine. Light, as a probe must be."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from imgtool.errors import ModelMissing
+from imgtool.models.catalogue import CATALOGUE, DETECTOR, ModelSpec, easyocr_models
+from imgtool.models.easyocr_tables import TableEntry, table_entry
+from imgtool.models.languages import RECOGNISERS
+from imgtool.models.marker import Marker, read_marker
+from imgtool.models.places import easyocr_folder
+
+WARM = "run `imgtool warm-cache easyocr`"
+
+_ALIASES = {
+    "zh": "ch_sim",
+    "zh_cn": "ch_sim",
+    "zh_sg": "ch_sim",
+    "zh_hans": "ch_sim",
+    "zh_tw": "ch_tra",
+    "zh_hk": "ch_tra",
+    "zh_hant": "ch_tra",
+    "sr": "rs_cyrillic",
+    "sr_cyrl": "rs_cyrillic",
+    "sr_latn": "rs_latin",
+    "nb": "no",
+    "fil": "tl",
+}
+"""What people write, mostly ISO 639-1, where EasyOCR has a code of its own."""
+
+
+@dataclass(frozen=True)
+class OcrWeights:
+    """The files for a set of languages. ``marker`` is there where they are synthetic."""
+
+    folder: Path
+    recogniser: str
+    version: str
+    size_bytes: int
+    marker: Marker | None
+
+
+def easyocr_codes(languages: Iterable[str]) -> tuple[str, ...]:
+    """``languages`` in EasyOCR's codes, each once, in the order given. Codes that it does not know stay as they are."""
+    plain = (language.lower().replace("-", "_") for language in languages)
+    return tuple(dict.fromkeys(_ALIASES.get(code, code) for code in plain))
+
+
+def find_weights(languages: Iterable[str], folder: Path | None) -> OcrWeights:
+    """The detector and the recogniser of ``languages`` in ``folder``, by default EasyOCR's own directory. No network.
+
+    Raises:
+        imgtool.models.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
+        imgtool.models.errors.LibraryMissing: EasyOCR is not installed.
+        ModelMissing: a file is not here, or is synthetic without its folder having been named.
+        ModelLoadFailed: the mark of synthetic weights is damaged.
+    """
+    needed = easyocr_models(easyocr_codes(languages))
+    place = weights_folder(folder)
+    entries = [_entry(spec) for spec in needed]
+    if missing := [entry.filename for entry in entries if not _is_there(place / entry.filename)]:
+        raise ModelMissing(f"{' and '.join(missing)} not in {place}", WARM)
+    marker = read_marker(place)
+    if marker is not None and folder is None:
+        raise ModelMissing(f"the weights in {place} are synthetic: their answers mean nothing", f"{WARM} elsewhere")
+    recogniser = needed[-1].name
+    size = sum((place / entry.filename).stat().st_size for entry in entries)
+    return OcrWeights(place, recogniser, _version(recogniser, entries[-1], marker), size, marker)
+
+
+def weights_folder(folder: Path | None) -> Path:
+    """``folder`` made absolute, or the directory in which EasyOCR looks by itself."""
+    return folder.expanduser().absolute() if folder is not None else easyocr_folder(os.environ)
+
+
+def readable_languages(folder: Path | None) -> tuple[str, ...]:
+    """What the recognisers in ``folder`` read: EasyOCR's codes, and the usual ones where they differ."""
+    place = weights_folder(folder)
+    if not _is_there(place / _entry(DETECTOR).filename):
+        return ()
+    present = [name for name in RECOGNISERS if _is_there(place / _entry(CATALOGUE[name]).filename)]
+    codes = dict.fromkeys(code for name in present for code in RECOGNISERS[name].languages)
+    return (*codes, *(usual.replace("_", "-") for usual, code in _ALIASES.items() if code in codes))
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+@lru_cache(maxsize=32)
+def _entry(spec: ModelSpec) -> TableEntry:
+    return table_entry(spec)
+
+
+def _version(recogniser: str, entry: TableEntry, marker: Marker | None) -> str:
+    """EasyOCR's release and which weights it reads with: both decide about an answer."""
+    if marker is not None:
+        return f"{marker.version} easyocr {_release()}, {recogniser} {marker.files.get(entry.filename, '')[:12]}"
+    return f"easyocr {_release()}, {recogniser} {entry.md5[:12]}"
+
+
+@lru_cache(maxsize=1)
+def _release() -> str:
+    """The installed release as the package states it, read without importing it."""
+    package = find_spec("easyocr")
+    if package is None or package.origin is None:
+        return ""
+    stated = Path(package.origin).read_text(encoding="utf-8")
+    found = re.search(r"__version__\s*=\s*[\"']([^\"']+)", stated)
+    return found[1] if found else ""

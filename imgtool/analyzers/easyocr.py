@@ -1,0 +1,145 @@
+"""``easyocr``: lines of text by EasyOCR, run on torch as upstream publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from imgtool.analyzers._easyocr_weights import easyocr_codes, find_weights, readable_languages
+from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, missing_modules
+from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
+from imgtool.errors import ImgtoolError, UsageProblem
+from imgtool.types import Backend, Problem, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from imgtool.analyzers._easyocr_reader import EasyOcrReader
+    from imgtool.config import EngineOptions
+
+DECODERS = ("greedy", "beamsearch", "wordbeamsearch")
+
+_DETECT = {
+    "ocr_min_size": "min_size",
+    "ocr_text_threshold": "text_threshold",
+    "ocr_low_text": "low_text",
+    "ocr_link_threshold": "link_threshold",
+    "ocr_canvas_size": "canvas_size",
+    "ocr_mag_ratio": "mag_ratio",
+}
+_RECOGNIZE = {
+    "ocr_decoder": "decoder",
+    "ocr_beam_width": "beamWidth",
+    "ocr_paragraph": "paragraph",
+    "ocr_contrast_threshold": "contrast_ths",
+    "ocr_adjust_contrast": "adjust_contrast",
+    "ocr_rotations": "rotation_info",
+    "ocr_allowlist": "allowlist",
+    "ocr_blocklist": "blocklist",
+}
+"""Our options and what upstream calls them. What is not set is left to upstream's own default."""
+
+
+class EasyOcrTorch(Analyzer):
+    """``easyocr.Reader`` for any set of languages that it reads together. Never downloads."""
+
+    spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
+        name="easyocr",
+        task=Task.TEXT.value,
+        version="1",
+        backend=Backend.TORCH,
+        summary="lines of text by EasyOCR (CRAFT and a recogniser by language) on torch",
+        licence="Apache-2.0",
+    )
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._reader: EasyOcrReader | None = None
+
+    @classmethod
+    def probe(cls, options: EngineOptions) -> Probe:
+        """Available where EasyOCR is installed, reads the languages asked for together, and has its files here."""
+        if missing := missing_modules("torch", "torchvision", "easyocr"):
+            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=EXTRA_REMEDY)
+        folder = _folder(options)
+        try:
+            readable = readable_languages(folder)
+            found = find_weights(options.languages, folder)
+        except ImgtoolError as problem:
+            return Probe(False, reason=str(problem), remedy=problem.remedy)
+        return Probe(
+            True,
+            model=found.recogniser,
+            model_version=found.version,
+            languages=readable,
+            size_bytes=found.size_bytes,
+        )
+
+    @classmethod
+    def parameters(cls, options: EngineOptions) -> dict[str, Any]:
+        """Languages in EasyOCR's codes, what differs from its defaults, where to run, and the folder under ``paths``.
+
+        Raises:
+            UsageProblem: EasyOCR does not read these languages together, or there is no such decoder or device.
+            ModelMissing: the weights are not here.
+        """
+        recognize = _given(options, _RECOGNIZE)
+        if recognize.get("decoder", "greedy") not in DECODERS:
+            raise UsageProblem(f"there is no decoder {recognize['decoder']!r}", f"one of {', '.join(DECODERS)}")
+        return {
+            "paths": {"folder": str(find_weights(options.languages, _folder(options)).folder)},
+            "languages": list(easyocr_codes(options.languages)),
+            "detect": _given(options, _DETECT),
+            "recognize": recognize,
+            "device": check_device(getattr(options, "device", "auto")),
+        }
+
+    def load(self) -> None:
+        """Import torch and EasyOCR, check and load both networks.
+
+        Raises:
+            ModelLoadFailed: a library, a device or a file is missing or damaged, with the remedy.
+        """
+        from imgtool.analyzers._easyocr_reader import EasyOcrReader
+
+        given = self.parameters_given
+        folder = Path(given["paths"]["folder"])
+        self._reader = EasyOcrReader(folder, given["languages"], given["device"], given.get("threads"))
+
+    def warm_up(self) -> None:
+        """Read a small page with one dark bar, so that the recogniser runs too."""
+        import numpy as np
+
+        pixels: NDArray[np.uint8] = np.full((64, 160, 3), 235, dtype=np.uint8)
+        pixels[20:44, 20:140] = 20
+        self.run([Picture(pixels, 160, 64, "")])
+
+    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
+        """The lines of each picture as a tuple of :class:`imgtool.types.TextLine`.
+
+        Raises:
+            MemoryError: a picture does not fit into memory.
+        """
+        if self._reader is None:
+            raise RuntimeError("load() comes before run()")
+        detect, recognize = self.parameters_given["detect"], self.parameters_given["recognize"]
+        return [tuple(self._reader.read(picture, detect, recognize)) for picture in pictures]
+
+    def close(self) -> None:
+        """Free the model."""
+        self._reader = None
+
+
+def _folder(options: EngineOptions) -> Path | None:
+    folder: Path | None = getattr(options, "easyocr_dir", None)
+    return folder
+
+
+def _given(options: EngineOptions, names: Mapping[str, str]) -> dict[str, Any]:
+    values = {upstream: getattr(options, name, None) for name, upstream in names.items()}
+    return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
