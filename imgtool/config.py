@@ -310,7 +310,7 @@ def _user_file() -> Path:
 
 
 # Read by other parts of imgtool or by its tests, not options of a command.
-_OTHER_VARIABLES = {"IMGTOOL_COMPLETE"}
+_OTHER_VARIABLES = {"IMGTOOL_COMPLETE", "IMGTOOL_EASYOCR_ENDPOINT"}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -105,14 +106,14 @@ class WorkerProcess:
     def _write_all(self) -> None:
         stdin = self._process.stdin
         assert stdin is not None
-        try:
+        # A broken pipe is no news here: it is gone, and the reading thread reports its end.
+        with suppress(OSError):
             while (message := self._outbox.get()) is not None:
                 protocol.write(stdin, message)  # type: ignore[arg-type]
                 if isinstance(message, Stop):
                     break
+        with suppress(OSError):
             stdin.close()
-        except OSError:
-            pass  # it is gone; the reading thread reports its end
 
     def _read_all(self) -> None:
         stdout = self._process.stdout
