@@ -29,7 +29,7 @@ LICENSE_NAMES = {13: "This Font Software is licensed under the SIL Open Font Lic
 
 def letters() -> str:
     """Printable ASCII and every other letter that stands in the code of the drawings."""
-    code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "scripts" / "drawing").glob("*.py")))
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "scripts").glob("*/*.py")))
     return "".join(sorted(set(string.printable[:95]) | {letter for letter in code if ord(letter) > 127}))
 
 

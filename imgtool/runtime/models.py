@@ -13,7 +13,14 @@ from concurrent.futures import Executor
 from enum import Enum
 
 import psutil
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from imgtool.analyzers.interface import Analyzer
 from imgtool.analyzers.registry import load_class
@@ -88,7 +95,8 @@ class Model:
     def _attempts(self, engine: str) -> Retrying:
         return Retrying(
             stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(initial=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS),
+            wait=wait_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS)
+            + wait_random(0, _FIRST_WAIT_SECONDS),
             retry=retry_if_exception(may_pass),
             before_sleep=lambda state: self._report_retry(engine, state),
             reraise=True,

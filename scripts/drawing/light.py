@@ -65,6 +65,11 @@ def glow(size: tuple[int, int], centre: Point, radius: float) -> Array:
     return np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * radius**2))
 
 
+def soften(image: Image.Image, radius: float) -> Image.Image:
+    """``image`` out of focus by ``radius`` pixels."""
+    return image.filter(ImageFilter.GaussianBlur(radius))
+
+
 def grain(image: Image.Image, rng: np.random.Generator, sigma: float) -> Image.Image:
     """Sensor noise of ``sigma`` grey levels, alike in all channels."""
     pixels = to_array(image)

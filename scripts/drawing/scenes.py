@@ -119,13 +119,13 @@ def aurora(rng: np.random.Generator) -> Image.Image:
     stars = np.where(rng.random((750, 1200)) > 0.9988, rng.uniform(60, 220, (750, 1200)), 0).astype(np.float32)
     pixels += light.to_array(light.to_image(stars).filter(ImageFilter.GaussianBlur(0.7)))[..., None] * 1.8
     for base, colour in ((0.36, (60, 220, 140)), (0.3, (40, 160, 170)), (0.26, (120, 80, 190))):
-        pixels += _curtain(rng, size, base)[..., None] * np.array(colour, np.float32)
+        pixels += curtain(rng, size, base)[..., None] * np.array(colour, np.float32)
     hills(rng, pixels, (30, 52, 74), (6, 10, 18), 0.72, 0.92, 4)
     snow = _forest(light.to_image(pixels), rng, 1.0, (3, 6, 10), 30)
     return light.develop(snow, rng, 0.6, 1.6, 0.45)
 
 
-def _curtain(rng: np.random.Generator, size: tuple[int, int], base: float) -> Any:
+def curtain(rng: np.random.Generator, size: tuple[int, int], base: float) -> Any:
     """One band of northern light in [0, 1], shape ``(H, W)``: sharp below, fading upwards in rays."""
     foot = (base + 0.3 * (light.ridge(rng, size[0], 2, 3) - 0.4)) * size[1]
     rays = 0.45 + 0.55 * light.ridge(rng, size[0], 18, 4)
@@ -239,13 +239,13 @@ def _flower(pen: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: flo
     pen.ellipse([x - radius / 3, y - radius / 3, x + radius / 3, y + radius / 3], fill=(90, 60, 20))
 
 
-def dusk_street(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """A blurred evening sky and trees: what stands behind a sign."""
+def trees(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """The sky and tree tops, out of focus: what stands behind a sign."""
     pixels = clouds(rng, light.gradient(size, NOON), 0.8)
     image = light.to_image(pixels)
     pen = ImageDraw.Draw(image)
-    for x in np.linspace(-40, size[0] + 40, 26):
-        radius, y = float(rng.uniform(50, 110)), float(size[1] * rng.uniform(0.86, 1.0))
+    for x in np.linspace(-0.04, 1.04, 26) * size[0]:
+        radius, y = float(rng.uniform(0.05, 0.11)) * size[0], float(size[1] * rng.uniform(0.86, 1.0))
         tone = mix((40, 78, 36), (104, 142, 62), float(rng.random()))
         pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=tone)
-    return image.filter(ImageFilter.GaussianBlur(11))
+    return image.filter(ImageFilter.GaussianBlur(0.011 * size[0]))

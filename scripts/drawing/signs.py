@@ -42,7 +42,7 @@ def _pole(scene: Image.Image, left: int, width: int, top: int) -> None:
 
 def street_sign(rng: np.random.Generator) -> Image.Image:
     """Two street names and an arrow on a pole, seen from below."""
-    scene = scenes.dusk_street(rng, (1000, 1000))
+    scene = scenes.trees(rng, (1000, 1000))
     _pole(scene, 478, 40, 96)
     plates: list[tuple[Image.Image, list[Point]]] = [
         (blade("MAPLE STREET"), [(118, 176), (884, 126), (890, 288), (124, 326)]),
