@@ -70,7 +70,9 @@ def analyze(
             from imgtool.cli.job import Job
 
             job = Job(resolved)
-            raise typer.Exit(job.run(_named_paths(paths or (), from_file, null)))
+            # A list that is read as it comes cannot be counted beforehand; what was typed can.
+            countable = paths if paths and not from_file and "-" not in paths else ()
+            raise typer.Exit(job.run(_named_paths(paths or (), from_file, null), countable))
 
 
 def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from imgtool.cli.console import Messages, terminal_width, wants_color
 from imgtool.cli.progress import Progress
 from imgtool.cli.summary import print_summary
 from imgtool.config import EngineOptions, OutputFormat, Resolved
-from imgtool.engine.engine import Engine
+from imgtool.engine.discover import count_images
+from imgtool.engine.engine import Engine, engine_rules
 from imgtool.engine.observer import Observer
 from imgtool.engine.statistics import Statistics
 from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures
@@ -38,6 +40,15 @@ class _Watcher(Observer):
         if complete:
             self.total = images
 
+    def count_beside(self, paths: Sequence[str], options: EngineOptions) -> None:
+        """Begin to count, in a thread that nobody waits for. The listing itself only runs a window ahead."""
+
+        def count() -> None:
+            counted = count_images(paths, engine_rules(options))
+            self.total = counted if self.total is None else self.total
+
+        threading.Thread(target=count, name="count", daemon=True).start()
+
 
 class Job:
     """A resolved command, ready to run."""
@@ -50,13 +61,16 @@ class Job:
         if self._output.verbose:
             self._show_origins(resolved.origins)
 
-    def run(self, paths: Iterable[str]) -> ExitCode:
-        """Run the job; returns the exit code its results deserve.
+    def run(self, paths: Iterable[str], countable: Sequence[str] = ()) -> ExitCode:
+        """Run the job; returns the exit code its results deserve. ``countable`` are paths whose images can be counted
+        beside the run, for an estimate of the time left.
 
         Raises:
             imgtool.errors.ImgtoolError: the job as a whole cannot be done, or was stopped by its own failure limits.
         """
         watcher = _Watcher(self._messages)
+        if countable and self._shows_progress and sys.stderr.isatty():
+            watcher.count_beside(countable, self._options)
         try:
             with Target(self._output.output, self._format) as target, self._engine(watcher) as engine:
                 stopped = self._answer(engine, watcher, target, paths)
@@ -80,7 +94,7 @@ class Job:
         self, engine: Engine, watcher: _Watcher, target: Target, paths: Iterable[str]
     ) -> TooManyFailures | None:
         """Write every result. Returns what stopped the run: what was answered before is still written out whole."""
-        progress = Progress(shown=not self._output.quiet, expected=lambda: watcher.total)
+        progress = Progress(shown=self._shows_progress, expected=lambda: watcher.total)
         watcher.progress = progress
         writer = self._writer(target)
         stopped = None
@@ -119,6 +133,10 @@ class Job:
             print_summary(self._messages, figures, self._output.output)
         if self._output.stats is not None:
             _write_stats(figures, self._output.stats)
+
+    @property
+    def _shows_progress(self) -> bool:
+        return not self._output.quiet
 
     def _choose_format(self) -> OutputFormat:
         if self._output.format is not None:

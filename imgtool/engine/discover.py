@@ -87,6 +87,12 @@ def discover(
         yield from finder.look_at(os.fspath(path))
 
 
+def count_images(paths: Iterable[str | os.PathLike[str]], rules: Rules = _EVERYTHING) -> int:
+    """About how many images :func:`discover` will find: by name, without opening a file. For progress, not for work."""
+    found = discover(paths, rules, lambda _: True)
+    return sum(isinstance(entry, ImageRef) and _has_image_suffix(entry.path) for entry in found)
+
+
 class _Place(NamedTuple):
     """A folder by what it is and not by how it is called."""
 

@@ -89,8 +89,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._tally = Tally()
         pool = self._open_pool()
         run = Run(self.options, self.plan, store, pool, self._events, self._tally, self._observer)
-        rules = Rules(include=self.options.include, exclude=self.options.exclude, hidden=self.options.hidden)
-        source = discover((os.fspath(path) for path in paths), rules, identity.is_known_image)
+        source = discover((os.fspath(path) for path in paths), engine_rules(self.options), identity.is_known_image)
         finished = False
         try:
             yield from run.results(source, identity)
@@ -197,3 +196,8 @@ class Engine(AbstractContextManager["Engine"]):
             bytes=self._store.bytes(),
             limit_bytes=self.options.cache_size,
         )
+
+
+def engine_rules(options: EngineOptions) -> Rules:
+    """Which names of a folder are looked at."""
+    return Rules(include=options.include, exclude=options.exclude, hidden=options.hidden)
