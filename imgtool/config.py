@@ -65,6 +65,31 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ("ko", "en")
     strict: bool = False
 
+    device: str = "auto"
+    caption_model: str | None = None
+    caption_revision: str | None = None
+    caption_prompt: str | None = None
+    num_beams: int = 1
+    max_new_tokens: int = 30
+    min_new_tokens: int = 0
+
+    easyocr_dir: Path | None = None
+    ocr_min_size: int | None = None
+    ocr_text_threshold: float | None = None
+    ocr_low_text: float | None = None
+    ocr_link_threshold: float | None = None
+    ocr_canvas_size: int | None = None
+    ocr_mag_ratio: float | None = None
+    ocr_decoder: str | None = None
+    ocr_beam_width: int | None = None
+    ocr_paragraph: bool | None = None
+    ocr_contrast_threshold: float | None = None
+    ocr_adjust_contrast: float | None = None
+    ocr_rotations: tuple[int, ...] | None = None
+    ocr_allowlist: str | None = None
+    ocr_blocklist: str | None = None
+    tesseract_psm: int = 3
+
     labels_model: Path | None = None
     labels_file: Path | None = None
     labels_config: Path | None = None

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from imgtool.analyzers.interface import Analyzer
 
 ANALYZERS: dict[str, str] = {
-    "rapidocr": "imgtool.analyzers.rapidocr:RapidOcr",
+    "blip": "imgtool.analyzers.blip:BlipTorch",
     "describe": "imgtool.analyzers.describe:Describe",
+    "easyocr": "imgtool.analyzers.easyocr:EasyOcrTorch",
+    "rapidocr": "imgtool.analyzers.rapidocr:RapidOcr",
+    "tesseract": "imgtool.analyzers.tesseract:Tesseract",
     "classifier": "imgtool.analyzers.classifier:Classifier",
     "thumbnail": "imgtool.analyzers.thumbnail:Thumbnail",
 }
 
 ORDER: dict[str, tuple[str, ...]] = {
-    Task.CAPTION.value: ("describe",),
-    Task.TEXT.value: ("rapidocr",),
+    Task.CAPTION.value: ("blip", "describe"),
+    Task.TEXT.value: ("easyocr", "rapidocr", "tesseract"),
     Task.LABELS.value: ("classifier",),
     THUMBNAIL: ("thumbnail",),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,8 @@ from imgtool.cli.boundary import boundary
 
 if TYPE_CHECKING:
     from imgtool.analyzers.interface import AnalyzerSpec, Probe
+
+_LANGUAGES_SHOWN = 4
 
 
 def models(
@@ -50,12 +53,18 @@ def _print_table(rows: list[tuple[AnalyzerSpec, Probe]]) -> None:
     for spec, probe in rows:
         state = Text("available", "green") if probe.available else Text("missing", "yellow")
         model = " ".join(filter(None, (probe.model, probe.model_version)))
-        table.add_row(spec.task, spec.name, state, model, ", ".join(probe.languages), _size(probe.size_bytes))
+        table.add_row(spec.task, spec.name, state, model, _languages(probe.languages), _size(probe.size_bytes))
     console = Console()
     console.print(table)
     for spec, probe in rows:
         if not probe.available:
             console.print(f"\n{spec.name}: {probe.reason}\n  remedy: {probe.remedy}", markup=False, highlight=False)
+
+
+def _languages(codes: Sequence[str]) -> str:
+    shown = ", ".join(codes[:_LANGUAGES_SHOWN])
+    more = len(codes) - _LANGUAGES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _size(size: int) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-_INPUT, _TASKS, _LABELS = "Input", "What is asked", "Classifier"
+_INPUT, _TASKS, _CAPTION, _OCR, _LABELS = "Input", "What is asked", "BLIP", "EasyOCR and Tesseract", "Classifier"
 _OUTPUT, _FAILURES, _CACHE, _WORK = "Output", "Failures", "Cache", "Work"
 
 # Typer reads these at run time, and Python 3.10 is supported: `X | None` in an evaluated annotation is fine, but
@@ -40,6 +40,34 @@ Tasks = Annotated[
 ]
 CaptionEngine = Annotated[Text, _option(_TASKS, "Which engine captions; see imgtool models.", takes="NAME")]
 TextEngine = Annotated[Text, _option(_TASKS, "Which engine reads text.", takes="NAME")]
+Device = Annotated[Text, _option(_TASKS, "auto, cpu, cuda, cuda:N or mps.", takes="NAME", default="auto")]
+
+CaptionModel = Annotated[Text, _option(_CAPTION, "A BLIP of the hub, or a folder.", takes="NAME", default="BLIP base")]
+CaptionRevision = Annotated[Text, _option(_CAPTION, "Its commit, tag or branch.", takes="REV", default="as baked")]
+CaptionPrompt = Annotated[Text, _option(_CAPTION, "What the caption begins with.", takes="TEXT")]
+NumBeams = Annotated[Text, _option(_CAPTION, "Beams of the search; 1 is greedy.", takes="N", default="1")]
+MaxNewTokens = Annotated[Text, _option(_CAPTION, "Longest caption, in tokens.", takes="N", default="30")]
+MinNewTokens = Annotated[Text, _option(_CAPTION, "Shortest caption, in tokens.", takes="N", default="0")]
+
+EasyocrDir = Annotated[Text, _option(_OCR, "Where EasyOCR's files are.", takes="DIR", default="EasyOCR's own")]
+OcrDecoder = Annotated[Text, _option(_OCR, "greedy, beamsearch or wordbeamsearch.", takes="NAME", default="greedy")]
+OcrBeamWidth = Annotated[Text, _option(_OCR, "Beams of the decoder.", takes="N", default="5")]
+OcrParagraph = Annotated[Flag, _option(_OCR, "Join lines into paragraphs.", "--ocr-paragraph/--no-ocr-paragraph")]
+OcrMinSize = Annotated[Text, _option(_OCR, "Smallest box, in pixels.", takes="N", default="20")]
+OcrTextThreshold = Annotated[Text, _option(_OCR, "Confidence of text.", takes="SHARE", default="0.7")]
+OcrLowText = Annotated[Text, _option(_OCR, "Lower bound of the text score.", takes="SHARE", default="0.4")]
+OcrLinkThreshold = Annotated[Text, _option(_OCR, "Confidence of links.", takes="SHARE", default="0.4")]
+OcrCanvasSize = Annotated[Text, _option(_OCR, "Longest side looked at.", takes="N", default="2560")]
+OcrMagRatio = Annotated[Text, _option(_OCR, "Magnification before detection.", takes="X", default="1")]
+OcrContrastThreshold = Annotated[
+    Text, _option(_OCR, "Contrast below which to try again.", takes="SHARE", default="0.1")
+]
+OcrAdjustContrast = Annotated[Text, _option(_OCR, "Contrast of the second try.", takes="SHARE", default="0.5")]
+OcrRotations = Annotated[Text, _option(_OCR, "Also try these angles, 90,180,270.", takes="NUMBERS")]
+OcrAllowlist = Annotated[Text, _option(_OCR, "Only these characters.", takes="TEXT")]
+OcrBlocklist = Annotated[Text, _option(_OCR, "Not these characters.", takes="TEXT")]
+TesseractPsm = Annotated[Text, _option(_OCR, "Tesseract's page segmentation mode.", takes="N", default="3")]
+
 LabelsEngine = Annotated[Text, _option(_LABELS, "Which engine labels.", takes="NAME")]
 Languages = Annotated[
     Text, _option(_TASKS, "Languages of the text, ISO 639-1.", "--languages", "-l", takes="CODES", default="ko,en")
