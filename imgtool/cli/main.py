@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from imgtool.cli import analyze, cache, models, schema
+from imgtool.cli import analyze, cache, models, schema, warm_cache
 
 app = typer.Typer(
     name="imgtool",
@@ -36,6 +36,7 @@ def _root(
 
 app.command("analyze")(analyze.analyze)
 app.command("models")(models.models)
+app.command("warm-cache")(warm_cache.warm_cache)
 app.command("schema")(schema.schema)
 app.add_typer(cache.app, name="cache")
 

@@ -42,6 +42,7 @@ COMMANDS = [
     ["models", "--help"],
     ["models"],
     ["schema"],
+    ["warm-cache", "--help"],
     ["cache", "--help"],
     ["cache", "stats", "--help"],
     ["cache", "clear", "--help"],

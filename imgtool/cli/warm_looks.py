@@ -1,0 +1,129 @@
+"""The parts of ``imgtool warm-cache`` that only look, or remove: ``--check``, ``--dry-run``, ``--prune``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from imgtool.cli.cache import megabytes, print_line
+from imgtool.cli.console import Messages
+from imgtool.cli.warm_view import print_json
+from imgtool.errors import ExitCode, ImgtoolError
+
+if TYPE_CHECKING:
+    from imgtool.cli.warm_cache import Request
+    from imgtool.models.catalogue import ModelSpec
+    from imgtool.models.forecast import Forecast
+    from imgtool.models.prune import Plan
+    from imgtool.models.store import ModelStatus, ModelStore
+    from imgtool.models.units import Unit
+
+
+def check(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitCode:
+    """Say of every model whether it is whole here; nothing is loaded, nothing is asked of anybody."""
+    found = [store.status(model, full=request.full) for model in _models(units)]
+    code = ExitCode.OK if all(status.complete for status in found) else ExitCode.MODEL_MISSING
+    if request.json:
+        print_json({"ok": not code, "exit_code": int(code), "models": [_status_object(status) for status in found]})
+        return code
+    for status in found:
+        print_line(f"{status.state.value}: {status.message}")
+        if not status.complete:
+            Messages().error(status.message, status.remedy)
+    if code is ExitCode.OK:
+        print_line("a run needs no network" if found else "the engines that are configured need no fetched model")
+    return code
+
+
+def dry_run(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitCode:
+    """Say what would be fetched. Asks the hub for sizes, fetches nothing."""
+    from imgtool.models.forecast import forecast
+
+    options, rows, failures = request.fetching(), [], []
+    for model in _models(units):
+        try:
+            rows.append(forecast(model, store, options))
+        except ImgtoolError as error:
+            failures.append((model.name, error))
+    code = ExitCode.MODEL_MISSING if failures else ExitCode.OK
+    if request.json:
+        problems = [{"model": name, "message": str(one), "remedy": one.remedy} for name, one in failures]
+        print_json({"ok": not code, "exit_code": int(code), "models": rows, "failures": problems})
+        return code
+    for row in rows:
+        print_line(_forecast_line(row))
+    if len(rows) > 1:
+        print_line(f"to fetch: {_about(rows)}")
+    for name, failure in failures:
+        Messages().error(f"{name}: {failure}", failure.remedy)
+    return code
+
+
+def prune(store: ModelStore, request: Request) -> ExitCode:
+    """Show the plan, then carry it out unless it is only to be shown."""
+    from imgtool.models.prune import plan_prune
+
+    plan = plan_prune(store, request.max_size)
+    if not request.dry_run and plan.removals:
+        plan.execute(store)
+    if request.json:
+        print_json(_plan_object(plan, request.dry_run))
+    else:
+        _print_plan(plan, request.dry_run)
+    return ExitCode.OK
+
+
+def _models(units: Sequence[Unit]) -> list[ModelSpec]:
+    return list(dict.fromkeys(model for unit in units for model in unit.models))
+
+
+def _status_object(status: ModelStatus) -> dict[str, Any]:
+    manifest = status.manifest
+    return {
+        "name": status.name,
+        "complete": status.complete,
+        "state": status.state,
+        "message": status.message,
+        "remedy": status.remedy,
+        "problems": status.problems,
+        "size_bytes": manifest.size_bytes if manifest else 0,
+        "commit": manifest.commit if manifest else None,
+        "fingerprint": manifest.fingerprint if manifest else None,
+    }
+
+
+def _forecast_line(row: Forecast) -> str:
+    if not row.needed:
+        return f"{row.model}: {row.source}"
+    at = f" at {row.commit[:12]}" if row.commit else ""
+    size = f"{'' if row.exact else 'about '}{megabytes(row.size_bytes)}" if row.size_bytes else "nothing to transfer"
+    return f"{row.model}: {size} from {row.source}{at}"
+
+
+def _about(rows: Sequence[Forecast]) -> str:
+    total = megabytes(sum(row.size_bytes for row in rows))
+    return total if all(row.exact for row in rows) else f"about {total}"
+
+
+def _plan_object(plan: Plan, dry_run: bool) -> dict[str, Any]:
+    return {
+        "ok": True,
+        "exit_code": 0,
+        "executed": bool(plan.removals) and not dry_run,
+        "removals": plan.removals,
+        "freed_bytes": plan.size_bytes,
+        "before_bytes": plan.before_bytes,
+        "after_bytes": plan.after_bytes,
+        "over_bytes": plan.over_bytes,
+    }
+
+
+def _print_plan(plan: Plan, dry_run: bool) -> None:
+    for removal in plan.removals:
+        verb = "would remove" if dry_run else "removed"
+        print_line(f"{verb} {removal.model}, {removal.reason}: {megabytes(removal.size_bytes)}")
+    if not plan.removals:
+        print_line("nothing to remove")
+    print_line(f"models take {megabytes(plan.before_bytes if dry_run else plan.after_bytes)}")
+    if plan.over_bytes:
+        Messages().notice(f"models in use exceed --max-size by {megabytes(plan.over_bytes)}; they are kept")

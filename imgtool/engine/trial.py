@@ -1,0 +1,125 @@
+"""Loading a model once in a worker of its own, as a run would, and seeing what it takes."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import msgspec
+
+from imgtool.analyzers._torch import EXTRA_REMEDY, missing_modules
+from imgtool.analyzers.registry import ANALYZERS, load_class
+from imgtool.config import EngineOptions
+from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
+from imgtool.models.store import ModelStore
+from imgtool.models.trials import Trial
+from imgtool.models.units import BLIP, EASYOCR, Unit
+from imgtool.runtime.cores import granted_cores
+from imgtool.runtime.process import Died, Worker, WorkerProcess
+from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
+
+_GRACE_SECONDS = 2.0
+
+
+_PACKAGES = {BLIP: ("torch", "torchvision", "transformers"), EASYOCR: ("torch", "torchvision", "easyocr")}
+"""What the engines that models are fetched for cannot do without."""
+
+
+@dataclass(frozen=True)
+class WorkerLoader:
+    """Loads units in workers, with the options of a run. A :class:`imgtool.models.bake.Loader`."""
+
+    options: EngineOptions
+
+    def unusable(self, unit: Unit) -> ImgtoolError | None:
+        """Which libraries of the unit's engine are not installed; none of them is imported."""
+        missing = missing_modules(*_PACKAGES[unit.engine])
+        return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
+
+    def versions(self, unit: Unit) -> Mapping[str, str]:
+        """Of the engine's own code, and of the packages that it runs on."""
+        packages = {package: _version(package) for package in _PACKAGES[unit.engine]}
+        return {"engine": load_class(unit.engine).spec.version, **packages}
+
+    def load(self, unit: Unit, store: ModelStore) -> Trial:
+        """Load the unit and run it once in a worker.
+
+        Raises:
+            ModelLoadFailed: it failed, took longer than ``load_timeout``, or took the worker along.
+            imgtool.errors.ImgtoolError: the engine refuses the options, or does not find the files.
+        """
+        cls = load_class(unit.engine)
+        parameters = cls.parameters(_pointed_at(self.options, unit, store))
+        plan = TaskPlan(task=cls.spec.task, analyzer=unit.engine, target=ANALYZERS[unit.engine], parameters=parameters)
+        return trial_of(plan, self.options)
+
+
+def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
+    """Load and run ``plan`` once in a worker, which ends afterwards, whatever happens.
+
+    Raises:
+        ModelLoadFailed: it failed, took longer than ``options.load_timeout``, or took the worker along.
+    """
+    setup = Setup(
+        plans=(plan,),
+        max_pixels=options.max_pixels,
+        batch_pixels=options.batch_pixels,
+        threads=options.threads or granted_cores(),
+    )
+    events: queue.SimpleQueue[FromWorker | Died] = queue.SimpleQueue()
+
+    def post(_: Worker, event: FromWorker | Died) -> None:
+        events.put(event)
+
+    worker = WorkerProcess(setup, post)
+    try:
+        worker.send(WarmUp())
+        trial = _outcome(events, plan, options.load_timeout)
+        worker.stop(_GRACE_SECONDS)
+        return trial
+    finally:
+        worker.kill()
+
+
+def _outcome(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeout: float) -> Trial:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            event = events.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise ModelLoadFailed(
+                f"{plan.analyzer} was not loaded within {timeout:.0f} s", "allow more with --load-timeout"
+            ) from None
+        if isinstance(event, ModelLoaded):
+            return Trial(
+                load_seconds=event.load_seconds,
+                warm_up_seconds=event.warm_up_seconds,
+                rss_before=event.rss_before,
+                rss_after=event.rss_after,
+            )
+        if isinstance(event, ModelFailed):
+            raise ModelLoadFailed(event.problem.message, event.problem.remedy)
+        if isinstance(event, Died):
+            last = event.stderr_tail.rpartition("\n")[2]
+            raise ModelLoadFailed(
+                f"the process that loaded {plan.analyzer} {event.description}{f': {last}' if last else ''}",
+                "check the memory that is free; `--full-check` tells whether the files are whole",
+            )
+
+
+def _pointed_at(options: EngineOptions, unit: Unit, store: ModelStore) -> EngineOptions:
+    """``options`` with the unit's own files in place of those that a run would look for by name."""
+    if unit.engine == BLIP:
+        folder = store.folder(unit.models[0].name)
+        return msgspec.structs.replace(options, caption_model=str(folder), caption_revision=None)
+    return msgspec.structs.replace(options, languages=unit.languages, easyocr_dir=None)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
