@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from imgtool.types import Box, TextLine
 
 HEADER = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
-_WORD = 5
+_ROW = re.compile(r"\d+\t\d+(\t|$)")
+_LINE, _WORD = 4, 5
 
 
 class DamagedOutput(ValueError):
@@ -17,60 +19,98 @@ class DamagedOutput(ValueError):
 
 
 @dataclass(frozen=True)
-class _Word:
-    line: tuple[int, ...]
-    left: int
-    top: int
-    right: int
-    bottom: int
+class _Row:
+    """``place`` numbers page, block, paragraph and line; the box is ``left, top, right, bottom``."""
+
+    level: int
+    place: tuple[int, ...]
+    box: tuple[int, int, int, int]
     confidence: float
     text: str
+
+    @property
+    def is_word(self) -> bool:
+        """Whether something was read: pictures and rules are words of spaces, or without a confidence."""
+        return self.level == _WORD and bool(self.text) and 0 <= self.confidence <= 1
 
 
 def parse_lines(output: str, width: int, height: int) -> list[TextLine]:
     """The lines in ``output``, in its order, for a picture of ``width`` x ``height`` pixels.
 
-    A line's confidence is the mean of its words'; its box is the upright rectangle around them.
+    ``output`` is the TSV, followed by the plain text where the program was asked for both. A line's confidence is the
+    mean of its words'; its box is an upright rectangle.
 
     Raises:
         DamagedOutput: a row is cut off or holds something else than numbers where they belong.
     """
+    table, text = _parted(output)
+    rows = [_row(row, number) for number, row in enumerate(table, 2)]
+    # A line's own row: the boxes of its words can reach into the next line, those of Korean syllables do.
+    boxes = {row.place: row.box for row in rows if row.level == _LINE}
+    spelling = _Spelling(text)
+    lines = []
+    for place, group in groupby((row for row in rows if row.is_word), key=lambda row: row.place):
+        words = list(group)
+        box = boxes.get(place) or _around([word.box for word in words])
+        confidence = sum(word.confidence for word in words) / len(words)
+        lines.append(TextLine(spelling.of([word.text for word in words]), confidence, _clamped(box, width, height)))
+    return lines
+
+
+def _parted(output: str) -> tuple[list[str], list[str]]:
+    """The rows of the TSV without its header, and the lines of the plain text after it."""
     # Words can hold characters that str.splitlines takes for the end of a line.
-    header, *rows = output.split("\n")
-    if header.rstrip("\r") != HEADER:
+    header, *lines = output.replace("\r\n", "\n").split("\n")
+    if header != HEADER:
         raise DamagedOutput(f"the first line is no header: {header[:80]!r}")
-    if rows and rows.pop() != "":
+    if lines and lines.pop().strip("\f"):
         raise DamagedOutput("the last row is cut off")
-    words = [word for number, row in enumerate(rows, 2) if (word := _word(row.rstrip("\r"), number)) is not None]
-    return [_line(list(group), width, height) for _, group in groupby(words, key=lambda word: word.line)]
+    rows = list(takewhile(_ROW.match, lines))
+    return rows, lines[len(rows) :]
 
 
-def _word(row: str, number: int) -> _Word | None:
-    """The word in a row; ``None`` for a row of another level and for a word of spaces (a picture or a rule)."""
+class _Spelling:
+    """Where the spaces of a line are, as the plain text has them.
+
+    Korean is recognised syllable by syllable: the TSV has a row for each, and only the text says which of them make a
+    word (``preserve_interword_spaces`` in Tesseract's Korean data).
+    """
+
+    def __init__(self, text: Iterable[str]) -> None:
+        self._lines = [" ".join(line.split()) for line in text if line.strip()]
+        self._next = 0
+
+    def of(self, words: list[str]) -> str:
+        """The line that the text has for ``words``, else the words joined by rule. Lines are asked for in order."""
+        wanted = "".join("".join(words).split())
+        for number in range(self._next, len(self._lines)):
+            if self._lines[number].replace(" ", "") == wanted:
+                self._next = number + 1
+                return self._lines[number]
+        return join_words(words)
+
+
+def _row(row: str, number: int) -> _Row:
     cells = row.split("\t")
     try:
         level, *place, left, top, width, height = (int(cell) for cell in cells[:10])
-        confidence = float(cells[10])
+        confidence = float(cells[10]) / 100
     except (ValueError, IndexError) as error:
         raise DamagedOutput(f"row {number} cannot be read: {row[:80]!r}") from error
-    if len(cells) != 12 or len(place) != 5:
+    if len(cells) != 12:
         raise DamagedOutput(f"row {number} has {len(cells)} cells instead of 12")
-    text = cells[11].strip()
-    if level != _WORD or not text or not 0 <= confidence <= 100:
-        return None
-    return _Word(tuple(place[:4]), left, top, left + width, top + height, confidence / 100, text)
+    return _Row(level, tuple(place[:4]), (left, top, left + width, top + height), confidence, cells[11].strip())
 
 
-def _line(words: list[_Word], width: int, height: int) -> TextLine:
-    left, right = (min(max(x, 0), width) for x in (min(w.left for w in words), max(w.right for w in words)))
-    top, bottom = (min(max(y, 0), height) for y in (min(w.top for w in words), max(w.bottom for w in words)))
-    confidence = sum(word.confidence for word in words) / len(words)
-    return TextLine(join_words(word.text for word in words), confidence, _rectangle(left, top, right, bottom))
+def _around(boxes: list[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def _rectangle(left: int, top: int, right: int, bottom: int) -> Box:
-    x0, y0, x1, y1 = float(left), float(top), float(right), float(bottom)
-    return (x0, y0), (x1, y0), (x1, y1), (x0, y1)
+def _clamped(box: tuple[int, int, int, int], width: int, height: int) -> Box:
+    left, right = (float(min(max(x, 0), width)) for x in box[::2])
+    top, bottom = (float(min(max(y, 0), height)) for y in box[1::2])
+    return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
 def join_words(words: Iterable[str]) -> str:

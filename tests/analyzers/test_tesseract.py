@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from imgtool.analyzers._tesseract_languages import installed_languages, spoken_names, tesseract_code
 from imgtool.analyzers._tesseract_tsv import HEADER, DamagedOutput, join_words, parse_lines
 from imgtool.analyzers.interface import Picture
-from imgtool.analyzers.tesseract import Tesseract
+from imgtool.analyzers.tesseract import PAGE_MODE, Tesseract
 from imgtool.config import EngineOptions
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.types import Problem, TextLine
@@ -30,7 +30,7 @@ FONTS = (
 class Options(EngineOptions, frozen=True, kw_only=True):
     """Options with a page segmentation mode."""
 
-    tesseract_psm: int = 3
+    tesseract_psm: int = PAGE_MODE
 
 
 def row(line: int, word: int, box: tuple[int, int, int, int], confidence: float, text: str, block: int = 1) -> str:
@@ -54,7 +54,8 @@ class TestLines:
         first, second = parse_lines(output(*rows), 200, 100)
         assert first.text == "Hello world"
         assert first.confidence == pytest.approx(0.8)
-        assert first.box == ((10, 20), (90, 20), (90, 36), (10, 36))
+        assert first.box == ((10, 20), (90, 20), (90, 35), (10, 35))
+        assert second.box == ((10, 50), (40, 50), (40, 65), (10, 65))
         assert (second.text, second.confidence) == ("안녕", pytest.approx(0.965))
 
     def test_the_same_line_number_of_another_block_is_another_line(self) -> None:
@@ -73,6 +74,17 @@ class TestLines:
     def test_a_quote_or_a_line_separator_in_a_word_is_part_of_it(self) -> None:
         (line,) = parse_lines(output(row(1, 1, (0, 0, 9, 9), 90, '"a\u2028b')), 20, 10)
         assert line.text == '"a\u2028b'
+
+    def test_spaces_are_those_of_the_plain_text(self) -> None:
+        rows = [row(1, n, (9 * n, 0, 9, 9), 90, part) for n, part in enumerate(["입", "주민", "여러", "분"], 1)]
+        rows += [row(2, n, (9 * n, 20, 9, 9), 90, part) for n, part in enumerate(["and", "so", "on"], 1)]
+        text = "other\n\n입주민   여러분\n\nand s o on?\n\f"
+        assert [line.text for line in parse_lines(output(*rows) + text, 50, 50)] == ["입주민 여러분", "and so on"]
+
+    def test_a_line_of_text_serves_one_line_of_words(self) -> None:
+        rows = [row(n, w, (9 * w, 9 * n, 9, 9), 90, part) for n in (1, 2, 3) for w, part in enumerate("ab", 1)]
+        text = "a b\nab\n"
+        assert [line.text for line in parse_lines(output(*rows) + text, 50, 50)] == ["a b", "ab", "a b"]
 
     def test_an_empty_page(self) -> None:
         assert parse_lines(output("1\t1\t0\t0\t0\t0\t0\t0\t1\t1\t-1\t"), 1, 1) == []
@@ -218,7 +230,9 @@ class TestProgram:
         analyzer = Tesseract({**Tesseract.parameters(Options(tesseract_psm=6)), "threads": 3})
         analyzer.load()
         assert analyzer.run([blank(2, 1)]) == [()]
-        assert (tmp_path / "called").read_text().split() == ["-", "-", "-l", "kor+eng", "--psm", "6", "tsv", "C", "3"]
+        called = (tmp_path / "called").read_text().split()
+        assert called[:6] == ["-", "-", "-l", "kor+eng", "--psm", "6"]
+        assert called[-2:] == ["C", "3"]
         assert (tmp_path / "picture").read_bytes() == b"P6\n2 1\n255\n" + b"\xff" * 6
 
     @pytest.mark.parametrize(
@@ -287,7 +301,8 @@ class TestReal:
             assert isinstance(line, TextLine)
             assert line.confidence > 0.5
             (left, top), _, (right, bottom), _ = line.box
-            assert 30 <= left < 60 < 200 < right < 600
+            assert 30 <= left < 60
+            assert 200 < right < 600
             assert 35 + 90 * number <= top < bottom <= 80 + 90 * number
 
     @pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 2)])
