@@ -30,8 +30,8 @@ endef
 
 demo: $(DEMO_ENV)/.complete ## Analyze the example images: captions, text, labels, and a gallery in out/
 	@mkdir -p $(OUT)
-	$(DEMO_ENV)/bin/imgtool analyze examples/images --labels-model examples/models/image-kind.onnx
-	$(DEMO_ENV)/bin/imgtool analyze examples/images --labels-model examples/models/image-kind.onnx -o $(OUT)/gallery.html
+	$(DEMO_ENV)/bin/imgtool analyze examples/images --languages en --labels-model examples/models/image-kind.onnx
+	$(DEMO_ENV)/bin/imgtool analyze examples/images --languages en --labels-model examples/models/image-kind.onnx -o $(OUT)/gallery.html
 
 test: $(TEST_ENV)/.complete ## Lint, types, import contracts and tests with coverage
 	@scripts/need-chromium.sh

@@ -24,6 +24,7 @@ _MAX_PROBLEM_LINES = 8
 _NAME = 8
 _INDENT = 2 + _NAME + 1
 _MIN_PATH = 12
+_LEAST_SHOWN = 0.005  # a label below it would read 0.00
 
 _RESET = "\x1b[0m"
 _BOLD, _FAINT, _RED, _GREEN, _YELLOW = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m"
@@ -99,8 +100,9 @@ def _rows(result: ImageResult, width: int) -> Iterator[_Row]:
             yield from _problem_rows(task.value, answer.error, "failed: ")
             continue
         yield _answer_row(task.value, answer, width)
-        if answer.stands_in_for is not None:
-            yield _Row("", printable_prose(f"({answer.engine} stands in for {answer.stands_in_for})"), _FAINT)
+    stood_in = [f"{a.engine} for {a.stands_in_for}" for _, a in result.tasks.items() if a.stands_in_for and not a.error]
+    if stood_in:
+        yield _Row("by", printable_prose(", ".join(stood_in)), _FAINT)
 
 
 def _problem_rows(name: str, problem: Problem, before: str = "") -> Iterator[_Row]:
@@ -116,7 +118,8 @@ def _answer_row(name: str, answer: AnyTaskResult, width: int) -> _Row:
         return _Row(name, printable_prose(answer.value))
     if isinstance(answer, TextResult):
         return _Row(name, _text(answer.value, width))
-    return _Row(name, printable_prose(" · ".join(f"{label.label} {label.score:.2f}" for label in answer.value)))
+    likely = [label for label in answer.value if label.score >= _LEAST_SHOWN] or answer.value[:1]
+    return _Row(name, printable_prose(" · ".join(f"{label.label} {label.score:.2f}" for label in likely)))
 
 
 def _text(lines: tuple[TextLine, ...], width: int) -> str:

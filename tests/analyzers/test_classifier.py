@@ -20,6 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from onnx import TensorProto, helper
+from PIL import Image
+
 from imgtool.analyzers._classifier_labels import parse_labels
 from imgtool.analyzers._classifier_preprocess import crop_box, prepare, scaled_to_cover
 from imgtool.analyzers._classifier_scores import activate, are_probabilities, best, sigmoid, softmax
@@ -39,8 +42,6 @@ from imgtool.errors import (
     UsageProblem,
 )
 from imgtool.types import Label, Problem
-from onnx import TensorProto, helper
-from PIL import Image
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 PLAIN = {"mean": 0, "std": 1, "activation": "none"}

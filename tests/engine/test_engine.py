@@ -55,7 +55,8 @@ def test_a_second_run_computes_nothing_and_says_the_same(tmp_path: Path, log: Pa
     assert {result.from_cache for result in first} == {False}
     assert {result.from_cache for result in second} == {True}
     assert [(r.path, r.tasks.caption.value) for r in first] == [  # type: ignore[union-attr]
-        (r.path, r.tasks.caption.value) for r in second  # type: ignore[union-attr]
+        (r.path, r.tasks.caption.value)
+        for r in second  # type: ignore[union-attr]
     ]
 
 
@@ -192,9 +193,7 @@ def test_a_listing_that_trickles_in_is_answered_as_it_comes(tmp_path: Path) -> N
             while len(came) <= number and time.monotonic() < deadline:
                 time.sleep(0.01)
 
-    with Engine(
-        tasks=["caption"], caption_engine="tests.planted:Hazard", cache_dir=tmp_path / "cache"
-    ) as engine:
+    with Engine(tasks=["caption"], caption_engine="tests.planted:Hazard", cache_dir=tmp_path / "cache") as engine:
         began = time.monotonic()
         for _ in engine.analyze(slowly()):
             came.append(time.monotonic() - began)

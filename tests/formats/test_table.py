@@ -67,7 +67,7 @@ def test_a_task_that_failed_is_told_from_recognised_text() -> None:
 
 
 def test_a_stand_in_is_named() -> None:
-    assert "(describe stands in for blip)" in written([answered(caption=caption("A picture.", stands_in_for="blip"))])
+    assert "by       describe for blip" in written([answered(caption=caption("A picture.", stands_in_for="blip"))])
 
 
 def test_nothing_found_is_said() -> None:
