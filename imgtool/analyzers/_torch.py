@@ -21,7 +21,7 @@ model built meanwhile in another thread can end up without its weights (transfor
 
 _IMPORTING = threading.Lock()
 _DEVICE = re.compile(r"^(auto|cpu|mps|cuda(:\d+)?)$")
-_NO_MEMORY = "not enough memory: you tried to allocate"
+_NO_MEMORY = "DefaultCPUAllocator"
 
 EXTRA_REMEDY = "install the torch extra: `pip install 'imgtool[torch]'`"
 
