@@ -127,6 +127,8 @@ def test_the_second_stage_has_no_network_and_cannot_write(image: Image, stranger
 def test_a_baked_folder_passes_the_check_without_network(image: Image, stranger: Path) -> None:
     craft, korean = noise(30_000, 1), noise(20_000, 2)
     write_easyocr(image.packages, craft, korean)
+    # An image without the torch extra, whatever this environment has.
+    (image.packages / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     with running_hub() as hub:
         hub.add(BLIP, blip_files())
         for url, name, content in (
@@ -196,6 +198,13 @@ def test_captions_and_lines_come_from_baked_models_alone(image: Image, stranger:
     shutil.rmtree(weights)
 
     assert image.run("-m", "imgtool", "warm-cache", "--check", home=stranger).returncode == 0
+    # Every file is whole, and yet a run that asks for the model by name would not find it.
+    (branch,) = (image.cache / "huggingface/hub").glob("models--*/refs/main")
+    named = branch.read_bytes()
+    branch.write_text("0" * 40)
+    unnamed = image.run("-m", "imgtool", "warm-cache", "--check", home=stranger)
+    assert (unnamed.returncode, "a run would not find blip-base" in unnamed.stderr) == (5, True)
+    branch.write_bytes(named)
     photos = [str(ROOT / "examples/images" / name) for name in ("receipt.jpg", "logo.png")]
     done = image.run(
         *("-m", "imgtool", "analyze", *photos, "--tasks", "caption,text", "--strict", "--format", "jsonl"),

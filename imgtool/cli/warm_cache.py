@@ -157,7 +157,7 @@ def _answer(request: Request, resolved: Resolved) -> ExitCode:
     if request.check:
         from imgtool.cli.warm_looks import check
 
-        return check(units, store, request)
+        return check(units, store, request, resolved.engine)
     if request.dry_run:
         from imgtool.cli.warm_looks import dry_run
 

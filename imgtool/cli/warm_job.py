@@ -43,6 +43,7 @@ class WarmJob:
         steps = self._bake(units)
         code = exit_code(steps)
         figures = None
+        self._warn_of_unfound(units, code)
         if self._request.analyze and code is ExitCode.OK:
             figures, code = self._analyze()
         self._show(steps, code, figures, time.perf_counter() - started)
@@ -61,6 +62,12 @@ class WarmJob:
         finally:
             progress.clear()
         return steps
+
+    def _warn_of_unfound(self, units: Sequence[Unit], code: ExitCode) -> None:
+        loader = WorkerLoader(self._options)
+        for unit in units if code is ExitCode.OK else ():
+            if (problem := loader.unfound(unit, self._store)) is not None:
+                self._messages.notice(f"{problem.message}; {problem.remedy}")
 
     def _analyze(self) -> tuple[Statistics, ExitCode]:
         from imgtool.cli.job import exit_code as code_of

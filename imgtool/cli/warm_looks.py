@@ -12,27 +12,41 @@ from imgtool.errors import ExitCode, ImgtoolError
 
 if TYPE_CHECKING:
     from imgtool.cli.warm_cache import Request
+    from imgtool.config import EngineOptions
     from imgtool.models.catalogue import ModelSpec
     from imgtool.models.forecast import Forecast
     from imgtool.models.prune import Plan
     from imgtool.models.store import ModelStatus, ModelStore
     from imgtool.models.units import Unit
+    from imgtool.types import Problem
 
 
-def check(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitCode:
-    """Say of every model whether it is whole here; nothing is loaded, nothing is asked of anybody."""
+def check(units: Sequence[Unit], store: ModelStore, request: Request, options: EngineOptions) -> ExitCode:
+    """Say of every model whether it is whole here, and whether a run finds it; nothing is loaded, nobody is asked."""
     found = [store.status(model, full=request.full) for model in _models(units)]
-    code = ExitCode.OK if all(status.complete for status in found) else ExitCode.MODEL_MISSING
+    unfound = _unfound(units, store, options) if all(status.complete for status in found) else []
+    whole = not unfound and all(status.complete for status in found)
+    code = ExitCode.OK if whole else ExitCode.MODEL_MISSING
     if request.json:
-        print_json({"ok": not code, "exit_code": int(code), "models": [_status_object(status) for status in found]})
+        models = [_status_object(status) for status in found]
+        print_json({"ok": not code, "exit_code": int(code), "models": models, "unfound": unfound})
         return code
     for status in found:
         print_line(f"{status.state.value}: {status.message}")
         if not status.complete:
             Messages().error(status.message, status.remedy)
+    for problem in unfound:
+        Messages().error(problem.message, problem.remedy)
     if code is ExitCode.OK:
         print_line("a run needs no network" if found else "the engines that are configured need no fetched model")
     return code
+
+
+def _unfound(units: Sequence[Unit], store: ModelStore, options: EngineOptions) -> list[Problem]:
+    from imgtool.engine.trial import WorkerLoader
+
+    loader = WorkerLoader(options)
+    return [problem for unit in units if (problem := loader.unfound(unit, store)) is not None]
 
 
 def dry_run(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitCode:

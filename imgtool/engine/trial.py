@@ -20,6 +20,7 @@ from imgtool.models.units import BLIP, EASYOCR, Unit
 from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.process import Died, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
+from imgtool.types import Problem
 
 _GRACE_SECONDS = 2.0
 
@@ -38,6 +39,17 @@ class WorkerLoader:
         """Which libraries of the unit's engine are not installed; none of them is imported."""
         missing = missing_modules(*_PACKAGES[unit.engine])
         return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
+
+    def unfound(self, unit: Unit, store: ModelStore) -> Problem | None:
+        """Why a run would not find ``unit``, which is whole; ``None`` where it would, or has no use for it."""
+        if not unit.engine or self.unusable(unit) is not None:
+            return None
+        probe = load_class(unit.engine).probe(_asked_for(self.options, unit))
+        if probe.available:
+            return None
+        folder = store.folder(unit.models[0].name)
+        named = f"name its folder: --caption-model {folder}" if unit.engine == BLIP else ""
+        return Problem("model_missing", f"a run would not find {unit.name}: {probe.reason}", named or probe.remedy)
 
     def versions(self, unit: Unit) -> Mapping[str, str]:
         """Of the engine's own code, and of the packages that it runs on."""
@@ -116,6 +128,15 @@ def _pointed_at(options: EngineOptions, unit: Unit, store: ModelStore) -> Engine
         folder = store.folder(unit.models[0].name)
         return msgspec.structs.replace(options, caption_model=str(folder), caption_revision=None)
     return msgspec.structs.replace(options, languages=unit.languages, easyocr_dir=None)
+
+
+def _asked_for(options: EngineOptions, unit: Unit) -> EngineOptions:
+    """``options`` of a run that asks for ``unit`` by its name."""
+    if unit.engine == EASYOCR:
+        return msgspec.structs.replace(options, languages=unit.languages)
+    model = unit.models[0]
+    revision = model.revision if model.pinned else None
+    return msgspec.structs.replace(options, caption_model=model.repository, caption_revision=revision)
 
 
 def _version(package: str) -> str:

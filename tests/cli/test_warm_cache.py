@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -383,3 +385,28 @@ def test_no_image_under_what_is_named_is_told(desk: Desk, tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     done = desk.warm("labels", "--analyze", tmp_path / "empty", IMGTOOL_CAPTION_ENGINE="describe")
     assert done.code is ExitCode.NONE_ANSWERED
+
+
+# -- the page
+
+
+PAGE = (ROOT / "docs/warm-cache.md").read_text(encoding="utf-8")
+
+
+def test_every_flag_and_every_example_of_the_page_exists(desk: Desk) -> None:
+    helps = "".join(imgtool(command, "--help", COLUMNS="200").out for command in ("warm-cache", "analyze"))
+    own = re.sub(r"docker run [^`\n]*", "", PAGE)
+    assert {flag for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", own) if flag not in helps} == set()
+    examples = re.findall(r"^\$ imgtool (.*?)(?:\s+#.*)?$", PAGE, flags=re.M)
+    assert len(examples) >= 5
+    for example in examples:
+        words = shlex.split(example)
+        if "--analyze" not in words:
+            flags = [] if "--check" in words else ["--dry-run"]
+            assert desk.warm(*words[1:], *flags).code in (ExitCode.OK, ExitCode.MODEL_MISSING)
+
+
+def test_the_arguments_of_the_image_that_the_page_names_exist() -> None:
+    named = PAGE.partition("Build arguments:")[2].partition("\n\n")[0]
+    arguments = set(re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.M))
+    assert set(re.findall(r"`([A-Z_]+)`", named)) == arguments
