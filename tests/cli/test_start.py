@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,10 +27,13 @@ finally:
 """
 
 
-def modules_after(*arguments: str | Path) -> set[str]:
+def modules_after(*arguments: str | Path, **environ: str) -> set[str]:
     """Top-level modules imported by a command that succeeds."""
     done = subprocess.run(
-        [sys.executable, "-c", _PROBE, json.dumps([str(a) for a in arguments])], capture_output=True, check=True
+        [sys.executable, "-c", _PROBE, json.dumps([str(a) for a in arguments])],
+        capture_output=True,
+        check=True,
+        env={**os.environ, **environ},
     )
     listed = json.loads(done.stderr.rpartition(b"MODULES ")[2])
     return {name.partition(".")[0] for name in listed}
@@ -49,13 +53,24 @@ COMMANDS = [
     ["cache", "prune", "--help"],
     ["cache", "verify", "--help"],
     ["cache", "stats"],
-    ["--show-completion", "bash"],
 ]
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_a_command_that_computes_nothing_imports_nothing_heavy(arguments: list[str]) -> None:
     assert modules_after(*arguments) & HEAVY == set()
+
+
+COMPLETING = {"_IMGTOOL_COMPLETE": "complete_bash", "COMP_WORDS": "imgtool an", "COMP_CWORD": "1"}
+
+
+def test_completion_knows_the_commands_and_costs_nothing() -> None:
+    assert modules_after(**COMPLETING) & HEAVY == set()
+    code = "import sys; sys.argv = ['imgtool']; from imgtool.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **COMPLETING}
+    )
+    assert done.stdout.split() == ["analyze"]
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv", "html"])
