@@ -140,15 +140,19 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def cache_root(options: EngineOptions) -> Path:
     """The directory of the result store and the stat index: the one that is set, or the platform's."""
-    if options.cache_dir is not None:
-        return options.cache_dir.expanduser()
     from platformdirs import user_cache_path
 
-    return user_cache_path("imgtool", appauthor=False)
+    try:
+        if options.cache_dir is not None:
+            return options.cache_dir.expanduser()
+        return user_cache_path("imgtool", appauthor=False)
+    except RuntimeError as error:  # how Python says that a user has no home
+        raise ConfigProblem(f"there is no place for the cache: {error}", "name a folder with --cache-dir") from error
 
 
 _SIZE = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
 _DURATION = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d)?\s*$")
+_LARGEST = 2**63 - 1  # what SQLite can store
 _SIZE_FIELDS = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
 _DURATION_FIELDS = {"timeout", "load_timeout", "cache_ttl"}
 
@@ -164,7 +168,10 @@ def parse_size(text: str) -> int:
         raise ValueError(f"{text!r} is not a size like 500MB or 2GiB")
     number, unit, binary = match.groups()
     base = 1024 if binary else 1000
-    return int(float(number) * base ** " kmgt".index(unit.lower() or " "))
+    size = int(float(number) * base ** " kmgt".index(unit.lower() or " "))
+    if size > _LARGEST:
+        raise ValueError(f"{text!r} is more than any disk holds")
+    return size
 
 
 def parse_duration(text: str) -> float:
@@ -278,6 +285,8 @@ def _check_range(name: str, value: Any) -> Any:
     flag = "--" + name.replace("_", "-")
     if value is None:
         return value
+    if name == "tasks" and not value:
+        raise UsageProblem("--tasks names no task", f"{', '.join(task.value for task in Task)}")
     if name in _AT_LEAST_ONE and value < 1:
         raise UsageProblem(f"{flag} must be at least 1, not {value}")
     if name in _POSITIVE and not value > 0:
@@ -290,7 +299,7 @@ def _check_range(name: str, value: Any) -> Any:
 def _decode_path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, (str, os.PathLike)):
         return Path(value)
-    raise NotImplementedError(f"{kind} from {value!r}")
+    raise ValueError(f"{value!r} is no path")
 
 
 def convert_options(base: EngineOptions, overrides: Mapping[str, Any]) -> EngineOptions:
@@ -317,21 +326,38 @@ def _unknown(name: str, source: Source) -> UnknownKey:
 
 def _outer_sources(environ: Mapping[str, str] | None, folder: Path | None, user_file: Path | None) -> Iterator[Source]:
     yield Source("environment", _from_environment(os.environ if environ is None else environ))
-    start = Path.cwd() if folder is None else folder
-    if (own := _find_upwards(start, FILE_NAME)) is not None:
+    start = _current_folder() if folder is None else folder
+    if start is not None and (own := _find_upwards(start, FILE_NAME)) is not None:
         yield Source(str(own), _normalise(_read_toml(own)))
-    if (project := _find_upwards(start, "pyproject.toml")) is not None:
-        table = _read_toml(project).get("tool", {}).get("imgtool", {})
-        yield Source(f"{project} [tool.imgtool]", _normalise(table))
+    if start is not None and (project := _find_upwards(start, "pyproject.toml")) is not None:
+        name = f"{project} [tool.imgtool]"
+        yield Source(name, _normalise(_table(_table(_read_toml(project), "tool", name), "imgtool", name)))
     user = _user_file() if user_file is None else user_file
-    if user.is_file():
+    if user is not None and _is_file(user):
         yield Source(str(user), _normalise(_read_toml(user)))
 
 
-def _user_file() -> Path:
+def _current_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # removed under us, or in a folder that may not be entered: no configuration, no failure
+        return None
+
+
+def _user_file() -> Path | None:
     from platformdirs import user_config_path
 
-    return user_config_path("imgtool", appauthor=False) / "config.toml"
+    try:
+        return user_config_path("imgtool", appauthor=False) / "config.toml"
+    except RuntimeError:  # a user without a home has no configuration either
+        return None
+
+
+def _table(table: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    found = table.get(key, {})
+    if not isinstance(found, dict):
+        raise ConfigProblem(f"{where}: {key!r} is not a table", "write [tool.imgtool] and keys below it")
+    return found
 
 
 # Read by other parts of imgtool or by its tests, not options of a command.
@@ -352,9 +378,16 @@ def _normalise(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _find_upwards(start: Path, name: str) -> Path | None:
     for folder in (start, *start.parents):
-        if (folder / name).is_file():
+        if _is_file(folder / name):
             return folder / name
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder that may not be entered
+        return False
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

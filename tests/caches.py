@@ -82,7 +82,7 @@ def start(code: str, *arguments: object, prepare: Callable[[], None] | None = No
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=prepare,  # noqa: PLW1509 - no other thread is running here
+        preexec_fn=prepare,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -44,6 +45,12 @@ def obey_permissions() -> None:
         libc = ctypes.CDLL(None)
         for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
             libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def heed_signals() -> None:
+    """For ``preexec_fn``: what a shell starts in the background ignores Ctrl-C, and so would what the tests start."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def imgtool(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import typer
 
@@ -93,9 +94,10 @@ def analyze(
             from imgtool.cli.job import Job
 
             job = Job(resolved)
+            named = _named_paths(paths or (), from_file, null)
             # A list that is read as it comes cannot be counted beforehand; what was typed can.
             countable = paths if paths and not from_file and "-" not in paths else ()
-            raise typer.Exit(job.run(_named_paths(paths or (), from_file, null), countable))
+            raise typer.Exit(job.run(named, countable))
 
 
 def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
@@ -119,6 +121,5 @@ def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Ite
 def _chain(named: Sequence[str], lists: Sequence[str], null: bool) -> Iterator[str]:
     from imgtool.engine.discover import read_list
 
-    yield from named
-    for source in lists:
-        yield from read_list(source, null)
+    # Opened now, read as they go: a list that is not there is known before anything is written.
+    return chain(named, *[read_list(source, null) for source in lists])

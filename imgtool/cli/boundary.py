@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,12 +14,29 @@ import typer
 from imgtool.cli.console import Messages
 from imgtool.errors import ExitCode, ImgtoolError
 
+_OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO}
+
+
+def end_politely_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: cleaned up, and what was finished is kept."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Whoever started us may have chosen to ignore it, as nohup does.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)
+
 
 @contextmanager
 def boundary(*, verbose: bool = False) -> Iterator[None]:
     """Run a command's body: errors leave as message and exit code; a traceback only with ``verbose``."""
     try:
         yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ImgtoolError as error:
         _explain(error, verbose)
         raise typer.Exit(error.exit_code) from None
@@ -30,6 +49,10 @@ def boundary(*, verbose: bool = False) -> Iterator[None]:
     except typer.Exit:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS:
+            Messages().error(f"the output cannot be written: {error.strerror}", "free some space, or write elsewhere")
+            _close_stdout()
+            raise typer.Exit(ExitCode.NOT_WRITABLE) from None
         if verbose:
             raise
         Messages().error(

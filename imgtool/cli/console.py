@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import IO
 
+from imgtool.formats.clean import printable
 
-def wants_color(stream: IO[str]) -> bool:
+
+def wants_color(stream: IO[str] | None) -> bool:
     """Whether to colour what goes to ``stream`` (https://no-color.org; ``FORCE_COLOR`` overrides a pipe)."""
+    if stream is None:
+        return False
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -22,7 +27,15 @@ def terminal_width(stream: IO[str]) -> int:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         columns = os.environ.get("COLUMNS", "")
-        return int(columns) if columns.isdigit() and int(columns) > 0 else 80
+        return int(columns) if columns.isdecimal() and int(columns) > 0 else 80
+
+
+def say(text: str) -> None:
+    """Write to stderr. A person who cannot be told (stderr closed, its disk full) must not cost a result."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 class Messages:
@@ -46,7 +59,7 @@ class Messages:
     def plain(self, text: str = "") -> None:
         """A line without a mark."""
         if not self._quiet:
-            print(text, file=sys.stderr)  # noqa: T201 - this module is where printing happens
+            say(text + "\n")
 
     def dim(self, text: str) -> str:
         """Less conspicuous, where colour is shown."""
@@ -58,4 +71,6 @@ class Messages:
 
     def _line(self, mark: str, style: str, text: str) -> None:
         head = f"\x1b[{style}m{mark}:\x1b[0m" if self._color else f"{mark}:"
-        print(f"{head} {text}", file=sys.stderr)  # noqa: T201
+        # File names and other programs' words come in here: a terminal must not obey them.
+        shown = "\n".join(printable(line) for line in text.split("\n"))
+        say(f"{head} {shown}\n")

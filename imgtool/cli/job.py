@@ -10,15 +10,16 @@ from typing import Any
 
 import msgspec
 
-from imgtool.cli.console import Messages, terminal_width, wants_color
+from imgtool.cli.console import Messages, say, terminal_width, wants_color
 from imgtool.cli.progress import Progress
 from imgtool.cli.summary import print_summary
 from imgtool.config import EngineOptions, OutputFormat, Resolved
 from imgtool.engine.discover import count_images
 from imgtool.engine.engine import Engine, engine_rules
 from imgtool.engine.observer import Observer
+from imgtool.engine.sniff import sniff_file
 from imgtool.engine.statistics import Statistics
-from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures
+from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures, UsageProblem
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
 from imgtool.formats.target import ReaderGone, Target, guess_format
 
@@ -69,10 +70,13 @@ class Job:
             imgtool.errors.ImgtoolError: the job as a whole cannot be done, or was stopped by its own failure limits.
         """
         watcher = _Watcher(self._messages)
-        if countable and self._shows_progress and sys.stderr.isatty():
+        if countable and self._shows_progress and sys.stderr is not None and sys.stderr.isatty():
             watcher.count_beside(countable, self._options)
         try:
-            with Target(self._output.output, self._format) as target, self._engine(watcher) as engine:
+            # The engine first: what cannot begin must not have emptied the file of an earlier run.
+            engine = self._engine(watcher)
+            self._check_places()
+            with Target(self._output.output, self._format) as target, engine:
                 stopped = self._answer(engine, watcher, target, paths)
                 figures = engine.statistics
         except ReaderGone:
@@ -105,10 +109,18 @@ class Job:
         finally:
             progress.clear()
         figures = engine.statistics
+        writer.close(_summary(figures))
         if not figures.images and not self._options.retry_failed:
             raise NoImages("no image was found under what was given", _NOTHING_FOUND)
-        writer.close(_summary(figures))
         return stopped
+
+    def _check_places(self) -> None:
+        """Find out before the work what would spoil it after."""
+        output = self._output.output
+        if output is not None and output.is_file() and sniff_file(str(output)) is not None:
+            raise UsageProblem(f"{output} is an image and would be written over", "name another file with -o")
+        if self._output.stats not in (None, "-"):
+            _write_stats(Statistics(), str(self._output.stats))
 
     def _writer(self, target: Target) -> Writer:
         return open_writer(
@@ -175,10 +187,10 @@ def _summary(figures: Statistics) -> dict[str, Any]:
 def _write_stats(figures: Statistics, where: str) -> None:
     text = msgspec.json.format(msgspec.json.encode(figures), indent=2).decode() + "\n"
     if where == "-":
-        sys.stderr.write(text)
+        say(text)
         return
     try:
-        Path(where).write_text(text, encoding="utf-8")
+        Path(where).expanduser().write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputNotWritable(
             f"the statistics cannot be written to {where}: {error.strerror}", "name another file with --stats"

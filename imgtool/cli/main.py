@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from imgtool.cli import analyze, cache, models, schema, warm_cache
+from imgtool.cli.boundary import end_politely_on_signals
 
 app = typer.Typer(
     name="imgtool",
@@ -43,4 +44,5 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Entry point of the ``imgtool`` script."""
+    end_politely_on_signals()
     app()

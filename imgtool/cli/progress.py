@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from imgtool.cli.console import say, terminal_width
 from imgtool.engine.statistics import Statistics
 
 _REDRAW_SECONDS = 0.1
@@ -19,7 +20,7 @@ class Progress:
     def __init__(self, *, shown: bool, expected: Callable[[], int | None]) -> None:
         self._shown = shown
         self._expected = expected
-        self._animated = shown and sys.stderr.isatty()
+        self._animated = shown and sys.stderr is not None and sys.stderr.isatty()
         self._began = time.monotonic()
         self._next = self._began + (_REDRAW_SECONDS if self._animated else _PLAIN_SECONDS)
         self._on_screen = False
@@ -34,17 +35,16 @@ class Progress:
         self._next = now + (_REDRAW_SECONDS if self._animated else _PLAIN_SECONDS)
         text = progress_line(figures, self._expected(), now - self._began)
         if self._animated:
-            sys.stderr.write(f"\r\x1b[2K{text}")
+            # A line that wraps could not be taken back.
+            say(f"\r\x1b[2K{text[: terminal_width(sys.stderr) - 1]}")
             self._on_screen = True
         else:
-            sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+            say(text + "\n")
 
     def clear(self) -> None:
         """Take the line off the screen, before something else is written there."""
         if self._on_screen:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            say("\r\x1b[2K")
             self._on_screen = False
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from imgtool.config import EngineOptions, cache_root, convert_options
+from imgtool.config import EngineOptions, LoadPolicy, cache_root, convert_options
 from imgtool.engine.discover import discover
 from imgtool.engine.identity import Identity
 from imgtool.engine.observer import Observer
@@ -171,14 +171,15 @@ class Engine(AbstractContextManager["Engine"]):
     def _post(self, worker: Worker, event: FromWorker | Died) -> None:
         self._events.put((worker, event))
 
-    def _start_worker(self, post: Post, plans: tuple[TaskPlan, ...]) -> Worker:
+    def _start_worker(self, post: Post, plans: tuple[TaskPlan, ...], one_by_one: bool) -> Worker:
         options = self.options
         setup = Setup(
             plans=plans,
             max_pixels=options.max_pixels,
             batch_pixels=options.batch_pixels,
             threads=options.threads or max(1, granted_cores() // options.workers),
-            load=options.load,
+            # Loaded in isolation, at first use, the model that killed a worker is known by its name.
+            load=LoadPolicy.LAZY if one_by_one else options.load,
         )
         if options.isolate:
             return WorkerProcess(setup, post, echo_stderr=self._echo_worker)

@@ -20,7 +20,7 @@ from imgtool.engine.identity import Identity
 from imgtool.engine.intake import Exhausted, Found, Intake, IntakeEvent, Unreadable
 from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan
-from imgtool.engine.slot import Slot, thumbnail_key
+from imgtool.engine.slot import Slot, printable_path, thumbnail_key
 from imgtool.engine.statistics import Tally
 from imgtool.engine.store import DECODE_FAILURE, ImageFacts, ResultStore, StoredAnswer, Update
 from imgtool.errors import TooManyFailures
@@ -247,10 +247,10 @@ class Run:
 
     def _expand(self, slot: Slot) -> None:
         """With ``--pages all``, the first page's answer says how many more there are."""
-        if self._options.pages is not Pages.ALL or slot.page or slot.image is None or slot.skipped:
+        if self._options.pages is not Pages.ALL or slot.page or slot.image is None:
             return
         for page in range(1, slot.image.pages):
-            follower = Slot(slot.path, slot.ref, slot.sha256, page)
+            follower = Slot(slot.path, slot.ref, slot.sha256, page, slot.image.pages)
             slot.followers.append(follower)
             self._begin(follower)
 
@@ -288,7 +288,8 @@ class Run:
         bad = figures.images - figures.answered
         if self._options.fail_fast and bad:
             raise TooManyFailures(
-                f"stopped at the first failure, {slot.path}", "leave --fail-fast out to go on past failures"
+                f"stopped at the first failure, {printable_path(slot.path)}",
+                "leave --fail-fast out to go on past failures",
             )
         rate = self._options.max_failure_rate
         if rate is not None and figures.images >= _RATE_NEEDS and bad > rate * figures.images:

@@ -38,6 +38,7 @@ class Slot:
     ref: ImageRef | None = None
     sha256: str | None = None
     page: int = 0
+    pages: int = 1
     image: ImageFacts | None = None
     answers: dict[str, StoredAnswer] = field(default_factory=dict)
     fresh: dict[str, Chosen] = field(default_factory=dict)
@@ -106,7 +107,7 @@ class Slot:
         return ImageResult(
             path=printable_path(self.path),
             page=self.page,
-            pages=image.pages if image else 1,
+            pages=image.pages if image else self.pages,
             sha256=self.sha256,
             format=image.format if image else None,
             width=image.width if image else None,

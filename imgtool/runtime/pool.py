@@ -50,8 +50,8 @@ Outcome = Decoded | Answered | Failed | Finished | ModelLoaded | LoadRetried | M
 
 Step = tuple[str, tuple[int, ...]]
 Clock = Callable[[], float]
-Start = Callable[[Post, tuple[TaskPlan, ...]], Worker]
-"""Makes a worker that answers by these plans and posts its events."""
+Start = Callable[[Post, tuple[TaskPlan, ...], bool], Worker]
+"""Makes a worker that answers by these plans and posts its events; the flag asks for models to be loaded one by one."""
 
 _BATCHES_AHEAD = 2
 _STARTS_TO_GIVE_UP = 3
@@ -115,6 +115,7 @@ class Pool:
         self._dead_tasks: dict[str, Problem] = {}
         self._batch_ids = itertools.count()
         self._failed_starts = 0
+        self._a_load_killed = False
         self.counters = Counters()
 
     # -- what the engine calls
@@ -191,7 +192,7 @@ class Pool:
     # -- seats
 
     def _spawn(self) -> Seat:
-        seat = Seat(self._start(self._post, tuple(self._plans.values())))
+        seat = Seat(self._start(self._post, tuple(self._plans.values()), self._a_load_killed))
         self._seats.append(seat)
         self.counters.started += 1
         return seat
@@ -233,7 +234,10 @@ class Pool:
         elif isinstance(message, BatchDone):
             self._on_batch_done(seat, message)
         elif isinstance(message, ModelFailed):
-            yield self._without(message.task, message.analyzer, message.problem)
+            failed = self._without(message.task, message.analyzer, message.problem)
+            yield failed
+            if failed.stand_in is None:
+                yield from self._give_up_task(message.task, message.problem)
         else:
             self._note_progress(seat, message)
             yield message
@@ -282,6 +286,7 @@ class Pool:
             self._count_failed_start(died)
         in_hand = seat.open_items
         loads = [step for step, _ in seat.deadlines if step.startswith(LOAD)]
+        self._a_load_killed |= bool(loads)
         suspects = self._suspects_of(seat, in_hand)
         self._put_back(item for item in in_hand if item not in suspects)
         if seat.isolated and len(in_hand) == 1 and loads:
@@ -344,8 +349,8 @@ class Pool:
 
     def _without(self, task: str, engine: str, problem: Problem) -> ModelFailed:
         """Leave an engine out of the plans of workers to come; without a stand-in the task is given up."""
-        plan = self._plans[task]
-        left = [each for each in (plan, *plan.stand_ins) if each.analyzer != engine]
+        plan = self._plans.pop(task, None)
+        left = [each for each in (plan, *plan.stand_ins) if each.analyzer != engine] if plan else []
         if left:
             self._plans[task] = msgspec.structs.replace(left[0], stand_ins=tuple(left[1:]))
         else:

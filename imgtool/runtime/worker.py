@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import sys
 import threading
 from typing import BinaryIO
@@ -70,7 +71,10 @@ def _receive(reader: BinaryIO, inbox: queue.SimpleQueue[ToWorker], work: Work) -
         inbox.put(message)
         if isinstance(message, Stop):
             return
-    # End of stream without a Stop: the parent was killed. Nobody will read what would still be computed.
+    # End of stream without a Stop: the parent was killed. Nobody will read what would still be computed, nor what
+    # programs that were started for it would say: the worker leads a session, and takes all of it along.
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 

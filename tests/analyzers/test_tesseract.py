@@ -232,7 +232,7 @@ class TestProgram:
         assert analyzer.run([blank(2, 1)]) == [()]
         called = (tmp_path / "called").read_text().split()
         assert called[:6] == ["-", "-", "-l", "kor+eng", "--psm", "6"]
-        assert called[-2:] == ["C", "3"]
+        assert called[-2:] == ["C", "1"]
         assert (tmp_path / "picture").read_bytes() == b"P6\n2 1\n255\n" + b"\xff" * 6
 
     @pytest.mark.parametrize(

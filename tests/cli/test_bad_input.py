@@ -14,7 +14,7 @@ import pytest
 
 from imgtool.errors import ExitCode
 from tests import pictures
-from tests.command import Outcome, analyze, imgtool
+from tests.command import Outcome, analyze, heed_signals, imgtool
 
 CAPTION = ("-t", "caption", "--caption-engine", "tests.planted:Hazard")
 
@@ -261,6 +261,7 @@ def test_interrupting_keeps_what_is_done_and_running_again_resumes(tmp_path: Pat
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_signals,
     ) as process:
         assert process.stdout is not None
         for _ in range(5):

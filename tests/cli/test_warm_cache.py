@@ -20,7 +20,7 @@ import pytest
 
 from imgtool.errors import ExitCode
 from tests import pictures
-from tests.command import Outcome, analyze, imgtool
+from tests.command import Outcome, analyze, heed_signals, imgtool
 from tests.conftest import ROOT
 from tests.fakes.easyocr_table import CRAFT_URL, KOREAN_URL, write_easyocr
 from tests.fakes.hub import FakeHub, noise, running_hub
@@ -312,6 +312,7 @@ def test_an_interruption_leaves_nothing_half_done_and_the_next_run_completes(des
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
+        preexec_fn=heed_signals,
     )
     deadline = time.monotonic() + 30
     while not desk.hub.requests(r"GET /cdn") and time.monotonic() < deadline:

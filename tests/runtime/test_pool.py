@@ -136,7 +136,7 @@ def test_a_worker_that_has_grown_is_replaced_and_nothing_is_lost(
     assert recycled >= 1
     pids = [line for line in log.read_text().splitlines() if line.startswith("pid")]
     assert len(pids) == 12  # none was computed twice
-    assert len(set(pids)) == recycled + 1
+    assert recycled <= len(set(pids)) <= recycled + 1  # the last one may have been replaced with nothing left to do
 
 
 def test_stdout_of_a_model_cannot_reach_the_protocol(tmp_path: Path) -> None:
