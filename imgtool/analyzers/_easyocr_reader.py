@@ -62,7 +62,8 @@ class EasyOcrReader:
             boxes, free = self._reader.detect(picture.pixels, **detect, reformat=False)
             wanted = {name: value for name, value in recognize.items() if name != "paragraph"}
             levels = grey(picture.pixels, picture.format)
-            found = self._reader.recognize(levels, boxes[0], free[0], **wanted, reformat=False)
+            upright = [box for box in boxes[0] if _is_inside(box, width, height)]
+            found = self._reader.recognize(levels, upright, free[0], **wanted, reformat=False)
         if recognize.get("paragraph"):
             found = self._joined(found)
         return [TextLine(text, _confidence(score), _box(corners, width, height)) for corners, text, score in found]
@@ -150,6 +151,15 @@ def _vanishes(width: int, height: int, detect: Mapping[str, Any]) -> bool:
     longest = max(width, height)
     ratio = min(detect.get("mag_ratio", _MAGNIFY) * longest, detect.get("canvas_size", _CANVAS)) / longest
     return int(width * ratio) < 1 or int(height * ratio) < 1
+
+
+def _is_inside(box: Sequence[Any], width: int, height: int) -> bool:
+    """Whether a part of ``box`` (left, right, top, bottom) is in the picture.
+
+    The detector works on a padded picture and can find something in the padding; upstream breaks on it.
+    """
+    left, right, top, bottom = (int(number) for number in box)
+    return max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)
 
 
 def _confidence(score: Any) -> float:

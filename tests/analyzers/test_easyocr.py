@@ -264,6 +264,28 @@ class TestLines:
         (lines,) = plain.run([blank])
         assert isinstance(lines, tuple)
 
+    @pytest.mark.parametrize(
+        "outside",
+        [
+            [18, 127, 91, 93],  # in the rows by which the detector pads a picture
+            [132, 140, 5, 20],
+            [-9, 0, 5, 20],
+        ],
+    )
+    def test_a_box_without_a_pixel_in_the_picture_is_nothing(
+        self, plain: EasyOcrTorch, upstream: Any, monkeypatch: pytest.MonkeyPatch, outside: list[int]
+    ) -> None:
+        import cv2
+        from easyocr import Reader
+
+        pixels = np.full((91, 132, 3), 240, dtype=np.uint8)
+        pixels[10:33, 8:60] = 10
+        monkeypatch.setattr(Reader, "detect", lambda *_, **__: ([[[6, 62, 8, 35], outside]], [[]]))
+        with pytest.raises((ArithmeticError, cv2.error)):
+            upstream.readtext(pixels)
+        (lines,) = plain.run([Picture(pixels, 132, 91, "PNG")])
+        assert [line.box for line in lines] == [((6, 8), (62, 8), (62, 35), (6, 35))]
+
     def test_loading_leaves_nothing_behind(self, model: Path, own_directory: Path) -> None:
         from easyocr import config
 
