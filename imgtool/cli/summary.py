@@ -6,9 +6,8 @@ from pathlib import Path
 
 from imgtool.cli.console import Messages
 from imgtool.cli.progress import duration
-from imgtool.engine.slot import printable_path
+from imgtool.engine.refusals import shown
 from imgtool.engine.statistics import Statistics
-from imgtool.formats.clean import printable
 
 
 def print_summary(messages: Messages, figures: Statistics, output: Path | None) -> None:
@@ -19,7 +18,7 @@ def print_summary(messages: Messages, figures: Statistics, output: Path | None) 
     if (trouble := _worker_trouble(figures)) is not None:
         messages.plain(messages.dim(trouble))
     if output is not None:
-        messages.plain(f"written to {printable(printable_path(str(output)))}")
+        messages.plain(f"written to {shown(str(output))}")
 
 
 def _counts(figures: Statistics) -> str:

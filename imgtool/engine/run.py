@@ -20,7 +20,8 @@ from imgtool.engine.identity import Identity
 from imgtool.engine.intake import Exhausted, Found, Intake, IntakeEvent, Unreadable
 from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan
-from imgtool.engine.slot import Slot, printable_path, thumbnail_key
+from imgtool.engine.refusals import shown
+from imgtool.engine.slot import Slot, thumbnail_key
 from imgtool.engine.statistics import Tally
 from imgtool.engine.store import DECODE_FAILURE, ImageFacts, ResultStore, StoredAnswer, Update
 from imgtool.errors import TooManyFailures
@@ -288,7 +289,7 @@ class Run:
         bad = figures.images - figures.answered
         if self._options.fail_fast and bad:
             raise TooManyFailures(
-                f"stopped at the first failure, {printable_path(slot.path)}",
+                f"stopped at the first failure, {shown(slot.path)}",
                 "leave --fail-fast out to go on past failures",
             )
         rate = self._options.max_failure_rate
