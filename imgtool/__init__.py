@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+# First of all: it notes when the interpreter was ready.
+from imgtool import trace as _trace  # noqa: F401
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:

@@ -361,7 +361,7 @@ def _table(table: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
 
 
 # Read by other parts of imgtool or by its tests, not options of a command.
-_OTHER_VARIABLES = {"IMGTOOL_COMPLETE", "IMGTOOL_EASYOCR_ENDPOINT"}
+_OTHER_VARIABLES = {"IMGTOOL_COMPLETE", "IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_TRACE", "IMGTOOL_TRACE_SPAWNED"}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:

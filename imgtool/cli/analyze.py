@@ -7,6 +7,7 @@ from itertools import chain
 
 import typer
 
+from imgtool import trace
 from imgtool.cli import options as o
 from imgtool.cli.boundary import boundary
 
@@ -89,7 +90,8 @@ def analyze(
     with boundary(verbose=bool(verbose)):
         from imgtool.config import resolve
 
-        resolved = resolve({name: value for name, value in ctx.params.items() if name not in _NOT_OPTIONS})
+        with trace.span("options", "parent"):
+            resolved = resolve({name: value for name, value in ctx.params.items() if name not in _NOT_OPTIONS})
         with boundary(verbose=resolved.output.verbose):
             from imgtool.cli.job import Job
 

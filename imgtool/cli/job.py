@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from imgtool import trace
 from imgtool.cli.console import Messages, say, terminal_width, wants_color
 from imgtool.cli.progress import Progress
 from imgtool.cli.summary import print_summary
@@ -79,6 +80,7 @@ class Job:
             with Target(self._output.output, self._format) as target, engine:
                 stopped = self._answer(engine, watcher, target, paths)
                 figures = engine.statistics
+                trace.mark("last result")
         except ReaderGone:
             raise BrokenPipeError from None
         self._report(figures)
@@ -133,10 +135,15 @@ class Job:
 
     def _write_all(self, engine: Engine, writer: Writer, progress: Progress, paths: Iterable[str]) -> None:
         shares_screen = self._output.output is None and sys.stdout.isatty()
+        first = True
         for result in engine.analyze(paths):
             if shares_screen:
                 progress.clear()
-            writer.write(result)
+            with trace.span("write", "parent"):
+                writer.write(result)
+            if first:
+                trace.mark("first result")
+                first = False
             if progress.due():
                 progress.update(engine.statistics)
 

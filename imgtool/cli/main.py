@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from imgtool import trace
 from imgtool.cli import analyze, cache, models, schema, warm_cache
 from imgtool.cli.boundary import end_politely_on_signals
 
@@ -44,5 +45,6 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Entry point of the ``imgtool`` script."""
+    trace.process_started("parent")
     end_politely_on_signals()
     app()

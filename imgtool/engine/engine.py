@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from imgtool import trace
 from imgtool.config import EngineOptions, LoadPolicy, cache_root, convert_options
 from imgtool.engine.discover import discover
 from imgtool.engine.identity import Identity
@@ -62,7 +63,8 @@ class Engine(AbstractContextManager["Engine"]):
         self.options = convert_options(base, overrides) if overrides else base
         self._observer = observer or Observer()
         self._echo_worker = echo_worker
-        self.plan: Plan = make_plan(self.options, thumbnails=thumbnails)
+        with trace.span("plan", "parent"):
+            self.plan: Plan = make_plan(self.options, thumbnails=thumbnails)
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pool: Pool | None = None
         self._store: ResultStore | None = None
@@ -143,7 +145,8 @@ class Engine(AbstractContextManager["Engine"]):
                 # in memory: a store that lives as long as the engine.
                 self._scratch = tempfile.TemporaryDirectory(prefix="imgtool-", ignore_cleanup_errors=True)
                 root = Path(self._scratch.name)
-            self._store = ResultStore.open(root, size_limit=options.cache_size, ttl=options.cache_ttl, warn=warn)
+            with trace.span("open store", "parent"):
+                self._store = ResultStore.open(root, size_limit=options.cache_size, ttl=options.cache_ttl, warn=warn)
             self._identity = Identity.open(root, rehash=options.rehash, warn=warn)
         return self._store, self._identity
 
@@ -182,7 +185,8 @@ class Engine(AbstractContextManager["Engine"]):
             load=LoadPolicy.LAZY if one_by_one else options.load,
         )
         if options.isolate:
-            return WorkerProcess(setup, post, echo_stderr=self._echo_worker)
+            with trace.span("start worker", "parent"):
+                return WorkerProcess(setup, post, echo_stderr=self._echo_worker)
         from imgtool.runtime.inprocess import WorkerThread
 
         return WorkerThread(setup, post)

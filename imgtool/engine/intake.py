@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from imgtool import trace
 from imgtool.engine.discover import ImageRef, Refused
 from imgtool.engine.identity import FileChanged, Identity
 from imgtool.types import Problem
@@ -123,7 +124,8 @@ class Intake:
 
     def _identified(self, seq: int, ref: ImageRef) -> IntakeEvent:
         try:
-            sha256, fresh = self._identity.identify(ref)
+            with trace.span("hash", "parent"):
+                sha256, fresh = self._identity.identify(ref)
         except FileChanged:
             text = "the file kept changing while it was read"
             return Unreadable(seq, ref.path, Problem("changed_while_reading", text, "run again once it is complete"))

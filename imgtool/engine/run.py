@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.config import EngineOptions, Pages
 from imgtool.engine.discover import ImageRef, Refused
@@ -139,7 +140,8 @@ class Run:
         if (same := self._same_content.get(slot.key)) is not None:
             same.append(slot)
             return
-        failed_before = self._look_up(slot)
+        with trace.span("look up", "parent"):
+            failed_before = self._look_up(slot)
         missing = slot.missing(self._plan)
         if self._options.retry_failed and not failed_before:
             slot.skipped = slot.done = True
@@ -260,7 +262,8 @@ class Run:
     def _store_updates(self) -> None:
         if self._updates:
             updates, self._updates = self._updates, []
-            self._store.merge(updates)
+            with trace.span("store", "parent"):
+                self._store.merge(updates)
 
     def _ready(self, intake: Intake) -> Iterator[ImageResult]:
         """Finished slots at the head of the line."""

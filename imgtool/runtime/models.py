@@ -22,6 +22,7 @@ from tenacity import (
     wait_random,
 )
 
+from imgtool import trace
 from imgtool.analyzers.interface import Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.errors import ImgtoolError
@@ -79,10 +80,12 @@ class Model:
         self._send(Began(step=step, items=()))
         before, began = _rss(), time.perf_counter()
         try:
-            self._attempts(analyzer.spec.name)(analyzer.load)
+            with trace.span(analyzer.spec.name, "load", task=self.task, backend=analyzer.spec.backend.value):
+                self._attempts(analyzer.spec.name)(analyzer.load)
             loaded = time.perf_counter()
             if warm_up:
-                analyzer.warm_up()
+                with trace.span(analyzer.spec.name, "warm-up", task=self.task):
+                    analyzer.warm_up()
         except Exception as error:  # noqa: BLE001 - whatever a model library raises must not take the other models
             self._give_up(analyzer.spec.name, error)
         else:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from imgtool import trace
 from imgtool.runtime import protocol
 from imgtool.runtime.protocol import FromWorker, Setup, Stop, ToWorker
 
@@ -62,6 +63,7 @@ class WorkerProcess:
             stderr=subprocess.PIPE,
             # Ctrl-C goes to the whole foreground group: the parent alone decides what it means.
             start_new_session=True,
+            env=trace.child_environment(),
         )
         self.pid = self._process.pid
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psutil
 
+from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, Picture
 from imgtool.config import LoadPolicy
 from imgtool.runtime.ahead import Arrival, DecodeAhead
@@ -108,7 +109,8 @@ class Work:
 
         self._send(Began(step=DECODE, items=(item.id,)))
         try:
-            return self._decoder.decode(item.path, item.page, (item.size, item.mtime_ns))
+            with trace.span("decode", "decode"):
+                return self._decoder.decode(item.path, item.page, (item.size, item.mtime_ns))
         except DecodeError as error:
             return error.problem
         finally:
@@ -182,7 +184,8 @@ class Work:
         ids = tuple(job.item.id for job in jobs)
         self._send(Began(step=task, items=ids))
         began = time.perf_counter()
-        answers = _run_guarded(analyzer, [job.picture() for job in jobs])
+        with trace.span(task, "task", engine=analyzer.spec.name, images=len(jobs)):
+            answers = _run_guarded(analyzer, [job.picture() for job in jobs])
         seconds = (time.perf_counter() - began) / max(1, len(jobs))
         for job, answer in zip(jobs, answers, strict=True):
             self._report(task, job, answer, seconds)

@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import BinaryIO
 
+from imgtool import trace
 from imgtool.runtime import protocol
 from imgtool.runtime.protocol import Batch, Ready, Setup, Stop, ToWorker, WarmUp
 from imgtool.runtime.work import LockedSend, Send, Work
@@ -16,6 +17,7 @@ from imgtool.runtime.work import LockedSend, Send, Work
 
 def main() -> None:
     """Run until told to stop or the parent is gone."""
+    trace.process_started("worker")
     reader, writer = _claim_channel()
     send = LockedSend(lambda message: protocol.write(writer, message))
     send(Ready(pid=os.getpid()))
