@@ -1,0 +1,229 @@
+"""What a benchmark is, as data: arms, samples, the machine. Saved as JSON; every later step reads only this.
+
+Times are seconds of the monotonic clock, counted from just before the process was started; memory is bytes.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+SCHEMA_VERSION = 1
+"""Version of :class:`Experiment` as JSON. Raised when a reader written for the former version would break."""
+
+TOOL = "imgtool bench"
+
+
+class ArmKind(str, Enum):
+    """What a sample of an arm starts."""
+
+    EAGER = "eager"
+    """The plain program on transformers and EasyOCR: everything imported and loaded, then the loop."""
+    ANALYZE = "analyze"
+    """``imgtool analyze`` with options of its own."""
+    COMMAND = "command"
+    """Any other program: wall time and memory are known, phases are not."""
+
+
+class PageCache(str, Enum):
+    """Whether the models' files were in the page cache when a sample began."""
+
+    WARM = "warm"
+    COLD = "cold"
+
+
+class Metric(str, Enum):
+    """What is compared between arms. Smaller is better for all of them."""
+
+    STARTUP = "startup"
+    """Until every model of the run is loaded: ready to answer."""
+    FIRST_RESULT = "first_result"
+    STEADY = "steady"
+    """Mean seconds an image after the first."""
+    WALL = "wall"
+    PEAK_ANON = "peak_anon"
+    """RssAnon of the process tree: what the machine cannot take back."""
+    PEAK_RSS = "peak_rss"
+
+    @property
+    def is_memory(self) -> bool:
+        """Whether it is in bytes rather than seconds."""
+        return self in (Metric.PEAK_ANON, Metric.PEAK_RSS)
+
+
+class Arm(Struct, frozen=True, kw_only=True):
+    """One strategy under test. ``command`` is what a sample starts, ``options`` what differs from the default."""
+
+    name: str
+    kind: ArmKind
+    options: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    summary: str = ""
+
+
+class Phase(Struct, frozen=True, kw_only=True):
+    """A stretch of a sample: ``name`` is ``interpreter``, ``imports``, ``load blip``, ``caption``, ... in the order of
+    their beginning. ``process`` is ``parent`` or ``worker``."""
+
+    name: str
+    began: float
+    seconds: float
+    process: str = "parent"
+
+
+class MemoryStep(Struct, frozen=True, kw_only=True):
+    """Memory of the process that loads, around one model."""
+
+    model: str
+    anon_before: int
+    anon_after: int
+    file_before: int
+    file_after: int
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """Peaks of one sample. ``peak_rss`` is VmHWM as the largest process read it of itself; the tree's are sampled, or
+    counted by the cgroup: ``method`` says which. ``peak_file`` is RssFile of the tree at its peak."""
+
+    peak_rss: int
+    peak_anon: int
+    peak_file: int
+    tree_peak_rss: int
+    method: str
+    steps: tuple[MemoryStep, ...] = ()
+
+
+class Sample(Struct, frozen=True, kw_only=True):
+    """One fresh process. ``run`` counts from 0 within its arm and page-cache state; -1 is a warm-up run, which no
+    figure contains. ``order`` is its place in the whole experiment."""
+
+    arm: str
+    run: int
+    order: int
+    page_cache: PageCache = PageCache.WARM
+    began_at: str = ""
+    exit_code: int | None = None
+    error: str | None = None
+    stderr_tail: str = ""
+    wall: float = 0.0
+    startup: float | None = None
+    first_result: float | None = None
+    steady: float | None = None
+    phases: tuple[Phase, ...] = ()
+    memory: Memory | None = None
+    resident_share: float | None = None
+    """Share of the models' bytes in the page cache when it began, 0 to 1."""
+
+    def value(self, metric: Metric) -> float | None:
+        """The figure of ``metric``, or ``None`` where this sample has none (a failed one has none at all)."""
+        if self.error is not None:
+            return None
+        if metric is Metric.PEAK_ANON:
+            return None if self.memory is None else float(self.memory.peak_anon)
+        if metric is Metric.PEAK_RSS:
+            return None if self.memory is None else float(self.memory.tree_peak_rss)
+        found: float | None = getattr(self, metric.value)
+        return found
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """Everything that decides how fast a run is and that a comparison must hold equal."""
+
+    cpu: str
+    cores: int
+    granted_cores: float
+    cpu_features: tuple[str, ...]
+    memory_bytes: int
+    system: str
+    kernel: str
+    python: str
+    libraries: dict[str, str]
+    weights: dict[str, str]
+    """Identity of each model by name, as results name it; ``synthetic-...`` where made up."""
+    threads: int
+    thread_settings: dict[str, str] = {}
+    """OMP_NUM_THREADS and its like, where set."""
+
+
+class Noise(Struct, frozen=True, kw_only=True):
+    """What else the machine was doing. Shares are 0 to 1; ``None`` where it cannot be read."""
+
+    load_before: float | None = None
+    load_after: float | None = None
+    steal_share: float | None = None
+    swapped_bytes: int | None = None
+    governor: str | None = None
+    temperature_celsius: float | None = None
+    throttled: int | None = None
+    busy_processes: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """In words, each with what to do about it."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How the experiment was run."""
+
+    runs: int
+    warm_ups: int
+    steady: int
+    page_cache: tuple[PageCache, ...]
+    tasks: tuple[str, ...]
+    images: tuple[str, ...]
+    """Names and sizes of what was analyzed."""
+    weights: str
+    interleaved: bool = True
+
+
+class Experiment(Struct, frozen=True, kw_only=True):
+    """All of it. ``samples`` stand in the order in which they ran."""
+
+    schema_version: int = SCHEMA_VERSION
+    tool: str = TOOL
+    version: str
+    created: str
+    command: tuple[str, ...]
+    units: dict[str, str] = {"time": "seconds", "memory": "bytes"}
+    machine: Machine
+    noise: Noise
+    settings: Settings
+    arms: tuple[Arm, ...]
+    samples: tuple[Sample, ...]
+    reference: str = ""
+    """The arm that the others are compared with."""
+
+    def arm(self, name: str) -> Arm:
+        """
+        Raises:
+            KeyError: there is no such arm.
+        """
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        raise KeyError(name)
+
+    def values(self, arm: str, metric: Metric, page_cache: PageCache = PageCache.WARM) -> list[float]:
+        """The counted figures of an arm in the order in which they were taken."""
+        counted = (s for s in self.samples if s.arm == arm and s.run >= 0 and s.page_cache is page_cache)
+        return [value for sample in counted if (value := sample.value(metric)) is not None]
+
+
+def encode(experiment: Experiment) -> bytes:
+    """``experiment`` as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(experiment), indent=2) + b"\n"
+
+
+def decode(data: bytes) -> Experiment:
+    """The experiment that ``data`` holds.
+
+    Raises:
+        ValueError: it is not one, or of another version; the message says which.
+    """
+    head: Any = msgspec.json.decode(data)
+    if not isinstance(head, dict) or head.get("tool") != TOOL:
+        raise ValueError(f"it is not a file of {TOOL}")
+    if head.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"it has schema version {head.get('schema_version')}, and this imgtool reads {SCHEMA_VERSION}")
+    return msgspec.convert(head, Experiment)
