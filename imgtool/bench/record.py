@@ -185,7 +185,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
     version: str
     created: str
     command: tuple[str, ...]
-    units: dict[str, str] = {"time": "seconds", "memory": "bytes"}
+    units: dict[str, str] = msgspec.field(default_factory=lambda: {"time": "seconds", "memory": "bytes"})
     machine: Machine
     noise: Noise
     settings: Settings
