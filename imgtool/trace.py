@@ -4,7 +4,9 @@ Off unless ``IMGTOOL_TRACE`` names a file; then every process of the run appends
 monotonic clock, which all processes of a machine share. `imgtool bench` and `imgtool profile` read it.
 
 Spans have a ``kind``: ``start`` (interpreter, imports), ``parent`` (options, plan, list, look up, store, write),
-``load``, ``warm-up``, ``decode``, ``task``. Marks are moments. Loads carry the memory before and after in ``args``.
+``load``, ``warm-up``, ``decode``, ``task``, ``wait`` (the parent has nothing to do), ``collector`` (the garbage
+collector stopped the process noticeably). Marks are moments. Loads carry the memory before and after in ``args``; the
+mark ``process end`` carries what the garbage collector did in all.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 IMPORTED_NS = time.monotonic_ns()
 """When this process first touched the package: the interpreter had started."""
@@ -24,6 +26,7 @@ SPAWNED_VARIABLE = "IMGTOOL_TRACE_SPAWNED"
 
 _path = os.environ.get(FILE_VARIABLE)
 _descriptor: int | None = None
+_started_ns = IMPORTED_NS
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
 
@@ -52,6 +55,7 @@ def stretch(name: str, kind: str, began_ns: int, **args: Any) -> None:
 
 def process_started(role: str) -> None:
     """Say what this process is and how long it took to get here: interpreter, then imports."""
+    global _started_ns  # noqa: PLW0603 - the process's own beginning
     if _path is None:
         return
     spawned = os.environ.get(SPAWNED_VARIABLE, "")
@@ -61,6 +65,20 @@ def process_started(role: str) -> None:
         {"name": "interpreter", "kind": "start", "ts": began, "dur": max(0, IMPORTED_NS - began), "args": {}},
     )
     stretch("imports", "start", IMPORTED_NS)
+    _started_ns = time.monotonic_ns()
+    _Collector.watch()
+
+
+def command_line_read() -> None:
+    """The stretch from :func:`process_started` to here, where a command's own code begins."""
+    stretch("command line", "start", _started_ns)
+
+
+def process_ends() -> None:
+    """Say that nothing more comes from this process, and what its garbage collector did. Called at exit, and before
+    ``os._exit``, which skips that."""
+    if _path is not None:
+        mark("process end", **_Collector.totals())
 
 
 def child_environment() -> dict[str, str] | None:
@@ -108,3 +126,46 @@ def _write(event: dict[str, Any]) -> None:
         os.write(_descriptor, json.dumps(event).encode() + b"\n")
     except OSError:
         return  # a trace that cannot be written must not fail the run it looks at
+
+
+class _Collector:
+    """Counts collections, pauses and what could not be freed, through ``gc.callbacks``: only where traced."""
+
+    _NOTICEABLE_NS = 1_000_000
+    counts: ClassVar[dict[int, int]] = {}
+    pause_ns = longest_ns = collected = uncollectable = 0
+    _began_ns = 0
+
+    @classmethod
+    def watch(cls) -> None:
+        import atexit
+        import gc
+
+        gc.callbacks.append(cls._on_collection)
+        atexit.register(process_ends)
+
+    @classmethod
+    def totals(cls) -> dict[str, Any]:
+        """Collections by generation, pauses in nanoseconds, objects."""
+        return {
+            "collections": {str(generation): count for generation, count in sorted(cls.counts.items())},
+            "pause_ns": cls.pause_ns,
+            "longest_ns": cls.longest_ns,
+            "collected": cls.collected,
+            "uncollectable": cls.uncollectable,
+        }
+
+    @classmethod
+    def _on_collection(cls, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            cls._began_ns = time.monotonic_ns()
+            return
+        pause = time.monotonic_ns() - cls._began_ns
+        generation = info["generation"]
+        cls.counts[generation] = cls.counts.get(generation, 0) + 1
+        cls.pause_ns += pause
+        cls.longest_ns = max(cls.longest_ns, pause)
+        cls.collected += info["collected"]
+        cls.uncollectable += info["uncollectable"]
+        if pause >= cls._NOTICEABLE_NS:
+            stretch("collect", "collector", cls._began_ns, generation=generation, collected=info["collected"])

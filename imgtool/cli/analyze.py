@@ -88,12 +88,14 @@ def analyze(
 ) -> None:
     """Caption images, read their text, label them. Answers are kept: a second run costs next to nothing."""
     with boundary(verbose=bool(verbose)):
-        from imgtool.config import resolve
-
+        trace.command_line_read()
         with trace.span("options", "parent"):
+            from imgtool.config import resolve
+
             resolved = resolve({name: value for name, value in ctx.params.items() if name not in _NOT_OPTIONS})
         with boundary(verbose=resolved.output.verbose):
-            from imgtool.cli.job import Job
+            with trace.span("imports", "start"):
+                from imgtool.cli.job import Job
 
             job = Job(resolved)
             named = _named_paths(paths or (), from_file, null)

@@ -114,6 +114,10 @@ class Engine(AbstractContextManager["Engine"]):
 
     def close(self) -> None:
         """End the workers and close the caches."""
+        with trace.span("close", "parent"):
+            self._close()
+
+    def _close(self) -> None:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -147,7 +151,7 @@ class Engine(AbstractContextManager["Engine"]):
                 root = Path(self._scratch.name)
             with trace.span("open store", "parent"):
                 self._store = ResultStore.open(root, size_limit=options.cache_size, ttl=options.cache_ttl, warn=warn)
-            self._identity = Identity.open(root, rehash=options.rehash, warn=warn)
+                self._identity = Identity.open(root, rehash=options.rehash, warn=warn)
         return self._store, self._identity
 
     def _open_pool(self) -> Pool:

@@ -102,7 +102,8 @@ class Run:
             deadline = self._pool.seconds_to_deadline()
             # A listing that trickles in leaves events in a chunk that only an idle loop asks for.
             idle = _IDLE_SECONDS if self._listed is None else 1.0
-            return self._events.get(timeout=idle if deadline is None else min(idle, deadline + 0.001))
+            with trace.span("wait", "wait"):
+                return self._events.get(timeout=idle if deadline is None else min(idle, deadline + 0.001))
         except queue.Empty:
             return None
 

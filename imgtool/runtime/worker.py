@@ -24,6 +24,7 @@ def main() -> None:
     setup = protocol.read_to_worker(reader)
     if isinstance(setup, Setup):
         _serve(reader, setup, send)
+    trace.process_ends()
     # The interpreter's own shutdown can hang or crash in native libraries' destructors; all is said and flushed.
     sys.stderr.flush()
     os._exit(0)
@@ -44,7 +45,8 @@ def _claim_channel() -> tuple[BinaryIO, BinaryIO]:
 
 def _serve(reader: BinaryIO, setup: Setup, send: Send) -> None:
     inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
-    work = Work(setup, send)
+    with trace.span("imports", "start"):
+        work = Work(setup, send)
     threading.Thread(target=_receive, args=(reader, inbox, work), name="receive", daemon=True).start()
     try:
         serve(inbox, work)
