@@ -6,7 +6,7 @@ monotonic clock, which all processes of a machine share. `imgtool bench` and `im
 Spans have a ``kind``: ``start`` (interpreter, imports), ``parent`` (options, plan, list, look up, store, write),
 ``load``, ``warm-up``, ``decode``, ``task``, ``wait`` (the parent has nothing to do), ``collector`` (the garbage
 collector stopped the process noticeably). Marks are moments. Loads carry the memory before and after in ``args``; the
-mark ``process end`` carries what the garbage collector did in all.
+mark ``process end`` carries what the garbage collector did in all, and the memory's peak.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def command_line_read() -> None:
 
 
 def process_ends() -> None:
-    """Say that nothing more comes from this process, and what its garbage collector did. Called at exit, and before
+    """Say that nothing more comes from this process, its memory, and what its garbage collector did. Called at exit, and before
     ``os._exit``, which skips that."""
     if _path is not None:
-        mark("process end", **_Collector.totals())
+        mark("process end", memory=memory(), **_Collector.totals())
 
 
 def child_environment() -> dict[str, str] | None:
@@ -89,13 +89,14 @@ def child_environment() -> dict[str, str] | None:
 
 
 def memory() -> dict[str, int]:
-    """Resident memory of this process in bytes: ``anon`` (its own) and ``file`` (mapped files); empty elsewhere."""
+    """Resident memory of this process in bytes: ``anon`` (its own), ``file`` (mapped files), and ``peak``, the most that
+    both ever were together; empty elsewhere than on Linux."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-            lines = dict(line.split(":", 1) for line in status if line.startswith(("RssAnon", "RssFile")))
+            lines = dict(line.split(":", 1) for line in status if line.startswith(("RssAnon", "RssFile", "VmHWM")))
     except OSError:
         return {}
-    names = {"RssAnon": "anon", "RssFile": "file"}
+    names = {"RssAnon": "anon", "RssFile": "file", "VmHWM": "peak"}
     return {names[key]: int(value.split()[0]) * 1024 for key, value in lines.items()}
 
 
