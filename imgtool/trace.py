@@ -75,8 +75,8 @@ def command_line_read() -> None:
 
 
 def process_ends() -> None:
-    """Say that nothing more comes from this process, its memory, and what its garbage collector did. Called at exit, and before
-    ``os._exit``, which skips that."""
+    """Say that nothing more comes from this process, its memory, and what its garbage collector did. Called at exit,
+    and before ``os._exit``, which skips that."""
     if _path is not None:
         mark("process end", memory=memory(), **_Collector.totals())
 
@@ -89,8 +89,8 @@ def child_environment() -> dict[str, str] | None:
 
 
 def memory() -> dict[str, int]:
-    """Resident memory of this process in bytes: ``anon`` (its own), ``file`` (mapped files), and ``peak``, the most that
-    both ever were together; empty elsewhere than on Linux."""
+    """Resident memory of this process in bytes: ``anon`` (its own), ``file`` (mapped files), and ``peak``, the most
+    that both ever were together; empty elsewhere than on Linux."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
             lines = dict(line.split(":", 1) for line in status if line.startswith(("RssAnon", "RssFile", "VmHWM")))
