@@ -41,6 +41,35 @@ class LoadPolicy(str, Enum):
     EAGER = "eager"
 
 
+class BackendChoice(str, Enum):
+    """What executes a model that can be run in two ways: compiled where it is here and valid, else torch."""
+
+    AUTO = "auto"
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+class Precision(str, Enum):
+    """``exact`` computes in single precision; ``fast`` in whatever this CPU does best, and answers may differ."""
+
+    EXACT = "exact"
+    FAST = "fast"
+
+
+class Weights(str, Enum):
+    """Real models, or made-up ones of the same shapes, whose answers mean nothing and say so."""
+
+    REAL = "real"
+    SYNTHETIC = "synthetic"
+
+
+class Scale(str, Enum):
+    """How large synthetic weights are: as the real ones, or as small as a test can do with."""
+
+    FULL = "full"
+    SMALL = "small"
+
+
 class OutputFormat(str, Enum):
     """How results are written."""
 
@@ -65,6 +94,10 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ("ko", "en")
     strict: bool = False
 
+    backend: BackendChoice = BackendChoice.AUTO
+    precision: Precision = Precision.EXACT
+    weights: Weights = Weights.REAL
+    scale: Scale = Scale.FULL
     device: str = "auto"
     caption_model: str | None = None
     caption_revision: str | None = None
@@ -115,6 +148,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     load: LoadPolicy = LoadPolicy.LAZY
     timeout: float = 120.0
     load_timeout: float = 300.0
+    idle_ttl: float | None = None
     max_worker_memory: int = 4_000_000_000
 
     cache: bool = True
@@ -154,7 +188,7 @@ _SIZE = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE
 _DURATION = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d)?\s*$")
 _LARGEST = 2**63 - 1  # what SQLite can store
 _SIZE_FIELDS = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
-_DURATION_FIELDS = {"timeout", "load_timeout", "cache_ttl"}
+_DURATION_FIELDS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl"}
 
 
 def parse_size(text: str) -> int:
@@ -277,7 +311,7 @@ def _convert_one(name: str, value: Any, source: Source) -> Any:
 
 
 _AT_LEAST_ONE = {"batch_size", "batch_pixels", "workers", "top_k", "max_pixels", "threads"}
-_POSITIVE = {"timeout", "load_timeout", "cache_ttl", "cache_size", "max_worker_memory"}
+_POSITIVE = {"timeout", "load_timeout", "cache_ttl", "idle_ttl", "cache_size", "max_worker_memory"}
 _UNIT = {"threshold", "max_failure_rate"}
 
 

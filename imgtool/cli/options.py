@@ -42,6 +42,18 @@ CaptionEngine = Annotated[Text, _option(_TASKS, "Which engine captions; see imgt
 TextEngine = Annotated[Text, _option(_TASKS, "Which engine reads text.", takes="NAME")]
 Device = Annotated[Text, _option(_TASKS, "auto, cpu, cuda, cuda:N or mps.", takes="NAME", default="auto")]
 
+Backend = Annotated[
+    Text, _option(_TASKS, "auto, onnx (compiled models) or torch.", "--backend", takes="NAME", default="auto")
+]
+Precision = Annotated[
+    Text, _option(_TASKS, "exact, or fast: answers may differ.", "--precision", takes="NAME", default="exact")
+]
+Weights = Annotated[
+    Text,
+    _option(_TASKS, "real, or synthetic: random ones, for measuring.", "--weights", takes="NAME", default="real"),
+]
+Scale = Annotated[Text, _option(_TASKS, "Size of synthetic weights, full or small.", takes="NAME", default="full")]
+
 CaptionModel = Annotated[Text, _option(_CAPTION, "A BLIP of the hub, or a folder.", takes="NAME", default="BLIP base")]
 CaptionRevision = Annotated[Text, _option(_CAPTION, "Its commit, tag or branch.", takes="REV", default="as baked")]
 CaptionPrompt = Annotated[Text, _option(_CAPTION, "What the caption begins with.", takes="TEXT")]
@@ -114,6 +126,7 @@ Workers = Annotated[Text, _option(_WORK, "Worker processes.", "--workers", "-j",
 Threads = Annotated[Text, _option(_WORK, "Threads a worker.", takes="N", default="granted cores / workers")]
 Timeout = Annotated[Text, _option(_WORK, "For one task on one image.", takes="TIME", default="120s")]
 LoadTimeout = Annotated[Text, _option(_WORK, "For loading a model.", takes="TIME", default="300s")]
+IdleTtl = Annotated[Text, _option(_WORK, "Unload models after so long without work.", takes="TIME", default="never")]
 MaxWorkerMemory = Annotated[
     Text, _option(_WORK, "Replace a worker that has grown past it.", takes="SIZE", default="4GB")
 ]
