@@ -30,6 +30,7 @@ class AnalyzerSpec:
     ``version`` is that of our own code around the model: raise it whenever an answer can change.
     ``after`` names tasks whose answers, where they were asked too, are given to this analyzer (``Picture.answers``).
     ``batched`` says that ``run`` is faster on several images at once; otherwise images come one by one.
+    ``same_answers_as`` names the backend whose answers it reproduces exactly: the two share what they keep.
     """
 
     name: str
@@ -40,6 +41,7 @@ class AnalyzerSpec:
     licence: str
     after: tuple[Task, ...] = ()
     batched: bool = False
+    same_answers_as: Backend | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Analyzer(ABC):
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         self.parameters_given = parameters
+        self.label = self.spec.name
+        """How messages name it: a second implementation of the same name carries its backend."""
 
     @classmethod
     @abstractmethod

@@ -6,20 +6,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from imgtool.analyzers.interface import THUMBNAIL
+from imgtool.config import BackendChoice
 from imgtool.types import Task
 
 if TYPE_CHECKING:
     from imgtool.analyzers.interface import Analyzer
+    from imgtool.config import EngineOptions
 
-ANALYZERS: dict[str, str] = {
-    "blip": "imgtool.analyzers.blip:BlipTorch",
-    "describe": "imgtool.analyzers.describe:Describe",
-    "easyocr": "imgtool.analyzers.easyocr:EasyOcrTorch",
-    "rapidocr": "imgtool.analyzers.rapidocr:RapidOcr",
-    "tesseract": "imgtool.analyzers.tesseract:Tesseract",
-    "classifier": "imgtool.analyzers.classifier:Classifier",
-    "thumbnail": "imgtool.analyzers.thumbnail:Thumbnail",
+ANALYZERS: dict[str, tuple[str, ...]] = {
+    "blip": ("imgtool.analyzers.blip:BlipTorch",),
+    "describe": ("imgtool.analyzers.describe:Describe",),
+    "easyocr": ("imgtool.analyzers.easyocr:EasyOcrTorch",),
+    "rapidocr": ("imgtool.analyzers.rapidocr:RapidOcr",),
+    "tesseract": ("imgtool.analyzers.tesseract:Tesseract",),
+    "classifier": ("imgtool.analyzers.classifier:Classifier",),
+    "thumbnail": ("imgtool.analyzers.thumbnail:Thumbnail",),
 }
+"""The implementations of each, one a backend, the one that starts faster first."""
 
 ORDER: dict[str, tuple[str, ...]] = {
     Task.CAPTION.value: ("blip", "describe"),
@@ -30,13 +33,39 @@ ORDER: dict[str, tuple[str, ...]] = {
 """For each task the analyzers that answer it, the preferred one first: the order of stand-ins."""
 
 
-def load_class(name: str) -> type[Analyzer]:
-    """The class of the analyzer ``name``, which may also be a ``module:Class`` string of its own.
+def targets(name: str, backend: BackendChoice = BackendChoice.AUTO) -> tuple[str, ...]:
+    """The implementations of the analyzer ``name``, which may also be a ``module:Class`` string of its own.
+
+    ``backend`` chooses among several; an analyzer that there is only one of is left as it is.
 
     Raises:
         KeyError: no analyzer has that name.
     """
-    target = ANALYZERS[name] if ":" not in name else name
+    found = (name,) if ":" in name else ANALYZERS[name]
+    if len(found) == 1 or backend is BackendChoice.AUTO:
+        return found
+    return tuple(each for each in found if load_class(each).spec.backend.value == backend.value)
+
+
+def choose_target(name: str, options: EngineOptions) -> str:
+    """The implementation of the analyzer ``name`` that a run with ``options`` would use: the first that is available,
+    or the last, whose probe says what is missing.
+
+    Raises:
+        KeyError: no analyzer has that name.
+    """
+    found = targets(name, options.backend)
+    return next((each for each in found if load_class(each).probe(options).available), found[-1])
+
+
+def load_class(target: str) -> type[Analyzer]:
+    """The class behind a ``module:Class`` string, or behind the name of an analyzer that there is only one of.
+
+    Raises:
+        KeyError: no analyzer has that name.
+    """
+    if ":" not in target:
+        (target,) = ANALYZERS[target]
     module, _, attribute = target.partition(":")
     found: type[Analyzer] = getattr(import_module(module), attribute)
     return found

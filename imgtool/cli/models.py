@@ -25,7 +25,7 @@ def models(
         from imgtool.config import resolve
 
         options = resolve({}).engine
-        classes = [load_class(name) for name in ANALYZERS]
+        classes = [load_class(target) for targets in ANALYZERS.values() for target in targets]
         rows = [(cls.spec, cls.probe(options)) for cls in classes if cls.spec.task != "thumbnail"]
         if json:
             _print_json(rows)
@@ -48,17 +48,20 @@ def _print_table(rows: list[tuple[AnalyzerSpec, Probe]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("task", "engine", "state", "model", "languages", "size"):
+    for heading in ("task", "engine", "backend", "state", "model", "languages", "size"):
         table.add_column(heading, overflow="fold")
     for spec, probe in rows:
         state = Text("available", "green") if probe.available else Text("missing", "yellow")
         model = " ".join(filter(None, (probe.model, probe.model_version)))
-        table.add_row(spec.task, spec.name, state, model, _languages(probe.languages), _size(probe.size_bytes))
+        table.add_row(
+            spec.task, spec.name, spec.backend.value, state, model, _languages(probe.languages), _size(probe.size_bytes)
+        )
     console = Console()
     console.print(table)
     for spec, probe in rows:
         if not probe.available:
-            console.print(f"\n{spec.name}: {probe.reason}\n  remedy: {probe.remedy}", markup=False, highlight=False)
+            who = f"{spec.name} ({spec.backend.value})"
+            console.print(f"\n{who}: {probe.reason}\n  remedy: {probe.remedy}", markup=False, highlight=False)
 
 
 def _languages(codes: Sequence[str]) -> str:

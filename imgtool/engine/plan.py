@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Probe
-from imgtool.analyzers.registry import ANALYZERS, ORDER, load_class
+from imgtool.analyzers.registry import ORDER, load_class, targets
 from imgtool.config import EngineOptions
 from imgtool.errors import ModelMissing, UsageProblem
 from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
@@ -30,19 +30,20 @@ class Chosen:
     parameters: Mapping[str, Any]
     target: str
     fingerprint: str
+    label: str
     notice: str | None = None
     stands_in_for: str | None = None
     stand_ins: tuple[Chosen, ...] = ()
 
-    def who(self, engine: str) -> Chosen:
-        """This choice or the stand-in of that name."""
-        return next((each for each in self.stand_ins if each.spec.name == engine), self)
+    def who(self, label: str) -> Chosen:
+        """This choice or the stand-in of that label."""
+        return next((each for each in self.stand_ins if each.label == label), self)
 
     def for_worker(self) -> TaskPlan:
         """What the worker needs to know of it."""
         return TaskPlan(
             task=self.task,
-            analyzer=self.spec.name,
+            analyzer=self.label,
             target=self.target,
             parameters=dict(self.parameters),
             stand_ins=tuple(each.for_worker() for each in self.stand_ins),
@@ -63,9 +64,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An engine that might answer a task."""
+    """An engine that might answer a task: ``target`` is one implementation of the analyzer ``name``."""
 
     name: str
+    target: str
     cls: type[Analyzer]
     probe: Probe
 
@@ -90,11 +92,11 @@ def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
         candidates = _candidates(task, options)
         available = _in_order_of_choice([c for c in candidates if c.probe.available], options)
         if available:
-            _refuse_stand_in(task, candidates[0], available[0], options)
-            chosen[task] = _choose(task, candidates[0], available, options, chosen)
+            _refuse_stand_in(task, candidates, available[0], options)
+            chosen[task] = _choose(task, candidates, available, options, chosen)
         elif options.tasks is not None or _named_engine(task, options):
             reasons = "; ".join(f"{c.name}: {c.probe.reason}" for c in candidates)
-            raise ModelMissing(f"no engine can answer {task!r} ({reasons})", candidates[0].probe.remedy)
+            raise ModelMissing(f"no engine can answer {task!r} ({reasons})", _why_not(candidates, options)[1])
     if not any(task != THUMBNAIL for task in chosen):
         raise ModelMissing("no task has an engine that is available here", "see `imgtool models`")
     return Plan(chosen)
@@ -117,8 +119,16 @@ def _candidates(task: str, options: EngineOptions) -> list[_Candidate]:
     """The named engine alone, or all of the task's, the preferred one first."""
     named = _named_engine(task, options)
     names = [named] if named else list(ORDER[task])
-    classes = [(name, _class_for(task, name)) for name in names]
-    return [_Candidate(name, cls, cls.probe(options)) for name, cls in classes]
+    found = [(name, target) for name in names for target in _targets_for(task, name, options)]
+    classes = [(name, target, _class_for(task, target)) for name, target in found]
+    return [_Candidate(name, target, cls, cls.probe(options)) for name, target, cls in classes]
+
+
+def _targets_for(task: str, name: str, options: EngineOptions) -> tuple[str, ...]:
+    try:
+        return targets(name, options.backend)
+    except KeyError as error:
+        raise _no_engine(task, name) from error
 
 
 def _in_order_of_choice(available: list[_Candidate], options: EngineOptions) -> list[_Candidate]:
@@ -126,14 +136,13 @@ def _in_order_of_choice(available: list[_Candidate], options: EngineOptions) -> 
     return sorted(available, key=lambda candidate: len(candidate.uncovered(options)))
 
 
-def _refuse_stand_in(task: str, preferred: _Candidate, first: _Candidate, options: EngineOptions) -> None:
+def _refuse_stand_in(task: str, candidates: list[_Candidate], first: _Candidate, options: EngineOptions) -> None:
     if not options.strict:
         return
-    if first is not preferred:
-        why = preferred.probe.reason or f"it cannot read {', '.join(preferred.uncovered(options))}"
-        raise ModelMissing(
-            f"{task} would be answered by {first.name}, not {preferred.name}: {why}", preferred.probe.remedy
-        )
+    preferred = candidates[0].name
+    if first.name != preferred:
+        why, remedy = _why_not(candidates, options)
+        raise ModelMissing(f"{task} would be answered by {first.name}, not {preferred}: {why}", remedy)
     if missing := first.uncovered(options):
         raise ModelMissing(
             f"{first.name} cannot read {', '.join(missing)}", "name other --languages, or leave out --strict"
@@ -141,37 +150,61 @@ def _refuse_stand_in(task: str, preferred: _Candidate, first: _Candidate, option
 
 
 def _choose(
-    task: str, preferred: _Candidate, available: list[_Candidate], options: EngineOptions, earlier: Mapping[str, Chosen]
+    task: str,
+    candidates: list[_Candidate],
+    available: list[_Candidate],
+    options: EngineOptions,
+    earlier: Mapping[str, Chosen],
 ) -> Chosen:
-    complete = [_complete(task, candidate, options, earlier) for candidate in available]
-    first = complete[0]
+    complete = _labelled([_complete(task, candidate, options, earlier) for candidate in available])
+    first, preferred = complete[0], candidates[0].name
     if options.strict:
-        return first
-    if available[0] is not preferred:
-        first = replace(first, stands_in_for=preferred.name, notice=_stand_in_notice(preferred, first, options))
+        # Another backend of the same engine is the engine that was asked for.
+        return replace(first, stand_ins=tuple(each for each in complete[1:] if each.spec.name == first.spec.name))
+    if available[0].name != preferred:
+        first = replace(first, stands_in_for=preferred, notice=_stand_in_notice(candidates, first, options))
     return replace(first, stand_ins=tuple(complete[1:]))
 
 
-def _stand_in_notice(preferred: _Candidate, first: Chosen, options: EngineOptions) -> str:
-    why = preferred.probe.reason or f"it cannot read {', '.join(preferred.uncovered(options))}"
-    remedy = f" ({preferred.probe.remedy})" if preferred.probe.remedy else ""
-    text = f"{first.spec.name} stands in for {preferred.name}: {why}{remedy}"
+def _labelled(choices: list[Chosen]) -> list[Chosen]:
+    """Give each its own label: a second implementation of the same name carries its backend."""
+    taken: set[str] = set()
+    labelled = []
+    for choice in choices:
+        name = choice.spec.name
+        labelled.append(replace(choice, label=name if name not in taken else f"{name} ({choice.spec.backend.value})"))
+        taken.add(name)
+    return labelled
+
+
+def _why_not(candidates: list[_Candidate], options: EngineOptions) -> tuple[str, str]:
+    """Why the preferred engine does not answer, in any of its implementations, and what to do about it."""
+    same = [candidate for candidate in candidates if candidate.name == candidates[0].name]
+    reasons = dict.fromkeys(c.probe.reason or f"it cannot read {', '.join(c.uncovered(options))}" for c in same)
+    remedies = dict.fromkeys(c.probe.remedy for c in same if c.probe.remedy)
+    return "; ".join(reasons), ", or ".join(remedies)
+
+
+def _stand_in_notice(candidates: list[_Candidate], first: Chosen, options: EngineOptions) -> str:
+    why, remedy = _why_not(candidates, options)
+    text = f"{first.spec.name} stands in for {candidates[0].name}: {why}" + (f" ({remedy})" if remedy else "")
     return f"{text}; {first.notice}" if first.notice else text
 
 
-def _target(name: str) -> str:
-    return ANALYZERS.get(name, name)
-
-
-def _class_for(task: str, name: str) -> type[Analyzer]:
+def _class_for(task: str, target: str) -> type[Analyzer]:
     try:
-        cls = load_class(name)
-    except (KeyError, ImportError, AttributeError) as error:
-        known = ", ".join(ORDER[task])
-        raise UsageProblem(f"there is no engine {name!r} for {task}", f"engines for {task}: {known}") from error
+        cls = load_class(target)
+    except (ImportError, AttributeError) as error:
+        raise _no_engine(task, target) from error
     if cls.spec.task != task:
-        raise UsageProblem(f"engine {name!r} answers {cls.spec.task}, not {task}", f"use --{cls.spec.task}-engine")
+        raise UsageProblem(
+            f"engine {cls.spec.name!r} answers {cls.spec.task}, not {task}", f"use --{cls.spec.task}-engine"
+        )
     return cls
+
+
+def _no_engine(task: str, name: str) -> UsageProblem:
+    return UsageProblem(f"there is no engine {name!r} for {task}", f"engines for {task}: {', '.join(ORDER[task])}")
 
 
 def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier: Mapping[str, Chosen]) -> Chosen:
@@ -179,7 +212,8 @@ def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier:
     parameters = candidate.cls.parameters(options)
     reads = {t.value: earlier[t.value].fingerprint for t in spec.after if t.value in earlier}
     fingerprint = _fingerprint(task, spec, probe, parameters, reads)
-    return Chosen(task, spec, probe, parameters, _target(candidate.name), fingerprint, _notice(candidate, options))
+    notice = _notice(candidate, options)
+    return Chosen(task, spec, probe, parameters, candidate.target, fingerprint, spec.name, notice)
 
 
 def _fingerprint(
@@ -188,7 +222,7 @@ def _fingerprint(
     """Everything that can change an answer, as ``<analyzer>-<24 hex digits>``."""
     parts = {
         "task": task,
-        "analyzer": [spec.name, spec.version, spec.backend.value],
+        "analyzer": [spec.name, spec.version, (spec.same_answers_as or spec.backend).value],
         "model": [probe.model, probe.model_version],
         "parameters": {key: value for key, value in parameters.items() if key != UNPRINTED},
         "pixels": PIXELS_VERSION,

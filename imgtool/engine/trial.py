@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import msgspec
 
 from imgtool.analyzers._torch import EXTRA_REMEDY, missing_modules
-from imgtool.analyzers.registry import ANALYZERS, load_class
+from imgtool.analyzers.registry import choose_target, load_class
 from imgtool.config import EngineOptions
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.models.store import ModelStore
@@ -44,7 +44,8 @@ class WorkerLoader:
         """Why a run would not find ``unit``, which is whole; ``None`` where it would, or has no use for it."""
         if not unit.engine or self.unusable(unit) is not None:
             return None
-        probe = load_class(unit.engine).probe(_asked_for(self.options, unit))
+        options = _asked_for(self.options, unit)
+        probe = load_class(choose_target(unit.engine, options)).probe(options)
         if probe.available:
             return None
         folder = store.folder(unit.models[0].name)
@@ -54,7 +55,8 @@ class WorkerLoader:
     def versions(self, unit: Unit) -> Mapping[str, str]:
         """Of the engine's own code, and of the packages that it runs on."""
         packages = {package: _version(package) for package in _PACKAGES[unit.engine]}
-        return {"engine": load_class(unit.engine).spec.version, **packages}
+        target = choose_target(unit.engine, _asked_for(self.options, unit))
+        return {"engine": load_class(target).spec.version, "target": target, **packages}
 
     def load(self, unit: Unit, store: ModelStore) -> Trial:
         """Load the unit and run it once in a worker.
@@ -63,9 +65,10 @@ class WorkerLoader:
             ModelLoadFailed: it failed, took longer than ``load_timeout``, or took the worker along.
             imgtool.errors.ImgtoolError: the engine refuses the options, or does not find the files.
         """
-        cls = load_class(unit.engine)
-        parameters = cls.parameters(_pointed_at(self.options, unit, store))
-        plan = TaskPlan(task=cls.spec.task, analyzer=unit.engine, target=ANALYZERS[unit.engine], parameters=parameters)
+        options = _pointed_at(self.options, unit, store)
+        target = choose_target(unit.engine, options)
+        cls = load_class(target)
+        plan = TaskPlan(task=cls.spec.task, analyzer=unit.engine, target=target, parameters=cls.parameters(options))
         return trial_of(plan, self.options)
 
 

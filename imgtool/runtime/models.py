@@ -76,23 +76,23 @@ class Model:
 
     def _load(self, analyzer: Analyzer, warm_up: bool) -> None:
         self.state = State.LOADING
-        step = f"{LOAD}{self.task}:{analyzer.spec.name}"
+        step = f"{LOAD}{self.task}:{analyzer.label}"
         self._send(Began(step=step, items=()))
         before, began = _rss(), time.perf_counter()
         try:
             with trace.span(analyzer.spec.name, "load", task=self.task, backend=analyzer.spec.backend.value):
-                self._attempts(analyzer.spec.name)(analyzer.load)
+                self._attempts(analyzer.label)(analyzer.load)
             loaded = time.perf_counter()
             if warm_up:
                 with trace.span(analyzer.spec.name, "warm-up", task=self.task):
                     analyzer.warm_up()
         except Exception as error:  # noqa: BLE001 - whatever a model library raises must not take the other models
-            self._give_up(analyzer.spec.name, error)
+            self._give_up(analyzer.label, error)
         else:
             self.state = State.READY
             warmed = time.perf_counter() - loaded if warm_up else 0.0
             figures = (loaded - began, warmed, before, _rss())
-            self._send(_loaded(self.task, analyzer.spec.name, *figures))
+            self._send(_loaded(self.task, analyzer.label, *figures))
         self._send(Ended(step=step, items=()))
 
     def _attempts(self, engine: str) -> Retrying:
@@ -117,7 +117,7 @@ class Model:
         stand_in = None
         if len(self._candidates) > 1:
             del self._candidates[0]
-            stand_in = self._candidates[0].spec.name
+            stand_in = self._candidates[0].label
             self.state = State.NOT_LOADED
         else:
             self.state = State.FAILED
@@ -126,7 +126,9 @@ class Model:
 
 
 def _instance(plan: TaskPlan, threads: int) -> Analyzer:
-    return load_class(plan.target)({**plan.parameters, "threads": threads})
+    analyzer = load_class(plan.target)({**plan.parameters, "threads": threads})
+    analyzer.label = plan.analyzer
+    return analyzer
 
 
 def _loaded(task: str, engine: str, load: float, warm_up: float, before: int, after: int) -> ModelLoaded:

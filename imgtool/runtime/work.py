@@ -198,7 +198,7 @@ class Work:
         if task != THUMBNAIL:
             job.answers[Task(task)] = answer
         value = msgspec.Raw(msgspec.json.encode(answer))
-        engine = self._models[task].analyzer.spec.name
+        engine = self._models[task].analyzer.label
         self._send(Answered(item=job.item.id, task=task, analyzer=engine, value=value, seconds=seconds))
 
 
