@@ -23,6 +23,8 @@ from msgspec import Struct
 
 from imgtool.bench.child import ChildFailed, ask
 from imgtool.bench.drawn import draw_in_child
+from imgtool.bench.pagecache import model_files, prepare
+from imgtool.bench.record import PageCache
 from imgtool.errors import OutputNotWritable, UsageProblem
 from imgtool.runtime.process import describe_exit
 
@@ -33,6 +35,7 @@ SCHEMA_VERSION = 1
 
 _BYTES_A_RECORD = 3000  # more than one takes on the disk, for the question whether there is room
 _BATCH = 5000
+_COLD_LOOKUPS = 2000
 _UNLIMITED = 2**60
 
 
@@ -47,22 +50,27 @@ class Percentiles(Struct, frozen=True, kw_only=True):
 
 class LookUps(Struct, frozen=True, kw_only=True):
     """What one fresh process measured. ``first`` is its first look-up, which no percentile holds; ``per_second`` counts
-    hits one after the other. Seconds."""
+    hits one after the other. ``cpu`` is the processor time of the hits: where it is far below their wall time, the disk
+    or other programs were waited for. Seconds."""
 
     opened: float
     first: float
     hits: Percentiles
+    cpu: Percentiles
     misses: Percentiles
     per_second: float
 
 
 class AtSize(Struct, frozen=True, kw_only=True):
-    """A store with so many ``records``: what fresh processes found, one after the other."""
+    """A store with so many ``records``: what fresh processes found, one after the other, its file in the page cache;
+    ``cold`` is one more, the file thrown out of there before (``resident_share`` of it stayed)."""
 
     records: int
     bytes: int
     filled_per_second: float
     runs: tuple[LookUps, ...]
+    cold: LookUps
+    resident_share: float | None
 
     def spread(self, value: Callable[[LookUps], float]) -> tuple[float, float, float]:
         """Least, median and greatest of a figure over the runs."""
@@ -139,13 +147,21 @@ def measure(
             say(f"filling a store: {size:,} records")
             filled = ask("imgtool.bench.cache_bench:fill", Filling(root, before, size), Filled)
             say(f"looking up in {size:,} records")
-            looked = tuple(
-                ask("imgtool.bench.cache_bench:look_up", Looking(root, size, lookups, seed), LookUps)
-                for seed in range(runs)
+            looked = tuple(_look(root, size, lookups, seed) for seed in range(runs))
+            resident = prepare(model_files([Path(root)]), PageCache.COLD)
+            yield AtSize(
+                records=size,
+                bytes=filled.bytes,
+                filled_per_second=(size - before) / filled.seconds,
+                runs=looked,
+                cold=_look(root, size, min(lookups, _COLD_LOOKUPS), runs),
+                resident_share=resident,
             )
-            speed = (size - before) / filled.seconds
-            yield AtSize(records=size, bytes=filled.bytes, filled_per_second=speed, runs=looked)
             before = size
+
+
+def _look(root: str, records: int, lookups: int, seed: int) -> LookUps:
+    return ask("imgtool.bench.cache_bench:look_up", Looking(root, records, lookups, seed), LookUps)
 
 
 def _check_room(folder: Path, records: int) -> None:
@@ -182,28 +198,33 @@ def look_up(request: Looking) -> LookUps:
     began = time.perf_counter()
     store = _open(request.root)
     opened = time.perf_counter() - began
-    (first,) = _timed(store, present[:1], expected=True)
-    hits = _timed(store, present[1:], expected=True)
-    misses = _timed(store, absent, expected=False)
+    (first,), _ = _timed(store, present[:1], expected=True)
+    hits, cpu = _timed(store, present[1:], expected=True)
+    misses, _ = _timed(store, absent, expected=False)
     store.close()
     return LookUps(
         opened=opened,
         first=first,
         hits=percentiles(hits),
+        cpu=percentiles(cpu),
         misses=percentiles(misses),
         per_second=len(hits) / sum(hits),
     )
 
 
-def _timed(store: ResultStore, keys: Sequence[str], *, expected: bool) -> list[float]:
-    clock, seconds = time.perf_counter, []
+def _timed(store: ResultStore, keys: Sequence[str], *, expected: bool) -> tuple[list[float], list[float]]:
+    """Wall and processor seconds of each look-up."""
+    clock, cpu_clock = time.perf_counter, time.thread_time
+    seconds, cpu = [], []
     for key in keys:
-        began = clock()
+        cpu_began, began = cpu_clock(), clock()
         record = store.get(key)
-        seconds.append(clock() - began)
+        ended = clock()
+        cpu.append(cpu_clock() - cpu_began)
+        seconds.append(ended - began)
         if (record is not None) is not expected:
             raise ChildFailed(f"the store {'lost' if expected else 'invented'} the record {key}")
-    return seconds
+    return seconds, cpu
 
 
 def percentiles(seconds: Sequence[float]) -> Percentiles:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Text = Optional[str]  # noqa: UP045 - as in cli/options.py
 Number = Optional[float]  # noqa: UP045
+_BUSY = 3
+"""A wall time so many times the processor time is not the store's doing."""
+
 Many = Optional[list[str]]  # noqa: UP045
 
 
@@ -62,12 +65,20 @@ def _print(found: CacheBench) -> None:
     if found.repeated is not None:
         console.print(_sentence(found.repeated), soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("records", "size", "hit p50", "p99", "p99 of runs", "miss p50", "look-ups/s", "merged/s"):
+    for heading in ("records", "size", "hit p50", "p99", "of runs", "cold p99", "miss p50", "look-ups/s", "merged/s"):
         table.add_column(heading, justify="right", overflow="fold")
     for size in found.sizes:
         table.add_row(f"{size.records:,}", megabytes(size.bytes), *_row(size))
     console.print()
     console.print(table)
+    last = found.sizes[-1]
+    wall, cpu = last.spread(lambda run: run.hits.p99)[1], last.spread(lambda run: run.cpu.p99)[1]
+    if wall > _BUSY * cpu:
+        console.print(
+            f"\nbusy: p99 is {micro(wall)} of wall time and {micro(cpu)} of processor time: look-ups waited for other "
+            "programs or the disk; close those, or raise --runs",
+            soft_wrap=True,
+        )
 
 
 def _row(size: AtSize) -> tuple[str, ...]:
@@ -76,6 +87,7 @@ def _row(size: AtSize) -> tuple[str, ...]:
         micro(size.spread(lambda run: run.hits.median)[1]),
         micro(p99),
         f"{low * 1e6:,.0f}..{micro(high)}",
+        micro(size.cold.hits.p99),
         micro(size.spread(lambda run: run.misses.median)[1]),
         f"{size.spread(lambda run: run.per_second)[1]:,.0f}",
         f"{size.filled_per_second:,.0f}",
