@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgtool.analyzers._easyocr_lines import is_inside, lowest, text_line, vanishes
 from imgtool.analyzers._easyocr_weights import WARM
 from imgtool.analyzers._torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.models.catalogue import ModelSpec, easyocr_models
 from imgtool.models.marker import Marker, read_marker
 from imgtool.models.silence import quiet
-from imgtool.types import Box, TextLine
+from imgtool.types import TextLine
 
 if TYPE_CHECKING:
     from imgtool.analyzers.interface import Picture
-
-_CANVAS, _MAGNIFY = 2560, 1.0
-"""Upstream's defaults of the longest side that the detector sees and of what it enlarges by."""
 
 
 class EasyOcrReader:
@@ -54,7 +51,7 @@ class EasyOcrReader:
 
         quiet()
         height, width = picture.pixels.shape[:2]
-        if _vanishes(width, height, detect):
+        if vanishes(width, height, detect):
             return []
         # What ``readtext(path)`` hands on. ``readtext(array)`` would take the array for BGR: its detector, trained on
         # RGB, would see red and blue swapped, or else its recogniser a grey made with swapped weights.
@@ -62,17 +59,17 @@ class EasyOcrReader:
             boxes, free = self._reader.detect(picture.pixels, **detect, reformat=False)
             wanted = {name: value for name, value in recognize.items() if name != "paragraph"}
             levels = grey(picture.pixels, picture.format)
-            upright = [box for box in boxes[0] if _is_inside(box, width, height)]
+            upright = [box for box in boxes[0] if is_inside(box, width, height)]
             found = self._reader.recognize(levels, upright, free[0], **wanted, reformat=False)
         if recognize.get("paragraph"):
             found = self._joined(found)
-        return [TextLine(text, _confidence(score), _box(corners, width, height)) for corners, text, score in found]
+        return [text_line(corners, text, score, width, height) for corners, text, score in found]
 
     def _joined(self, lines: Sequence[Any]) -> list[Any]:
         """Paragraphs as upstream joins them. Upstream gives them no confidence: here it is that of their worst line."""
         mode = "rtl" if self._reader.model_lang == "arabic" else "ltr"
         joined = self._paragraphs(lines, mode=mode)
-        return [(corners, text, _lowest(corners, lines)) for corners, text in joined]
+        return [(corners, text, lowest(corners, lines)) for corners, text in joined]
 
 
 def _import_easyocr() -> Any:
@@ -144,39 +141,3 @@ def _as_load_failure(folder: Path) -> Iterator[None]:
     except Exception as error:
         text = f"EasyOCR cannot load its weights in {folder}: {type(error).__name__}: {error}"
         raise ModelLoadFailed(text, WARM) from error
-
-
-def _vanishes(width: int, height: int, detect: Mapping[str, Any]) -> bool:
-    """Whether the detector would scale the picture to less than a pixel on one side, where upstream breaks."""
-    longest = max(width, height)
-    ratio = min(detect.get("mag_ratio", _MAGNIFY) * longest, detect.get("canvas_size", _CANVAS)) / longest
-    return int(width * ratio) < 1 or int(height * ratio) < 1
-
-
-def _is_inside(box: Sequence[Any], width: int, height: int) -> bool:
-    """Whether a part of ``box`` (left, right, top, bottom) is in the picture.
-
-    The detector works on a padded picture and can find something in the padding; upstream breaks on it.
-    """
-    left, right, top, bottom = (int(number) for number in box)
-    return max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)
-
-
-def _confidence(score: Any) -> float:
-    value = float(score)
-    return min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
-
-
-def _box(corners: Sequence[Sequence[Any]], width: int, height: int) -> Box:
-    """Four corners in pixels; EasyOCR's margins can reach beyond the picture."""
-    a, b, c, d = ((min(max(float(x), 0.0), float(width)), min(max(float(y), 0.0), float(height))) for x, y in corners)
-    return a, b, c, d
-
-
-def _lowest(corners: Sequence[Sequence[Any]], lines: Sequence[Any]) -> float:
-    (left, top), (right, bottom) = corners[0], corners[2]
-
-    def inside(box: Sequence[Sequence[Any]]) -> bool:
-        return all(left <= int(x) <= right and top <= int(y) <= bottom for x, y in box)
-
-    return min((_confidence(score) for box, _, score in lines if inside(box)), default=0.0)

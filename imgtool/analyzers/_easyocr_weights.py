@@ -87,7 +87,13 @@ def readable_languages(folder: Path | None) -> tuple[str, ...]:
         return ()
     present = [name for name in RECOGNISERS if _is_there(place / _entry(CATALOGUE[name]).filename)]
     codes = dict.fromkeys(code for name in present for code in RECOGNISERS[name].languages)
-    return (*codes, *(usual.replace("_", "-") for usual, code in _ALIASES.items() if code in codes))
+    return with_usual_codes(codes)
+
+
+def with_usual_codes(codes: Iterable[str]) -> tuple[str, ...]:
+    """``codes`` of EasyOCR, and after them the usual ones where they differ."""
+    known = tuple(dict.fromkeys(codes))
+    return (*known, *(usual.replace("_", "-") for usual, code in _ALIASES.items() if code in known))
 
 
 def _is_there(path: Path) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from imgtool.analyzers._easyocr_weights import easyocr_codes, find_weights, readable_languages
+from imgtool.analyzers._easyocr_parameters import reading_parameters
+from imgtool.analyzers._easyocr_weights import find_weights, readable_languages
 from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, missing_modules
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
-from imgtool.errors import ImgtoolError, UsageProblem
+from imgtool.errors import ImgtoolError
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
@@ -17,28 +18,6 @@ if TYPE_CHECKING:
 
     from imgtool.analyzers._easyocr_reader import EasyOcrReader
     from imgtool.config import EngineOptions
-
-DECODERS = ("greedy", "beamsearch", "wordbeamsearch")
-
-_DETECT = {
-    "ocr_min_size": "min_size",
-    "ocr_text_threshold": "text_threshold",
-    "ocr_low_text": "low_text",
-    "ocr_link_threshold": "link_threshold",
-    "ocr_canvas_size": "canvas_size",
-    "ocr_mag_ratio": "mag_ratio",
-}
-_RECOGNIZE = {
-    "ocr_decoder": "decoder",
-    "ocr_beam_width": "beamWidth",
-    "ocr_paragraph": "paragraph",
-    "ocr_contrast_threshold": "contrast_ths",
-    "ocr_adjust_contrast": "adjust_contrast",
-    "ocr_rotations": "rotation_info",
-    "ocr_allowlist": "allowlist",
-    "ocr_blocklist": "blocklist",
-}
-"""Our options and what upstream calls them. What is not set is left to upstream's own default."""
 
 
 class EasyOcrTorch(Analyzer):
@@ -84,14 +63,9 @@ class EasyOcrTorch(Analyzer):
             UsageProblem: EasyOCR does not read these languages together, or there is no such decoder or device.
             ModelMissing: the weights are not here.
         """
-        recognize = _given(options, _RECOGNIZE)
-        if recognize.get("decoder", "greedy") not in DECODERS:
-            raise UsageProblem(f"there is no decoder {recognize['decoder']!r}", f"one of {', '.join(DECODERS)}")
         return {
+            **reading_parameters(options),
             "paths": {"folder": str(find_weights(options.languages, _folder(options)).folder)},
-            "languages": list(easyocr_codes(options.languages)),
-            "detect": _given(options, _DETECT),
-            "recognize": recognize,
             "device": check_device(getattr(options, "device", "auto")),
         }
 
@@ -134,12 +108,3 @@ class EasyOcrTorch(Analyzer):
 def _folder(options: EngineOptions) -> Path | None:
     folder: Path | None = getattr(options, "easyocr_dir", None)
     return folder
-
-
-def _given(options: EngineOptions, names: Mapping[str, str]) -> dict[str, Any]:
-    values = {upstream: getattr(options, name, None) for name, upstream in names.items()}
-    return {name: _plain(value) for name, value in values.items() if value is not None}
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
