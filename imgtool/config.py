@@ -358,17 +358,37 @@ def _unknown(name: str, source: Source) -> UnknownKey:
     return UnknownKey(f"{source.name} sets {name!r}, which is no option of imgtool", hint)
 
 
+SECTIONS = ("bench",)
+"""Tables of a configuration file that belong to a command of their own."""
+
+
+def tables(section: str, folder: Path | None = None, user_file: Path | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """What the configuration files say under ``section``, the strongest first, each with the name of its file.
+
+    Raises:
+        ConfigProblem: a file cannot be read, or ``section`` is no table in it.
+    """
+    files = _files(folder, user_file)
+    return [(where, _normalise(_table(table, section, where))) for where, table in files if section in table]
+
+
 def _outer_sources(environ: Mapping[str, str] | None, folder: Path | None, user_file: Path | None) -> Iterator[Source]:
     yield Source("environment", _from_environment(os.environ if environ is None else environ))
+    for where, table in _files(folder, user_file):
+        yield Source(where, _normalise({name: value for name, value in table.items() if name not in SECTIONS}))
+
+
+def _files(folder: Path | None, user_file: Path | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The tables of the configuration files that are there, the strongest first."""
     start = _current_folder() if folder is None else folder
     if start is not None and (own := _find_upwards(start, FILE_NAME)) is not None:
-        yield Source(str(own), _normalise(_read_toml(own)))
+        yield str(own), _read_toml(own)
     if start is not None and (project := _find_upwards(start, "pyproject.toml")) is not None:
         name = f"{project} [tool.imgtool]"
-        yield Source(name, _normalise(_table(_table(_read_toml(project), "tool", name), "imgtool", name)))
+        yield name, _table(_table(_read_toml(project), "tool", name), "imgtool", name)
     user = _user_file() if user_file is None else user_file
     if user is not None and _is_file(user):
-        yield Source(str(user), _normalise(_read_toml(user)))
+        yield str(user), _read_toml(user)
 
 
 def _current_folder() -> Path | None:
