@@ -1,0 +1,115 @@
+"""The program that is looked at: a real ``imgtool analyze`` in a process of its own, started anew for each view."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from imgtool import trace
+from imgtool.errors import ExitCode
+
+_GRACE_SECONDS = 15.0
+_TAIL_BYTES = 4000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went. ``code`` is that of the process started, which may be a tool around the program."""
+
+    code: int
+    began_ns: int
+    ended_ns: int
+    stderr_tail: str
+    interrupted: bool
+
+    @property
+    def seconds(self) -> float:
+        """From just before the start until the end was seen."""
+        return (self.ended_ns - self.began_ns) / 1e9
+
+    @property
+    def completed(self) -> bool:
+        """Whether ``analyze`` came to its own end, with or without failed images."""
+        return self.code in (ExitCode.OK, ExitCode.SOME_FAILED, ExitCode.MODEL_MISSING)
+
+    @property
+    def last_words(self) -> str:
+        """The last lines of stderr that are not blank."""
+        lines = [line.strip() for line in self.stderr_tail.splitlines()]
+        lines = [line for line in lines if line and not line.startswith("import ")]
+        return "; ".join(lines[-2:])
+
+
+class Beside(Protocol):
+    """Something that watches a process while it runs."""
+
+    def watch(self, process: subprocess.Popen[bytes]) -> AbstractContextManager[object]:
+        """Begin to watch; leaving the context ends it."""
+
+
+def analyze_command(arguments: Sequence[str], *, under: Sequence[str] = ()) -> list[str]:
+    """The command of an ``analyze`` run; ``under`` are interpreter options such as ``-X importtime``."""
+    # `-m` would put the current folder first on the path, where a photo collection might hold a `PIL.py`.
+    parent = str(Path(__file__).resolve().parents[2])
+    code = f"import sys; sys.path[0] = {parent!r}; from imgtool.cli.main import main; main()"
+    return [sys.executable, *under, "-c", code, "analyze", *arguments]
+
+
+def run(
+    command: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    beside: Beside | None = None,
+) -> Outcome:
+    """Run ``command`` to its end, its stderr in ``log``, its stdout nowhere. Ctrl-C ends the command, not this.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    with log.open("wb") as stderr:
+        began = time.monotonic_ns()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            # Ctrl-C goes to the whole foreground group; here it is passed on, so that each end can be waited for.
+            start_new_session=True,
+            env={**os.environ, **(environment or {}), trace.SPAWNED_VARIABLE: str(began)},
+        )
+        with beside.watch(process) if beside else nullcontext():
+            interrupted = _wait(process)
+            ended = time.monotonic_ns()
+    return Outcome(process.returncode, began, ended, _tail(log), interrupted)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> bool:
+    """Wait for the end; says whether it was asked for."""
+    try:
+        process.wait()
+        return False
+    except KeyboardInterrupt:
+        _signal_group(process, signal.SIGINT)
+    try:
+        process.wait(timeout=_GRACE_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+    return True
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _tail(log: Path) -> str:
+    return log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")

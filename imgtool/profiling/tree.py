@@ -1,0 +1,76 @@
+"""Memory of a process and all its descendants, anonymous and file-backed apart, looked at over and over."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_KIB = 1024
+
+
+class TreeSampler:
+    """Watches a process tree from a thread of this process. ``times`` are nanoseconds of the monotonic clock."""
+
+    def __init__(self, interval_seconds: float) -> None:
+        self._interval = interval_seconds
+        self._stop = threading.Event()
+        self.times: list[int] = []
+        self.anon: list[int] = []
+        self.file: list[int] = []
+
+    @contextmanager
+    def watch(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Sample ``process`` until the context ends. Nothing is sampled where there is no ``/proc``."""
+        thread = threading.Thread(target=self._sample, args=(process.pid,), name="memory", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _sample(self, pid: int) -> None:
+        while not self._stop.is_set():
+            began = time.monotonic_ns()
+            anon, file = tree_memory(pid)
+            if anon:
+                self.times.append(began)
+                self.anon.append(anon)
+                self.file.append(file)
+            self._stop.wait(self._interval)
+
+
+def tree_memory(pid: int) -> tuple[int, int]:
+    """RssAnon and RssFile in bytes, summed over ``pid`` and its descendants; zero where they are gone.
+
+    A page of a file that several processes map is counted for each of them.
+    """
+    anon = file = 0
+    for member in _tree(pid):
+        own, mapped = _resident(member)
+        anon, file = anon + own, file + mapped
+    return anon, file
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    try:
+        # Children are listed under the thread that started them, and workers are started by any thread.
+        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return
+    for child in {int(word) for text in lists for word in text.split()}:
+        yield from _tree(child)
+
+
+def _resident(pid: int) -> tuple[int, int]:
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+            figures = dict(line.split(":", 1) for line in status if line.startswith(("RssAnon", "RssFile")))
+    except OSError:
+        return 0, 0
+    return tuple(int(figures.get(key, "0").split()[0]) * _KIB for key in ("RssAnon", "RssFile"))  # type: ignore[return-value]
