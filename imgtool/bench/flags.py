@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from imgtool.config import EngineOptions
+from imgtool.config import EngineOptions, resolve
 from imgtool.errors import UsageProblem
 
 _SHORT = {"-t": "--tasks", "-l": "--languages", "-j": "--workers"}
@@ -24,6 +24,15 @@ def engine_flags(words: Sequence[str]) -> dict[str, str | bool]:
         name, value = _read(_SHORT.get(word, word), rest)
         found[name] = value
     return found
+
+
+def engine_options(words: Sequence[str]) -> EngineOptions:
+    """The engine's options from ``words``, with environment and configuration files taken in as ``analyze`` does.
+
+    Raises:
+        UsageProblem: a word is no option of the engine, or a value cannot be read.
+    """
+    return resolve(engine_flags(words)).engine
 
 
 def _read(word: str, rest: Iterator[str]) -> tuple[str, str | bool]:

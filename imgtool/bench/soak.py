@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -17,28 +17,33 @@ from imgtool.bench.memory import memory_of
 from imgtool.bench.phases import course, read_trace
 from imgtool.bench.process import Ended, Launcher
 from imgtool.bench.record import Arm, ArmKind, Metric, Sample
-from imgtool.bench.slope import Slope, slope
+from imgtool.bench.slope import slope
+from imgtool.bench.wording import metric_text
 from imgtool.runtime.process import describe_exit
 from imgtool.trace import FILE_VARIABLE
 
 TIME_MARGIN, MEMORY_MARGIN = 0.1, 0.05
-"""Share of the median: a drift over all restarts that is certainly more is one. Times also drift with the machine."""
+"""Share of the median: a drift over all restarts that is certainly more is one."""
 
-_METRICS = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.WALL, Metric.PEAK_ANON)
+_WALL_METRICS = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.WALL)
 _TAIL_BYTES = 2000
 
 
 class Drift(Struct, frozen=True, kw_only=True):
-    """Change of a metric from the first restart to the last, as a share of its median, with its interval.
+    """Change of a figure from the first restart to the last, as a share of its median, with its interval.
 
-    ``grows`` is ``True`` or ``False`` where the interval leaves no doubt about the margin, else ``None``."""
+    ``grows`` is ``True`` or ``False`` where the interval leaves no doubt about the margin, else ``None``. ``judged``:
+    wall times are shown, and processor time is judged in their place, because another program that starts meanwhile
+    stretches the one and hardly the other."""
 
-    metric: Metric
+    name: str
+    is_memory: bool
     median: float
     change: float
     low: float
     high: float
     grows: bool | None
+    judged: bool
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -66,9 +71,10 @@ class Soak(Struct, frozen=True, kw_only=True):
 
     @property
     def sound(self) -> bool:
-        """Every start succeeded, nothing was left behind, and nothing certainly grows."""
+        """Every start succeeded, nothing was left behind, and nothing that is judged certainly grows."""
         left = self.files or self.shared_memory or self.processes or self.outlived
-        return self.succeeded == self.restarts and not left and not any(drift.grows for drift in self.drifts)
+        grows = any(drift.grows for drift in self.drifts if drift.judged)
+        return self.succeeded == self.restarts and not left and not grows
 
 
 def soak(
@@ -84,12 +90,14 @@ def soak(
         folder.mkdir()
         lookout = Lookout(folder, uuid.uuid4().hex)
         samples: list[Sample] = []
+        cpu_seconds: list[float] = []
         outlived = 0
         with Launcher() as launcher:
             for number in range(restarts):
-                sample, left = _start(arm, number, launcher, Path(scratch), lookout, timeout)
+                sample, ended = _start(arm, number, launcher, Path(scratch), lookout, timeout)
                 samples.append(sample)
-                outlived += left
+                cpu_seconds.append(ended.cpu_seconds)
+                outlived += ended.left_behind
                 said(number, sample)
         traces = lookout.look()
     failed = [sample for sample in samples if sample.error is not None]
@@ -102,14 +110,14 @@ def soak(
         shared_memory=tuple(sorted(traces.shared_memory)),
         processes=tuple(sorted(traces.processes)),
         outlived=outlived,
-        drifts=tuple(found for metric in _METRICS if (found := drift(samples, metric)) is not None),
+        drifts=tuple(_drifts(samples, cpu_seconds)),
         samples=tuple(samples),
     )
 
 
 def _start(
     arm: Arm, number: int, launcher: Launcher, scratch: Path, lookout: Lookout, timeout: float
-) -> tuple[Sample, int]:
+) -> tuple[Sample, Ended]:
     trace, stderr = scratch / "trace.jsonl", scratch / "stderr"
     trace.unlink(missing_ok=True)
     ended = launcher.run(
@@ -133,7 +141,7 @@ def _start(
         first_result=seen.first_result,
         memory=memory_of(ended, seen, launcher.own_rss),
     )
-    return sample, ended.left_behind
+    return sample, ended
 
 
 def _failure(ended: Ended, without_result: bool, timeout: float) -> str | None:
@@ -146,17 +154,33 @@ def _failure(ended: Ended, without_result: bool, timeout: float) -> str | None:
     return "ended without a result" if without_result else None
 
 
-def drift(samples: Sequence[Sample], metric: Metric) -> Drift | None:
-    """How ``metric`` moves over the restarts; ``None`` where too few samples have it."""
-    points = [(float(sample.run), value) for sample in samples if (value := sample.value(metric)) is not None]
-    found = slope([run for run, _ in points], [value for _, value in points])
+def _drifts(samples: Sequence[Sample], cpu_seconds: Sequence[float]) -> Iterator[Drift]:
+    good = [sample for sample in samples if sample.error is None]
+    for metric in _WALL_METRICS:
+        values = {sample.run: value for sample in good if (value := sample.value(metric)) is not None}
+        yield from _drift(metric_text(metric), values, len(samples), judged=False)
+    cpu = {sample.run: cpu_seconds[sample.run] for sample in good}
+    yield from _drift("processor time", cpu, len(samples))
+    anon = {sample.run: value for sample in good if (value := sample.value(Metric.PEAK_ANON)) is not None}
+    yield from _drift(metric_text(Metric.PEAK_ANON), anon, len(samples), is_memory=True)
+
+
+def _drift(
+    name: str, values: Mapping[int, float], restarts: int, *, is_memory: bool = False, judged: bool = True
+) -> Iterator[Drift]:
+    """How a figure moves with the number of its restart; nothing where too few restarts have it."""
+    found = slope(list(map(float, values)), list(values.values()))
     if found is None or found.level <= 0:
-        return None
-    change, low, high = (_over_all(value, found, len(samples)) for value in (found.estimate, found.low, found.high))
-    margin = MEMORY_MARGIN if metric.is_memory else TIME_MARGIN
-    grows = True if low > margin else False if high <= margin else None
-    return Drift(metric=metric, median=found.level, change=change, low=low, high=high, grows=grows)
-
-
-def _over_all(per_restart: float, found: Slope, restarts: int) -> float:
-    return per_restart * (restarts - 1) / found.level
+        return
+    change, low, high = (each * (restarts - 1) / found.level for each in (found.estimate, found.low, found.high))
+    margin = MEMORY_MARGIN if is_memory else TIME_MARGIN
+    yield Drift(
+        name=name,
+        is_memory=is_memory,
+        median=found.level,
+        change=change,
+        low=low,
+        high=high,
+        grows=True if low > margin else False if high <= margin else None,
+        judged=judged,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from imgtool.errors import UsageProblem
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from imgtool.bench.experiment import Contender
 
 
 def seconds_option(flag: str, text: str | None) -> float | None:
@@ -24,6 +26,20 @@ def seconds_option(flag: str, text: str | None) -> float | None:
 
     try:
         return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise UsageProblem(f"{flag}: {error}") from error
+
+
+def size_option(flag: str, text: str) -> int:
+    """Bytes from what was typed.
+
+    Raises:
+        UsageProblem: it is no size.
+    """
+    from imgtool.config import parse_size
+
+    try:
+        return parse_size(text)
     except ValueError as error:
         raise UsageProblem(f"{flag}: {error}") from error
 
@@ -99,3 +115,27 @@ def print_json(value: Any) -> None:
     import msgspec
 
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def contenders(
+    arms: Sequence[str], commands: Sequence[str], common: Sequence[str], images: Sequence[str]
+) -> list[Contender]:
+    """What ``--arm`` and ``--command`` name, ready to run; without either, ``analyze`` as it is configured.
+
+    ``common`` are options of analyze for all of them.
+
+    Raises:
+        imgtool.errors.ImgtoolError: there is no such arm or program, or a model of it is missing.
+    """
+    from imgtool.bench.arms import arm_of_command, arm_of_options, built_in
+    from imgtool.bench.contenders import Stage, contender
+    from imgtool.bench.flags import engine_options
+
+    chosen = [arm_of_options(text) if "=" in text else built_in([text])[0] for text in arms]
+    chosen += [arm_of_command(text) for text in commands]
+    chosen = chosen or [arm_of_options("analyze=")]
+    names = [arm.name for arm in chosen]
+    if len(set(names)) < len(names):
+        raise UsageProblem(f"two arms have the name {max(names, key=names.count)!r}", "name each differently")
+    stage = Stage(images=tuple(images), common=tuple(common), parse=engine_options)
+    return [contender(arm, stage) for arm in chosen]
