@@ -6,14 +6,24 @@ Light: the parent process looks here for every run.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imgtool.errors import ModelLoadFailed, ModelMissing
+from imgtool.config import Weights
+from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.models.catalogue import find
 from imgtool.models.digest import sampled_sha256
+from imgtool.models.errors import UnknownModel
 from imgtool.models.hubcache import find_snapshot, is_repository_id
+from imgtool.models.manifest import Manifest
 from imgtool.models.marker import read_marker
+from imgtool.models.store import store_for
+from imgtool.models.synthetic_store import BLIP_NAME, how_to_make, synthetic_store
+
+if TYPE_CHECKING:
+    from imgtool.config import EngineOptions
 
 DEFAULT_MODEL = "Salesforce/blip-image-captioning-base"
 WARM = "run `imgtool warm-cache blip`"
@@ -36,6 +46,25 @@ class BlipWeights:
     model: str
     version: str
     size_bytes: int
+
+
+def weights_for(options: EngineOptions) -> BlipWeights:
+    """The files that a run with ``options`` uses: named ones, or those of the hub's cache, or of the model store.
+
+    Raises:
+        ModelMissing: they are not here, not complete, a pickle, or synthetic without having been asked for.
+        ModelLoadFailed: the mark of synthetic weights is damaged.
+        UsageProblem: synthetic weights are asked for, and a model is named.
+    """
+    if options.weights is Weights.SYNTHETIC:
+        return _synthetic(options)
+    model, revision = options.caption_model, options.caption_revision
+    try:
+        return find_weights(model, revision)
+    except ModelMissing:
+        if (found := _in_store(options, model or DEFAULT_MODEL, revision)) is None:
+            raise
+        return found
 
 
 def find_weights(model: str | None, revision: str | None) -> BlipWeights:
@@ -93,6 +122,37 @@ def _in_cache(repository: str, revision: str | None) -> BlipWeights:
             f"{WARM}, or name that folder with --caption-model",
         )
     return BlipWeights(snapshot.folder, repository, snapshot.commit, _bytes(weights))
+
+
+def _synthetic(options: EngineOptions) -> BlipWeights:
+    if options.caption_model is not None:
+        raise UsageProblem(
+            f"synthetic weights are asked for, and the caption model {options.caption_model}",
+            "leave out --weights or --caption-model",
+        )
+    folder = synthetic_store(options).folder(BLIP_NAME)
+    if folder is None:
+        raise ModelMissing(f"no synthetic weights of {BLIP_NAME} are here", how_to_make(options))
+    return replace(_in_folder(folder), model=BLIP_NAME)
+
+
+def _in_store(options: EngineOptions, model: str, revision: str | None) -> BlipWeights | None:
+    """What ``warm-cache`` brought that the hub's cache does not name: files from a folder, a pinned revision."""
+    try:
+        spec = find(model)
+    except UnknownModel:
+        return None
+    store = store_for(options)
+    manifest = store.manifest(spec.name)
+    if manifest is None or not manifest.serves(replace(spec, revision=revision) if revision else spec):
+        return None
+    folder = manifest.folder(store.places)
+    return BlipWeights(folder, spec.repository, _version(manifest), _bytes(_complete(folder)))
+
+
+def _version(manifest: Manifest) -> str:
+    # The hash of every file has been taken when the manifest was written: no need to look at them again.
+    return manifest.commit or f"sha256:{manifest.fingerprint.rpartition('-')[2]}"
 
 
 def _complete(folder: Path) -> list[Path]:

@@ -9,31 +9,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imgtool.errors import ModelMissing
+from imgtool.config import Weights
+from imgtool.errors import ModelMissing, UsageProblem
 from imgtool.models.catalogue import CATALOGUE, DETECTOR, ModelSpec, easyocr_models
 from imgtool.models.easyocr_tables import TableEntry, table_entry
-from imgtool.models.languages import RECOGNISERS
+from imgtool.models.languages import RECOGNISERS, easyocr_codes, with_usual_codes
 from imgtool.models.marker import Marker, read_marker
 from imgtool.models.places import easyocr_folder
+from imgtool.models.synthetic_store import easyocr_spec, how_to_make, synthetic_store
+
+if TYPE_CHECKING:
+    from imgtool.config import EngineOptions
+
+__all__ = ["OcrWeights", "easyocr_codes", "find_weights", "named_folder", "readable_languages", "with_usual_codes"]
 
 WARM = "run `imgtool warm-cache easyocr`"
-
-_ALIASES = {
-    "zh": "ch_sim",
-    "zh_cn": "ch_sim",
-    "zh_sg": "ch_sim",
-    "zh_hans": "ch_sim",
-    "zh_tw": "ch_tra",
-    "zh_hk": "ch_tra",
-    "zh_hant": "ch_tra",
-    "sr": "rs_cyrillic",
-    "sr_cyrl": "rs_cyrillic",
-    "sr_latn": "rs_latin",
-    "nb": "no",
-    "fil": "tl",
-}
-"""What people write, mostly ISO 639-1, where EasyOCR has a code of its own."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +39,26 @@ class OcrWeights:
     marker: Marker | None
 
 
-def easyocr_codes(languages: Iterable[str]) -> tuple[str, ...]:
-    """``languages`` in EasyOCR's codes, each once, in the order given. Codes that it does not know stay as they are."""
-    plain = (language.lower().replace("-", "_") for language in languages)
-    return tuple(dict.fromkeys(_ALIASES.get(code, code) for code in plain))
+def named_folder(options: EngineOptions) -> Path | None:
+    """The folder of weights that ``options`` name: the user's, or that of synthetic ones; ``None`` is EasyOCR's own.
+
+    Raises:
+        imgtool.models.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
+        ModelMissing: synthetic weights are asked for and not here.
+        UsageProblem: synthetic weights are asked for, and a folder is named.
+    """
+    if options.weights is not Weights.SYNTHETIC:
+        return options.easyocr_dir
+    if options.easyocr_dir is not None:
+        raise UsageProblem(
+            f"synthetic weights are asked for, and those in {options.easyocr_dir}",
+            "leave out --weights or --easyocr-dir",
+        )
+    name = easyocr_spec(options).name
+    folder = synthetic_store(options).folder(name)
+    if folder is None:
+        raise ModelMissing(f"no synthetic weights of {name} are here", how_to_make(options))
+    return folder
 
 
 def find_weights(languages: Iterable[str], folder: Path | None) -> OcrWeights:
@@ -88,12 +96,6 @@ def readable_languages(folder: Path | None) -> tuple[str, ...]:
     present = [name for name in RECOGNISERS if _is_there(place / _entry(CATALOGUE[name]).filename)]
     codes = dict.fromkeys(code for name in present for code in RECOGNISERS[name].languages)
     return with_usual_codes(codes)
-
-
-def with_usual_codes(codes: Iterable[str]) -> tuple[str, ...]:
-    """``codes`` of EasyOCR, and after them the usual ones where they differ."""
-    known = tuple(dict.fromkeys(codes))
-    return (*known, *(usual.replace("_", "-") for usual, code in _ALIASES.items() if code in known))
 
 
 def _is_there(path: Path) -> bool:

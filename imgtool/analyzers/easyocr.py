@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers._easyocr_parameters import reading_parameters
-from imgtool.analyzers._easyocr_weights import find_weights, readable_languages
+from imgtool.analyzers._easyocr_weights import find_weights, named_folder, readable_languages
 from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, missing_modules
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
 from imgtool.errors import ImgtoolError
@@ -41,8 +41,8 @@ class EasyOcrTorch(Analyzer):
         """Available where EasyOCR is installed, reads the languages asked for together, and has its files here."""
         if missing := missing_modules("torch", "torchvision", "easyocr"):
             return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=EXTRA_REMEDY)
-        folder = _folder(options)
         try:
+            folder = named_folder(options)
             readable = readable_languages(folder)
             found = find_weights(options.languages, folder)
         except ImgtoolError as problem:
@@ -65,7 +65,7 @@ class EasyOcrTorch(Analyzer):
         """
         return {
             **reading_parameters(options),
-            "paths": {"folder": str(find_weights(options.languages, _folder(options)).folder)},
+            "paths": {"folder": str(find_weights(options.languages, named_folder(options)).folder)},
             "device": check_device(getattr(options, "device", "auto")),
         }
 
@@ -103,8 +103,3 @@ class EasyOcrTorch(Analyzer):
     def close(self) -> None:
         """Free the model."""
         self._reader = None
-
-
-def _folder(options: EngineOptions) -> Path | None:
-    folder: Path | None = getattr(options, "easyocr_dir", None)
-    return folder

@@ -12,7 +12,7 @@ from imgtool.cli import options as o
 from imgtool.cli.boundary import boundary
 
 if TYPE_CHECKING:
-    from imgtool.config import Resolved
+    from imgtool.config import Resolved, Weights
     from imgtool.errors import ExitCode
     from imgtool.models.fetch import FetchOptions
     from imgtool.models.units import Unit
@@ -93,6 +93,20 @@ class Request:
             if wrong:
                 raise UsageProblem(text, remedy)
 
+    def require_source(self, weights: Weights) -> None:
+        """
+        Raises:
+            imgtool.errors.UsageProblem: synthetic weights, which are made here, are to come from somewhere.
+        """
+        from imgtool.config import Weights
+        from imgtool.errors import UsageProblem
+
+        if weights is Weights.SYNTHETIC and (self.source is not None or self.refresh):
+            wrong = "--from" if self.source is not None else "--refresh"
+            raise UsageProblem(
+                f"synthetic weights are made on this machine, and {wrong} asks for others", "leave it out"
+            )
+
     def fetching(self) -> FetchOptions:
         """How to fetch."""
         from imgtool.models.fetch import FetchOptions
@@ -105,6 +119,8 @@ def warm_cache(
     names: Models = None,
     analyze: Analyze = None,
     languages: o.Languages = None,
+    weights: o.Weights = None,
+    scale: o.Scale = None,
     no_load: NoLoad = False,
     check: Check = False,
     full_check: FullCheck = False,
@@ -148,6 +164,7 @@ def warm_cache(
 def _answer(request: Request, resolved: Resolved) -> ExitCode:
     from imgtool.models.store import store_for
 
+    request.require_source(resolved.engine.weights)
     store = store_for(resolved.engine)
     if request.prune:
         from imgtool.cli.warm_looks import prune

@@ -13,6 +13,7 @@ from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.registry import ORDER, load_class, targets
 from imgtool.config import EngineOptions
 from imgtool.errors import ModelMissing, UsageProblem
+from imgtool.models.marker import SYNTHETIC
 from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
 from imgtool.types import Task
 
@@ -59,7 +60,9 @@ class Plan:
     @property
     def notices(self) -> list[str]:
         """What the user should know before the run, one line each."""
-        return [f"{c.task}: {c.notice}" for c in self.chosen.values() if c.notice]
+        made_up = [c.task for c in self.chosen.values() if c.probe.model_version.startswith(SYNTHETIC)]
+        told = [f"{' and '.join(made_up)}: the weights are synthetic, and the answers mean nothing"] if made_up else []
+        return told + [f"{c.task}: {c.notice}" for c in self.chosen.values() if c.notice]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import msgspec
 
 from imgtool.analyzers._torch import EXTRA_REMEDY, missing_modules
 from imgtool.analyzers.registry import choose_target, load_class
-from imgtool.config import EngineOptions
+from imgtool.config import EngineOptions, Weights
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.models.store import ModelStore
 from imgtool.models.trials import Trial
@@ -127,6 +127,8 @@ def _outcome(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeo
 
 def _pointed_at(options: EngineOptions, unit: Unit, store: ModelStore) -> EngineOptions:
     """``options`` with the unit's own files in place of those that a run would look for by name."""
+    if options.weights is Weights.SYNTHETIC:
+        return _asked_for(options, unit)
     if unit.engine == BLIP:
         folder = store.folder(unit.models[0].name)
         return msgspec.structs.replace(options, caption_model=str(folder), caption_revision=None)
@@ -137,6 +139,8 @@ def _asked_for(options: EngineOptions, unit: Unit) -> EngineOptions:
     """``options`` of a run that asks for ``unit`` by its name."""
     if unit.engine == EASYOCR:
         return msgspec.structs.replace(options, languages=unit.languages)
+    if options.weights is Weights.SYNTHETIC:
+        return options
     model = unit.models[0]
     revision = model.revision if model.pinned else None
     return msgspec.structs.replace(options, caption_model=model.repository, caption_revision=revision)

@@ -213,6 +213,7 @@ def _fetched(fetched: Fetched) -> StepEnded:
         Outcome.ADOPTED: "was in the cache of its publisher's library; verified",
         Outcome.FETCHED: "fetched; every file is what its publisher describes",
         Outcome.IMPORTED: "copied from the folder",
+        Outcome.MADE: "made up: random weights, whose answers mean nothing",
     }[fetched.outcome]
     if fetched.retries:
         detail += f"; {fetched.retries} {'retry' if fetched.retries == 1 else 'retries'}"

@@ -19,10 +19,11 @@ DEFAULT_REVISION = "main"
 
 
 class Kind(str, Enum):
-    """Who publishes a model, and so how it is fetched."""
+    """Who publishes a model, and so how it is fetched. Synthetic ones nobody does: they are made here."""
 
     HUB = "hub"
     EASYOCR = "easyocr"
+    SYNTHETIC = "synthetic"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from imgtool.models import hub, local
 from imgtool.models.catalogue import Kind, ModelSpec
 from imgtool.models.from_easyocr import from_easyocr
 from imgtool.models.from_hub import from_hub, from_hub_cache
+from imgtool.models.from_synthetic import from_synthetic
 from imgtool.models.job import FetchOptions, Job, Outcome
 from imgtool.models.manifest import Manifest
 from imgtool.models.observer import SILENT, FetchObserver
@@ -77,6 +78,8 @@ def _present(spec: ModelSpec, store: ModelStore, options: FetchOptions) -> Manif
 
 
 def _run(job: Job) -> Manifest:
+    if job.spec.kind is Kind.SYNTHETIC:
+        return from_synthetic(job)
     if job.spec.kind is Kind.EASYOCR:
         return from_easyocr(job)
     if job.options.source is not None:

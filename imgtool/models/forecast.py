@@ -35,6 +35,8 @@ def forecast(model: ModelSpec, store: ModelStore, options: FetchOptions) -> Fore
     """
     if not options.refresh and store.status(model, full=options.full).complete:
         return Forecast(model.name, False, "already here")
+    if model.kind is Kind.SYNTHETIC:
+        return Forecast(model.name, True, "random numbers, made on this machine", model.size_bytes, exact=False)
     if options.source is not None:
         return Forecast(model.name, True, f"the folder {options.source}", model.size_bytes, exact=False)
     if options.offline or hub.offline_by_environment():

@@ -26,6 +26,7 @@ class Outcome(str, Enum):
     ADOPTED = "adopted"
     FETCHED = "fetched"
     IMPORTED = "imported"
+    MADE = "made"
 
 
 @dataclass(frozen=True)

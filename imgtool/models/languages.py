@@ -6,7 +6,7 @@ installed, a test holds this table to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgtool.models.errors import LanguagesRefused
@@ -51,6 +51,35 @@ RECOGNISERS: dict[str, Recogniser] = {
 
 LANGUAGES = frozenset(code for recogniser in RECOGNISERS.values() for code in recogniser.languages)
 """Every code that some recogniser reads."""
+
+
+_ALIASES = {
+    "zh": "ch_sim",
+    "zh_cn": "ch_sim",
+    "zh_sg": "ch_sim",
+    "zh_hans": "ch_sim",
+    "zh_tw": "ch_tra",
+    "zh_hk": "ch_tra",
+    "zh_hant": "ch_tra",
+    "sr": "rs_cyrillic",
+    "sr_cyrl": "rs_cyrillic",
+    "sr_latn": "rs_latin",
+    "nb": "no",
+    "fil": "tl",
+}
+"""What people write, mostly ISO 639-1, where EasyOCR has a code of its own."""
+
+
+def easyocr_codes(languages: Iterable[str]) -> tuple[str, ...]:
+    """``languages`` in EasyOCR's codes, each once, in the order given. Codes that it does not know stay as they are."""
+    plain = (language.lower().replace("-", "_") for language in languages)
+    return tuple(dict.fromkeys(_ALIASES.get(code, code) for code in plain))
+
+
+def with_usual_codes(codes: Iterable[str]) -> tuple[str, ...]:
+    """``codes`` of EasyOCR, and after them the usual ones where they differ."""
+    known = tuple(dict.fromkeys(codes))
+    return (*known, *(usual.replace("_", "-") for usual, code in _ALIASES.items() if code in known))
 
 
 def recogniser_for(languages: Sequence[str]) -> str:

@@ -13,6 +13,8 @@ import msgspec
 from imgtool.errors import ModelLoadFailed
 
 NAME = "SYNTHETIC"
+SYNTHETIC = "synthetic-"
+"""How the version of every synthetic model begins."""
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +27,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def version(self) -> str:
         """What takes the place of a model's version in results."""
-        return f"synthetic-{self.seed}"
+        return f"{SYNTHETIC}{self.seed}"
 
 
 def write_marker(folder: Path, marker: Marker) -> None:

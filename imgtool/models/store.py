@@ -187,10 +187,12 @@ class ModelStore:
 
 
 def store_for(options: EngineOptions) -> ModelStore:
-    """The store in the cache directory that ``options`` set."""
-    from imgtool.config import cache_root
+    """The store in the cache directory that ``options`` set; synthetic models have one of their own in it."""
+    from imgtool.config import Weights, cache_root
 
-    return ModelStore.at(cache_root(options) / "models")
+    root = cache_root(options) / "models"
+    synthetic = options.weights is Weights.SYNTHETIC
+    return ModelStore.at(root / "synthetic" / options.scale.value if synthetic else root)
 
 
 def _other_revision(spec: ModelSpec, manifest: Manifest) -> ModelStatus:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgtool.config import Weights
 from imgtool.models.catalogue import Kind, ModelSpec, easyocr_models, find
 from imgtool.models.errors import UnknownModel
+from imgtool.models.synthetic_store import blip_spec, easyocr_spec
 from imgtool.types import Task
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ def configured_units(options: EngineOptions, languages: Sequence[str]) -> tuple[
 def _named(name: str, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
     if name in {task.value for task in Task}:
         return _of_task(Task(name), options, languages)
+    if options.weights is Weights.SYNTHETIC:
+        return _synthetic_by_name(name, options, languages)
     if name == EASYOCR:
         return (_easyocr(languages),)
     try:
@@ -68,10 +72,29 @@ def _named(name: str, options: EngineOptions, languages: Sequence[str]) -> tuple
 
 
 def _of_task(task: Task, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
+    if options.weights is Weights.SYNTHETIC:
+        return _synthetic(task, options, languages)
     if task is Task.CAPTION and _chosen(options.caption_engine, BLIP):
         return _caption_model(options)
     if task is Task.TEXT and _chosen(options.text_engine, EASYOCR) and options.easyocr_dir is None:
         return (_easyocr(languages),)
+    return ()
+
+
+def _synthetic_by_name(name: str, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
+    task = {BLIP: Task.CAPTION, DEFAULT_CAPTION_MODEL: Task.CAPTION, EASYOCR: Task.TEXT}.get(name)
+    if task is None:
+        raise UnknownModel(f"there are no synthetic weights of {name!r}", f"{BLIP}, {EASYOCR}, or leave the name out")
+    return _synthetic(task, options, languages)
+
+
+def _synthetic(task: Task, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
+    if task is Task.CAPTION and _chosen(options.caption_engine, BLIP):
+        spec = blip_spec(options)
+        return (Unit(f"synthetic {spec.name}", (spec,), BLIP),)
+    if task is Task.TEXT and _chosen(options.text_engine, EASYOCR):
+        unit = _easyocr(languages)
+        return (Unit(f"synthetic {unit.name}", (easyocr_spec(options),), EASYOCR, unit.languages),)
     return ()
 
 
