@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
+from imgtool.bench.arms import CACHED
 from imgtool.bench.memory import memory_of
 from imgtool.bench.pagecache import prepare
 from imgtool.bench.phases import Course, course, read_trace
@@ -118,4 +119,6 @@ def _failure(ended: Ended, arm: Arm, seen: Course, timeout: float) -> str | None
         return describe_exit(ended.code)
     if arm.kind is not ArmKind.COMMAND and seen.first_result is None:
         return "ended without a result"
+    if arm.name == CACHED and arm.kind is ArmKind.ANALYZE and any(p.name.startswith("load ") for p in seen.phases):
+        return "was to answer from its cache, and loaded a model"
     return None
