@@ -1,6 +1,26 @@
-"""``python -m imgtool``."""
+"""``python -m imgtool``, and the entry point of the ``imgtool`` script.
 
-from imgtool.cli.main import main
+Where a worker will surely be needed its process starts before the command line itself is imported: the two go through
+their starts side by side.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command that ``sys.argv`` holds."""
+    from imgtool.cli.head_start import surely_needs_worker
+
+    if surely_needs_worker(sys.argv[1:]):
+        from imgtool.runtime.start import start_ahead
+
+        start_ahead()
+    from imgtool.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -25,6 +25,7 @@ from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.pool import Limits, Pool
 from imgtool.runtime.process import Died, Post, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, Setup, TaskPlan
+from imgtool.runtime.start import is_ahead
 from imgtool.types import ImageResult, Problem
 
 
@@ -70,6 +71,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._store: ResultStore | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._identity: Identity | None = None
+        self._awaited = False
         self._tally = Tally()
         self.model_problems: dict[str, Problem] = {}
         """Tasks whose model could not be loaded, with the reason."""
@@ -87,9 +89,12 @@ class Engine(AbstractContextManager["Engine"]):
             imgtool.errors.TooManyFailures: ``fail_fast`` or ``max_failure_rate`` ended the run.
             imgtool.errors.WorkerUnusable: the worker process cannot be started at all.
         """
-        store, identity = self._open_cache()
         self._tally = Tally()
         pool = self._open_pool()
+        self._awaited = is_ahead() and self.options.isolate
+        if self._awaited:
+            pool.begin()
+        store, identity = self._open_cache()
         run = Run(self.options, self.plan, store, pool, self._events, self._tally, self._observer)
         source = discover((os.fspath(path) for path in paths), engine_rules(self.options), identity.is_known_image)
         finished = False
@@ -187,6 +192,7 @@ class Engine(AbstractContextManager["Engine"]):
             threads=options.threads or max(1, granted_cores() // options.workers),
             # Loaded in isolation, at first use, the model that killed a worker is known by its name.
             load=LoadPolicy.LAZY if one_by_one else options.load,
+            awaited=self._awaited and not one_by_one,
         )
         if options.isolate:
             with trace.span("start worker", "parent"):

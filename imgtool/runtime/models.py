@@ -27,7 +27,7 @@ from imgtool.analyzers.interface import Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.errors import ImgtoolError
 from imgtool.runtime.protocol import LOAD, Began, Ended, FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
-from imgtool.types import Problem
+from imgtool.types import Backend, Problem
 
 Send = Callable[[FromWorker], None]
 
@@ -177,6 +177,10 @@ class Models:
     def load_all(self, side_by_side: Executor | None, *, warm_up: bool = False) -> None:
         """Have every model loaded."""
         self.load(self._models, side_by_side, warm_up=warm_up)
+
+    def without_torch(self) -> list[str]:
+        """The tasks whose model needs no torch."""
+        return [task for task, model in self._models.items() if model.analyzer.spec.backend is not Backend.TORCH]
 
     def waves(self, tasks: Iterable[str]) -> list[list[str]]:
         """Group tasks so that each comes after those whose answers it reads; one group can run side by side.

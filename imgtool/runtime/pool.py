@@ -149,6 +149,11 @@ class Pool:
             size = min(self._limits.batch_size, len(self._waiting))
             self._send(seat, tuple(self._waiting.popleft() for _ in range(size)), isolated=False)
 
+    def begin(self) -> None:
+        """Start a worker now: there will be work."""
+        if not self._seats:
+            self._spawn()
+
     def warm_up(self) -> None:
         """Start the workers and have each load all models."""
         while len(self._seats) < self._limits.workers:

@@ -11,12 +11,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
-from imgtool import trace
 from imgtool.runtime import protocol
 from imgtool.runtime.protocol import FromWorker, Setup, Stop, ToWorker
+from imgtool.runtime.start import start
 
 
 class Died:
@@ -56,15 +55,7 @@ class WorkerProcess:
         self._echo = echo_stderr
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._wanted_end = False
-        self._process = subprocess.Popen(
-            _command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # Ctrl-C goes to the whole foreground group: the parent alone decides what it means.
-            start_new_session=True,
-            env=trace.child_environment(),
-        )
+        self._process = start()
         self.pid = self._process.pid
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._outbox.put(setup)
@@ -144,13 +135,6 @@ class WorkerProcess:
             self._tail.append(text)
             if self._echo:
                 print(text, file=sys.stderr)  # noqa: T201 - the worker's own words, shown as they come
-
-
-def _command() -> list[str]:
-    # `-c` would put the current folder first on the path, where a photo collection might hold a `PIL.py`.
-    package_parent = str(Path(__file__).resolve().parents[2])
-    code = f"import sys; sys.path[0] = {package_parent!r}; from imgtool.runtime.worker import main; main()"
-    return [sys.executable, "-c", code]
 
 
 def describe_exit(code: int) -> str:

@@ -37,13 +37,17 @@ class TaskPlan(Struct, frozen=True, kw_only=True):
 
 
 class Setup(Struct, frozen=True, tag="setup", kw_only=True):
-    """The first message to a worker."""
+    """The first message to a worker.
+
+    ``awaited``: an image is on its way, so models that load in no time may load before it is there.
+    """
 
     plans: tuple[TaskPlan, ...]
     max_pixels: int
     batch_pixels: int
     threads: int
     load: LoadPolicy = LoadPolicy.LAZY
+    awaited: bool = False
 
 
 class Item(Struct, frozen=True, kw_only=True):

@@ -92,6 +92,9 @@ class Work:
         """Load what ``Setup.load`` wants loaded before the first image."""
         if self._setup.load is not LoadPolicy.LAZY:
             self._models.load_all(self._threads if self._setup.load is LoadPolicy.PARALLEL else None)
+        elif self._setup.awaited:
+            # Its first use is certain. Not so with torch: who asked for lazy loading asked for not importing it.
+            self._models.load(self._models.without_torch(), self._threads)
 
     def warm_up(self) -> None:
         """Load every model and run each once on a made-up image."""

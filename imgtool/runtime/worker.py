@@ -7,6 +7,7 @@ import queue
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import BinaryIO
 
 from imgtool import trace
@@ -15,10 +16,13 @@ from imgtool.runtime.protocol import Batch, Ready, Setup, Stop, ToWorker, WarmUp
 from imgtool.runtime.work import LockedSend, Send, Work
 
 
-def main() -> None:
-    """Run until told to stop or the parent is gone."""
+def main(*, ahead: bool = False) -> None:
+    """Run until told to stop or the parent is gone. ``ahead``: the parent is not that far yet, so there is time to
+    import what nearly every run needs."""
     trace.process_started("worker")
     reader, writer = _claim_channel()
+    if ahead:
+        threading.Thread(target=_import_ahead, name="import-ahead", daemon=True).start()
     send = LockedSend(lambda message: protocol.write(writer, message))
     send(Ready(pid=os.getpid()))
     setup = protocol.read_to_worker(reader)
@@ -28,6 +32,11 @@ def main() -> None:
     # The interpreter's own shutdown can hang or crash in native libraries' destructors; all is said and flushed.
     sys.stderr.flush()
     os._exit(0)
+
+
+def _import_ahead() -> None:
+    with trace.span("imports", "start"), suppress(ImportError):
+        import onnxruntime  # noqa: F401
 
 
 def _claim_channel() -> tuple[BinaryIO, BinaryIO]:
