@@ -53,6 +53,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     n_reference: int
     n_values: int
     reason: str = ""
+    enough: bool = False
+    """Whether there were figures enough for an interval of the confidence wanted; no verdict is given without."""
 
 
 class Ratio(Struct, frozen=True, kw_only=True):
@@ -89,7 +91,7 @@ def compare(
         return _result(ratio, margin, Verdict.INCONCLUSIVE, sizes, _too_few(confidence))
     verdict = verdict_of(ratio, margin)
     reason = _why(ratio, margin) if verdict is Verdict.INCONCLUSIVE else ""
-    return _result(ratio, margin, verdict, sizes, reason)
+    return _result(ratio, margin, verdict, sizes, reason, enough=True)
 
 
 def ratio_of(reference: Sequence[float], values: Sequence[float], confidence: float = CONFIDENCE) -> Ratio:
@@ -147,7 +149,7 @@ def _needed(values: Sequence[float], runs: int, margin: float, chance: random.Ra
 
 
 def _result(
-    ratio: Ratio | None, margin: float, verdict: Verdict, sizes: tuple[int, int], reason: str = ""
+    ratio: Ratio | None, margin: float, verdict: Verdict, sizes: tuple[int, int], reason: str, enough: bool = False
 ) -> Comparison:
     return Comparison(
         ratio=None if ratio is None else ratio.estimate,
@@ -159,6 +161,7 @@ def _result(
         n_reference=sizes[0],
         n_values=sizes[1],
         reason=reason,
+        enough=enough,
     )
 
 
