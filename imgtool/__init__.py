@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 # First of all: it notes when the interpreter was ready.
 from imgtool import trace as _trace  # noqa: F401
+from imgtool.privacy import ask_for_silence as _ask_for_silence
+
+_ask_for_silence()
 
 __version__ = "0.1.0"
 
