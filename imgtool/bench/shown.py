@@ -23,6 +23,10 @@ class Scale(NamedTuple):
         """With the unit."""
         return f"{self.number(value)} {self.unit}"
 
+    def tick(self, value: float) -> str:
+        """A round number with the unit, no longer than it must be."""
+        return f"{value / self.factor:g} {self.unit}"
+
     def two(self, low: float, high: float) -> str:
         """A range."""
         return f"{self.number(low)}..{self.number(high)} {self.unit}"
