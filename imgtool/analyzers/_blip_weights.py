@@ -6,6 +6,7 @@ Light: the parent process looks here for every run.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING
 from imgtool.config import Weights
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.models.catalogue import find
-from imgtool.models.digest import sampled_sha256
 from imgtool.models.errors import UnknownModel
-from imgtool.models.hubcache import find_snapshot, is_repository_id
+from imgtool.models.hashing import sampled_sha256
 from imgtool.models.manifest import Manifest
 from imgtool.models.marker import read_marker
+from imgtool.models.places import find_snapshot, hub_cache, is_repository_id
 from imgtool.models.store import store_for
 from imgtool.models.synthetic_store import BLIP_NAME, how_to_make, synthetic_store
 
@@ -111,7 +112,7 @@ def _in_folder(folder: Path) -> BlipWeights:
 
 
 def _in_cache(repository: str, revision: str | None) -> BlipWeights:
-    snapshot = find_snapshot(repository, revision)
+    snapshot = find_snapshot(hub_cache(os.environ), repository, revision)
     if snapshot is None:
         at = f" at revision {revision}" if revision else ""
         raise ModelMissing(f"the weights of {repository}{at} are not in the hub's cache", WARM)

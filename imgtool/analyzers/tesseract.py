@@ -15,7 +15,7 @@ from imgtool.analyzers._tesseract_languages import installed_languages, spoken_n
 from imgtool.analyzers._tesseract_tsv import DamagedOutput, parse_lines
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
-from imgtool.models.digest import sampled_sha256
+from imgtool.models.hashing import sampled_sha256
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from imgtool.models.catalogue import ModelSpec
 from imgtool.models.errors import LibraryMissing, RepositoryIncomplete, UnexpectedAnswer
 from imgtool.models.hashing import Expected
 from imgtool.models.hub_errors import translated
+from imgtool.models.places import find_snapshot, repository_folder
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes of the whole file (0 where unknown)."""
@@ -100,7 +101,7 @@ def cached_path(cache: Path, spec: ModelSpec, commit: str, file: str) -> Path:
 
 def snapshot_folder(spec: ModelSpec, commit: str) -> str:
     """The folder of a commit, relative to the hub's cache, with ``/`` between its parts."""
-    return f"models--{spec.repository.replace('/', '--')}/snapshots/{commit}"
+    return f"{repository_folder(spec.repository)}/snapshots/{commit}"
 
 
 def download(spec: ModelSpec, commit: str, file: RemoteFile, cache: Path, progress: Progress) -> Path:
@@ -145,27 +146,16 @@ def cached(spec: ModelSpec, cache: Path) -> Listing | None:
 
     The cache names each content by its hash, so this can be verified as well as a fresh download.
     """
-    repository = cache / f"models--{spec.repository.replace('/', '--')}"
-    commit = _cached_commit(repository, spec.revision)
-    if commit is None:
+    snapshot = find_snapshot(cache, spec.repository, spec.revision)
+    if snapshot is None:
         return None
-    folder = repository / "snapshots" / commit
+    folder = snapshot.folder
     available = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     try:
         names = choose(spec, available, str(folder))
     except RepositoryIncomplete:
         return None
-    return Listing(commit, tuple(RemoteFile(name, _expected_of_blob(folder / name)) for name in names))
-
-
-def _cached_commit(repository: Path, revision: str) -> str | None:
-    try:
-        commit = (repository / "refs" / revision).read_text().strip()
-    except OSError:
-        commit = revision
-    if (repository / "snapshots" / commit).is_dir():
-        return commit
-    return None
+    return Listing(snapshot.commit, tuple(RemoteFile(name, _expected_of_blob(folder / name)) for name in names))
 
 
 def _expected_of_blob(path: Path) -> Expected:

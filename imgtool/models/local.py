@@ -20,6 +20,7 @@ from imgtool.models.errors import FileRefused, ModelNotFound, RepositoryIncomple
 from imgtool.models.hashing import measure
 from imgtool.models.hub import choose
 from imgtool.models.manifest import FileEntry, Manifest, Origin, now
+from imgtool.models.marker import read_marker
 from imgtool.models.places import Root
 from imgtool.models.safetensors import check_safetensors
 from imgtool.models.store import ModelStore
@@ -36,6 +37,7 @@ def import_repository(spec: ModelSpec, source: Path, store: ModelStore) -> Manif
     folder = _repository_folder(spec, source)
     names = choose(spec, sorted(path.name for path in folder.iterdir() if path.is_file()), str(folder))
     _require_readable(folder, names)
+    _refuse_synthetic(folder)
     _refuse_pickles(folder, names)
     home = store.folder_of(spec.name)
     require_space(home, sum((folder / name).stat().st_size for name in names))
@@ -80,6 +82,15 @@ def _repository_folder(spec: ModelSpec, source: Path) -> Path:
 def _require_readable(folder: Path, names: list[str]) -> None:
     if locked := [name for name in names if not os.access(folder / name, os.R_OK)]:
         raise FileRefused(f"{folder / locked[0]} cannot be read", "mend its permissions")
+
+
+def _refuse_synthetic(folder: Path) -> None:
+    # The copy would be without its mark, and taken for the real model.
+    if read_marker(folder) is not None:
+        raise FileRefused(
+            f"the weights in {folder} are synthetic: their answers mean nothing",
+            "name another folder, or use `--weights synthetic`",
+        )
 
 
 def _refuse_pickles(folder: Path, names: list[str]) -> None:

@@ -1,5 +1,9 @@
 """Where models lie: our store, the hub's cache, EasyOCR's directory, each found as its owner finds it.
 
+The hub's cache is read by its layout, since importing its library takes a fifth of a second:
+``<cache>/models--Org--Name/refs/<revision>`` holds a commit, ``<cache>/models--Org--Name/snapshots/<commit>/`` the
+files.
+
 A manifest keeps paths relative to one of these, so that a cache baked in one place (a Docker build) is whole in
 another.
 """
@@ -7,10 +11,14 @@ another.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+_REPOSITORY = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 class Root(str, Enum):
@@ -53,6 +61,45 @@ def easyocr_folder(environ: Mapping[str, str]) -> Path:
     """EasyOCR's directory of weights: ``model`` in ``EASYOCR_MODULE_PATH``, ``MODULE_PATH`` or ``~/.EasyOCR``."""
     home = environ.get("EASYOCR_MODULE_PATH") or environ.get("MODULE_PATH") or "~/.EasyOCR"
     return _expand(home) / "model"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files of one commit of a repository in the hub's cache."""
+
+    folder: Path
+    commit: str
+
+
+def is_repository_id(name: str) -> bool:
+    """Whether ``name`` reads like ``Org/Name`` or ``Name``."""
+    return bool(_REPOSITORY.match(name)) and ".." not in name and "--" not in name
+
+
+def repository_folder(repository: str) -> str:
+    """The folder of ``repository`` in the hub's cache."""
+    return f"models--{repository.replace('/', '--')}"
+
+
+def find_snapshot(cache: Path, repository: str, revision: str | None = None) -> Snapshot | None:
+    """The snapshot of ``revision`` (a branch, a tag or a full commit; default ``main``) in ``cache``, or ``None``."""
+    root = cache / repository_folder(repository)
+    wanted = revision or "main"
+    commit = wanted if _COMMIT.match(wanted) else _read_ref(root / "refs", wanted)
+    if commit is None:
+        return None
+    folder = root / "snapshots" / commit
+    return Snapshot(folder, commit) if folder.is_dir() else None
+
+
+def _read_ref(refs: Path, name: str) -> str | None:
+    if name.startswith("/") or ".." in name.split("/"):
+        return None
+    try:
+        commit = (refs / name).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return commit if _COMMIT.match(commit) else None
 
 
 def _expand(text: str) -> Path:

@@ -23,8 +23,8 @@ from imgtool.analyzers.blip import BlipTorch
 from imgtool.analyzers.interface import Picture
 from imgtool.config import EngineOptions
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
-from imgtool.models.hubcache import find_snapshot, is_repository_id
 from imgtool.models.marker import Marker, write_marker
+from imgtool.models.places import find_snapshot, is_repository_id
 from imgtool.models.vocabulary import SEP, make_vocabulary
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -146,7 +146,7 @@ class TestFiles:
     def test_a_ref_that_is_no_commit(self, hub_cache: Path) -> None:
         snapshot = in_hub_cache(hub_cache, "Org/Name")
         (snapshot.parents[1] / "refs" / "main").write_text("../../..")
-        assert find_snapshot("Org/Name") is None
+        assert find_snapshot(hub_cache, "Org/Name") is None
         assert is_repository_id("Org/Name")
 
 
