@@ -17,7 +17,7 @@ from statistics import median
 from imgtool.bench import report_charts as charts
 from imgtool.bench.findings import Findings, failure_sentence, heading, state_text
 from imgtool.bench.judgement import Judgement, Outcome
-from imgtool.bench.record import Arm, Experiment, Machine, MemoryStep, Noise, Settings
+from imgtool.bench.record import Arm, Experiment, Machine, MemoryStep, Metric, Noise, Sample, Settings
 from imgtool.bench.shown import median_text, range_text, scale_for
 from imgtool.bench.trend import History, trend
 from imgtool.bench.wording import bytes_text
@@ -104,7 +104,7 @@ def _key() -> str:
 
 
 def _steps(findings: Findings) -> str:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for arm in findings.experiment.arms:
         taken = [s.memory.steps for s in findings.experiment.samples if _counts(s, arm) and s.memory]
         for model in dict.fromkeys(step.model for steps in taken for step in steps):
@@ -131,7 +131,7 @@ def _figures(findings: Findings) -> str:
 
 
 def _figure_rows(findings: Findings, metric: Metric) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in findings.rows(metric):
         scale = scale_for(metric, row.summary.median)
         apart = ", ".join(f"run {run}" for run in findings.outlier_runs(metric, row))

@@ -65,10 +65,10 @@ class CsvWriter:
 def _cells(result: ImageResult) -> dict[str, Any]:
     cells: dict[str, Any] = dict.fromkeys(COLUMNS, "")
     cells.update(
-        path=_safe(result.path),
+        path=safe_cell(result.path),
         page=result.page,
         status=result.status.value,
-        format=_safe(result.format),
+        format=safe_cell(result.format),
         width=result.width,
         height=result.height,
         sha256=result.sha256,
@@ -76,7 +76,7 @@ def _cells(result: ImageResult) -> dict[str, Any]:
         from_cache="true" if result.from_cache else "false",
     )
     for task, answer in result.tasks.items():
-        cells[f"{task.value}_engine"] = _safe(answer.engine)
+        cells[f"{task.value}_engine"] = safe_cell(answer.engine)
         cells.update(_answer_cells(answer))
     cells.update(_problem_cells(result))
     return cells
@@ -86,8 +86,8 @@ def _answer_cells(answer: TaskResult) -> dict[str, Any]:
     if isinstance(answer, TextResult):
         return _text_cells(answer)
     if isinstance(answer, LabelsResult):
-        return {"labels": _safe("; ".join(f"{label.label} {label.score:.4g}" for label in answer.value or ()))}
-    return {"caption": _safe(getattr(answer, "value", None))}
+        return {"labels": safe_cell("; ".join(f"{label.label} {label.score:.4g}" for label in answer.value or ()))}
+    return {"caption": safe_cell(getattr(answer, "value", None))}
 
 
 def _text_cells(answer: TextResult) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _text_cells(answer: TextResult) -> dict[str, Any]:
     count = len(answer.value)
     mean = sum(line.confidence for line in answer.value) / count if count else None
     return {
-        "text": _safe("\n".join(line.text for line in answer.value)),
+        "text": safe_cell("\n".join(line.text for line in answer.value)),
         "text_lines": count,
         "text_confidence": "" if mean is None else round(mean, 4),
     }
@@ -105,13 +105,13 @@ def _text_cells(answer: TextResult) -> dict[str, Any]:
 def _problem_cells(result: ImageResult) -> dict[str, str]:
     found = list(problems(result))
     return {
-        "error_code": _safe("; ".join(dict.fromkeys(problem.code for _, problem in found))),
-        "error": _safe("; ".join(f"{task.value}: {p.message}" if task else p.message for task, p in found)),
-        "remedy": _safe("; ".join(dict.fromkeys(problem.remedy for _, problem in found if problem.remedy))),
+        "error_code": safe_cell("; ".join(dict.fromkeys(problem.code for _, problem in found))),
+        "error": safe_cell("; ".join(f"{task.value}: {p.message}" if task else p.message for task, p in found)),
+        "remedy": safe_cell("; ".join(dict.fromkeys(problem.remedy for _, problem in found if problem.remedy))),
     }
 
 
-def _safe(text: str | None) -> str:
+def safe_cell(text: str | None) -> str:
     """``text`` as a cell: no NUL (readers end there), nothing that a spreadsheet takes for a formula."""
     if not text:
         return ""
