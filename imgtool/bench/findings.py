@@ -143,7 +143,7 @@ class Findings:
             for row in self.rows(metric):
                 name = row.arm + state_text(row.page_cache, self.page_caches)
                 for run, place in zip(self.outlier_runs(metric, row), row.summary.outliers, strict=True):
-                    figure = f"{metric_name(metric)} {figure_text(metric, row.values[place])}"
+                    figure = f"{_NOUNS[metric]} {figure_text(metric, row.values[place])}"
                     found.setdefault(f"{name}, run {run}", []).append(figure)
         return tuple(f"{where}: {', '.join(figures)}" for where, figures in found.items())
 

@@ -11,10 +11,10 @@ from imgtool.bench.judgement import Judgement, Outcome
 from imgtool.bench.record import Experiment
 from imgtool.bench.shown import median_text, range_text
 from imgtool.bench.wording import bytes_text
-from imgtool.formats.clean import printable_prose, well_formed
+from imgtool.formats.clean import printable, printable_prose, well_formed
 
 _MARKS = {Outcome.PASSED: "✅", Outcome.FAILED: "❌", Outcome.INCONCLUSIVE: "❔"}
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~$@&])")
+_SPECIAL = re.compile(r"([\\`*_\[\]#|~$@&<>]|^[-+](?=\s)|(?<=^\d)[.)])")
 
 
 def render(experiment: Experiment, judgement: Judgement | None = None) -> str:
@@ -43,7 +43,7 @@ def _head(findings: Findings, judgement: Judgement | None) -> Iterator[str]:
 
 def _tables(findings: Findings) -> Iterator[str]:
     for metric in findings.metrics:
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 _text(row.arm + state_text(row.page_cache, findings.page_caches)),
                 median_text(metric, row.summary),
@@ -65,7 +65,7 @@ def _failures(findings: Findings) -> Iterator[str]:
         yield f"**{_text(failure_sentence(sample))}**"
         if tail := sample.stderr_tail.strip():
             # Four spaces need no closing fence that the text could hold.
-            yield "\n".join("    " + printable_prose(line) for line in tail.splitlines())
+            yield "\n".join("    " + printable(line) for line in tail.splitlines())
 
 
 def _folded(findings: Findings) -> Iterator[str]:
@@ -96,4 +96,5 @@ def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def _text(text: str) -> str:
     """One line in which no character means anything to Markdown, HTML or GitHub."""
-    return _SPECIAL.sub(r"\\\1", printable_prose(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    escaped = _SPECIAL.sub(r"\\\1", printable_prose(text))
+    return escaped.replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
