@@ -5,10 +5,10 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgtool.analyzers._blip_parameters import Decoding
 from imgtool.analyzers._blip_weights import WARM, weight_files
 from imgtool.analyzers._torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
 from imgtool.errors import ImgtoolError, ModelLoadFailed
@@ -18,16 +18,6 @@ from imgtool.models.silence import quiet, transformers_silenced
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How captions are written: ``beams`` of 1 is greedy; lengths in new tokens; ``prompt`` is how they begin."""
-
-    beams: int
-    max_new_tokens: int
-    min_new_tokens: int
-    prompt: str
 
 
 class BlipNetwork:
@@ -54,6 +44,16 @@ class BlipNetwork:
     def device(self) -> str:
         """The device it runs on, as torch names it."""
         return self._device
+
+    @property
+    def model(self) -> Any:
+        """``BlipForConditionalGeneration`` in evaluation mode."""
+        return self._model
+
+    @property
+    def processor(self) -> Any:
+        """``BlipProcessor``."""
+        return self._processor
 
     def caption(self, pictures: Sequence[NDArray[np.uint8]], decoding: Decoding) -> list[str]:
         """One caption a picture ((H, W, 3) uint8 RGB), all in one batch.

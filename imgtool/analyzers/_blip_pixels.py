@@ -35,7 +35,7 @@ class PixelSettings:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.height, self.width = settings["height"], settings["width"]
-        grey = np.arange(256, dtype=np.float32)[:, None]
+        grey: NDArray[np.float32] = np.arange(256, dtype=np.float32)[:, None]
         # As upstream: the factor goes into mean and deviation, each rounded to single precision.
         factor = np.float32(1.0 / settings["rescale_factor"])
         mean, deviation = (np.array(settings[name], dtype=np.float32) * factor for name in ("mean", "std"))
@@ -74,7 +74,7 @@ def _across(planes: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 def _down(planes: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     if planes.shape[1] == height:
         return planes
-    result = np.empty((3, height, planes.shape[2]), dtype=np.uint8)
+    result: NDArray[np.uint8] = np.empty((3, height, planes.shape[2]), dtype=np.uint8)
     for band in _bands(planes.shape[1], height):
         result[:, band.outputs] = _levels(band.weights @ planes[:, band.start : band.stop].astype(np.float64))
     return result

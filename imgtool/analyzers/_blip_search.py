@@ -1,0 +1,150 @@
+"""Greedy and beam search, token for token as transformers 5 ``generate`` does them.
+
+What is fixed there by default is fixed here: a length penalty of 1, no early stopping, one answer an image. Images do
+not influence one another, so one that is done leaves the batch. Scores are single precision, as upstream's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+_IMPOSSIBLE = np.float32(-1e9)
+"""Upstream's score of a beam that does not exist yet."""
+
+
+class Steps(Protocol):
+    """A decoder that remembers what it was told. It holds images, each with the same number of rows."""
+
+    def step(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """``tokens`` (rows, T) -> the logits of what comes next, (rows, vocabulary)."""
+
+    def keep(self, images: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Go on with these images alone, and with what these rows were told, in this order."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Lengths in new tokens, the one that ends a caption included; ``longest`` is at least 1."""
+
+    shortest: int
+    longest: int
+    end: int
+
+
+def greedy(steps: Steps, prompt: Sequence[int], images: int, limits: Limits) -> list[list[int]]:
+    """The new tokens of each image: every time the likeliest. Each ends with ``limits.end`` or is ``longest`` long."""
+    answers: list[list[int]] = [[] for _ in range(images)]
+    running = np.arange(images)
+    tokens = np.tile(np.array(prompt, dtype=np.int64), (images, 1))
+    for length in range(limits.longest):
+        chosen = _without(steps.step(tokens), limits.end, length < limits.shortest).argmax(axis=1)
+        for image, token in zip(running, chosen, strict=True):
+            answers[image].append(int(token))
+        kept = _closed_up(chosen != limits.end)
+        if not len(kept):
+            break
+        if len(kept) < len(running):
+            steps.keep(kept, kept)
+        running, tokens = running[kept], chosen[kept, None]
+    return answers
+
+
+def beam_search(steps: Steps, prompt: Sequence[int], images: int, beams: int, limits: Limits) -> list[list[int]]:
+    """The new tokens of each image: its best of ``beams`` hypotheses. ``steps`` has ``beams`` rows an image."""
+    all_of_them = [_Hypotheses(beams, limits) for _ in range(images)]
+    running = np.arange(images)
+    tokens = np.tile(np.array(prompt, dtype=np.int64), (images * beams, 1))
+    for _ in range(limits.longest):
+        scores = _log_softmax(steps.step(tokens)).reshape(len(running), beams, -1)
+        for image, each in zip(running, scores, strict=True):
+            all_of_them[image].advance(each)
+        kept = _closed_up(np.array([not all_of_them[image].done for image in running]))
+        if not len(kept):
+            break
+        running = running[kept]
+        live = [all_of_them[image] for image in running]
+        rows = kept[:, None] * beams + np.stack([each.origins for each in live])
+        steps.keep(kept, rows.ravel())
+        tokens = np.stack([each.tokens[:, -1] for each in live]).reshape(-1, 1)
+    return [each.best() for each in all_of_them]
+
+
+class _Hypotheses:
+    """The beams of one image: those that run on, and the best of those that have ended.
+
+    ``tokens`` (beams, length) are the running ones, likeliest first, and ``origins`` (beams,) says which of the former
+    beams each continues. transformers' ``GenerationMixin._beam_search`` is the model.
+    """
+
+    def __init__(self, beams: int, limits: Limits) -> None:
+        self._limits = limits
+        self._beams = beams
+        self._scores: NDArray[np.float32] = np.full(beams, _IMPOSSIBLE, dtype=np.float32)
+        # All beams begin alike: but for the first, they must not be continued, or all would say the same.
+        self._scores[0] = 0
+        self._ended: list[tuple[np.float32, NDArray[np.int64]]] = []
+        self.tokens: NDArray[np.int64] = np.empty((beams, 0), dtype=np.int64)
+        self.origins = np.arange(beams)
+        self.done = False
+
+    def advance(self, log_probabilities: NDArray[np.float32]) -> None:
+        """Continue with the likeliest of all continuations; ``log_probabilities`` is (beams, vocabulary)."""
+        length = self.tokens.shape[1] + 1
+        allowed = _without(log_probabilities, self._limits.end, length <= self._limits.shortest)
+        totals, origins, tokens = self._likeliest(allowed)
+        sequences = np.concatenate([self.tokens[origins], tokens[:, None]], axis=1)
+        ends = (tokens == self._limits.end) | (length >= self._limits.longest)
+        # The second half only replaces beams that end: it is never an answer itself.
+        for place in np.flatnonzero(ends[: self._beams]):
+            self._ended.append((totals[place] / np.float32(length), sequences[place]))
+        self._ended = sorted(self._ended, key=lambda each: -each[0])[: self._beams]
+        going = np.flatnonzero(~ends)[: self._beams]
+        self.tokens, self.origins, self._scores = sequences[going], origins[going], totals[going]
+        self.done = not len(going) or self._cannot_improve(length)
+
+    def best(self) -> list[int]:
+        """The best hypothesis that has ended."""
+        return [int(token) for token in self._ended[0][1]]
+
+    def _likeliest(
+        self, log_probabilities: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+        """The 2 * beams best continuations, best first: total score, beam it continues, token."""
+        vocabulary = log_probabilities.shape[1]
+        totals = (log_probabilities + self._scores[:, None]).ravel()
+        count = min(2 * self._beams, len(totals))
+        places = np.argpartition(totals, len(totals) - count)[len(totals) - count :]
+        places = places[np.argsort(-totals[places], kind="stable")]
+        return totals[places], places // vocabulary, places % vocabulary
+
+    def _cannot_improve(self, length: int) -> bool:
+        """Whether the likeliest running beam, at its present length, scores no better than the worst that has ended."""
+        full = len(self._ended) == self._beams
+        return full and bool(self._scores[0] / np.float32(length) <= self._ended[-1][0])
+
+
+def _without(scores: NDArray[np.float32], token: int, too_early: bool) -> NDArray[np.float32]:
+    """``scores`` (rows, vocabulary), in which ``token`` cannot be chosen where it is ``too_early`` for it."""
+    if too_early:
+        scores = scores.copy()
+        scores[:, token] = -np.inf
+    return scores
+
+
+def _closed_up(alive: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Places of what is alive, with holes filled from the end, so that as little as possible has to be moved."""
+    count = int(alive.sum())
+    order = np.arange(count)
+    order[~alive[:count]] = count + np.flatnonzero(alive[count:])
+    return order
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    result: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
