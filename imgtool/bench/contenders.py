@@ -12,7 +12,7 @@ from imgtool.bench.pagecache import model_files
 from imgtool.bench.record import Arm, ArmKind
 from imgtool.config import EngineOptions
 from imgtool.engine.plan import Chosen, Plan, make_plan
-from imgtool.errors import ModelMissing
+from imgtool.errors import ModelMissing, UsageProblem
 from imgtool.runtime.cores import granted_cores
 from imgtool.types import Backend
 
@@ -42,8 +42,7 @@ def contender(arm: Arm, stage: Stage) -> Contender:
         return Contender(arm)
     lazy = next(each for each in BUILT_IN if each.name == "lazy")
     options = stage.parse((*stage.common, *(lazy if arm.kind is ArmKind.EAGER else arm).options))
-    plan = make_plan(options)
-    _check_backend(arm, plan)
+    plan = _plan(arm, options)
     if arm.kind is ArmKind.EAGER:
         arm = eager_command(arm, _eager_options(plan, options), stage.images)
     else:
@@ -63,6 +62,18 @@ def available(stage: Stage) -> tuple[list[Contender], dict[str, ModelMissing]]:
         except ModelMissing as problem:
             missing[arm.name] = problem
     return found, missing
+
+
+def _plan(arm: Arm, options: EngineOptions) -> Plan:
+    if arm not in BUILT_IN:
+        return make_plan(options)
+    try:
+        plan = make_plan(options)
+    except UsageProblem as problem:
+        # What its options are is not the user's doing: what does not go together with them is not to be had here.
+        raise ModelMissing(f"arm {arm.name}: {problem}", problem.remedy) from problem
+    _check_backend(arm, plan)
+    return plan
 
 
 def _check_backend(arm: Arm, plan: Plan) -> None:
