@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from imgtool import trace
-from imgtool.cli import analyze, bench, cache, models, schema, warm_cache
+from imgtool.cli import analyze, bench, cache, models, profile, schema, warm_cache
 from imgtool.cli.boundary import end_politely_on_signals
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ app.command("warm-cache")(warm_cache.warm_cache)
 app.command("schema")(schema.schema)
 app.add_typer(cache.app, name="cache")
 app.add_typer(bench.app, name="bench")
+app.add_typer(profile.app, name="profile")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ _PROCESS = re.compile(r'process (\d+):"(.*?)";(?=process \d+:"|thread \(|[^;]* \
 _THREAD = re.compile(r"thread \((?P<id>\w+)\)(?:: (?P<name>.*))?")
 _FRAME = re.compile(r"(?P<name>.*) \((?P<where>[^()]*)\)")
 _MACHINERY = "(<frozen importlib"
+_IMPORTING = "importing: find, read, load native code (<frozen importlib>)"
 _WAITING = {
     "Condition.wait": "threading.py",
     "Thread._wait_for_tstate_lock": "threading.py",
@@ -47,7 +48,7 @@ class Node:
 def read_folded(text: str, *, worker_mark: str = "imgtool.runtime.worker") -> Counter[Stack]:
     """Stacks with their counts. The first frame is the process, the second the thread, where the line names them.
 
-    Import machinery is left out between frames, where it only makes pictures tall; as the innermost frame it stays.
+    Import machinery is left out between frames, where it only makes pictures tall; as the innermost frames it is one.
     """
     stacks: Counter[Stack] = Counter()
     for line in text.splitlines():
@@ -69,8 +70,8 @@ def _cleaned(folded: str, worker_mark: str) -> Stack:
     if frames and (thread := _THREAD.fullmatch(frames[0])) is not None:
         head.append(_thread_name(thread, processes))
         frames = frames[1:]
-    kept = [frame for frame in frames[:-1] if _MACHINERY not in frame]
-    return (*head, *kept, *frames[-1:])
+    kept = [frame for frame in frames if _MACHINERY not in frame]
+    return (*head, *kept, *([_IMPORTING] if frames and _MACHINERY in frames[-1] else []))
 
 
 def _role(processes: list[tuple[str, str]], worker_mark: str) -> str:

@@ -1,0 +1,198 @@
+"""The performance report as Markdown."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+
+from imgtool.bench.findings import heading, state_text, versus_text
+from imgtool.bench.record import Experiment, MemoryStep, PageCache
+from imgtool.bench.shown import median_text, range_text
+from imgtool.bench.wording import bytes_text, seconds_text, share_text
+from imgtool.profiling.advice import BACK
+from imgtool.profiling.report import METRICS, Figure, Report
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|<>])")
+
+
+def as_markdown(report: Report, picture: str = "") -> str:
+    """The whole report; ``picture`` is the name of a file beside it that shows the phases."""
+    return "\n\n".join(_parts(report, picture)) + "\n"
+
+
+def _parts(report: Report, picture: str) -> Iterator[str]:
+    yield f"# {text(report.title)}"
+    yield f"{_arm(report, before=True)}\n{_arm(report, before=False)}"
+    if report.notices:
+        yield bullets(report.notices)
+    yield "## Before and after\n\n" + bullets(report.sentences)
+    yield table(FIGURE_HEADS, [figure_row(report, figure) for figure in report.figures])
+    yield "### Targets\n\n" + table(TARGET_HEADS, target_rows(report))
+    yield "## Main improvements\n\n" + IMPROVEMENTS
+    if picture:
+        yield f"![Seconds until the first result by phase, before and after]({picture})"
+    yield table(IMPROVEMENT_HEADS, improvement_rows(report))
+    yield from _memory(report)
+    yield "## Where nothing was gained\n\n" + (bullets(report.not_better) or "In no figure.")
+    yield "## What comes next\n\n" + next_sentence(report)
+    yield table(NEXT_HEADS, next_rows(report))
+    yield "## The way back\n\n" + table(("switch", "brings back"), [(f"`{switch}`", what) for switch, what in BACK])
+    yield "## All arms\n\n" + table(("arm", "what it is", *map(heading_short, METRICS)), arm_rows(report))
+    yield "## How it was measured\n\n" + bullets(facts(report))
+
+
+def _arm(report: Report, *, before: bool) -> str:
+    arm, word = (report.before, "Before") if before else (report.after, "After")
+    options = f" (`{shlex.join(arm.options)}`)" if arm.options else ""
+    return f"- **{word}**: {text(arm.name)}, {text(arm.summary or 'as it comes')}{options}"
+
+
+FIGURE_HEADS = ("figure", "before", "after", "range after", "verdict")
+TARGET_HEADS = ("target", "measured", "kept")
+IMPROVEMENT_HEADS = ("until the first result", "before", "after", "gained", "share of all gains")
+NEXT_HEADS = ("phase", "seconds", "share", "what would make it smaller")
+IMPROVEMENTS = (
+    "Median seconds until the first result, every moment given to one phase, so that a column sums to about the time "
+    "of the first result."
+)
+
+
+def figure_row(report: Report, figure: Figure) -> tuple[str, ...]:
+    """A metric before and after, and what may be said."""
+    measured = tuple(report.experiment.settings.page_cache) or (PageCache.WARM,)
+    return (
+        heading(figure.metric) + state_text(figure.page_cache, measured),
+        median_text(figure.metric, figure.before),
+        median_text(figure.metric, figure.after),
+        range_text(figure.metric, figure.after),
+        versus_text(figure.metric, figure.comparison),
+    )
+
+
+def target_rows(report: Report) -> list[tuple[str, ...]]:
+    """Promises, and whether they are kept."""
+    words = {True: "yes", False: "no", None: "not measured"}
+    return [(target.text, target.measured or "-", words[target.met]) for target in report.targets]
+
+
+def improvement_rows(report: Report) -> list[tuple[str, ...]]:
+    """Groups of phases, the largest gain first."""
+    return [
+        (
+            each.group,
+            seconds_text(each.before),
+            seconds_text(each.after),
+            f"{'' if each.gained >= 0 else '−'}{seconds_text(abs(each.gained))}",
+            "costs more" if each.share is None else share_text(round(each.share, 3)),
+        )
+        for each in report.improvements
+        if max(each.before, each.after) >= 0.0005
+    ]
+
+
+def next_sentence(report: Report) -> str:
+    """The largest item that is left, in words."""
+    if not report.remaining:
+        return "The phases of the run are not known."
+    first = report.remaining[0]
+    way = f"`{first.way.option}`: {first.way.why}" if first.way.option else first.way.why
+    return f"The largest item left is {first.phase}, {share_text(round(first.share, 2))} of the first result. {way}."
+
+
+def next_rows(report: Report) -> list[tuple[str, ...]]:
+    """What is left, the largest first."""
+    return [
+        (
+            each.phase,
+            seconds_text(each.seconds),
+            share_text(round(each.share, 3)),
+            f"{each.way.option}: {each.way.why}" if each.way.option else each.way.why,
+        )
+        for each in report.remaining
+    ]
+
+
+def arm_rows(report: Report) -> list[tuple[str, ...]]:
+    """Every arm of the later experiment, median by median."""
+    from imgtool.bench.findings import Findings
+
+    found = Findings(report.experiment)
+    rows = []
+    for arm in report.experiment.arms:
+        each = [found.row(arm.name, metric) for metric in METRICS]
+        figures = [median_text(metric, row.summary) if row else "-" for metric, row in zip(METRICS, each, strict=True)]
+        rows.append((arm.name, arm.summary or shlex.join(arm.options), *figures))
+    return rows
+
+
+def heading_short(metric: object) -> str:
+    """A metric's name for a column."""
+    from imgtool.bench.wording import metric_text
+
+    return metric_text(metric)  # type: ignore[arg-type]
+
+
+def _memory(report: Report) -> Iterator[str]:
+    rows = memory_rows(report)
+    if rows:
+        yield "### Memory around each model\n\n" + table(MEMORY_HEADS, rows)
+
+
+MEMORY_HEADS = ("arm", "model", "own memory before", "after", "mapped files added")
+
+
+def memory_rows(report: Report) -> list[tuple[str, ...]]:
+    """Memory before and after each model, of the last counted run of either arm."""
+    pairs = ((report.former, report.before.name), (report.experiment, report.after.name))
+    return [_memory_row(arm, step) for experiment, arm in pairs for step in _steps(experiment, arm)]
+
+
+def _steps(experiment: Experiment, arm: str) -> Sequence[MemoryStep]:
+    good = [s for s in experiment.samples if s.arm == arm and s.run >= 0 and s.error is None and s.memory is not None]
+    memory = good[-1].memory if good else None
+    return memory.steps if memory is not None else ()
+
+
+def _memory_row(arm: str, step: MemoryStep) -> tuple[str, ...]:
+    mapped = max(0, step.file_after - step.file_before)
+    return arm, step.model, bytes_text(step.anon_before), bytes_text(step.anon_after), bytes_text(mapped)
+
+
+def facts(report: Report) -> list[str]:
+    """Machine, software, commands."""
+    machine, settings = report.experiment.machine, report.experiment.settings
+    libraries = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
+    found = [
+        f"machine: {machine.cpu}, {machine.granted_cores:g} of {machine.cores} cores, "
+        f"{bytes_text(machine.memory_bytes)} of memory, {machine.system}, kernel {machine.kernel}",
+        f"software: imgtool {report.experiment.version}, {machine.python}, {libraries}",
+        f"weights: {settings.weights}; {'; '.join(f'{name} {what}' for name, what in machine.weights.items())}",
+        f"runs: {settings.runs} an arm after {settings.warm_ups} that do not count, "
+        + ("the arms taking turns" if settings.interleaved else "arm after arm"),
+        f"images: {', '.join(settings.images[:4])}" + (" ..." if len(settings.images) > 4 else ""),
+        f"measured {report.experiment.created} with {shlex.join(report.experiment.command)}",
+    ]
+    if report.former != report.experiment:
+        found.append(f"before: measured {report.former.created} with {shlex.join(report.former.command)}")
+    return found + [f"noise: {notice}" for notice in report.experiment.noise.notices]
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in GitHub's dialect."""
+    lines = [heads, ["---"] * len(heads), *([_cell(each) for each in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(words: str) -> str:
+    return words if words.startswith("`") and words.endswith("`") else text(words)
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A list."""
+    return "\n".join(f"- {text(line)}" for line in lines)
+
+
+def text(words: str) -> str:
+    """``words`` so that nothing in them is markup."""
+    return _SPECIAL.sub(r"\\\1", " ".join(words.split()))

@@ -1,0 +1,44 @@
+"""The picture of a performance report: the phases until the first result, before above after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imgtool.bench.wording import seconds_text
+from imgtool.profiling.pictures import Picture
+from imgtool.profiling.report import Report
+from imgtool.profiling.svg import ROW, Bar, bars, text, time_axis
+
+_KINDS = {
+    "start of processes": "k-start",
+    "imports": "standard",
+    "models load": "k-load",
+    "warm-up": "k-warm-up",
+    "decode": "k-decode",
+    "first answers": "k-task",
+    "files and store": "k-parent",
+}
+_TRACK = 16
+
+
+def phase_picture(report: Report) -> Picture:
+    """Two tracks of stacked bars on one scale of seconds."""
+    rows = {f"before: {report.before.name}": 0, f"after: {report.after.name}": 1}
+    columns = [[(each.group, (each.before, each.after)[row]) for each in report.improvements] for row in rows.values()]
+    longest = max(sum(seconds for _, seconds in column) for column in columns) or 1.0
+    parts, top = [], 0
+    for (name, _), column in zip(rows.items(), columns, strict=True):
+        whole = seconds_text(sum(seconds for _, seconds in column))
+        parts += [text("0", top + 12, f"{name}, {whole}", kind="track"), bars(_stack(column, longest), top + _TRACK)]
+        top += _TRACK + ROW + 4
+    return Picture("".join(parts) + time_axis(top, longest), top + _TRACK, "Phases until the first result")
+
+
+def _stack(column: list[tuple[str, float]], longest: float) -> Iterator[Bar]:
+    ordered = sorted(column, key=lambda item: list(_KINDS).index(item[0]) if item[0] in _KINDS else len(_KINDS))
+    at = 0.0
+    for group, seconds in ordered:
+        if seconds > 0:
+            share = seconds / longest
+            yield Bar(at, min(share, 1 - at), 0, group, f"{group}: {seconds_text(seconds)}", _KINDS.get(group, "whole"))
+            at += share
