@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers._blip_parameters import Decoding, check_precision, writing_parameters
 from imgtool.analyzers._blip_weights import weights_for
-from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, missing_modules
+from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
 from imgtool.errors import ImgtoolError
 from imgtool.types import Backend, Problem, Task
@@ -30,6 +30,7 @@ class BlipTorch(Analyzer):
         licence="BSD-3-Clause (BLIP's weights)",
         batched=True,
     )
+    libraries = ("transformers.models.blip.modeling_blip", "transformers.models.blip.processing_blip")
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
@@ -60,6 +61,15 @@ class BlipTorch(Analyzer):
             "device": check_device(getattr(options, "device", "auto")),
             "precision": check_precision(options, "torch", "exact"),
         }
+
+    def import_libraries(self) -> None:
+        """Import torch, and of transformers what BLIP needs.
+
+        Raises:
+            ModelLoadFailed: torch is not installed, or this build of it does not run here.
+        """
+        import_torch(self.parameters_given.get("threads"))
+        super().import_libraries()
 
     def load(self) -> None:
         """Import torch and transformers, build the model, and move it to its device.

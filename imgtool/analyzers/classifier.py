@@ -37,6 +37,7 @@ class Classifier(Analyzer):
         licence="Apache-2.0 (the model's own licence is that of who made it)",
         batched=True,
     )
+    libraries = ("imgtool.analyzers._classifier_network",)
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)

@@ -34,6 +34,7 @@ class Describe(Analyzer):
         licence="Apache-2.0",
         after=(Task.TEXT,),
     )
+    libraries = ("imgtool.analyzers._measure",)
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers._easyocr_parameters import reading_parameters
 from imgtool.analyzers._easyocr_weights import find_weights, named_folder, readable_languages
-from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, missing_modules
+from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
 from imgtool.errors import ImgtoolError
 from imgtool.types import Backend, Problem, Task
@@ -31,6 +31,7 @@ class EasyOcrTorch(Analyzer):
         summary="lines of text by EasyOCR (CRAFT and a recogniser by language) on torch",
         licence="Apache-2.0",
     )
+    libraries = ("easyocr",)
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
@@ -68,6 +69,15 @@ class EasyOcrTorch(Analyzer):
             "paths": {"folder": str(find_weights(options.languages, named_folder(options)).folder)},
             "device": check_device(getattr(options, "device", "auto")),
         }
+
+    def import_libraries(self) -> None:
+        """Import torch and EasyOCR.
+
+        Raises:
+            ModelLoadFailed: torch is not installed, or this build of it does not run here.
+        """
+        import_torch(self.parameters_given.get("threads"))
+        super().import_libraries()
 
     def load(self) -> None:
         """Import torch and EasyOCR, check and load both networks.

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.types import Backend, Problem, Task
@@ -83,6 +85,8 @@ class Analyzer(ABC):
     """One way to answer a task. Constructed in the worker with what ``parameters`` made in the parent."""
 
     spec: ClassVar[AnalyzerSpec]
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules whose import takes most of the time that ``load`` would take, in their order."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         self.parameters_given = parameters
@@ -99,9 +103,18 @@ class Analyzer(ABC):
         """Everything of the options that can change an answer: JSON values only. Part of the fingerprint."""
         return {}
 
+    def import_libraries(self) -> None:
+        """Import ``libraries``. Called before ``load``, so that imports and load are measured apart.
+
+        What cannot be imported is left to ``load``, which knows what that means.
+        """
+        for name in self.libraries:
+            with suppress(Exception):
+                import_module(name)
+
     @abstractmethod
     def load(self) -> None:
-        """Load the model. Called once, before ``run``.
+        """Load the model. Called before ``run``, and again before the next ``run`` after ``close``.
 
         Raises:
             imgtool.errors.ModelLoadFailed: with the cause and the remedy.

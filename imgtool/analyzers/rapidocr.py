@@ -47,6 +47,7 @@ class RapidOcr(Analyzer):
         summary="Lines of printed text in Latin, Chinese and Japanese script, by PP-OCR",
         licence="Apache-2.0",
     )
+    libraries = ("imgtool.analyzers._rapidocr",)
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)

@@ -11,10 +11,12 @@ from imgtool.engine.statistics import Statistics
 
 
 def print_summary(messages: Messages, figures: Statistics, output: Path | None) -> None:
-    """Print two to four lines on stderr."""
+    """Print two to five lines on stderr."""
     messages.plain(f"{messages.bold(_counts(figures))} in {_seconds(figures.wall_seconds)}{_rate(figures)}")
     if (computed := _computed(figures)) is not None:
         messages.plain(messages.dim(computed))
+    if (loaded := _loaded(figures)) is not None:
+        messages.plain(messages.dim(loaded))
     if (trouble := _worker_trouble(figures)) is not None:
         messages.plain(messages.dim(trouble))
     if output is not None:
@@ -48,6 +50,16 @@ def _computed(figures: Statistics) -> str | None:
         if task.inference_seconds_mean is not None and task.inference_seconds_total > 0
     ]
     return "mean per computed image: " + ", ".join(tasks) if tasks else None
+
+
+def _loaded(figures: Statistics) -> str | None:
+    """``models loaded: blip 2.61 s (imports 2.10 s), easyocr 0.90 s (imports 0.02 s)``. Side by side they overlap."""
+    models = [
+        f"{model.analyzer} {model.import_seconds + model.load_seconds:.2f} s (imports {model.import_seconds:.2f} s)"
+        for model in figures.models
+        if model.task in figures.tasks
+    ]
+    return "models loaded: " + ", ".join(models) if models else None
 
 
 def _worker_trouble(figures: Statistics) -> str | None:

@@ -193,6 +193,7 @@ class Engine(AbstractContextManager["Engine"]):
             # Loaded in isolation, at first use, the model that killed a worker is known by its name.
             load=LoadPolicy.LAZY if one_by_one else options.load,
             awaited=self._awaited and not one_by_one,
+            idle_ttl=options.idle_ttl,
         )
         if options.isolate:
             with trace.span("start worker", "parent"):

@@ -22,14 +22,18 @@ class TaskStatistics(msgspec.Struct, kw_only=True):
 
 
 class ModelStatistics(msgspec.Struct, kw_only=True):
-    """A model as loaded by a worker; the resident set of the worker before and after, in bytes."""
+    """A model as loaded by a worker, imports counted apart. Memory is the worker's before and after, in bytes: its
+    resident set, and what of that is its own (``anon``; 0 where the system does not tell)."""
 
     task: str
     analyzer: str
+    import_seconds: float
     load_seconds: float
     warm_up_seconds: float
     rss_before_bytes: int
     rss_after_bytes: int
+    anon_before_bytes: int
+    anon_after_bytes: int
 
 
 class WorkerStatistics(msgspec.Struct, kw_only=True):
@@ -124,10 +128,13 @@ class Tally:
             ModelStatistics(
                 task=loaded.task,
                 analyzer=loaded.analyzer,
+                import_seconds=loaded.import_seconds,
                 load_seconds=loaded.load_seconds,
                 warm_up_seconds=loaded.warm_up_seconds,
                 rss_before_bytes=loaded.rss_before,
                 rss_after_bytes=loaded.rss_after,
+                anon_before_bytes=loaded.anon_before,
+                anon_after_bytes=loaded.anon_after,
             )
         )
 

@@ -110,6 +110,7 @@ def _outcome(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeo
             ) from None
         if isinstance(event, ModelLoaded):
             return Trial(
+                import_seconds=event.import_seconds,
                 load_seconds=event.load_seconds,
                 warm_up_seconds=event.warm_up_seconds,
                 rss_before=event.rss_before,

@@ -28,6 +28,7 @@ class Step(str, Enum):
 
     FETCH = "fetch"
     VERIFY = "verify"
+    IMPORT = "import"
     LOAD = "load"
     WARM_UP = "warm-up"
 
@@ -226,6 +227,8 @@ def _fetched(fetched: Fetched) -> StepEnded:
 def _tried(unit: Unit, trial: Trial, result: Result) -> Iterator[StepEnded]:
     detail = "loaded before, with the same versions" if result is Result.UNCHANGED else ""
     before, after = trial.rss_before, trial.rss_after
+    if trial.import_seconds:
+        yield StepEnded(unit.name, Step.IMPORT, result, detail, trial.import_seconds)
     yield StepEnded(unit.name, Step.LOAD, result, detail, trial.load_seconds, rss_before=before, rss_after=after)
     yield StepEnded(unit.name, Step.WARM_UP, result, detail, trial.warm_up_seconds)
 

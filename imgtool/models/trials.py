@@ -15,12 +15,14 @@ from imgtool.models.units import Unit
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of a load and a first inference in a process of their own. Memory is its resident set in bytes."""
+    """Figures of imports, a load and a first inference in a process of their own. Memory is its resident set in
+    bytes."""
 
     load_seconds: float
     warm_up_seconds: float
     rss_before: int
     rss_after: int
+    import_seconds: float = 0.0
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):

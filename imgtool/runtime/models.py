@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from enum import Enum
 
-import psutil
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -26,6 +25,7 @@ from imgtool import trace
 from imgtool.analyzers.interface import Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.errors import ImgtoolError
+from imgtool.runtime.memory import Held, give_back, held
 from imgtool.runtime.protocol import LOAD, Began, Ended, FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
 from imgtool.types import Backend, Problem
 
@@ -53,6 +53,7 @@ class Model:
         self._send = send
         self._lock = threading.Lock()
         self._problem: Problem | None = None
+        self._used_at = time.monotonic()
         self._candidates = [_instance(each, threads) for each in (plan, *plan.stand_ins)]
 
     @property
@@ -67,21 +68,29 @@ class Model:
                 self._load(self._candidates[0], warm_up)
         return self._problem or self._candidates[0]
 
+    def used(self) -> None:
+        """Note that it did something until now."""
+        self._used_at = time.monotonic()
+
+    def idle_since(self) -> float | None:
+        """The moment (monotonic) since which it has been loaded for nothing; ``None`` where it is not loaded."""
+        return self._used_at if self.state is State.READY else None
+
     def close(self) -> None:
-        """Free the model."""
+        """Free the model. The next ``get`` loads it again."""
         with self._lock:
             if self.state is State.READY:
                 self._candidates[0].close()
-            self.state = State.NOT_LOADED
+                self.state = State.NOT_LOADED
 
     def _load(self, analyzer: Analyzer, warm_up: bool) -> None:
         self.state = State.LOADING
         step = f"{LOAD}{self.task}:{analyzer.label}"
         self._send(Began(step=step, items=()))
-        before, began = _rss(), time.perf_counter()
+        before, began = held(), time.perf_counter()
         try:
             with trace.span(analyzer.spec.name, "load", task=self.task, backend=analyzer.spec.backend.value):
-                self._attempts(analyzer.label)(analyzer.load)
+                imported = self._attempts(analyzer.label)(_imported_and_loaded, analyzer)
             loaded = time.perf_counter()
             if warm_up:
                 with trace.span(analyzer.spec.name, "warm-up", task=self.task):
@@ -90,9 +99,10 @@ class Model:
             self._give_up(analyzer.label, error)
         else:
             self.state = State.READY
+            self.used()
             warmed = time.perf_counter() - loaded if warm_up else 0.0
-            figures = (loaded - began, warmed, before, _rss())
-            self._send(_loaded(self.task, analyzer.label, *figures))
+            seconds = imported, loaded - began - imported, warmed
+            self._send(_loaded(self.task, analyzer.label, seconds, before, held()))
         self._send(Ended(step=step, items=()))
 
     def _attempts(self, engine: str) -> Retrying:
@@ -131,9 +141,28 @@ def _instance(plan: TaskPlan, threads: int) -> Analyzer:
     return analyzer
 
 
-def _loaded(task: str, engine: str, load: float, warm_up: float, before: int, after: int) -> ModelLoaded:
+def _imported_and_loaded(analyzer: Analyzer) -> float:
+    """Import its libraries, then load it; the seconds that the imports took."""
+    began = time.perf_counter()
+    with trace.span("imports", "start"):
+        analyzer.import_libraries()
+    imported = time.perf_counter() - began
+    analyzer.load()
+    return imported
+
+
+def _loaded(task: str, engine: str, seconds: tuple[float, float, float], before: Held, after: Held) -> ModelLoaded:
+    imported, loaded, warmed_up = seconds
     return ModelLoaded(
-        task=task, analyzer=engine, load_seconds=load, warm_up_seconds=warm_up, rss_before=before, rss_after=after
+        task=task,
+        analyzer=engine,
+        import_seconds=imported,
+        load_seconds=loaded,
+        warm_up_seconds=warmed_up,
+        rss_before=before.rss,
+        rss_after=after.rss,
+        anon_before=before.anon,
+        anon_after=after.anon,
     )
 
 
@@ -150,10 +179,6 @@ def load_problem(engine: str, error: Exception) -> Problem:
         return Problem("model_load_failed", f"{engine}: not enough memory to load the model", "free some memory")
     text = f"{engine} could not be loaded: {type(error).__name__}: {error}"
     return Problem("model_load_failed", text, "run again with --verbose; `imgtool models` shows what is available")
-
-
-def _rss() -> int:
-    return int(psutil.Process().memory_info().rss)
 
 
 class Models:
@@ -177,6 +202,20 @@ class Models:
     def load_all(self, side_by_side: Executor | None, *, warm_up: bool = False) -> None:
         """Have every model loaded."""
         self.load(self._models, side_by_side, warm_up=warm_up)
+
+    def unload_idle(self, ttl: float) -> float | None:
+        """Free every model that has done nothing for ``ttl`` seconds; seconds until the next one will have, if any."""
+        now, freed, left = time.monotonic(), False, []
+        for model in self._models.values():
+            since = model.idle_since()
+            if since is not None and now - since >= ttl:
+                model.close()
+                freed = True
+            elif since is not None:
+                left.append(since + ttl - now)
+        if freed:
+            give_back()
+        return min(left, default=None)
 
     def without_torch(self) -> list[str]:
         """The tasks whose model needs no torch."""

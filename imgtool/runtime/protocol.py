@@ -39,7 +39,8 @@ class TaskPlan(Struct, frozen=True, kw_only=True):
 class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     """The first message to a worker.
 
-    ``awaited``: an image is on its way, so models that load in no time may load before it is there.
+    ``awaited``: an image is on its way, so models that load in no time may load before it is there. ``idle_ttl`` is
+    seconds without work after which a model is unloaded; ``None`` is never.
     """
 
     plans: tuple[TaskPlan, ...]
@@ -48,6 +49,7 @@ class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     threads: int
     load: LoadPolicy = LoadPolicy.LAZY
     awaited: bool = False
+    idle_ttl: float | None = None
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -148,14 +150,18 @@ class BatchDone(Struct, frozen=True, tag="batch_done", kw_only=True):
 
 
 class ModelLoaded(Struct, frozen=True, tag="model_loaded", kw_only=True):
-    """A model is ready. Memory is the worker's resident set in bytes before and after."""
+    """A model is ready. Loading is counted without the imports before it. Memory is the worker's in bytes before and
+    after: its resident set, and what of that is its own (``anon``; 0 where the system does not tell)."""
 
     task: str
     analyzer: str
+    import_seconds: float
     load_seconds: float
     warm_up_seconds: float
     rss_before: int
     rss_after: int
+    anon_before: int
+    anon_after: int
 
 
 class LoadRetried(Struct, frozen=True, tag="load_retried", kw_only=True):

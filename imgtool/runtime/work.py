@@ -100,6 +100,12 @@ class Work:
         """Load every model and run each once on a made-up image."""
         self._models.load_all(self._threads, warm_up=True)
 
+    def unload_idle(self) -> float | None:
+        """Free the models that have been without work for ``Setup.idle_ttl``; seconds until it is time to look again,
+        or ``None``. Call it between batches."""
+        ttl = self._setup.idle_ttl
+        return None if ttl is None else self._models.unload_idle(ttl)
+
     def close(self) -> None:
         """Stop decoding and free the models."""
         self._ahead.close()
@@ -173,7 +179,8 @@ class Work:
 
     def _run_task(self, task: str, jobs: Sequence[Job]) -> None:
         wanted = [job for job in jobs if task in job.item.tasks]
-        analyzer = self._models[task].get()
+        model = self._models[task]
+        analyzer = model.get()
         if isinstance(analyzer, Problem):
             for job in wanted:
                 self._send(Failed(item=job.item.id, task=task, problem=analyzer))
@@ -182,6 +189,7 @@ class Work:
         else:
             for job in wanted:
                 self._run_on(task, analyzer, [job])
+        model.used()
 
     def _run_on(self, task: str, analyzer: Analyzer, jobs: list[Job]) -> None:
         ids = tuple(job.item.id for job in jobs)

@@ -67,7 +67,10 @@ def serve(inbox: queue.SimpleQueue[ToWorker], work: Work) -> None:
     """Do what comes out of ``inbox`` until ``Stop``; batches in it were already announced to ``work``."""
     work.prepare()
     while True:
-        message = inbox.get()
+        try:
+            message = inbox.get(timeout=work.unload_idle())
+        except queue.Empty:
+            continue
         if isinstance(message, Stop):
             work.close()
             return
