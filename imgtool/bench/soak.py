@@ -13,20 +13,16 @@ from pathlib import Path
 from msgspec import Struct
 
 from imgtool.bench.left_behind import Lookout
-from imgtool.bench.memory import memory_of
-from imgtool.bench.phases import course, read_trace
-from imgtool.bench.process import Ended, Launcher
-from imgtool.bench.record import Arm, ArmKind, Metric, Sample
+from imgtool.bench.process import Launcher
+from imgtool.bench.record import Arm, Metric, Sample
 from imgtool.bench.slope import slope
+from imgtool.bench.start import start
 from imgtool.bench.wording import metric_text
-from imgtool.runtime.process import describe_exit
-from imgtool.trace import FILE_VARIABLE
 
 TIME_MARGIN, MEMORY_MARGIN = 0.1, 0.05
 """Share of the median: a drift over all restarts that is certainly more is one."""
 
 _WALL_METRICS = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.WALL)
-_TAIL_BYTES = 2000
 
 
 class Drift(Struct, frozen=True, kw_only=True):
@@ -94,7 +90,7 @@ def soak(
         outlived = 0
         with Launcher() as launcher:
             for number in range(restarts):
-                sample, ended = _start(arm, number, launcher, Path(scratch), lookout, timeout)
+                sample, ended = start(arm, number, launcher, Path(scratch), timeout, lookout.environment)
                 samples.append(sample)
                 cpu_seconds.append(ended.cpu_seconds)
                 outlived += ended.left_behind
@@ -113,45 +109,6 @@ def soak(
         drifts=tuple(_drifts(samples, cpu_seconds)),
         samples=tuple(samples),
     )
-
-
-def _start(
-    arm: Arm, number: int, launcher: Launcher, scratch: Path, lookout: Lookout, timeout: float
-) -> tuple[Sample, Ended]:
-    trace, stderr = scratch / "trace.jsonl", scratch / "stderr"
-    trace.unlink(missing_ok=True)
-    ended = launcher.run(
-        arm.command,
-        environment={**lookout.environment, FILE_VARIABLE: str(trace)},
-        stdout=Path("/dev/null"),
-        stderr=stderr,
-        timeout=timeout,
-    )
-    seen = course(read_trace(trace), ended.spawned_ns)
-    without_result = arm.kind is not ArmKind.COMMAND and seen.first_result is None
-    sample = Sample(
-        arm=arm.name,
-        run=number,
-        order=number,
-        exit_code=None if ended.failed else ended.code,
-        error=_failure(ended, without_result, timeout),
-        stderr_tail=stderr.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace") if stderr.exists() else "",
-        wall=ended.seconds,
-        startup=seen.startup,
-        first_result=seen.first_result,
-        memory=memory_of(ended, seen, launcher.own_rss),
-    )
-    return sample, ended
-
-
-def _failure(ended: Ended, without_result: bool, timeout: float) -> str | None:
-    if ended.failed:
-        return f"could not be started: {ended.failed}"
-    if ended.timed_out:
-        return f"did not end within {timeout:g} s and was killed"
-    if ended.code:
-        return describe_exit(ended.code)
-    return "ended without a result" if without_result else None
 
 
 def _drifts(samples: Sequence[Sample], cpu_seconds: Sequence[float]) -> Iterator[Drift]:
