@@ -7,7 +7,7 @@ from typing import Annotated, Any, Optional
 import typer
 from typer.core import TyperGroup
 
-from imgtool.cli import bench_cache, bench_soak
+from imgtool.cli import bench_cache, bench_soak, bench_throughput
 from imgtool.cli.boundary import boundary
 
 Text = Optional[str]  # noqa: UP045 - as in cli/options.py
@@ -116,5 +116,6 @@ def startup(
         raise typer.Exit(Job(resolve(given), quiet=quiet).run())
 
 
+app.command("throughput")(bench_throughput.throughput)
 app.command("cache")(bench_cache.cache)
 app.command("soak")(bench_soak.soak)
