@@ -61,19 +61,29 @@ def _recogniser(name: str, classes: int) -> Any:
 
 
 def _with_weights(network: Any, folder: Path, spec: ModelSpec) -> Any:
-    state = {name.removeprefix(_PREFIX): tensor for name, tensor in _state(folder, spec).items()}
-    network.load_state_dict(state)
+    path, is_trusted = _checked(folder, spec)
+    try:
+        network.load_state_dict(_state(path, is_trusted))
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise FileRefused(f"{path} does not hold the weights of {spec.name}: {error}", _REMEDY) from error
     return network.eval()
 
 
-def _state(folder: Path, spec: ModelSpec) -> dict[str, Any]:
-    """The tensors of a weights file, opened once its MD5 is right.
+def _state(path: Path, is_trusted: bool) -> dict[str, Any]:
+    import torch
+
+    tensors = torch.load(path, map_location="cpu", weights_only=not is_trusted)
+    return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items()}
+
+
+def _checked(folder: Path, spec: ModelSpec) -> tuple[Path, bool]:
+    """The file of ``spec`` in ``folder``, its MD5 being right, and whether to trust it with all that pickle can do.
 
     Upstream's files are trusted by their MD5, as upstream itself does. Nothing vouches for synthetic ones, so they are
     opened with the reader that takes tensors only.
     """
-    import torch
-
     entry, marker = table_entry(spec), read_marker(folder)
     path = folder / entry.filename
     expected = Expected(md5=entry.md5 if marker is None else marker.files.get(entry.filename, "none"))
@@ -83,5 +93,4 @@ def _state(folder: Path, spec: ModelSpec) -> dict[str, Any]:
         raise NotInStore(f"{path} is missing", _REMEDY) from error
     if difference:
         raise FileRefused(f"{path} is damaged: {difference}", _REMEDY)
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=marker is not None)
-    return state
+    return path, marker is None
