@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+from imgtool.bench.record import Arm, ArmKind
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,10 @@ def group_of(phase: str) -> str:
     return "start of processes" if phase in _START else phase
 
 
-def way_for(phase: str, options: Sequence[str]) -> Way:
-    """What would make ``phase`` smaller for an arm that already has ``options``."""
-    compiled = "onnx" in options
+def way_for(phase: str, arm: Arm) -> Way:
+    """What would make ``phase`` smaller for ``arm``; what it does already is not advised."""
+    options = arm.options
+    compiled = arm.kind is not ArmKind.EAGER and "torch" not in options
     ways = {
         "imports": [_KEPT] if compiled else [_COMPILED],
         "models load": [*([] if compiled else [_COMPILED]), *([] if "parallel" in options else [_PARALLEL]), _KEPT],

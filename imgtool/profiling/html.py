@@ -15,13 +15,14 @@ from imgtool.profiling.markup import (
     fill,
     heading,
     legend,
+    legend_style,
     notes,
     paragraph,
     table,
 )
 from imgtool.profiling.pictures import Picture, flame, gantt, icicle, timeline
 from imgtool.profiling.record import Absence, Cpu, ImportTree, Memory, Phases, Profile
-from imgtool.profiling.svg import COLOURS, STYLE, picture
+from imgtool.profiling.svg import STYLE, picture
 
 _ROWS = 25
 _ORIGINS = (("ours", "imgtool"), ("library", "libraries"), ("standard", "Python"), ("native", "native code"))
@@ -43,7 +44,7 @@ def page(profile: Profile, changed: Sequence[Change] | None = None) -> str:
     sections += [(name, title, body) for name, title, body in _views(profile) if body]
     if changed is not None:
         sections.append(("changes", "Changes", _changes(changed)))
-    style = STYLE + asset("style.css") + _legend_style()
+    style = STYLE + asset("style.css") + legend_style()
     script = asset("script.js")
     return fill(
         asset("page.html"),
@@ -57,10 +58,6 @@ def page(profile: Profile, changed: Sequence[Change] | None = None) -> str:
             "sections": "\n".join(f'<section id="{name}">{body}</section>' for name, _, body in sections),
         },
     )
-
-
-def _legend_style() -> str:
-    return "".join(f".legend .{kind}{{background:{colour}}}" for kind, colour in COLOURS.items())
 
 
 def _views(profile: Profile) -> Iterable[tuple[str, str, str]]:

@@ -9,7 +9,9 @@ from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
-_JOINT = re.compile(r"([./](?=\w))")
+from imgtool.profiling.svg import COLOURS
+
+_JOINT = re.compile(r"([./](?=[A-Za-z_]))")
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -63,6 +65,11 @@ def legend(entries: Iterable[tuple[str, str]]) -> str:
     """Colours and what they mean; a colour is any CSS class with a ``rect`` of that fill in the pictures."""
     shown = "".join(f'<li><i class="{kind}"></i>{escape(words)}</li>' for kind, words in entries)
     return f'<ul class="legend">{shown}</ul>'
+
+
+def legend_style() -> str:
+    """The rules for the squares of a :func:`legend`."""
+    return "".join(f".legend .{kind}{{background:{colour}}}" for kind, colour in COLOURS.items())
 
 
 def fill(template: str, parts: Mapping[str, str]) -> str:

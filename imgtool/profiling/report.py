@@ -186,7 +186,7 @@ def _grouped(shares: Mapping[str, float]) -> dict[str, float]:
 def _remaining(shares: Mapping[str, float], arm: Arm) -> Iterator[Remaining]:
     whole = sum(shares.values())
     for phase, seconds in sorted(shares.items(), key=lambda item: -item[1])[:5]:
-        yield Remaining(phase, seconds, seconds / whole, way_for(phase, arm.options))
+        yield Remaining(phase, seconds, seconds / whole, way_for(phase, arm))
 
 
 def _targets(figures: tuple[Figure, ...]) -> Iterator[Target]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 
 from imgtool.profiling.advice import BACK
-from imgtool.profiling.markup import asset, digest_policy, fill, heading, notes, paragraph, table
+from imgtool.profiling.markup import asset, digest_policy, fill, heading, legend, legend_style, notes, paragraph, table
 from imgtool.profiling.report import METRICS, Report
 from imgtool.profiling.report_markdown import (
     FIGURE_HEADS,
@@ -17,6 +17,7 @@ from imgtool.profiling.report_markdown import (
     NEXT_HEADS,
     TARGET_HEADS,
     arm_rows,
+    commands,
     facts,
     figure_row,
     heading_short,
@@ -26,13 +27,13 @@ from imgtool.profiling.report_markdown import (
     next_sentence,
     target_rows,
 )
-from imgtool.profiling.report_picture import phase_picture
+from imgtool.profiling.report_picture import legend_entries, phase_picture
 from imgtool.profiling.svg import STYLE, picture
 
 
 def as_html(report: Report) -> str:
     """The whole page."""
-    style = STYLE + asset("style.css")
+    style = STYLE + asset("style.css") + legend_style()
     return fill(
         asset("report.html"),
         {
@@ -53,9 +54,9 @@ def _parts(report: Report) -> Iterable[str]:
     yield heading("Before and after") + _list(report.sentences)
     yield table(FIGURE_HEADS, [figure_row(report, figure) for figure in report.figures], [1, 2, 3])
     yield heading("Targets") + table(TARGET_HEADS, target_rows(report))
-    drawn = phase_picture(report)
+    drawn = phase_picture(report, labels=False)
     yield heading("Main improvements") + paragraph(IMPROVEMENTS, quiet=True)
-    yield f'<div class="figure">{picture(drawn.body, drawn.height, drawn.title)}</div>'
+    yield f'<div class="figure">{picture(drawn.body, drawn.height, drawn.title)}{legend(legend_entries(report))}</div>'
     yield table(IMPROVEMENT_HEADS, improvement_rows(report), [1, 2, 3, 4])
     if rows := memory_rows(report):
         yield heading("Memory around each model") + table(MEMORY_HEADS, rows, [2, 3, 4])
@@ -66,6 +67,7 @@ def _parts(report: Report) -> Iterable[str]:
     heads = ("arm", "what it is", *map(heading_short, METRICS))
     yield heading("All arms") + f'<div class="wide">{table(heads, arm_rows(report), range(2, 8))}</div>'
     yield heading("How it was measured") + _list(facts(report))
+    yield f"<pre>{escape(commands(report))}</pre>"
 
 
 def _list(lines: Iterable[str]) -> str:

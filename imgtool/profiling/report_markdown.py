@@ -40,6 +40,7 @@ def _parts(report: Report, picture: str) -> Iterator[str]:
     yield "## The way back\n\n" + table(("switch", "brings back"), [(f"`{switch}`", what) for switch, what in BACK])
     yield "## All arms\n\n" + table(("arm", "what it is", *map(heading_short, METRICS)), arm_rows(report))
     yield "## How it was measured\n\n" + bullets(facts(report))
+    yield f"```\n{commands(report)}\n```"
 
 
 def _arm(report: Report, *, before: bool) -> str:
@@ -96,7 +97,8 @@ def next_sentence(report: Report) -> str:
     if not report.remaining:
         return "The phases of the run are not known."
     first = report.remaining[0]
-    way = f"`{first.way.option}`: {first.way.why}" if first.way.option else first.way.why
+    why = first.way.why
+    way = f"`{first.way.option}`: {why}" if first.way.option else why[0].upper() + why[1:]
     return f"The largest item left is {first.phase}, {share_text(round(first.share, 2))} of the first result. {way}."
 
 
@@ -171,11 +173,17 @@ def facts(report: Report) -> list[str]:
         f"runs: {settings.runs} an arm after {settings.warm_ups} that do not count, "
         + ("the arms taking turns" if settings.interleaved else "arm after arm"),
         f"images: {', '.join(settings.images[:4])}" + (" ..." if len(settings.images) > 4 else ""),
-        f"measured {report.experiment.created} with {shlex.join(report.experiment.command)}",
+        f"measured {report.experiment.created}",
     ]
     if report.former != report.experiment:
-        found.append(f"before: measured {report.former.created} with {shlex.join(report.former.command)}")
+        found.append(f"before was measured {report.former.created}")
     return found + [f"noise: {notice}" for notice in report.experiment.noise.notices]
+
+
+def commands(report: Report) -> str:
+    """What was typed, a line a measurement."""
+    typed = dict.fromkeys((report.former.command, report.experiment.command))
+    return "\n".join(shlex.join(("imgtool", *words[1:])) for words in typed)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

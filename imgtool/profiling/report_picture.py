@@ -21,24 +21,33 @@ _KINDS = {
 _TRACK = 16
 
 
-def phase_picture(report: Report) -> Picture:
-    """Two tracks of stacked bars on one scale of seconds."""
+def phase_picture(report: Report, *, labels: bool = True) -> Picture:
+    """Two tracks of stacked bars on one scale of seconds; without ``labels`` where a legend stands beside it."""
     rows = {f"before: {report.before.name}": 0, f"after: {report.after.name}": 1}
     columns = [[(each.group, (each.before, each.after)[row]) for each in report.improvements] for row in rows.values()]
     longest = max(sum(seconds for _, seconds in column) for column in columns) or 1.0
     parts, top = [], 0
     for (name, _), column in zip(rows.items(), columns, strict=True):
         whole = seconds_text(sum(seconds for _, seconds in column))
-        parts += [text("0", top + 12, f"{name}, {whole}", kind="track"), bars(_stack(column, longest), top + _TRACK)]
+        parts += [
+            text("0", top + 12, f"{name}, {whole}", kind="track"),
+            bars(_stack(column, longest, labels), top + _TRACK),
+        ]
         top += _TRACK + ROW + 4
     return Picture("".join(parts) + time_axis(top, longest), top + _TRACK, "Phases until the first result")
 
 
-def _stack(column: list[tuple[str, float]], longest: float) -> Iterator[Bar]:
+def legend_entries(report: Report) -> list[tuple[str, str]]:
+    """Class and name of each group that is drawn."""
+    return [(_KINDS.get(each.group, "whole"), each.group) for each in report.improvements]
+
+
+def _stack(column: list[tuple[str, float]], longest: float, labels: bool) -> Iterator[Bar]:
     ordered = sorted(column, key=lambda item: list(_KINDS).index(item[0]) if item[0] in _KINDS else len(_KINDS))
     at = 0.0
     for group, seconds in ordered:
         if seconds > 0:
             share = seconds / longest
-            yield Bar(at, min(share, 1 - at), 0, group, f"{group}: {seconds_text(seconds)}", _KINDS.get(group, "whole"))
+            title, label = f"{group}: {seconds_text(seconds)}", group if labels else ""
+            yield Bar(at, min(share, 1 - at), 0, label, title, _KINDS.get(group, "whole"))
             at += share
