@@ -13,6 +13,7 @@ from imgtool.errors import OutputNotWritable
 
 if TYPE_CHECKING:
     from imgtool.bench.judgement import Judgement
+    from imgtool.bench.trend import History
     from imgtool.cli.bench_options import BenchOptions
 
 Render = Callable[[], str]
@@ -83,17 +84,17 @@ def write_reports(experiment: Experiment, judgement: Judgement | None, options: 
     Raises:
         OutputNotWritable: one cannot be written; the message says which.
     """
+    history = None if options.history is None else _add_to_history(options.history, experiment)
     renders: tuple[tuple[Path | None, Render], ...] = (
         (options.json, lambda: encode(experiment).decode()),
         (options.csv, lambda: _csv(experiment, judgement)),
         (options.markdown, lambda: _markdown(experiment, judgement)),
-        (options.html, lambda: _html(experiment, judgement)),
+        (options.html, lambda: _html(experiment, judgement, history)),
+        (options.history and options.history / "index.html", lambda: _html(experiment, judgement, history)),
     )
     for path, render in renders:
         if path is not None:
             _write(path, render())
-    if options.history is not None:
-        _add_to_history(options.history, experiment)
 
 
 def _csv(experiment: Experiment, judgement: Judgement | None) -> str:
@@ -108,16 +109,18 @@ def _markdown(experiment: Experiment, judgement: Judgement | None) -> str:
     return report_markdown.render(experiment, judgement)
 
 
-def _html(experiment: Experiment, judgement: Judgement | None) -> str:
+def _html(experiment: Experiment, judgement: Judgement | None, history: History | None) -> str:
     from imgtool.bench import report_html
 
-    return report_html.render(experiment, judgement)
+    return report_html.render(experiment, judgement, history)
 
 
-def _add_to_history(folder: Path, experiment: Experiment) -> None:
-    from imgtool.bench.trend import append
+def _add_to_history(folder: Path, experiment: Experiment) -> History:
+    """Everything in the folder, this run too."""
+    from imgtool.bench.trend import append, load_history
 
     append(folder, experiment)
+    return load_history(folder)
 
 
 def _write(path: Path, text: str) -> None:
