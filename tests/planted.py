@@ -119,6 +119,47 @@ class FailsLoading(Hazard):
         raise RuntimeError("planted load failure")
 
 
+class FailsTwice(Hazard):
+    """Loads at the third attempt."""
+
+    spec = _spec("fails-twice")
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._attempts = 0
+
+    def load(self) -> None:
+        self._attempts += 1
+        log(f"attempt {self._attempts}")
+        if self._attempts < 3:
+            raise OSError("planted passing failure")
+
+
+class Heavy(Hazard):
+    """Takes a moment to load, holds 200 MB in small pieces until it is closed, and says when."""
+
+    spec = _spec("heavy")
+    libraries = ("tests.planted_library", "tests.no_such_module")
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._kept: list[bytes] = []
+
+    def load(self) -> None:
+        time.sleep(0.05)
+        self._kept = [os.urandom(1) * 20_000 for _ in range(10_000)]
+        log("load")
+
+    def close(self) -> None:
+        self._kept = []
+        log("close")
+
+    def _one(self, picture: Picture) -> str:
+        assert self._kept, "run without a load"
+        log(f"run in {os.getpid()}")
+        return "heavy"
+
+
 class Noisy(Hazard):
     """Prints to stdout and writes to descriptor 1, as native libraries and progress bars do."""
 
