@@ -21,6 +21,8 @@ REQUEST_INPUT = 0
 _PR_SET_CHILD_SUBREAPER = 36
 _FIELDS = ("VmHWM", "VmRSS", "RssAnon", "RssFile")
 _PAGE_SCALE = 1024
+_FIRST_PAUSE = 0.001
+"""Seconds. What ends at once is to be seen too: the pauses between looks begin small and double."""
 
 
 class Tree:
@@ -56,6 +58,8 @@ class Tree:
         self.seen = here
         mine = os.getpid()
         for pid in new:
+            if pid in self.ours:
+                continue
             if _parent(pid) in self.ours or _parent(pid) == mine:
                 self.ours.add(pid)
                 self.fresh.add(pid)
@@ -127,6 +131,9 @@ class Launcher:
             )
         except OSError as error:
             return {"failed": f"{request['command'][0]}: {error.strerror}"}
+        # The call returns once the program is there: what shows from now on is its own memory.
+        self._tree.ours.add(pid)
+        self._tree.look()
         ended = self._watch(pid, spawned, request["timeout"], request["interval"])
         tree = self._tree
         left_behind = len(tree.living())
@@ -137,8 +144,10 @@ class Launcher:
     def _watch(self, pid: int, spawned: int, timeout: float, interval: float) -> dict[str, Any]:
         """Wait for the end of ``pid``, and look at the memory in between."""
         deadline, timed_out = spawned + int(timeout * 1e9), False
+        pause = _FIRST_PAUSE
         while True:
-            ready, _, _ = select.select([self._woken, REQUEST_INPUT], [], [], interval)
+            ready, _, _ = select.select([self._woken, REQUEST_INPUT], [], [], pause)
+            pause = min(2 * pause, interval)
             ended = time.monotonic_ns()
             if self._woken in ready:
                 os.read(self._woken, 4096)  # before the wait: what comes after it wakes the next select

@@ -53,6 +53,9 @@ COMMANDS = [
     ["cache", "prune", "--help"],
     ["cache", "verify", "--help"],
     ["cache", "stats"],
+    ["bench", "--help"],
+    ["bench", "startup", "--help"],
+    ["bench", "--command", "nothing=true", "-n", "2"],
 ]
 
 
