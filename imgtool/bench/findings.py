@@ -164,7 +164,7 @@ class Findings:
         if not values:
             return None
         reference = self.experiment.values(self.reference, metric, state)
-        versus = None if arm == self.reference or not reference else compare(reference, values)
+        versus = None if arm == self.reference else compare(reference, values)
         return Row(arm, state, summarise(values), tuple(values), versus)
 
     def _values(self, arm: str, metric: Metric) -> bool:
@@ -246,7 +246,9 @@ def versus_text(metric: Metric, found: Comparison | None) -> str:
         return "reference"
     if found.verdict is Verdict.NO_DIFFERENCE:
         return f"same within {share_text(found.margin)}"
-    if found.ratio is None or found.verdict is Verdict.INCONCLUSIVE:
+    if found.ratio is None:
+        return "not comparable"
+    if found.verdict is Verdict.INCONCLUSIVE:
         return "inconclusive"
     return f"{times_text(found)} {_VERBS[metric][1 if found.verdict is Verdict.FASTER else 2]}"
 

@@ -123,7 +123,9 @@ def _peaks(findings: Findings, arm: str, state: PageCache) -> tuple[float, float
 
 def trends(series: Sequence[Series]) -> Iterator[str]:
     """A drawing for each figure that has been measured more than once."""
-    for metric in (Metric.STARTUP, Metric.FIRST_RESULT, Metric.STEADY, Metric.WALL, Metric.PEAK_RSS):
+    timed = {one.metric for one in series}
+    first = Metric.STARTUP if Metric.STARTUP in timed else Metric.WALL
+    for metric in (first, Metric.FIRST_RESULT, Metric.STEADY, Metric.PEAK_RSS):
         lines = [one for one in series if one.metric is metric]
         if any(len(one.points) > 1 for one in lines):
             yield _trend(metric, lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from imgtool.bench.findings import Findings, Row, heading, versus_text
+from imgtool.bench.findings import Findings, Row, failure_sentence, heading, versus_text
 from imgtool.bench.judgement import Judgement, Outcome
 from imgtool.bench.record import Experiment, Metric
 from imgtool.bench.shown import median_text, range_text, scale_for
@@ -118,10 +118,7 @@ def _print_sentences(console: Console, findings: Findings) -> None:
 
 def _print_failures(console: Console, findings: Findings) -> None:
     for sample in findings.failures:
-        run = "warm-up run" if sample.run < 0 else f"run {sample.run + 1}"
-        console.print(
-            f"{printable(sample.arm)} failed in its {run}: {printable_prose(sample.error or '')}", style="red"
-        )
+        console.print(printable_prose(failure_sentence(sample)), style="red")
         for line in sample.stderr_tail.strip().splitlines()[-_TAIL_LINES:]:
             _bullet(console, printable(line), mark="|")
         console.print()
