@@ -36,31 +36,11 @@ def check_places(options: BenchOptions) -> None:
 
 def print_outcome(experiment: Experiment, judgement: Judgement | None) -> None:
     """The tables on stdout."""
-    try:
-        from imgtool.bench import tables
-    except ImportError:
-        _print_plainly(experiment)
-        return
+    from imgtool.bench import tables
+
     sys.stdout.write(
         tables.render(experiment, width=terminal_width(sys.stdout), color=wants_color(sys.stdout), judgement=judgement)
     )
-
-
-def _print_plainly(experiment: Experiment) -> None:
-    from imgtool.bench.record import Metric
-    from imgtool.bench.statistics import summarise
-    from imgtool.bench.wording import figure_text, metric_text
-
-    for arm in experiment.arms:
-        for state in experiment.settings.page_cache:
-            for metric in Metric:
-                if values := experiment.values(arm.name, metric, state):
-                    found = summarise(values)
-                    sys.stdout.write(
-                        f"{arm.name:<14} {state.value} {metric_text(metric):<16} {figure_text(metric, found.median)}"
-                        f"  mean {figure_text(metric, found.mean)} sd {figure_text(metric, found.standard_deviation or 0)}"
-                        f"  {figure_text(metric, found.minimum)} .. {figure_text(metric, found.maximum)}\n"
-                    )
 
 
 def print_self_test(experiment: Experiment) -> None:
