@@ -61,7 +61,7 @@ def _across(planes: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     if planes.shape[2] == width:
         return planes
     rows = planes.reshape(-1, planes.shape[2])
-    result = np.empty((len(rows), width), dtype=np.uint8)
+    result: NDArray[np.uint8] = np.empty((len(rows), width), dtype=np.uint8)
     for band in _bands(planes.shape[2], width):
         step = max(1, _AT_ONCE // (band.stop - band.start))
         for first in range(0, len(rows), step):
