@@ -28,6 +28,7 @@ TOLERANCE_BYTES = 10_000
 
 _READINGS = 60  # a round; more would only add points that depend on each other
 _SHARES = (1, 2, 4)
+_OBJECT_BYTES = 100
 
 
 class LeakVerdict(str, Enum):
@@ -141,12 +142,18 @@ def judge(last: Round, tolerance: int) -> tuple[LeakVerdict, str]:
     slopes = {"anonymous memory": last.anon, **({} if last.heap is None else {"the C heap": last.heap})}
     grown = [_words(name, found) for name, found in slopes.items() if found.low > tolerance]
     if grown:
-        where = "grow too" if last.objects.low > 0.5 else "do not: look at buffers (bytes, arrays) and native memory"
-        return LeakVerdict.LEAK, f"{'; '.join(grown)}. Objects that Python's collector tracks {where}"
+        return LeakVerdict.LEAK, f"{'; '.join(grown)}. {_whose(last)}"
     unclear = [_words(name, found) for name, found in slopes.items() if found.high > tolerance]
     if unclear:
         return LeakVerdict.INCONCLUSIVE, f"{'; '.join(unclear)}. More --calls would tell"
     return LeakVerdict.NO_LEAK, "; ".join(_words(name, found) for name, found in slopes.items())
+
+
+def _whose(last: Round) -> str:
+    """Where to look: a tracked object takes a hundred bytes or so."""
+    if last.objects.low * _OBJECT_BYTES > last.anon.estimate / 10:
+        return f"Python's own objects grow too, {last.objects.estimate:.0f} a call: look at what is collected in lists"
+    return "Python's own objects do not account for it: look at buffers (bytes, arrays) and native memory"
 
 
 def _words(name: str, found: Slope) -> str:

@@ -44,7 +44,8 @@ def _cut(xs: Sequence[float], ys: Sequence[float], pairs: int, confidence: float
     n = len(xs)
     variance = (_spread(n) - sum(map(_spread, _ties(xs))) - sum(map(_spread, _ties(ys)))) / 18
     half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(max(0.0, variance))
-    return min(max(0, math.floor((pairs - half) / 2)), (pairs - 1) // 2)
+    # Ranks count from 1, places from 0; rounded outwards, so that the interval is rather too wide.
+    return min(max(0, math.floor((pairs - half) / 2) - 1), (pairs - 1) // 2)
 
 
 def _ties(values: Sequence[float]) -> list[int]:
