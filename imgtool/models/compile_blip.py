@@ -61,24 +61,24 @@ def export(source: Path, into: Path) -> Export:
     return Export((VISION, DECODER), _settings(model, processor, sizes), exporter, OPSET)
 
 
-def check_parity(source: Path, artefact: Path, *, seed: int = 0, images: int = 4) -> Parity:
+def check_parity(source: Path, artefact: Path, *, seed: int = 0, images: int = 4, threads: int | None = None) -> Parity:
     """Hold the compiled model in ``artefact``, run as the analyzer runs it, to the one in ``source`` on torch.
 
     Vision features may differ by 1e-3; captions of ``images`` made-up pictures must be the same, greedy and with three
-    beams, but where torch itself ranks two of them alike.
+    beams, but where torch itself ranks two of them alike. ``threads`` for each of the two, all there are by default.
 
     Raises:
         ImgtoolError: one of the two cannot be loaded.
     """
     from imgtool.models._blip_parity import compare
 
-    compiled = import_module("imgtool.analyzers._blip_onnx").BlipGraphs(artefact)
-    return compare(_load(source), compiled, seed, images)
+    compiled = import_module("imgtool.analyzers._blip_onnx").BlipGraphs(artefact, threads)
+    return compare(_load(source, threads), compiled, seed, images)
 
 
-def _load(source: Path) -> Any:
+def _load(source: Path, threads: int | None = None) -> Any:
     # By name, as the registry does it: models know no analyzer, but this one is what must be matched.
-    return import_module("imgtool.analyzers._blip_network").BlipNetwork(source, "cpu", None)
+    return import_module("imgtool.analyzers._blip_network").BlipNetwork(source, "cpu", threads)
 
 
 def _import_onnx() -> Any:

@@ -111,14 +111,14 @@ class TestExport:
 
         halved = {name: tensor.half() for name, tensor in load_file(copy / "model.safetensors").items()}
         save_file(halved, copy / "model.safetensors", metadata={"format": "pt"})
-        assert check_parity(copy, compiled(copy, tmp_path / "into"), images=2).passed
+        assert check_parity(copy, compiled(copy, tmp_path / "into"), images=2, threads=1).passed
 
 
 class TestParity:
     def test_the_compiled_model_agrees(self, source: Path, artefact: Path) -> None:
         from imgtool.models.compile_blip import check_parity
 
-        parity = check_parity(source, artefact, seed=1, images=6)
+        parity = check_parity(source, artefact, seed=1, images=6, threads=1)
         assert parity.passed, parity
         assert parity.figures["vision_max_abs_difference"] <= 1e-3
         assert parity.figures["captions_equal_share_greedy"] == 1
@@ -127,7 +127,7 @@ class TestParity:
     def test_other_weights_do_not(self, artefact: Path, tmp_path: Path) -> None:
         from imgtool.models.compile_blip import check_parity
 
-        parity = check_parity(make_source(tmp_path / "other", seed=4), artefact, images=2)
+        parity = check_parity(make_source(tmp_path / "other", seed=4), artefact, images=2, threads=1)
         assert not parity.passed
         assert parity.figures["vision_max_abs_difference"] > 1e-3
         assert "difference" in parity.detail
@@ -140,7 +140,7 @@ class TestParity:
         other = compiled(make_source(tmp_path / "other", seed=4), tmp_path / "compiled")
         for name in ("decoder.onnx", "decoder.onnx.data"):
             shutil.copy(other / name, mixed / name)
-        parity = check_parity(source, mixed, images=2)
+        parity = check_parity(source, mixed, images=2, threads=1)
         assert not parity.passed
         assert parity.figures["vision_max_abs_difference"] <= 1e-3
         assert parity.figures["captions_equal_share_greedy"] < 1
@@ -153,7 +153,7 @@ class TestParity:
         words = tokenizer["model"]["vocab"]
         tokenizer["model"]["vocab"] = {word: at ^ 1 if at >= 200 else at for word, at in words.items()}
         (mixed / "tokenizer.json").write_text(json.dumps(tokenizer))
-        parity = check_parity(source, mixed, images=2)
+        parity = check_parity(source, mixed, images=2, threads=1)
         assert not parity.passed
         assert "written in two ways" in parity.detail
 
@@ -240,7 +240,7 @@ class TestRefused:
         broken = Path(shutil.copytree(artefact, tmp_path / "broken"))
         (broken / "settings.json").unlink()
         with pytest.raises(ImgtoolError):
-            check_parity(source, broken)
+            check_parity(source, broken, threads=1)
 
     def test_without_onnx(self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from imgtool.models.compile_blip import export
