@@ -18,6 +18,7 @@ from imgtool.profiling.tree import TreeSampler
 INTERVAL_SECONDS = 0.05
 EXTRA = "pip install 'imgtool[profile]'"
 _MIB = 1024 * 1024
+_WORK = ("task", "load", "warm-up", "decode")
 _SHORT_RUN = 8
 """Samples below which a timeline says little."""
 
@@ -119,12 +120,18 @@ def too_short(memory: Memory) -> str | None:
 
 
 def _peak(times: Sequence[float], anon: Sequence[int], file: Sequence[int], trace: Trace) -> Peak | None:
-    """The sample with most anonymous memory: file pages can be taken back, and come and go with the page cache."""
+    """The sample with most anonymous memory: file pages can be taken back, and come and go with the page cache.
+
+    What was there is told of the first moment within a hundredth of it at which anything ran: a few pages more, after
+    all is done and nothing freed yet, are no answer to what needed the memory.
+    """
     if not times:
         return None
     index = max(range(len(times)), key=anon.__getitem__)
-    there = [span for span in trace.at(times[index]) if span.kind != "wait"]
-    return Peak(at=times[index], anon=anon[index], file=file[index], spans=tuple(map(describe, there)))
+    near = [i for i in range(len(times)) if anon[i] >= 0.99 * anon[index]]
+    told = next((i for i in near if any(span.kind in _WORK for span in trace.at(times[i]))), index)
+    there = [span for span in trace.at(times[told]) if span.kind != "wait"]
+    return Peak(at=times[told], anon=anon[index], file=file[index], spans=tuple(map(describe, there)))
 
 
 def describe(span: Span) -> str:

@@ -97,7 +97,7 @@ class Collector(Struct, frozen=True, kw_only=True):
 
 
 class Peak(Struct, frozen=True, kw_only=True):
-    """The moment at which the process tree held most."""
+    """Most that the process tree held, and the first moment at which it held nearly that while something ran."""
 
     at: float
     anon: int
