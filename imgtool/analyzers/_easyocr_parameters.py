@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from imgtool.analyzers._easyocr_weights import easyocr_codes
 from imgtool.errors import UsageProblem
+from imgtool.models.languages import easyocr_codes
 
 if TYPE_CHECKING:
     from imgtool.config import EngineOptions

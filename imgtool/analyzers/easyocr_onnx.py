@@ -39,9 +39,8 @@ class EasyOcrOnnx(Analyzer):
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
         """Available where a compiled model for the languages asked for is here, whole and made for this machine."""
-        from imgtool.analyzers._easyocr_weights import with_usual_codes
         from imgtool.models.artefacts import find_easyocr
-        from imgtool.models.languages import RECOGNISERS
+        from imgtool.models.languages import RECOGNISERS, with_usual_codes
 
         try:
             found = find_easyocr(options).manifest
