@@ -1,4 +1,9 @@
-"""Opening a graph of a compiled model. The only place where the compiled analyzers touch onnxruntime."""
+"""Opening a graph of a compiled model. The only place where the compiled analyzers touch onnxruntime.
+
+Where the graph was optimised by this onnxruntime on a processor like this one, opening it maps its file and does no
+work: no optimisation, no weights copied into a layout of their own. Elsewhere such a graph could be wrong, and the
+portable one beside it is optimised as it is opened.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
+
+from imgtool.errors import ModelLoadFailed
+from imgtool.models.artefact_manifest import NAME, OPTIMISED, ArtefactManifest, read_manifest, wrong_sample
+from imgtool.models.runtime_identity import PROVIDER, this_runtime
+
+_REMEDY = "run `imgtool warm-cache --compile`"
 
 
 class Graph(Protocol):
@@ -19,16 +30,16 @@ class Graph(Protocol):
 class OrtGraph:
     """A graph in an onnxruntime session on the CPU. ``run`` may be called from several threads."""
 
-    def __init__(self, path: Path, threads: int | None) -> None:
+    def __init__(self, path: Path, threads: int | None, *, is_optimised: bool = False) -> None:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # Shapes vary from image to image: the arena would keep the largest of everything it ever held.
-        options.enable_cpu_mem_arena = False
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        options = session_options(threads)
+        if is_optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            # Packing copies every matrix into private memory. What it would gain is bought by the exporters, which
+            # write matrices in the order in which they are read.
+            options.add_session_config_entry("session.disable_prepacking", "1")
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -36,7 +47,76 @@ class OrtGraph:
         return dict(zip(self._outputs, self._session.run(None, dict(feeds)), strict=True))
 
 
+def session_options(threads: int | None) -> Any:
+    """How every session runs: see the comments."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Shapes vary from image to image: the arena would keep the largest of everything it ever held.
+    options.enable_cpu_mem_arena = False
+    # Planning which buffers may share memory takes two thirds of the time that opening takes, and without an arena
+    # a buffer is freed after its last reader anyway.
+    options.enable_mem_reuse = False
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    # Captions and text are computed side by side: threads that wait busily take the processor from the other.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
 def open_graph(folder: Path, name: str, *, threads: int | None = None, precision: str = "exact") -> Graph:
-    """The graph ``name`` of the compiled model in ``folder``."""
-    del precision
-    return OrtGraph(folder / f"{name}.onnx", threads)
+    """The graph ``name`` of the compiled model in ``folder``.
+
+    A folder without a manifest holds an export that was never installed: its portable graph is opened.
+
+    Raises:
+        ModelLoadFailed: a file of it is missing or was changed, or the manifest is damaged.
+    """
+    manifest = _manifest(folder)
+    if manifest is None:
+        return OrtGraph(folder / f"{name}.onnx", threads)
+    if precision == "fast" and manifest.fast is not None and manifest.fast.executor:
+        return _open_fast(folder, name, manifest, threads)
+    is_optimised = manifest.runtime.serves(this_runtime())
+    graph = f"{name}{OPTIMISED}" if is_optimised else f"{name}.onnx"
+    _check(folder, manifest, name, is_optimised)
+    return OrtGraph(folder / graph, threads, is_optimised=is_optimised)
+
+
+def _manifest(folder: Path) -> ArtefactManifest | None:
+    try:
+        return read_manifest(folder)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelLoadFailed(f"{folder / NAME} cannot be used: {error}", _REMEDY) from error
+
+
+def _check(folder: Path, manifest: ArtefactManifest, name: str, is_optimised: bool) -> None:
+    """
+    Raises:
+        ModelLoadFailed: a file that the graph needs, or one that belongs to all graphs, is missing or was changed.
+    """
+    for file in manifest.files:
+        if not _is_graph(file.path) or file.path in _needed(name, is_optimised):
+            try:
+                problem = wrong_sample(folder, file)
+            except OSError as error:
+                problem = f"{folder / file.path} cannot be read: {error.strerror}"
+            if problem:
+                raise ModelLoadFailed(f"{manifest.label} is damaged: {problem}", _REMEDY)
+
+
+def _is_graph(path: str) -> bool:
+    return path.endswith((".onnx", ".onnx.data")) or "/" in path
+
+
+def _needed(name: str, is_optimised: bool) -> tuple[str, ...]:
+    portable, optimised = f"{name}.onnx", f"{name}{OPTIMISED}"
+    # An optimised graph keeps in a file of its own only what differs from the portable one.
+    return (optimised, f"{optimised}.data", f"{portable}.data") if is_optimised else (portable, f"{portable}.data")
+
+
+def _open_fast(folder: Path, name: str, manifest: ArtefactManifest, threads: int | None) -> Graph:
+    raise NotImplementedError

@@ -21,7 +21,10 @@ class FetchObserver:
         """A damaged file was renamed to ``path`` and is fetched again."""
 
     def waiting(self, model: str) -> None:
-        """Another process is fetching this model; we wait for it."""
+        """Another process is fetching or compiling this model; we wait for it."""
+
+    def compiling(self, model: str, phase: str) -> None:
+        """The compile of this model begins with ``phase``, in words."""
 
 
 SILENT = FetchObserver()

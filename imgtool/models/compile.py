@@ -1,0 +1,233 @@
+"""Compiling a model into the store of compiled ones: built apart, compared with the original, then moved whole.
+
+Everything is written to a folder beside the final one, whose name says that it is unfinished. Only when the compiled
+model has been found to agree with the original is its manifest written, last, and the folder renamed. Whatever kills
+us before that leaves a folder that nobody takes for a model, and that the next compile of this model removes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from imgtool.errors import ModelNotUsable
+from imgtool.models.artefact_manifest import NAME, ArtefactManifest, encode
+from imgtool.models.artefacts import Artefact, ArtefactState, folder_name, status
+from imgtool.models.atomic import TEMPORARY, require_space, sync_folder, temporary_beside, writable
+from imgtool.models.compile_job import Finished, Order
+from imgtool.models.compile_process import run_job
+from imgtool.models.hashing import measure
+from imgtool.models.manifest import now
+from imgtool.models.observer import SILENT, FetchObserver
+from imgtool.models.runtime_identity import this_runtime
+from imgtool.models.store import ModelStore
+from imgtool.models.wanted import BLIP, EASYOCR, Wanted
+
+EXPORTERS = {BLIP: "imgtool.models.compile_blip", EASYOCR: "imgtool.models.compile_easyocr"}
+"""The module that exports each kind of model."""
+
+_WEIGHTS = (".safetensors", ".pth", ".bin")
+_ROOM = 1.6
+"""Bytes needed for each byte of weights: the graphs, what optimising rewrites, and its raw result meanwhile."""
+
+
+class NotAlike(ModelNotUsable):
+    """A compiled model that does not agree with the original: it was not installed."""
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """``anew`` compiles also what is here and whole; ``fast`` adds the lossy twin; ``lock_timeout`` is in seconds.
+
+    ``exporters`` is for tests.
+    """
+
+    anew: bool = False
+    fast: bool = False
+    threads: int = 1
+    lock_timeout: float = 3600.0
+    exporters: Mapping[str, str] = field(default_factory=lambda: EXPORTERS)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model that is in its place. ``changed`` is false where there was nothing to do."""
+
+    artefact: Artefact
+    changed: bool
+    seconds: float
+
+
+def compile_model(
+    wanted: Wanted,
+    root: Path,
+    options: CompileOptions,
+    arguments: Mapping[str, Any] | None = None,
+    observer: FetchObserver = SILENT,
+) -> Compiled:
+    """Compile ``wanted``, whose weights must be here, into ``root``, unless that was done. ``arguments`` are for the
+    exporter.
+
+    Raises:
+        NotAlike: the compiled model does not agree with the original; nothing was installed.
+        imgtool.errors.ModelLoadFailed: the compiling process crashed, or a library failed in it.
+        imgtool.models.errors.FetchBusy: another process has been compiling this model for too long.
+        imgtool.models.errors.StoreNotWritable: no space, no permission.
+        imgtool.errors.ImgtoolError: the weights are missing or damaged, or a library is missing.
+    """
+    if (found := _finished(wanted, root, options)) is not None:
+        return Compiled(found, False, 0.0)
+    started = time.perf_counter()
+    with ModelStore.at(root).lock(
+        wanted.stem, timeout=options.lock_timeout, on_wait=lambda: observer.waiting(wanted.model)
+    ):
+        # Whoever had the lock before may have done it.
+        if (found := _finished(wanted, root, options)) is not None:
+            return Compiled(found, False, 0.0)
+        compiler = _Compiler(wanted, root, options, dict(arguments or {}), observer)
+        return Compiled(compiler.run(), True, time.perf_counter() - started)
+
+
+def _finished(wanted: Wanted, root: Path, options: CompileOptions) -> Artefact | None:
+    if options.anew:
+        return None
+    found = status(root, wanted)
+    if found.state is not ArtefactState.COMPILED or found.artefact is None:
+        return None
+    return None if options.fast and found.artefact.manifest.fast is None else found.artefact
+
+
+@dataclass(frozen=True)
+class _Compiler:
+    """One compile, under the lock."""
+
+    wanted: Wanted
+    root: Path
+    options: CompileOptions
+    arguments: dict[str, Any]
+    observer: FetchObserver
+
+    def run(self) -> Artefact:
+        if self.wanted.folder is None or self.wanted.version is None:
+            raise ModelNotUsable(f"the weights of {self.wanted.model} are not here", self.wanted.remedy)
+        target = self.root / folder_name(self.wanted, self.wanted.version, this_runtime())
+        staging = temporary_beside(target)
+        with writable(self.root):
+            self._sweep()
+            base = self._base(target)
+            require_space(self.root, 0 if base else int(_ROOM * _size_of_weights(self.wanted.folder)))
+            staging.mkdir(parents=True)
+            try:
+                if base is not None:
+                    _clone(base.folder, staging)
+                finished = self._job(staging, self.wanted.folder, base)
+                return self._installed(finished.manifest, staging, target)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+
+    def _job(self, staging: Path, source: Path, base: Artefact | None) -> Finished:
+        started = time.perf_counter()
+        order = Order(
+            exporter=self.options.exporters[self.wanted.kind],
+            source=str(source),
+            into=str(staging),
+            arguments=self.arguments,
+            manifest=self._draft(source) if base is None else base.manifest,
+            threads=self.options.threads,
+            fast=self.options.fast,
+            is_exported=base is not None,
+        )
+        finished = run_job(order, lambda phase: self.observer.compiling(self.wanted.model, phase))
+        seconds = time.perf_counter() - started
+        return Finished(msgspec.structs.replace(finished.manifest, created=now(), seconds=seconds))
+
+    def _base(self, target: Path) -> Artefact | None:
+        """What only lacks its lossy twin, where that is wanted."""
+        if not self.options.fast or self.options.anew:
+            return None
+        found = status(self.root, self.wanted)
+        return found.artefact if found.artefact is not None and found.artefact.folder == target else None
+
+    def _draft(self, source: Path) -> ArtefactManifest:
+        return ArtefactManifest(
+            kind=self.wanted.kind,
+            model=self.wanted.model,
+            model_version=self.wanted.version or "",
+            source=self.wanted.source,
+            revision=self.wanted.revision,
+            source_files={path.name: measure(path).sha256 for path in _weights(source)},
+            graphs=(),
+            exporter="",
+            opset=0,
+            runtime=this_runtime(),
+            files=(),
+            created=now(),
+        )
+
+    def _installed(self, manifest: ArtefactManifest, staging: Path, target: Path) -> Artefact:
+        parity = manifest.parity
+        if parity is None or not parity.passed:
+            told = parity.detail if parity is not None else "it was not compared"
+            raise NotAlike(
+                f"the compiled {self.wanted.model} does not agree with the original and was not installed: {told}",
+                "run with --backend torch, and report this with the versions of torch and onnxruntime",
+            )
+        install(manifest, staging, target)
+        return Artefact(target, manifest)
+
+    def _sweep(self) -> None:
+        """Remove what compiles of this model left that were killed; nobody else works on it now."""
+        for path in self.root.glob(f"{self.wanted.stem}-*{TEMPORARY}*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def install(manifest: ArtefactManifest, staging: Path, target: Path) -> None:
+    """Write ``manifest`` into ``staging``, flush it, and put that folder in the place of ``target``."""
+    temporary = staging / f"{NAME}{TEMPORARY}"
+    with temporary.open("wb") as file:
+        file.write(encode(manifest))
+        file.flush()
+        os.fsync(file.fileno())
+    # Exporters and their libraries differ about who may read what they write; the runs of others must.
+    for path in staging.rglob("*"):
+        if path.is_file():
+            path.chmod(temporary.stat().st_mode)
+    temporary.replace(staging / NAME)
+    for folder in {staging, *(path for path in staging.rglob("*") if path.is_dir())}:
+        sync_folder(folder)
+    former = temporary_beside(target)
+    if target.exists():
+        # A folder cannot be replaced in one step. Runs that have the old files open keep them.
+        target.replace(former)
+    staging.replace(target)
+    sync_folder(target.parent)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _clone(base: Path, staging: Path) -> None:
+    """The files of ``base`` under new names; the bytes are not copied where the file system can share them."""
+    shutil.copytree(base, staging, copy_function=_link, dirs_exist_ok=True)
+    (staging / NAME).unlink()
+    shutil.copyfile(base / NAME, staging / NAME)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _weights(source: Path) -> list[Path]:
+    return sorted(path for path in source.iterdir() if path.suffix in _WEIGHTS and path.is_file())
+
+
+def _size_of_weights(source: Path) -> int:
+    return sum(path.stat().st_size for path in _weights(source))

@@ -1,0 +1,80 @@
+"""Starting the process that compiles, listening to it, and making sure that it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO
+
+import msgspec
+
+from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed
+from imgtool.models.compile_job import Finished, Order, Phase, Refused, Report
+from imgtool.models.errors import LibraryMissing, StoreNotWritable
+
+_TAIL_BYTES = 2000
+_MEMORY = "check the memory that is free, or leave compiling out with --no-compile"
+
+
+def run_job(order: Order, tell: Callable[[str], None]) -> Finished:
+    """Carry ``order`` out in a process of its own, which ends before this returns. ``tell`` gets what it begins.
+
+    Raises:
+        ModelLoadFailed: the process died, or a library failed in it.
+        ImgtoolError: what went wrong, with the remedy.
+    """
+    with tempfile.TemporaryFile() as noise:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "imgtool.models.compile_job"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=noise,
+        )
+        try:
+            return _outcome(process, order, tell, noise)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _outcome(process: subprocess.Popen[bytes], order: Order, tell: Callable[[str], None], noise: IO[bytes]) -> Finished:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    # stdin stays open until the end: that it closes tells the process that we are gone.
+    with suppress(BrokenPipeError), process.stdin as orders, process.stdout as reports:
+        with suppress(BrokenPipeError):
+            orders.write(msgspec.json.encode(order) + b"\n")
+            orders.flush()
+        for line in reports:
+            report = msgspec.json.decode(line, type=Report)
+            if isinstance(report, Finished):
+                return report
+            if isinstance(report, Refused):
+                raise _error(report)
+            assert isinstance(report, Phase)
+            tell(report.words)
+    raise ModelLoadFailed(_how_it_died(process.wait(), noise), _MEMORY)
+
+
+def _how_it_died(code: int, noise: IO[bytes]) -> str:
+    noise.seek(max(0, noise.seek(0, 2) - _TAIL_BYTES))
+    last = noise.read().decode(errors="replace").strip().rpartition("\n")[2]
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    return f"the process that compiles {how}{f': {last}' if last else ''}"
+
+
+def _error(refused: Refused) -> ImgtoolError:
+    error: ImgtoolError
+    if refused.kind == StoreNotWritable.__name__:
+        error = StoreNotWritable(refused.message, refused.remedy)
+    elif refused.kind == LibraryMissing.__name__:
+        error = LibraryMissing(refused.message, refused.remedy)
+    elif refused.exit_code == ExitCode.INTERNAL:
+        remedy = "run with --backend torch, or leave compiling out with --no-compile"
+        error = ModelLoadFailed(f"compiling failed: {refused.kind}: {refused.message}", remedy)
+    else:
+        error = ModelLoadFailed(refused.message, refused.remedy)
+    return error

@@ -1,0 +1,92 @@
+"""What a graph that was optimised on one machine depends on: the onnxruntime that wrote it, and the CPU. Light."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+PROVIDER = "CPUExecutionProvider"
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_HEAD_BYTES = 4096
+"""The kernel writes a block for every core as it is read; the first one tells it all."""
+
+_RELEVANT = re.compile(r"^(avx|amx|asimd|sve)|^(sse4_1|sse4_2|fma|f16c|bf16|i8mm|fphp|sme|sme2)$")
+"""Extensions by which onnxruntime chooses kernels, and with them the layout of weights."""
+
+
+class RuntimeIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """A graph that was optimised under one identity may be wrong, not only slow, under another."""
+
+    onnxruntime: str
+    provider: str = PROVIDER
+    architecture: str
+    cpu_features: tuple[str, ...]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this machine could be told from others at all."""
+        return bool(self.onnxruntime and self.cpu_features)
+
+    def serves(self, other: RuntimeIdentity) -> bool:
+        """Whether what was optimised under this identity may be opened under ``other``."""
+        return self.is_known and self == other
+
+    def difference(self, other: RuntimeIdentity) -> str:
+        """What keeps ``other`` from using it, in words; empty where nothing does."""
+        if self.onnxruntime != other.onnxruntime:
+            return f"onnxruntime {self.onnxruntime}, and this is {other.onnxruntime}"
+        if self.serves(other):
+            return ""
+        if self.architecture != other.architecture:
+            return f"a {self.architecture} processor, and this is {other.architecture}"
+        lacks = sorted(set(self.cpu_features) - set(other.cpu_features))
+        more = sorted(set(other.cpu_features) - set(self.cpu_features))
+        words = [f"without {', '.join(lacks)}"] if lacks else []
+        words += [f"with {', '.join(more)}"] if more else []
+        return f"another processor, and this is one {' and '.join(words) or 'that cannot be told from others'}"
+
+
+@lru_cache(maxsize=1)
+def this_runtime() -> RuntimeIdentity:
+    """The identity of this machine and this environment; imports nothing of onnxruntime."""
+    return RuntimeIdentity(
+        onnxruntime=installed_release("onnxruntime"),
+        architecture=os.uname().machine,
+        cpu_features=cpu_features(_head(_CPU_INFO)),
+    )
+
+
+def installed_release(package: str) -> str:
+    """The installed release of ``package`` as its ``__init__.py`` states it, or nothing. Does not import it."""
+    try:
+        found = find_spec(package)
+        stated = Path(found.origin).read_text(encoding="utf-8") if found is not None and found.origin else ""
+    except (OSError, ValueError, ImportError):
+        return ""
+    match = re.search(r"^__version__\s*=\s*[\"']([^\"']+)", stated, re.MULTILINE)
+    return match[1] if match else ""
+
+
+def cpu_features(text: str) -> tuple[str, ...]:
+    """The relevant ones of the first processor in ``text``, which is written as ``/proc/cpuinfo`` is; sorted.
+
+    Where there is no such file (macOS) the processors of one architecture are taken for one.
+    """
+    match = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
+    if match is None:
+        return ("unknown",)
+    return tuple(sorted(flag for flag in match[1].split() if _RELEVANT.search(flag)))
+
+
+def _head(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES).decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,152 @@
+"""Which model a run asks for, so that a compiled one can be recognised: by name, and by its weights if they are here.
+
+Where the weights are is the analyzers' knowledge, and they stand above this layer: they are asked by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgtool.config import Weights
+from imgtool.errors import ModelMissing
+from imgtool.models.errors import LibraryMissing
+
+if TYPE_CHECKING:
+    from imgtool.config import EngineOptions
+    from imgtool.models.artefact_manifest import ArtefactManifest
+
+BLIP, EASYOCR = "blip", "easyocr"
+_BLIP_WEIGHTS, _EASYOCR_WEIGHTS = "imgtool.analyzers._blip_weights", "imgtool.analyzers._easyocr_weights"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model as a run asks for it.
+
+    ``source`` is as in :class:`imgtool.models.artefact_manifest.ArtefactManifest`. ``version`` and ``folder`` are of
+    the weights; both ``None`` where those are not on this machine, or the library that knows them is not.
+    """
+
+    kind: str
+    model: str
+    source: str
+    command: str
+    version: str | None = None
+    folder: Path | None = None
+    revision: str = ""
+
+    @property
+    def stem(self) -> str:
+        """How the names of its folders begin."""
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.model.rpartition("/")[2]).strip("-.")
+        return f"{self.kind}-{name or 'model'}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it is not compiled."""
+        return f"run `{self.command}`"
+
+    def is_named_by(self, manifest: ArtefactManifest) -> bool:
+        """Whether ``manifest`` speaks of what is called like this, in whatever version."""
+        if (manifest.kind, manifest.model, manifest.source) != (self.kind, self.model, self.source):
+            return False
+        if manifest.is_synthetic and not self.source:
+            return False
+        return self.version is not None or self._is_revision_of(manifest)
+
+    def _is_revision_of(self, manifest: ArtefactManifest) -> bool:
+        if not self.revision or self.revision == manifest.revision:
+            return True
+        return len(self.revision) >= 7 and manifest.model_version.startswith(self.revision)
+
+
+def wanted_blip(options: EngineOptions) -> Wanted:
+    """The BLIP that ``options`` ask for.
+
+    Raises:
+        imgtool.errors.ImgtoolError: the options contradict each other, or the mark of synthetic weights is damaged.
+    """
+    weights = import_module(_BLIP_WEIGHTS)
+    found = _if_here(lambda: weights.weights_for(options))
+    named = options.caption_model or weights.DEFAULT_MODEL
+    model, source = _repository(named), _source(options, _folder_named(named))
+    if options.weights is Weights.SYNTHETIC:
+        model = import_module("imgtool.models.synthetic_store").BLIP_NAME
+    return Wanted(
+        kind=BLIP,
+        model=model if found is None else found.model,
+        source=source,
+        command=_command(options, "blip" if options.caption_model is None else named),
+        version=None if found is None else found.version,
+        folder=None if found is None else found.folder,
+        revision=options.caption_revision or "",
+    )
+
+
+def wanted_easyocr(options: EngineOptions) -> Wanted:
+    """The EasyOCR that reads the languages in ``options``.
+
+    Raises:
+        imgtool.models.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
+        imgtool.errors.ImgtoolError: the options contradict each other, or the mark of synthetic weights is damaged.
+    """
+    from imgtool.models.catalogue import easyocr_models
+    from imgtool.models.languages import easyocr_codes
+
+    weights = import_module(_EASYOCR_WEIGHTS)
+    recogniser = easyocr_models(easyocr_codes(options.languages))[-1].name
+    found = _if_here(lambda: weights.find_weights(options.languages, weights.named_folder(options)))
+    folder = options.easyocr_dir
+    return Wanted(
+        kind=EASYOCR,
+        model=recogniser,
+        source=_source(options, None if folder is None else folder.expanduser().absolute()),
+        command=_command(options, "easyocr"),
+        version=None if found is None else found.version,
+        folder=None if found is None else found.folder,
+    )
+
+
+def _if_here(find: Callable[[], Any]) -> Any:
+    try:
+        return find()
+    except (ModelMissing, LibraryMissing):
+        return None
+
+
+def _repository(named: str) -> str:
+    """What results call the model: the repository of a short name, the last part of a path."""
+    from imgtool.models.catalogue import find
+    from imgtool.models.errors import UnknownModel
+
+    if (folder := _folder_named(named)) is not None:
+        return folder.name
+    try:
+        return find(named).repository
+    except UnknownModel:
+        return named
+
+
+def _folder_named(named: str) -> Path | None:
+    folder = Path(named).expanduser()
+    if named.startswith(("/", "~", ".")) or folder.is_dir():
+        return folder.absolute()
+    return None
+
+
+def _source(options: EngineOptions, folder: Path | None) -> str:
+    if options.weights is Weights.SYNTHETIC:
+        return f"synthetic/{options.scale.value}"
+    return "" if folder is None else str(folder)
+
+
+def _command(options: EngineOptions, name: str) -> str:
+    if options.weights is Weights.SYNTHETIC:
+        scale = options.scale.value
+        return f"imgtool warm-cache --weights synthetic{'' if scale == 'full' else f' --scale {scale}'}"
+    return f"imgtool warm-cache {name}"

@@ -1,0 +1,79 @@
+"""A network small enough to compile in a test: a convolution and a matrix. What else happens, the arguments say."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgtool.analyzers._sessions import open_graph
+from imgtool.models._onnx_writer import GraphWriter
+from imgtool.models.exporting import Export, Parity
+
+NAME = "tests.fakes.exporter"
+GRAPH = "small"
+CHANNELS, SIDE, CLASSES = 16, 8, 64
+
+
+def weights(source: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The kernel (16, 3, 3, 3) and the matrix (64, 1024) in the model of ``source``."""
+    rng = np.random.default_rng(len((source / "model.safetensors").read_bytes()))
+    kernel = rng.standard_normal((CHANNELS, 3, 3, 3)).astype(np.float32)
+    return kernel, rng.standard_normal((CLASSES, CHANNELS * SIDE * SIDE)).astype(np.float32)
+
+
+def export(source: Path, into: Path, disturb: str = "", flag: str = "") -> Export:
+    kernel, matrix = weights(source)
+    with GraphWriter(into, GRAPH) as graph:
+        image = graph.input("image", ("images", 3, SIDE, SIDE))
+        convolved = graph.node("Conv", image, graph.weight(kernel), kernel_shape=(3, 3), pads=(1, 1, 1, 1))
+        flat = graph.node("Reshape", graph.node("Relu", convolved), graph.integers(-1, CHANNELS * SIDE * SIDE))
+        graph.output(graph.node("Gemm", flat, graph.weight(matrix), transB=1), "scores", ("images", CLASSES))
+        graph.finish()
+    print("what libraries print is no data")
+    _disturb(disturb, flag)
+    return Export((GRAPH,), {"classes": CLASSES, "disturb": disturb, "flag": flag}, "tests", 20)
+
+
+def _disturb(disturb: str, flag: str) -> None:
+    if disturb == "export hangs":
+        _hang(flag)
+    if disturb == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if disturb == "full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if disturb == "raise":
+        raise RuntimeError("planted")
+
+
+def _hang(flag: str) -> None:
+    Path(flag).write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def check_parity(source: Path, artefact: Path, *, seed: int = 0, images: int = 4) -> Parity:
+    import json
+
+    settings = json.loads((artefact / "settings.json").read_bytes())
+    if settings["disturb"] == "parity hangs":
+        _hang(settings["flag"])
+    image = np.random.default_rng(seed).standard_normal((images, 3, SIDE, SIDE)).astype(np.float32)
+    found = open_graph(artefact, GRAPH).run({"image": image})["scores"]
+    difference = float(np.abs(found - _scores(image, *weights(source))).max())
+    passed = difference < 1e-2 and settings["disturb"] != "differ"
+    return Parity(passed=passed, figures={"scores_max_abs_difference": difference}, detail=f"{images} images")
+
+
+def _scores(
+    image: NDArray[np.float32], kernel: NDArray[np.float32], matrix: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    padded = np.pad(image, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    convolved = np.maximum(np.einsum("nchwij,ocij->nohw", windows, kernel), 0)
+    scores: NDArray[np.float32] = convolved.reshape(len(image), -1) @ matrix.T
+    return scores
