@@ -10,8 +10,6 @@ import hashlib
 import math
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,11 +20,10 @@ import msgspec
 from msgspec import Struct
 
 from imgtool.bench.child import ChildFailed, ask
-from imgtool.bench.drawn import draw_in_child
 from imgtool.bench.pagecache import model_files, prepare
 from imgtool.bench.record import PageCache
-from imgtool.errors import OutputNotWritable, UsageProblem
-from imgtool.runtime.process import describe_exit
+from imgtool.bench.repeated import Repeated
+from imgtool.errors import OutputNotWritable
 
 if TYPE_CHECKING:
     from imgtool.engine.store import ResultStore, Update
@@ -76,17 +73,6 @@ class AtSize(Struct, frozen=True, kw_only=True):
         """Least, median and greatest of a figure over the runs."""
         found = sorted(map(value, self.runs))
         return found[0], found[len(found) // 2], found[-1]
-
-
-class Repeated(Struct, frozen=True, kw_only=True):
-    """A run and the same run again, each in a fresh process; counted by imgtool's own statistics."""
-
-    images: int
-    first_hits: int
-    hits: int
-    hit_rate_percent: float
-    first_seconds: float
-    seconds: float
 
 
 class CacheBench(Struct, frozen=True, kw_only=True):
@@ -274,52 +260,3 @@ def made_up(number: int) -> Update:
         for task, value in values.items()
     }
     return Update(_key(number), facts, answers, {})
-
-
-# -- a repeated run
-
-
-def measure_repeated(
-    paths: Sequence[str], *, images: int, options: Sequence[str], folder: Path | None, timeout: float = 3600.0
-) -> Repeated:
-    """Analyze ``paths``, or ``images`` drawn ones, twice with one cache, each time in a fresh process.
-
-    Raises:
-        UsageProblem: the run failed; the message holds what it said.
-        ChildFailed: it crashed or hung.
-    """
-    with tempfile.TemporaryDirectory(prefix="imgtool-bench-", dir=folder) as scratch:
-        root = Path(scratch)
-        analyzed = list(paths)
-        if not analyzed:
-            draw_in_child(root / "images", ((640, 480), (1000, 600)), images)
-            analyzed = [str(root / "images")]
-        command = [sys.executable, "-m", "imgtool", "analyze", *analyzed, "--cache-dir", str(root / "cache"), *options]
-        first, again = (_run(command, root / f"{number}.json", timeout) for number in range(2))
-        return Repeated(
-            images=again.images,
-            first_hits=first.hits,
-            hits=again.hits,
-            hit_rate_percent=again.hit_rate_percent or 0.0,
-            first_seconds=first.wall_seconds,
-            seconds=again.wall_seconds,
-        )
-
-
-class _Counted(Struct):
-    images: int
-    hits: int
-    hit_rate_percent: float | None
-    wall_seconds: float
-
-
-def _run(command: list[str], stats: Path, timeout: float) -> _Counted:
-    whole = [*command, "--stats", str(stats), "--format", "jsonl", "--quiet"]
-    try:
-        done = subprocess.run(whole, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
-        raise ChildFailed(f"the run did not finish within {timeout:.0f} s") from None
-    if not stats.is_file() or not stats.stat().st_size or done.returncode not in (0, 3):
-        said = done.stderr.decode("utf-8", "replace").strip()[-1000:]
-        raise UsageProblem(f"the run {describe_exit(done.returncode)}: {said}")
-    return msgspec.json.decode(stats.read_bytes(), type=_Counted)

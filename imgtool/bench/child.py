@@ -83,7 +83,8 @@ def _opened(function: str, code: int, out: bytes, err: str, reply: type[_Reply])
         tail = err.strip()[-_TAIL_CHARACTERS:]
         raise ChildFailed(f"{_short(function)} {describe_exit(code)}" + (f":\n{tail}" if tail else "")) from None
     if (trouble := envelope.trouble) is not None:
-        raise ChildFailed(trouble.message, trouble.remedy, ExitCode(trouble.exit_code))
+        code_of = {int(member): member for member in ExitCode}
+        raise ChildFailed(trouble.message, trouble.remedy, code_of[trouble.exit_code])
     return msgspec.convert(envelope.value, reply)
 
 

@@ -10,7 +10,8 @@ import typer
 from imgtool.cli.boundary import boundary
 
 if TYPE_CHECKING:
-    from imgtool.bench.cache_bench import AtSize, CacheBench, Repeated
+    from imgtool.bench.cache_bench import AtSize, CacheBench
+    from imgtool.bench.repeated import Repeated
 
 Text = Optional[str]  # noqa: UP045 - as in cli/options.py
 Number = Optional[float]  # noqa: UP045
@@ -38,7 +39,8 @@ def cache(
 ) -> None:
     """Hit rate of a repeated run, latency of a hit, look-ups a second up to a million records."""
     with boundary(verbose=verbose):
-        from imgtool.bench.cache_bench import CacheBench, measure, measure_repeated
+        from imgtool.bench.cache_bench import CacheBench, measure
+        from imgtool.bench.repeated import measure_repeated
         from imgtool.cli.bench_common import folder_option, print_json, seconds_option, split_options, teller
 
         limit = seconds_option("--max-p99", max_p99)

@@ -55,6 +55,9 @@ COMMANDS = [
     ["cache", "stats"],
     ["bench", "--help"],
     ["bench", "startup", "--help"],
+    ["bench", "throughput", "--help"],
+    ["bench", "cache", "--help"],
+    ["bench", "soak", "--help"],
     ["bench", "--command", "nothing=true", "-n", "2"],
 ]
 
