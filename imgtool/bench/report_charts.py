@@ -11,7 +11,7 @@ from imgtool.bench.findings import Findings, Row, heading, metric_name, state_te
 from imgtool.bench.record import Metric, PageCache
 from imgtool.bench.shares import OTHER, median_shares
 from imgtool.bench.shown import median_text, scale_for
-from imgtool.bench.trend import Series
+from imgtool.bench.trend import Point, Series
 from imgtool.bench.wording import bytes_text, figure_text, seconds_text
 
 _COLOURS = 9
@@ -134,30 +134,32 @@ def trends(series: Sequence[Series]) -> Iterator[str]:
 def _trend(metric: Metric, lines: Sequence[Series]) -> str:
     names = sorted({(point.created, point.name) for one in lines for point in one.points})
     places = {name: place for place, (_, name) in enumerate(names)}
-    maximum = max(point.interval.high for one in lines for point in one.points)
-    styles = {one.arm + state_text(one.page_cache, ()): f"c{n % _COLOURS}" for n, one in enumerate(lines)}
+    colours = {arm: f"c{n % _COLOURS}" for n, arm in enumerate(dict.fromkeys(one.arm for one in lines))}
+    styles = {
+        one.arm + state_text(one.page_cache, ()): colours[one.arm]
+        + (" cold" if one.page_cache is PageCache.COLD else "")
+        for one in lines
+    }
     drawn = [
-        (
-            style,
-            [
-                svg.TrendPoint(
-                    place=places[point.name],
-                    value=point.median,
-                    low=point.interval.low,
-                    high=point.interval.high,
-                    title=f"{one.arm}, {point.created}, {point.version}: {figure_text(metric, point.median)}"
-                    + "".join(f"; {change}" for change in point.changes),
-                    broken=bool(point.changes),
-                )
-                for point in one.points
-            ],
-        )
+        (style, [_trend_point(metric, one.arm, point, places[point.name]) for point in one.points])
         for one, style in zip(lines, styles.values(), strict=True)
     ]
-    label = f"{metric_name(metric)} over {len(names)} runs, from 0 to {figure_text(metric, maximum)}"
-    span = f"{names[0][0][:10]} to {names[-1][0][:10]}, from 0 to {figure_text(metric, maximum)}"
-    drawing = svg.trend(drawn, len(names), maximum, label)
+    label = f"{metric_name(metric)} over {len(names)} runs"
+    drawing = svg.trend(drawn, len(names), lambda value: figure_text(metric, value), label)
+    span = f"{names[0][0][:10]} to {names[-1][0][:10]}; logarithmic"
     return f'<h3>{escape(heading(metric))}</h3>{drawing}<p class="quiet">{escape(span)}</p>{_legend(styles)}'
+
+
+def _trend_point(metric: Metric, arm: str, point: Point, place: int) -> svg.TrendPoint:
+    said = f"{arm}, {point.created}, {point.version}: {figure_text(metric, point.median)}"
+    return svg.TrendPoint(
+        place=place,
+        value=point.median,
+        low=point.interval.low,
+        high=point.interval.high,
+        title="; ".join([said, *point.changes]),
+        broken=bool(point.changes),
+    )
 
 
 def _row(name: str, drawing: str, figure: str) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-_STRIP, _BAR, _AXIS, _TREND = 34, 26, 20, 170  # heights in pixels
+_STRIP, _BAR, _AXIS, _TREND = 34, 26, 20, 230  # heights in pixels
+_HEADROOM = 1.15
 _JITTER = (0, 6, -6, 3, -3, 9, -9)
 
 
@@ -96,17 +97,25 @@ def axis(maximum: float, text: Callable[[float], str]) -> str:
     return f'<svg class="axis" width="100%" height="{_AXIS}" aria-hidden="true">{"".join(parts)}</svg>'
 
 
-def trend(lines: Sequence[tuple[str, Sequence[TrendPoint]]], runs: int, maximum: float, label: str) -> str:
-    """Medians over runs, oldest at the left: each line a class of colour and its points. A line is broken where
-    figures on either side cannot be compared."""
+def trend(
+    lines: Sequence[tuple[str, Sequence[TrendPoint]]], runs: int, text: Callable[[float], str], label: str
+) -> str:
+    """Medians over runs, oldest at the left: each line classes of the style sheet and its points. It is broken where
+    figures on either side cannot be compared. The scale is logarithmic: a tenth more looks the same on every line."""
+    ends = [end for _, points in lines for point in points for end in (point.low, point.high, point.value) if end > 0]
+    least, most = math.log(min(ends) / _HEADROOM), math.log(max(ends) * _HEADROOM)
 
     def across(place: int) -> str:
-        return f"{4 + 92 * (place / (runs - 1) if runs > 1 else 0.5):.2f}%"
+        return f"{14 + 84 * (place / (runs - 1) if runs > 1 else 0.5):.2f}%"
 
     def up(value: float) -> str:
-        return f"{_TREND - 6 - (_TREND - 14) * value / maximum:.1f}"
+        share = (math.log(value) - least) / (most - least) if value > 0 else 0.0
+        return f"{_TREND - 4 - (_TREND - 8) * share:.1f}"
 
-    parts = [f'<line class="grid" x1="0" x2="100%" y1="{up(y)}" y2="{up(y)}"/>' for y in ticks(maximum)]
+    parts = []
+    for tick in log_ticks(math.exp(least), math.exp(most)):
+        parts.append(f'<line class="grid" x1="0" x2="100%" y1="{up(tick)}" y2="{up(tick)}"/>')
+        parts.append(f'<text x="0" y="{up(tick)}" dy="-3">{escape(text(tick))}</text>')
     for style, points in lines:
         for before, point in pairwise(points):
             broken = " broken" if point.broken else ""
@@ -115,14 +124,19 @@ def trend(lines: Sequence[tuple[str, Sequence[TrendPoint]]], runs: int, maximum:
                 f'x2="{across(point.place)}" y2="{up(point.value)}"/>'
             )
         for point in points:
-            x = across(point.place)
+            x, whisker = across(point.place), f'y1="{up(point.low)}" y2="{up(point.high)}"'
+            parts.append(f'<line class="whisker {style}" x1="{x}" x2="{x}" {whisker}/>')
             parts.append(
-                f'<line class="whisker {style}" x1="{x}" x2="{x}" y1="{up(point.low)}" y2="{up(point.high)}"/>'
-            )
-            parts.append(
-                f'<circle class="{style}" cx="{x}" cy="{up(point.value)}" r="4">{_title(point.title)}</circle>'
+                f'<circle class="{style}" cx="{x}" cy="{up(point.value)}" r="3.5">{_title(point.title)}</circle>'
             )
     return _svg(_TREND, parts, label)
+
+
+def log_ticks(least: float, most: float) -> list[float]:
+    """Round numbers between the two: 1, 2 and 5 of each power of ten; of many powers only their ones."""
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
+    factors = (1, 2, 5) if len(powers) <= 4 else (1,)
+    return [tick for power in powers for factor in factors if least <= (tick := factor * 10.0**power) <= most]
 
 
 def _svg(height: int, parts: Sequence[str], label: str) -> str:

@@ -240,7 +240,7 @@ class TestHtml:
                 tmp_path, experiment(created=f"2030-01-0{day}T00:00:00+00:00", machine=machine(kernel=kernel), runs=3)
             )
         page = report_html.render(experiment(runs=3), None, load_history(tmp_path))
-        lines = re.findall(r'<line class="trend c\d( broken)?"', page)
+        lines = re.findall(r'<line class="trend c\d(?: cold)?( broken)?"', page)
         series = 3 * 4  # arms; startup, first result, seconds an image, memory
         assert len(lines) == 3 * series
         assert lines.count(" broken") == series
