@@ -29,6 +29,7 @@ class BlipOnnx(Analyzer):
         summary="captions by BLIP, compiled",
         licence="BSD-3-Clause (BLIP's weights)",
         batched=True,
+        same_answers_as=Backend.TORCH,
     )
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
@@ -60,6 +61,8 @@ class BlipOnnx(Analyzer):
 
         return {
             **writing_parameters(options),
+            # Part of what torch answers under, too: the two share what they keep.
+            "device": options.device,
             "paths": {"artefact": str(find_blip(options).folder)},
             "precision": check_precision(options, "onnx", "exact", "fast"),
         }

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from imgtool.config import EngineOptions
 
 ANALYZERS: dict[str, tuple[str, ...]] = {
-    "blip": ("imgtool.analyzers.blip:BlipTorch",),
+    "blip": ("imgtool.analyzers.blip_onnx:BlipOnnx", "imgtool.analyzers.blip:BlipTorch"),
     "describe": ("imgtool.analyzers.describe:Describe",),
-    "easyocr": ("imgtool.analyzers.easyocr:EasyOcrTorch",),
+    "easyocr": ("imgtool.analyzers.easyocr_onnx:EasyOcrOnnx", "imgtool.analyzers.easyocr:EasyOcrTorch"),
     "rapidocr": ("imgtool.analyzers.rapidocr:RapidOcr",),
     "tesseract": ("imgtool.analyzers.tesseract:Tesseract",),
     "classifier": ("imgtool.analyzers.classifier:Classifier",),
