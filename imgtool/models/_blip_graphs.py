@@ -49,7 +49,8 @@ def write_vision(model: Any, sizes: Sizes, into: Path) -> None:
         for layer in vision.encoder.layers:
             rows = _vision_layer(build, layer, rows, length)
         rows = build.normalised(rows, vision.post_layernorm)
-        graph.output(build.reshaped(rows, -1, length, width), "features", ("images", length, width))
+        features = graph.output("features", ("images", length, width))
+        build.reshaped(rows, -1, length, width, into=features)
         for index, layer in enumerate(model.text_decoder.bert.encoder.layer):
             _cross_inputs(build, layer.crossattention.self, rows, length, index)
         graph.finish()
@@ -88,8 +89,8 @@ class _Blocks:
         weights[0], biases[0] = weights[0] * np.float32(scale), biases[0] * np.float32(scale)
         return self.gemm(rows, self.graph.weight(np.concatenate(weights)), self.graph.weight(np.concatenate(biases)))
 
-    def gemm(self, rows: str, weight: str, bias: str) -> str:
-        return self.graph.node("Gemm", rows, weight, bias, transB=1)
+    def gemm(self, rows: str, weight: str, bias: str, into: str = "") -> str:
+        return self.graph.node("Gemm", rows, weight, bias, into=into, transB=1)
 
     def add(self, first: str, second: str) -> str:
         return self.graph.node("Add", first, second)
@@ -101,11 +102,11 @@ class _Blocks:
     def gelu(self, rows: str) -> str:
         return self.graph.node("Gelu", rows)
 
-    def reshaped(self, value: str, *shape: int) -> str:
-        return self.graph.node("Reshape", value, self.graph.integers(*shape))
+    def reshaped(self, value: str, *shape: int, into: str = "") -> str:
+        return self.graph.node("Reshape", value, self.graph.integers(*shape), into=into)
 
-    def transposed(self, value: str, *axes: int) -> str:
-        return self.graph.node("Transpose", value, perm=axes)
+    def transposed(self, value: str, *axes: int, into: str = "") -> str:
+        return self.graph.node("Transpose", value, into=into, perm=axes)
 
     def attended(self, query: str, key: str, value: str, mask: str = "") -> str:
         """(A, heads, Q, D) x (A, heads, D, K) -> (A * Q, heads * D). The query is scaled already."""
@@ -159,7 +160,7 @@ def _cross_inputs(build: _Blocks, attention: Any, rows: str, length: int, index:
     for module, name, axes in ((attention.key, "key", (0, 2, 3, 1)), (attention.value, "value", (0, 2, 1, 3))):
         apart = build.reshaped(build.linear(rows, module), -1, length, heads, size)
         shape = [("images", length, heads, size)[axis] for axis in axes]
-        build.graph.output(build.transposed(apart, *axes), f"cross_{name}_{index}", shape)
+        build.transposed(apart, *axes, into=build.graph.output(f"cross_{name}_{index}", shape))
 
 
 class _Step(_Blocks):
@@ -196,8 +197,8 @@ class _Step(_Blocks):
         last = self.normalised(self.gelu(self.linear(last, head.transform.dense)), head.transform.LayerNorm)
         tied = matrix.data_ptr() == decoder.bert.embeddings.word_embeddings.weight.data_ptr()
         weight = words if tied else self.graph.weight(_array(matrix))
-        logits = self.gemm(last, weight, self.graph.weight(_array(head.decoder.bias)))
-        self.graph.output(logits, "logits", ("rows", self._sizes.vocabulary))
+        logits = self.graph.output("logits", ("rows", self._sizes.vocabulary))
+        self.gemm(last, weight, self.graph.weight(_array(head.decoder.bias)), into=logits)
 
     @property
     def _width(self) -> int:
@@ -218,9 +219,8 @@ class _Step(_Blocks):
     def _with_past(self, name: str, new: str, index: int) -> str:
         heads, size = self._sizes.heads, self._sizes.head_size
         past = self.graph.input(f"past_{name}_{index}", ("rows", heads, "past", size))
-        both = self.graph.node("Concat", past, new, axis=2)
-        self.graph.output(both, f"{name}_{index}", ("rows", heads, "past + tokens", size))
-        return both
+        both = self.graph.output(f"{name}_{index}", ("rows", heads, "past + tokens", size))
+        return self.graph.node("Concat", past, new, into=both, axis=2)
 
     def _cross(self, attention: Any, rows: str, index: int) -> str:
         """Attention to the image. All tokens of all rows of an image are queries to the one set of keys it has."""

@@ -53,13 +53,13 @@ class GraphWriter:
         self._inputs.append(_declared(name, shape, integer))
         return name
 
-    def output(self, value: str, name: str, shape: Shape) -> None:
-        """Give ``value`` out under ``name``, as float32."""
-        self.node("Identity", value, into=name)
+    def output(self, name: str, shape: Shape) -> str:
+        """Declare an output, float32: the value that some node calls ``name``."""
         self._outputs.append(_declared(name, shape, integer=False))
+        return name
 
     def node(self, kind: str, *inputs: str, into: str = "", **attributes: Any) -> str:
-        """Add an operator with one output; returns the name of that output."""
+        """Add an operator with one output, called ``into`` if that is given; returns the name of that output."""
         return self.nodes(kind, *inputs, outputs=(into,) if into else 1, **attributes)[0]
 
     def nodes(self, kind: str, *inputs: str, outputs: int | Sequence[str], **attributes: Any) -> list[str]:
