@@ -1,0 +1,86 @@
+"""The eager arm: the program it stands for gives the answers that imgtool gives, and is measured as imgtool is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from imgtool.bench.record import ArmKind, Metric, decode
+from imgtool.errors import ExitCode
+from tests.command import analyze, imgtool
+
+pytestmark = pytest.mark.slow
+
+SYNTHETIC = ("--weights", "synthetic", "--scale", "small", "--languages", "en")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with small synthetic models."""
+    for name in ("torch", "transformers", "easyocr"):
+        pytest.importorskip(name)
+    cache = tmp_path_factory.mktemp("cache")
+    outcome = imgtool("warm-cache", *SYNTHETIC, "--no-load", timeout=300, IMGTOOL_CACHE_DIR=str(cache))
+    assert outcome.code is ExitCode.OK, outcome.err
+    return cache
+
+
+@pytest.fixture
+def sign(tmp_path: Path) -> Path:
+    """A little picture with two dark words: large ones take minutes with weights that see text everywhere."""
+    picture = Image.new("RGB", (240, 120), (235, 235, 235))
+    pen = ImageDraw.Draw(picture)
+    for top in (20, 70):
+        pen.text((20, top), "OPEN DAILY", fill=(20, 20, 20), font=ImageFont.load_default(28))
+    picture.save(tmp_path / "sign.png")
+    return tmp_path / "sign.png"
+
+
+def measured(models: Path, saved: Path, *arguments: str) -> None:
+    outcome = imgtool(
+        *("bench", *arguments, *SYNTHETIC[:4], "--languages", "en", "-n", "2", "--warm-ups", "0", "--steady", "0"),
+        *("--save", saved),
+        timeout=600,
+        IMGTOOL_CACHE_DIR=str(models),
+    )
+    assert outcome.code is ExitCode.OK, outcome.err
+
+
+def test_it_answers_as_imgtool_does_on_the_same_libraries(models: Path, sign: Path, tmp_path: Path) -> None:
+    measured(models, tmp_path / "run.json", "--arms", "eager", str(sign))
+    (arm,) = decode((tmp_path / "run.json").read_bytes()).arms
+    said = json.loads(subprocess.run(arm.command, capture_output=True, check=True).stdout)
+    outcome = analyze(
+        *(sign, *SYNTHETIC, "--backend", "torch", "--tasks", "caption,text", "--no-cache"),
+        timeout=300,
+        IMGTOOL_CACHE_DIR=str(models),
+    )
+    (result,) = outcome.results
+    assert said["caption"] == result["tasks"]["caption"]["value"]
+    assert [line for line, _ in said["text"]] == [line["text"] for line in result["tasks"]["text"]["value"]]
+
+
+def test_all_strategies_are_measured_alike(models: Path, sign: Path, tmp_path: Path) -> None:
+    measured(models, tmp_path / "run.json", "--arms", "eager,lazy,parallel,cached", str(sign))
+    found = decode((tmp_path / "run.json").read_bytes())
+    assert found.reference == "eager"
+    assert found.arm("eager").kind is ArmKind.EAGER
+    assert found.settings.weights == "synthetic"
+    assert {"blip", "easyocr"} <= found.machine.weights.keys()
+    assert all("synthetic" in version for version in found.machine.weights.values())
+    for sample in found.samples:
+        loads = {phase.name for phase in sample.phases if phase.name.startswith("load ")}
+        assert loads == (set() if sample.arm == "cached" else {"load blip", "load easyocr"})
+        assert {step.model for step in sample.memory.steps} == {name.removeprefix("load ") for name in loads}
+    for metric in (Metric.STARTUP, Metric.FIRST_RESULT, Metric.PEAK_ANON):
+        assert max(found.values("cached", metric)) < min(found.values("eager", metric))
+
+
+def test_it_needs_an_image() -> None:
+    done = subprocess.run([sys.executable, "-m", "imgtool.bench.eager"], capture_output=True, check=False)
+    assert done.returncode == ExitCode.USAGE
