@@ -121,7 +121,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     ocr_rotations: tuple[int, ...] | None = None
     ocr_allowlist: str | None = None
     ocr_blocklist: str | None = None
-    tesseract_psm: int = 3
+    tesseract_psm: int = 4
 
     labels_model: Path | None = None
     labels_file: Path | None = None
@@ -325,6 +325,8 @@ def _check_range(name: str, value: Any) -> Any:
         raise UsageProblem(f"{flag} must be at least 1, not {value}")
     if name in _POSITIVE and not value > 0:
         raise UsageProblem(f"{flag} must be more than 0, not {value}")
+    if name == "tesseract_psm" and (value not in range(1, 14) or value == 2):
+        raise UsageProblem(f"{flag} {value} reads no text", "1 or 3 to 13")
     if name in _UNIT and not 0 <= value <= 1:
         raise UsageProblem(f"{flag} must lie between 0 and 1, not {value}", "5 % is written 0.05")
     return value

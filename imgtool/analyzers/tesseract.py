@@ -36,8 +36,9 @@ drop the table of the same notice."""
 _BOTH = ("-c", "tessedit_create_tsv=1", "-c", "tessedit_create_txt=1")
 """Boxes and confidences are in the TSV, the spaces between Korean words in the plain text only."""
 
-SECONDS = 90.0
-"""How long the program may take for one picture: less than the worker itself is given (``--timeout``)."""
+_SHARE, _GRACE_SECONDS = 0.75, 30.0
+"""How much of the worker's own time (``--timeout``) the program may take for a picture: that share of it, or all but
+so many seconds if that is more."""
 
 
 class Tesseract(Analyzer):
@@ -78,7 +79,8 @@ class Tesseract(Analyzer):
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """Languages in Tesseract's codes, the page segmentation mode, and the program under ``paths``.
+        """Languages in Tesseract's codes, the page segmentation mode, the program under ``paths``, and the ``seconds``
+        that it may take.
 
         Raises:
             UsageProblem: there is no such page segmentation mode.
@@ -91,7 +93,8 @@ class Tesseract(Analyzer):
         wanted = _wanted(options, installed_languages(binary)) if binary else []
         if not wanted:
             raise ModelMissing("tesseract or its languages are missing", INSTALL)
-        return {"paths": {"binary": str(binary)}, "languages": wanted, "psm": mode}
+        seconds = max(_SHARE * options.timeout, options.timeout - _GRACE_SECONDS)
+        return {"paths": {"binary": str(binary)}, "languages": wanted, "psm": mode, "seconds": seconds}
 
     def load(self) -> None:
         """Nothing stays loaded between pictures; only looks whether the program still runs.
@@ -120,11 +123,12 @@ class Tesseract(Analyzer):
                 input=header + picture.pixels.tobytes(),
                 capture_output=True,
                 env=_environment(),
-                timeout=SECONDS,
+                timeout=given["seconds"],
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Problem("timeout", f"tesseract took longer than {SECONDS:.0f} s on this image", "try another engine")
+            limit = given["seconds"]
+            return Problem("timeout", f"tesseract took longer than {limit:.0f} s on this image", "raise --timeout")
         except OSError as error:
             return Problem("model_failed", f"tesseract could not be started: {error}", INSTALL)
         return _answer(done, width, height)

@@ -78,7 +78,7 @@ OcrAdjustContrast = Annotated[Text, _option(_OCR, "Contrast of the second try.",
 OcrRotations = Annotated[Text, _option(_OCR, "Also try these angles, 90,180,270.", takes="NUMBERS")]
 OcrAllowlist = Annotated[Text, _option(_OCR, "Only these characters.", takes="TEXT")]
 OcrBlocklist = Annotated[Text, _option(_OCR, "Not these characters.", takes="TEXT")]
-TesseractPsm = Annotated[Text, _option(_OCR, "Tesseract's page segmentation mode.", takes="N", default="3")]
+TesseractPsm = Annotated[Text, _option(_OCR, "Tesseract's page segmentation mode.", takes="N", default="4")]
 
 LabelsEngine = Annotated[Text, _option(_LABELS, "Which engine labels.", takes="NAME")]
 Languages = Annotated[

@@ -170,7 +170,7 @@ class Engine(AbstractContextManager["Engine"]):
                 load_timeout=options.load_timeout,
                 max_worker_memory=options.max_worker_memory,
             )
-            plans = [chosen.for_worker() for chosen in self.plan.chosen.values()]
+            plans = (chosen.for_worker() for chosen in self.plan.chosen.values())
             self._pool = Pool(self._start_worker, plans, self._post, limits)
         return self._pool
 

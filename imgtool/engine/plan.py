@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -12,13 +15,14 @@ import msgspec
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.registry import ORDER, load_class, targets
 from imgtool.config import EngineOptions
-from imgtool.errors import ModelMissing, UsageProblem
+from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.models.marker import SYNTHETIC
 from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
 from imgtool.types import Task
 
-UNPRINTED = "paths"
-"""Key of ``Analyzer.parameters`` that is left out of the fingerprint: a moved model gives the same answers."""
+UNPRINTED = frozenset({"paths", "seconds"})
+"""Keys of ``Analyzer.parameters`` that are left out of the fingerprint: a moved model gives the same answers, and so
+does one that was given more time."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,13 @@ class Chosen:
     label: str
     notice: str | None = None
     stands_in_for: str | None = None
-    stand_ins: tuple[Chosen, ...] = ()
+    find_stand_ins: Callable[[], tuple[Chosen, ...]] = tuple
+
+    @cached_property
+    def stand_ins(self) -> tuple[Chosen, ...]:
+        """Who answers where this one cannot be loaded, in that order. Looked for when a worker needs to know: a run
+        that finds all its answers kept does without."""
+        return self.find_stand_ins()
 
     def who(self, label: str) -> Chosen:
         """This choice or the stand-in of that label."""
@@ -92,12 +102,14 @@ def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
     wanted = [task.value for task in (options.tasks or tuple(Task))] + [THUMBNAIL] * thumbnails
     chosen: dict[str, Chosen] = {}
     for task in sorted(wanted, key=_rank):
-        candidates = _candidates(task, options)
-        available = _in_order_of_choice([c for c in candidates if c.probe.available], options)
+        lineup = _Lineup(task, options)
+        candidates = lineup.until_covered()
+        available = _in_order_of_choice(candidates, options)
         if available:
             _refuse_stand_in(task, candidates, available[0], options)
-            chosen[task] = _choose(task, candidates, available, options, chosen)
+            chosen[task] = _choose(lineup, candidates, available[0], dict(chosen))
         elif options.tasks is not None or _named_engine(task, options):
+            _refuse_options(candidates, options)
             reasons = "; ".join(f"{c.name}: {c.probe.reason}" for c in candidates)
             raise ModelMissing(f"no engine can answer {task!r} ({reasons})", _why_not(candidates, options)[1])
     if not any(task != THUMBNAIL for task in chosen):
@@ -118,13 +130,36 @@ def _named_engine(task: str, options: EngineOptions) -> str | None:
     return named
 
 
-def _candidates(task: str, options: EngineOptions) -> list[_Candidate]:
-    """The named engine alone, or all of the task's, the preferred one first."""
-    named = _named_engine(task, options)
-    names = [named] if named else list(ORDER[task])
-    found = [(name, target) for name in names for target in _targets_for(task, name, options)]
-    classes = [(name, target, _class_for(task, target)) for name, target in found]
-    return [_Candidate(name, target, cls, cls.probe(options)) for name, target, cls in classes]
+class _Lineup:
+    """The named engine of a task alone, or all of them, the preferred one first: probed as far as need be."""
+
+    def __init__(self, task: str, options: EngineOptions) -> None:
+        self.task, self.options = task, options
+        named = _named_engine(task, options)
+        names = [named] if named else ORDER[task]
+        self._left = deque((name, target) for name in names for target in _targets_for(task, name, options))
+        self._probed: list[_Candidate] = []
+
+    def until_covered(self) -> list[_Candidate]:
+        """The candidates up to the first that is available and reads all languages asked for: nothing comes before
+        that one in the order of choice."""
+        while self._left:
+            candidate = self._probe_next()
+            if candidate.probe.available and not candidate.uncovered(self.options):
+                break
+        return list(self._probed)
+
+    def all(self) -> list[_Candidate]:
+        """All candidates."""
+        while self._left:
+            self._probe_next()
+        return list(self._probed)
+
+    def _probe_next(self) -> _Candidate:
+        name, target = self._left.popleft()
+        cls = _class_for(self.task, target)
+        self._probed.append(_Candidate(name, target, cls, cls.probe(self.options)))
+        return self._probed[-1]
 
 
 def _targets_for(task: str, name: str, options: EngineOptions) -> tuple[str, ...]:
@@ -134,8 +169,9 @@ def _targets_for(task: str, name: str, options: EngineOptions) -> tuple[str, ...
         raise _no_engine(task, name) from error
 
 
-def _in_order_of_choice(available: list[_Candidate], options: EngineOptions) -> list[_Candidate]:
-    """Those that read all languages asked for before those that do not; else as they are preferred."""
+def _in_order_of_choice(candidates: list[_Candidate], options: EngineOptions) -> list[_Candidate]:
+    """The available ones: those that read all languages asked for before those that do not; else as preferred."""
+    available = [candidate for candidate in candidates if candidate.probe.available]
     return sorted(available, key=lambda candidate: len(candidate.uncovered(options)))
 
 
@@ -152,26 +188,39 @@ def _refuse_stand_in(task: str, candidates: list[_Candidate], first: _Candidate,
         )
 
 
-def _choose(
-    task: str,
-    candidates: list[_Candidate],
-    available: list[_Candidate],
-    options: EngineOptions,
-    earlier: Mapping[str, Chosen],
-) -> Chosen:
-    complete = _labelled([_complete(task, candidate, options, earlier) for candidate in available])
-    first, preferred = complete[0], candidates[0].name
-    if options.strict:
-        # Another backend of the same engine is the engine that was asked for.
-        return replace(first, stand_ins=tuple(each for each in complete[1:] if each.spec.name == first.spec.name))
-    if available[0].name != preferred:
-        first = replace(first, stands_in_for=preferred, notice=_stand_in_notice(candidates, first, options))
-    return replace(first, stand_ins=tuple(complete[1:]))
+def _refuse_options(candidates: list[_Candidate], options: EngineOptions) -> None:
+    """
+    Raises:
+        UsageProblem: the reason why an engine that was named is not available is what was asked of it.
+    """
+    if _named_engine(candidates[0].cls.spec.task, options):
+        # Only its refusal of the options is of interest: that something is missing here, the probe has said.
+        with suppress(ModelMissing, ModelLoadFailed, MissingExtra):
+            candidates[0].cls.parameters(options)
 
 
-def _labelled(choices: list[Chosen]) -> list[Chosen]:
-    """Give each its own label: a second implementation of the same name carries its backend."""
-    taken: set[str] = set()
+def _choose(lineup: _Lineup, candidates: list[_Candidate], first: _Candidate, earlier: Mapping[str, Chosen]) -> Chosen:
+    options, preferred = lineup.options, candidates[0].name
+    chosen = _complete(lineup.task, first, options, earlier)
+    if first.name != preferred and not options.strict:
+        chosen = replace(chosen, stands_in_for=preferred, notice=_stand_in_notice(candidates, chosen, options))
+    return replace(chosen, find_stand_ins=lambda: _stand_ins(lineup, first, earlier))
+
+
+def _stand_ins(lineup: _Lineup, first: _Candidate, earlier: Mapping[str, Chosen]) -> tuple[Chosen, ...]:
+    options = lineup.options
+    found = []
+    for candidate in _in_order_of_choice(lineup.all(), options):
+        # Another backend of the same engine is the engine that was asked for, however strict the run.
+        if candidate is first or (options.strict and candidate.name != first.name):
+            continue
+        with suppress(ImgtoolError):  # one that refuses the options is no help
+            found.append(_complete(lineup.task, candidate, options, earlier))
+    return tuple(_labelled(found, taken={first.cls.spec.name}))
+
+
+def _labelled(choices: list[Chosen], taken: set[str]) -> list[Chosen]:
+    """Give each its own label: a second implementation of a name that is ``taken`` carries its backend."""
     labelled = []
     for choice in choices:
         name = choice.spec.name
@@ -227,7 +276,7 @@ def _fingerprint(
         "task": task,
         "analyzer": [spec.name, spec.version, (spec.same_answers_as or spec.backend).value],
         "model": [probe.model, probe.model_version],
-        "parameters": {key: value for key, value in parameters.items() if key != UNPRINTED},
+        "parameters": {key: value for key, value in parameters.items() if key not in UNPRINTED},
         "pixels": PIXELS_VERSION,
         "reads": reads,
     }

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 
@@ -103,7 +104,7 @@ class Pool:
         self, start: Start, plans: Iterable[TaskPlan], post: Post, limits: Limits, clock: Clock = time.monotonic
     ) -> None:
         self._start = start
-        self._plans = {plan.task: plan for plan in plans}
+        self._plans_given = plans
         self._post = post
         self._limits = limits
         self._clock = clock
@@ -195,6 +196,11 @@ class Pool:
                 worker.stop(_GRACE_SECONDS)
 
     # -- seats
+
+    @cached_property
+    def _plans(self) -> dict[str, TaskPlan]:
+        # Taken when the first worker starts: who stands in for whom is not looked up before somebody needs it.
+        return {plan.task: plan for plan in self._plans_given}
 
     def _spawn(self) -> Seat:
         seat = Seat(self._start(self._post, tuple(self._plans.values()), self._a_load_killed))

@@ -27,12 +27,6 @@ FONTS = (
 )
 
 
-class Options(EngineOptions, frozen=True, kw_only=True):
-    """Options with a page segmentation mode."""
-
-    tesseract_psm: int = PAGE_MODE
-
-
 def row(line: int, word: int, box: tuple[int, int, int, int], confidence: float, text: str, block: int = 1) -> str:
     place = f"5\t1\t{block}\t1\t{line}\t{word}"
     return "\t".join([place, *map(str, box), str(confidence), text])
@@ -194,7 +188,7 @@ def blank(width: int = 8, height: int = 6) -> Picture:
 class TestProgram:
     def test_what_the_probe_tells(self, planted: Path) -> None:
         script(planted / "tesseract", "echo tesseract 9.8.7")
-        probe = Tesseract.probe(Options(languages=("ko", "el", "en")))
+        probe = Tesseract.probe(EngineOptions(languages=("ko", "el", "en")))
         assert probe.available
         assert (probe.model, probe.size_bytes) == ("kor+eng", 6)
         assert probe.model_version.startswith("tesseract 9.8.7, ")
@@ -203,21 +197,21 @@ class TestProgram:
 
     def test_another_language_file_is_another_version(self, planted: Path, tmp_path: Path) -> None:
         script(planted / "tesseract", "echo tesseract 9.8.7")
-        before = Tesseract.probe(Options()).model_version
+        before = Tesseract.probe(EngineOptions()).model_version
         (tmp_path / "data" / "kor.traineddata").write_bytes(b"KOR")
-        assert Tesseract.probe(Options()).model_version != before
+        assert Tesseract.probe(EngineOptions()).model_version != before
 
     def test_without_the_languages_it_is_not_available(self, planted: Path) -> None:
         script(planted / "tesseract", "echo tesseract 9.8.7")
-        probe = Tesseract.probe(Options(languages=("ja", "el")))
+        probe = Tesseract.probe(EngineOptions(languages=("ja", "el")))
         assert not probe.available
         assert "ja, el" in probe.reason
         with pytest.raises(ModelMissing):
-            Tesseract.parameters(Options(languages=("ja",)))
+            Tesseract.parameters(EngineOptions(languages=("ja",)))
 
     def test_without_the_program_it_is_not_available(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
-        probe = Tesseract.probe(Options())
+        probe = Tesseract.probe(EngineOptions())
         assert not probe.available
         assert "apt-get install tesseract-ocr" in probe.remedy
 
@@ -227,7 +221,7 @@ class TestProgram:
             f'case "$1" in --version) echo tesseract 9;; *) echo "$@" $LC_ALL $OMP_THREAD_LIMIT >{tmp_path}/called;'
             f' cat >{tmp_path}/picture; printf "{HEADER}\\n";; esac'.replace("\t", "\\t"),
         )
-        analyzer = Tesseract({**Tesseract.parameters(Options(tesseract_psm=6)), "threads": 3})
+        analyzer = Tesseract({**Tesseract.parameters(EngineOptions(tesseract_psm=6)), "threads": 3})
         analyzer.load()
         assert analyzer.run([blank(2, 1)]) == [()]
         called = (tmp_path / "called").read_text().split()
@@ -246,24 +240,38 @@ class TestProgram:
     )
     def test_a_program_that_fails_is_a_problem_of_that_image(self, planted: Path, body: str, code: str) -> None:
         script(planted / "tesseract", body)
-        (answer,) = Tesseract(Tesseract.parameters(Options())).run([blank()])
+        (answer,) = Tesseract(Tesseract.parameters(EngineOptions())).run([blank()])
         assert isinstance(answer, Problem)
         assert answer.code == code
 
     def test_a_program_that_is_gone(self, planted: Path) -> None:
         program = script(planted / "tesseract", "exit 0")
-        analyzer = Tesseract(Tesseract.parameters(Options()))
+        analyzer = Tesseract(Tesseract.parameters(EngineOptions()))
         program.unlink()
         with pytest.raises(ModelLoadFailed):
             analyzer.load()
         (answer,) = analyzer.run([blank()])
         assert isinstance(answer, Problem)
 
+    @pytest.mark.parametrize(("timeout", "seconds"), [(120.0, 90.0), (600.0, 570.0), (4.0, 3.0)])
+    def test_it_may_take_nearly_as_long_as_the_worker(self, planted: Path, timeout: float, seconds: float) -> None:
+        script(planted / "tesseract", "exit 0")
+        assert Tesseract.parameters(EngineOptions(timeout=timeout))["seconds"] == seconds
+
+    def test_one_that_takes_longer_is_ended(self, planted: Path) -> None:
+        script(planted / "tesseract", "exec sleep 60")
+        (answer,) = Tesseract(Tesseract.parameters(EngineOptions(timeout=0.2))).run([blank()])
+        assert isinstance(answer, Problem)
+        assert (answer.code, answer.remedy) == ("timeout", "raise --timeout")
+
+    def test_the_page_mode_of_the_options_is_the_one_that_reads_korean(self) -> None:
+        assert EngineOptions().tesseract_psm == PAGE_MODE
+
     @pytest.mark.parametrize("mode", [0, 2, 14, -1])
     def test_modes_that_read_nothing_are_refused(self, planted: Path, mode: int) -> None:
         script(planted / "tesseract", "exit 0")
         with pytest.raises(UsageProblem):
-            Tesseract.parameters(Options(tesseract_psm=mode))
+            Tesseract.parameters(EngineOptions(tesseract_psm=mode))
 
 
 PAGE = ("입주민 여러분께 알려드립니다.", "Invoice number 2024", "계단을 이용하여 주시기 바랍니다.")
@@ -286,10 +294,10 @@ class TestReal:
     def analyzer(self) -> Tesseract:
         if shutil.which("tesseract") is None:
             pytest.skip("tesseract is not installed: apt-get install tesseract-ocr tesseract-ocr-kor")
-        probe = Tesseract.probe(Options())
+        probe = Tesseract.probe(EngineOptions())
         if missing := {"ko", "en"} - set(probe.languages):
             pytest.skip(f"tesseract has no language file for {', '.join(missing)}")
-        analyzer = Tesseract({**Tesseract.parameters(Options()), "threads": 1})
+        analyzer = Tesseract({**Tesseract.parameters(EngineOptions()), "threads": 1})
         analyzer.load()
         return analyzer
 

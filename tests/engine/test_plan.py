@@ -1,0 +1,170 @@
+"""Which engine answers: probed no further than needed, stand-ins in order, refusals with the right exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgtool.analyzers import registry
+from imgtool.analyzers.interface import Analyzer, Answer, Picture, Probe
+from imgtool.config import EngineOptions
+from imgtool.engine.plan import make_plan
+from imgtool.errors import ExitCode, ModelMissing, UsageProblem
+from imgtool.types import Problem, Task
+from tests import pictures
+from tests.command import analyze, imgtool
+from tests.planted import _spec
+
+probed: list[str] = []
+
+
+class Reader(Analyzer):
+    """Reads the languages of its class."""
+
+    spec = _spec("first", Task.TEXT)
+    languages: tuple[str, ...] = ("en",)
+    available = True
+
+    @classmethod
+    def probe(cls, options: EngineOptions) -> Probe:
+        probed.append(cls.spec.name)
+        reason = "" if cls.available else "planted absence"
+        return Probe(cls.available, model="m", reason=reason, remedy="plant it", languages=cls.languages)
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
+        return [() for _ in pictures]
+
+
+class Second(Reader):
+    spec = _spec("second", Task.TEXT)
+    languages = ("en", "ko")
+
+
+class Third(Reader):
+    spec = _spec("third", Task.TEXT)
+    languages = ("ko", "en", "ja")
+
+
+class Choosy(Reader):
+    """Refuses every option."""
+
+    spec = _spec("choosy", Task.TEXT)
+
+    @classmethod
+    def probe(cls, options: EngineOptions) -> Probe:
+        probed.append("choosy")
+        return Probe(False, reason="these options make no sense", remedy="leave them out")
+
+    @classmethod
+    def parameters(cls, options: EngineOptions) -> dict[str, Any]:
+        raise UsageProblem("these options make no sense", "leave them out")
+
+
+class Refusing(Third):
+    """Available, and refuses the options all the same."""
+
+    spec = _spec("refusing", Task.TEXT)
+
+    @classmethod
+    def parameters(cls, options: EngineOptions) -> dict[str, Any]:
+        raise UsageProblem("refused", "")
+
+
+@pytest.fixture(autouse=True)
+def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    probed.clear()
+    for cls in (Reader, Second, Third, Choosy, Refusing):
+        monkeypatch.setitem(registry.ANALYZERS, cls.spec.name, (f"{__name__}:{cls.__name__}",))
+    _order(monkeypatch, "first", "second", "third")
+
+
+def _order(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    monkeypatch.setitem(registry.ORDER, "text", names)
+
+
+def text(**options: Any) -> EngineOptions:
+    return EngineOptions(**{"tasks": (Task.TEXT,), **options})
+
+
+def test_nobody_is_probed_behind_the_first_that_reads_all_languages() -> None:
+    chosen = make_plan(text(languages=("en",))).chosen["text"]
+    assert probed == ["first"]
+    assert (chosen.spec.name, chosen.stands_in_for, chosen.notice) == ("first", None, None)
+    assert [each.spec.name for each in chosen.stand_ins] == ["second", "third"]
+    assert probed == ["first", "second", "third"]
+    assert chosen.for_worker().stand_ins[0].analyzer == "second"
+    assert probed == ["first", "second", "third"], "probed twice"
+
+
+def test_one_that_reads_all_languages_comes_before_one_that_does_not() -> None:
+    chosen = make_plan(text(languages=("ko", "en"))).chosen["text"]
+    assert (chosen.spec.name, chosen.stands_in_for) == ("second", "first")
+    assert probed == ["first", "second"]
+    assert [each.spec.name for each in chosen.stand_ins] == ["third", "first"]
+
+
+def test_where_nobody_reads_all_the_preferred_answers_and_says_what_it_cannot_read() -> None:
+    chosen = make_plan(text(languages=("th",))).chosen["text"]
+    assert chosen.spec.name == "first"
+    assert chosen.notice == "first cannot read th; lines in such scripts are missing or wrong"
+    assert probed == ["first", "second", "third"]
+
+
+def test_strict_forbids_stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make_plan(text(languages=("en",), strict=True)).chosen["text"].stand_ins == ()
+    with pytest.raises(ModelMissing, match="would be answered by second, not first: it cannot read ko"):
+        make_plan(text(languages=("ko",), strict=True))
+    monkeypatch.setattr(Reader, "available", False)
+    with pytest.raises(ModelMissing):
+        make_plan(text(languages=("th",)))
+
+
+def test_a_stand_in_that_refuses_the_options_is_no_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    _order(monkeypatch, "first", "refusing", "second")
+    chosen = make_plan(text(languages=("en",))).chosen["text"]
+    assert [each.spec.name for each in chosen.stand_ins] == ["second"]
+
+
+def test_an_engine_that_was_named_and_refuses_the_options_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageProblem, match="make no sense"):
+        make_plan(text(text_engine="choosy"))
+    _order(monkeypatch, "choosy")
+    with pytest.raises(ModelMissing, match="make no sense"):
+        make_plan(text())
+
+
+def test_an_engine_that_was_named_and_is_not_here_is_a_missing_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Third, "available", False)
+    with pytest.raises(ModelMissing, match="planted absence"):
+        make_plan(text(text_engine="third"))
+
+
+def test_a_run_with_all_answers_kept_starts_no_other_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``tesseract`` could stand in for ``rapidocr``, and is asked nothing as long as nobody needs to know."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "tesseract").write_text(f"#!/bin/sh\necho $1 >>{tmp_path}/called\necho tesseract 9.8.7\n")
+    (programs / "tesseract").chmod(0o755)
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "eng.traineddata").write_bytes(b"eng")
+    places: dict[str, Any] = {"PATH": f"{programs}:/usr/bin:/bin", "TESSDATA_PREFIX": str(data), "EASYOCR_MODULE_PATH": str(tmp_path)}
+    words = (pictures.flat(tmp_path / "a.png"), "-t", "text", "-l", "en")
+    assert analyze(*words, **places).code is ExitCode.OK
+    (tmp_path / "called").unlink(missing_ok=True)
+    second = analyze(*words, **places)
+    assert second.results[0]["tasks"]["text"]["from_cache"], second.err
+    assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize("flags", [("--tesseract-psm", "0"), ("--text-engine", "tesseract", "--tesseract-psm", "2")])
+def test_options_that_read_nothing_are_wrong_usage_whoever_answers(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    done = imgtool("analyze", pictures.flat(tmp_path / "a.png"), "-t", "text", *flags)
+    assert done.code is ExitCode.USAGE
+    assert "--tesseract-psm" in done.err
