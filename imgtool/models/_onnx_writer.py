@@ -71,6 +71,20 @@ class GraphWriter:
         self._nodes.append(helper.make_node(kind, list(inputs), names, name=stem, **attributes))
         return names
 
+    def same_outside(self, graph: Any) -> None:
+        """Declare the inputs and outputs of another graph."""
+        self._inputs.extend(graph.input)
+        self._outputs.extend(graph.output)
+
+    def same_node(self, node: Any, inputs: Sequence[str]) -> None:
+        """Add an operator of another graph, with its outputs, reading ``inputs``."""
+        from onnx import NodeProto
+
+        copied = NodeProto()
+        copied.CopyFrom(node)
+        copied.input[:] = inputs
+        self._nodes.append(copied)
+
     def integers(self, *values: int) -> str:
         """A constant int64 vector; the same one for the same values."""
         import numpy as np
@@ -100,11 +114,12 @@ class GraphWriter:
 
         self._data.close()
         graph = onnx.helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, self._initializers)
-        opsets = [onnx.helper.make_opsetid("", OPSET)]
+        # That of onnxruntime has but one version; naming it costs nothing where it is not used.
+        opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("com.microsoft", 1)]
         model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="imgtool")
         path = self._folder / f"{self._name}.onnx"
         path.write_bytes(model.SerializeToString())
-        onnx.checker.check_model(str(path), full_check=True)
+        onnx.checker.check_model(str(path), full_check=not _has_foreign(self._nodes))
 
     def _external(self, name: str, array: NDArray[np.generic]) -> Any:
         import onnx
@@ -118,6 +133,11 @@ class GraphWriter:
         for key, value in where.items():
             tensor.external_data.add(key=key, value=str(value))
         return tensor
+
+
+def _has_foreign(nodes: Sequence[Any]) -> bool:
+    """Whether an operator is there that onnx does not know, so that shapes cannot be inferred throughout."""
+    return any(node.domain for node in nodes)
 
 
 def _declared(name: str, shape: Shape, integer: bool) -> Any:

@@ -278,3 +278,26 @@ def test_one_step_of_the_decoder_is_what_torch_computes(source: Path, artefact: 
         expected = [whole(tokens[:, :4], range(6)), whole(tokens, range(6)), whole(last, [5, 3, 3])]
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-3)
+
+
+def test_in_eight_bits(artefact: Path, tmp_path: Path) -> None:
+    """The same inputs and outputs, a fraction of the bytes, and nearly the same logits."""
+    from imgtool.analyzers._blip_onnx import BlipGraphs, DecoderSteps
+    from imgtool.analyzers._blip_pixels import prepare
+    from imgtool.models._blip_int8 import quantise
+
+    rounded = Path(shutil.copytree(artefact, tmp_path / "rounded"))
+    quantise(artefact, rounded, "decoder")
+    before, after = (onnx.load(folder / "decoder.onnx") for folder in (artefact, rounded))
+    assert list(before.graph.input) == list(after.graph.input)
+    assert list(before.graph.output) == list(after.graph.output)
+    kinds = [node.op_type for node in after.graph.node]
+    assert kinds.count("Gemm") == 1, "the table of words stays as it is"
+    assert kinds.count("DynamicQuantizeMatMul") == [node.op_type for node in before.graph.node].count("Gemm") - 1
+    logits = []
+    for folder in (artefact, rounded):
+        graphs = BlipGraphs(folder, 1)
+        seen = graphs._vision.run({"pixel_values": prepare([picture(1), picture(2)], graphs._pixels)})
+        logits.append(DecoderSteps(graphs._decoder, graphs._settings, seen, beams=1).step(np.array([[400], [400]])))
+    share = np.sqrt(np.mean((logits[1] - logits[0]) ** 2)) / logits[0].std()
+    assert 0 < share < 0.2
