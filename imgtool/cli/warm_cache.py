@@ -39,7 +39,9 @@ Models = Annotated[
 Analyze = Annotated[
     o.Many, _value(_MODELS, "Then answer these images, so that answers are kept too. Repeatable.", takes="PATH")
 ]
-NoLoad = Annotated[bool, _flag(_MODELS, "Only fetch; do not load and try.", "--no-load")]
+NoLoad = Annotated[bool, _flag(_MODELS, "Only fetch; do not compile, load and try.", "--no-load")]
+NoCompile = Annotated[bool, _flag(_MODELS, "Leave compiling out.", "--no-compile")]
+Anew = Annotated[bool, _flag(_MODELS, "Compile again what is compiled already.", "--compile")]
 Check = Annotated[
     bool, _flag(_LOOK, "Say whether a run needs the network: exit 0, or 5 with what is missing.", "--check")
 ]
@@ -53,7 +55,19 @@ MaxSize = Annotated[o.Text, _value(_ROOM, "With --prune: only until this much is
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
 
 _NOT_OPTIONS = {
-    *("names", "analyze", "no_load", "check", "full_check", "dry_run", "source", "offline", "refresh"),
+    *(
+        "names",
+        "analyze",
+        "no_load",
+        "no_compile",
+        "anew",
+        "check",
+        "full_check",
+        "dry_run",
+        "source",
+        "offline",
+        "refresh",
+    ),
     *("prune", "max_size", "json"),
 }
 
@@ -65,6 +79,8 @@ class Request:
     names: tuple[str, ...]
     analyze: tuple[str, ...]
     load: bool
+    compile: bool
+    anew: bool
     check: bool
     full: bool
     dry_run: bool
@@ -88,6 +104,8 @@ class Request:
             (looking and bool(self.analyze), "--analyze needs models that are ready", "give it in a run of its own"),
             (self.max_size is not None and not self.prune, "--max-size says how far to prune", "add --prune"),
             (self.prune and bool(self.names), "--prune looks at all models", "leave the names out"),
+            (self.anew and not self.compile, "--compile compiles, and another option leaves it out", "choose one"),
+            (self.anew and looking, "--compile changes what is here, and another option only looks", "choose one"),
             (self.refresh and self.offline, "--refresh asks the hub, and --offline forbids that", "choose one"),
         ):
             if wrong:
@@ -121,7 +139,10 @@ def warm_cache(
     languages: o.Languages = None,
     weights: o.Weights = None,
     scale: o.Scale = None,
+    precision: o.Precision = None,
     no_load: NoLoad = False,
+    no_compile: NoCompile = False,
+    anew: Anew = False,
     check: Check = False,
     full_check: FullCheck = False,
     dry_run: DryRun = False,
@@ -137,7 +158,7 @@ def warm_cache(
     quiet: o.Quiet = None,
     verbose: o.Verbose = None,
 ) -> None:
-    """Fetch models, verify them, load and try each once, so that no run needs the network. Twice does nothing."""
+    """Fetch models, verify, compile, load and try each once: runs need no network. Twice does nothing."""
     with boundary(verbose=bool(verbose)):
         from imgtool.config import resolve
 
@@ -147,6 +168,8 @@ def warm_cache(
                 names=tuple(names or ()),
                 analyze=tuple(analyze or ()),
                 load=not no_load,
+                compile=not no_compile and not no_load,
+                anew=anew,
                 check=check or full_check,
                 full=full_check,
                 dry_run=dry_run,

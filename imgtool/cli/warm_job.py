@@ -11,6 +11,7 @@ import msgspec
 from imgtool.cli.console import Messages
 from imgtool.cli.warm_progress import WarmProgress
 from imgtool.cli.warm_view import print_json, print_steps, steps_object
+from imgtool.engine.compiling import UnitCompiler
 from imgtool.engine.trial import WorkerLoader
 from imgtool.errors import ExitCode
 from imgtool.models.bake import BakeOptions, Began, Result, Step, StepEnded, bake, exit_code
@@ -51,10 +52,11 @@ class WarmJob:
 
     def _bake(self, units: Sequence[Unit]) -> list[StepEnded]:
         progress = WarmProgress(self._messages, shown=not self._quiet)
-        options = BakeOptions(self._request.fetching(), self._request.load)
+        options = BakeOptions(self._request.fetching(), self._request.load, self._request.anew)
+        compiler = UnitCompiler(self._options) if self._request.compile else None
         steps: list[StepEnded] = []
         try:
-            for event in bake(units, self._store, options, WorkerLoader(self._options), progress):
+            for event in bake(units, self._store, options, WorkerLoader(self._options), progress, compiler):
                 if isinstance(event, Began):
                     progress.line(f"{event.model}: {event.step.value}")
                 else:
@@ -116,11 +118,18 @@ class WarmJob:
         for step in steps:
             if step.result is Result.FAILED:
                 self._messages.error(f"{step.model}: {step.step.value}: {step.detail}", step.remedy)
-            elif step.result is Result.SKIPPED and step.remedy:
-                self._messages.notice(f"{step.model} was not loaded: {step.detail}; {step.remedy}")
+        for model, (skipped, why) in _skipped(steps).items():
+            self._messages.notice(f"{model} was not {skipped}: {why}")
 
 
 def _nothing_done(steps: Sequence[StepEnded]) -> bool:
     """Whether all had been done before. A look at the store is no change."""
     idle = (Result.UNCHANGED, Result.SKIPPED)
     return all(step.result in idle or (step.step is Step.VERIFY and step.result is Result.DONE) for step in steps)
+
+
+def _skipped(steps: Sequence[StepEnded]) -> dict[str, tuple[str, str]]:
+    """What was left out and could be done, by model, with the reason and the remedy; of two steps the later one."""
+    words = {Step.COMPILE: "compiled", Step.LOAD: "loaded"}
+    left_out = [step for step in steps if step.result is Result.SKIPPED and step.remedy]
+    return {step.model: (words[step.step], f"{step.detail}; {step.remedy}") for step in left_out}

@@ -13,6 +13,7 @@ from imgtool.errors import ExitCode, ImgtoolError
 if TYPE_CHECKING:
     from imgtool.cli.warm_cache import Request
     from imgtool.config import EngineOptions
+    from imgtool.models.artefacts import ArtefactStatus
     from imgtool.models.catalogue import ModelSpec
     from imgtool.models.forecast import Forecast
     from imgtool.models.prune import Plan
@@ -22,24 +23,45 @@ if TYPE_CHECKING:
 
 
 def check(units: Sequence[Unit], store: ModelStore, request: Request, options: EngineOptions) -> ExitCode:
-    """Say of every model whether it is whole here, and whether a run finds it; nothing is loaded, nobody is asked."""
-    found = [store.status(model, full=request.full) for model in _models(units)]
-    unfound = _unfound(units, store, options) if all(status.complete for status in found) else []
-    whole = not unfound and all(status.complete for status in found)
-    code = ExitCode.OK if whole else ExitCode.MODEL_MISSING
+    """Say of every model whether it is whole here, and whether a run finds it; nothing is loaded, nobody is asked.
+
+    A compiled model is all that a run needs: where it is whole, what it was made from may be gone.
+    """
+    found = {model: store.status(model, full=request.full) for model in _models(units)}
+    compiled = _compiled(units, options, request.full)
+    covered = {model for unit, one in compiled if one.usable for model in unit.models}
+    missing = [status for model, status in found.items() if not status.complete and model not in covered]
+    damaged = [one for _, one in compiled if one.problems]
+    unfound = _unfound(units, store, options) if not missing else []
+    code = ExitCode.MODEL_MISSING if missing or damaged or unfound else ExitCode.OK
     if request.json:
-        models = [_status_object(status) for status in found]
-        print_json({"ok": not code, "exit_code": int(code), "models": models, "unfound": unfound})
+        models = [_status_object(status) for status in found.values()]
+        rows = [_compiled_object(one) for _, one in compiled]
+        print_json({"ok": not code, "exit_code": int(code), "models": models, "compiled": rows, "unfound": unfound})
         return code
-    for status in found:
+    for status in found.values():
         print_line(f"{status.state.value}: {status.message}")
-        if not status.complete:
-            Messages().error(status.message, status.remedy)
+    for _, one in compiled:
+        print_line(f"{one.state.value}: {one.message}")
+    for status in missing:
+        Messages().error(status.message, status.remedy)
+    for one in damaged:
+        Messages().error(one.message, one.remedy)
     for problem in unfound:
         Messages().error(problem.message, problem.remedy)
     if code is ExitCode.OK:
         print_line("a run needs no network" if found else "the engines that are configured need no fetched model")
     return code
+
+
+def _compiled(units: Sequence[Unit], options: EngineOptions, full: bool) -> list[tuple[Unit, ArtefactStatus]]:
+    from imgtool.config import BackendChoice
+    from imgtool.engine.compiling import UnitCompiler
+
+    if options.backend is BackendChoice.TORCH:
+        return []
+    compiler = UnitCompiler(options)
+    return [(unit, compiler.status(unit, full=full)) for unit in units if unit.engine]
 
 
 def _unfound(units: Sequence[Unit], store: ModelStore, options: EngineOptions) -> list[Problem]:
@@ -103,6 +125,23 @@ def _status_object(status: ModelStatus) -> dict[str, Any]:
         "size_bytes": manifest.size_bytes if manifest else 0,
         "commit": manifest.commit if manifest else None,
         "fingerprint": manifest.fingerprint if manifest else None,
+    }
+
+
+def _compiled_object(status: ArtefactStatus) -> dict[str, Any]:
+    manifest = status.artefact.manifest if status.artefact else None
+    return {
+        "model": status.model,
+        "usable": status.usable,
+        "state": status.state,
+        "message": status.message,
+        "remedy": status.remedy,
+        "problems": status.problems,
+        "folder": status.artefact.folder if status.artefact else None,
+        "size_bytes": manifest.size_bytes if manifest else 0,
+        "made_from": manifest.model_version if manifest else None,
+        "parity": manifest.parity if manifest else None,
+        "fast": manifest.fast if manifest else None,
     }
 
 

@@ -37,7 +37,10 @@ class WarmProgress(FetchObserver):
         self._notice(f"{model}: a damaged file was set aside as {path} ({reason}) and is fetched again")
 
     def waiting(self, model: str) -> None:
-        self._notice(f"{model}: another process is fetching it; waiting for it")
+        self._notice(f"{model}: another process is at work on it; waiting for it")
+
+    def compiling(self, model: str, phase: str) -> None:
+        self.line(f"{model}: compiling, {phase}")
 
     def line(self, text: str) -> None:
         """Say where the work stands, if it is time to."""

@@ -14,19 +14,22 @@ from imgtool.analyzers._torch import EXTRA_REMEDY, missing_modules
 from imgtool.analyzers.registry import choose_target, load_class
 from imgtool.config import EngineOptions, Weights
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
+from imgtool.models.artefacts import find_blip, find_easyocr
 from imgtool.models.store import ModelStore
 from imgtool.models.trials import Trial
 from imgtool.models.units import BLIP, EASYOCR, Unit
 from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.process import Died, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
-from imgtool.types import Problem
+from imgtool.types import Backend, Problem
 
 _GRACE_SECONDS = 2.0
 
 
 _PACKAGES = {BLIP: ("torch", "torchvision", "transformers"), EASYOCR: ("torch", "torchvision", "easyocr")}
 """What the engines that models are fetched for cannot do without."""
+
+_COMPILED = ("onnxruntime", "numpy")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,10 @@ class WorkerLoader:
     options: EngineOptions
 
     def unusable(self, unit: Unit) -> ImgtoolError | None:
-        """Which libraries of the unit's engine are not installed; none of them is imported."""
+        """Which libraries of the unit's engine are not installed; none of them is imported, and a compiled model
+        needs none of them."""
+        if self._is_compiled(unit):
+            return None
         missing = missing_modules(*_PACKAGES[unit.engine])
         return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
 
@@ -44,7 +50,7 @@ class WorkerLoader:
         """Why a run would not find ``unit``, which is whole; ``None`` where it would, or has no use for it."""
         if not unit.engine or self.unusable(unit) is not None:
             return None
-        options = _asked_for(self.options, unit)
+        options = asked_for(self.options, unit)
         probe = load_class(choose_target(unit.engine, options)).probe(options)
         if probe.available:
             return None
@@ -54,9 +60,10 @@ class WorkerLoader:
 
     def versions(self, unit: Unit) -> Mapping[str, str]:
         """Of the engine's own code, and of the packages that it runs on."""
-        packages = {package: _version(package) for package in _PACKAGES[unit.engine]}
-        target = choose_target(unit.engine, _asked_for(self.options, unit))
-        return {"engine": load_class(target).spec.version, "target": target, **packages}
+        target = choose_target(unit.engine, asked_for(self.options, unit))
+        is_compiled = load_class(target).spec.backend is Backend.ONNX
+        packages = {package: _version(package) for package in (_COMPILED if is_compiled else _PACKAGES[unit.engine])}
+        return {"engine": load_class(target).spec.version, "target": target, **packages, **self._artefact(unit)}
 
     def load(self, unit: Unit, store: ModelStore) -> Trial:
         """Load the unit and run it once in a worker.
@@ -65,11 +72,29 @@ class WorkerLoader:
             ModelLoadFailed: it failed, took longer than ``load_timeout``, or took the worker along.
             imgtool.errors.ImgtoolError: the engine refuses the options, or does not find the files.
         """
-        options = _pointed_at(self.options, unit, store)
+        options = asked_for(self.options, unit)
+        if not self._is_compiled(unit):
+            options = _pointed_at(self.options, unit, store)
         target = choose_target(unit.engine, options)
         cls = load_class(target)
         plan = TaskPlan(task=cls.spec.task, analyzer=unit.engine, target=target, parameters=cls.parameters(options))
         return trial_of(plan, self.options)
+
+    def _is_compiled(self, unit: Unit) -> bool:
+        """Whether a run would use a compiled model for ``unit``."""
+        if not unit.engine:
+            return False
+        options = asked_for(self.options, unit)
+        cls = load_class(choose_target(unit.engine, options))
+        return cls.spec.backend is Backend.ONNX and cls.probe(options).available
+
+    def _artefact(self, unit: Unit) -> dict[str, str]:
+        """Which compiled model a run would use, where it would."""
+        if not self._is_compiled(unit):
+            return {}
+        options = asked_for(self.options, unit)
+        found = find_blip(options) if unit.engine == BLIP else find_easyocr(options)
+        return {"artefact": f"{found.folder.name} {found.manifest.created}", "precision": options.precision.value}
 
 
 def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
@@ -129,14 +154,14 @@ def _outcome(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeo
 def _pointed_at(options: EngineOptions, unit: Unit, store: ModelStore) -> EngineOptions:
     """``options`` with the unit's own files in place of those that a run would look for by name."""
     if options.weights is Weights.SYNTHETIC:
-        return _asked_for(options, unit)
+        return asked_for(options, unit)
     if unit.engine == BLIP:
         folder = store.folder(unit.models[0].name)
         return msgspec.structs.replace(options, caption_model=str(folder), caption_revision=None)
     return msgspec.structs.replace(options, languages=unit.languages, easyocr_dir=None)
 
 
-def _asked_for(options: EngineOptions, unit: Unit) -> EngineOptions:
+def asked_for(options: EngineOptions, unit: Unit) -> EngineOptions:
     """``options`` of a run that asks for ``unit`` by its name."""
     if unit.engine == EASYOCR:
         return msgspec.structs.replace(options, languages=unit.languages)

@@ -1,8 +1,8 @@
 """Baking: everything that a run would otherwise do for the first time, done now, step by step.
 
 For every model: fetch (which compares each file with what its publisher says and writes the manifest last), verify
-(the look that a run takes), then for the models that one engine loads together: load and warm-up inference, in a
-process of their own. Each step is yielded as it ends; one that fails does not stop the others.
+(the look that a run takes), then for the models that one engine loads together: compile, load and warm-up inference,
+each in a process of its own. Each step is yielded as it ends; one that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Step(str, Enum):
 
     FETCH = "fetch"
     VERIFY = "verify"
+    COMPILE = "compile"
     IMPORT = "import"
     LOAD = "load"
     WARM_UP = "warm-up"
@@ -87,11 +88,39 @@ class Loader(Protocol):
 
 
 @dataclass(frozen=True)
+class CompileOutcome:
+    """A compiled model that is in its place; ``changed`` is false where it was before. ``words`` are for people."""
+
+    changed: bool
+    words: str
+    seconds: float
+    size_bytes: int
+
+
+class Compiler(Protocol):
+    """Compiles the models of a unit."""
+
+    def unusable(self, unit: Unit) -> ImgtoolError | None:
+        """Why ``unit`` cannot be compiled on this machine at all, for example without torch."""
+
+    def is_damaged(self, unit: Unit) -> bool:
+        """Whether ``unit`` was compiled, and a file of it is no longer what it was."""
+
+    def compile(self, unit: Unit, observer: FetchObserver, *, anew: bool = False) -> CompileOutcome:
+        """Compile, unless that was done; with ``anew`` in any case.
+
+        Raises:
+            ImgtoolError: it failed, with the cause and the remedy; nothing half-done was left.
+        """
+
+
+@dataclass(frozen=True)
 class BakeOptions:
-    """What to do. ``load`` is off where models are only to be fetched."""
+    """What to do. ``load`` is off where models are only to be fetched; ``compile_anew`` compiles what is whole too."""
 
     fetch: FetchOptions
     load: bool = True
+    compile_anew: bool = False
 
 
 def bake(
@@ -100,12 +129,14 @@ def bake(
     options: BakeOptions,
     loader: Loader,
     observer: FetchObserver = SILENT,
+    compiler: Compiler | None = None,
 ) -> Iterator[Event]:
     """Make every unit ready for a run without network, yielding each step as it begins and ends.
 
-    A step that failed is an event like any other; what was finished before a failure or an interruption is kept.
+    Without a ``compiler`` nothing is compiled. A step that failed is an event like any other; what was finished before
+    a failure or an interruption is kept.
     """
-    baker = _Baker(store, options, loader, observer)
+    baker = _Baker(store, options, loader, observer, compiler)
     for unit in units:
         yield from baker.bake(unit)
 
@@ -124,6 +155,7 @@ class _Baker:
     options: BakeOptions
     loader: Loader
     observer: FetchObserver
+    compiler: Compiler | None
 
     def bake(self, unit: Unit) -> Iterator[Event]:
         whole = True
@@ -133,6 +165,8 @@ class _Baker:
                 yield event
                 ended = event if isinstance(event, StepEnded) else ended
             whole = whole and ended is not None and ended.result is not Result.FAILED
+        if whole and unit.engine:
+            yield from self._compile(unit, anew=self.options.compile_anew)
         yield from self._try(unit, whole)
 
     def _bring(self, model: ModelSpec, fetching: FetchOptions) -> Iterator[Event]:
@@ -166,6 +200,22 @@ class _Baker:
             detail += f" at {status.manifest.commit[:12]}"
         return StepEnded(model.name, Step.VERIFY, Result.DONE, detail, seconds, size_bytes=status.manifest.size_bytes)
 
+    def _compile(self, unit: Unit, *, anew: bool) -> Iterator[Event]:
+        if self.compiler is None:
+            return
+        if (missing := self.compiler.unusable(unit)) is not None:
+            yield StepEnded(unit.name, Step.COMPILE, Result.SKIPPED, str(missing), remedy=missing.remedy)
+            return
+        yield Began(unit.name, Step.COMPILE)
+        started = time.perf_counter()
+        try:
+            done = self.compiler.compile(unit, self.observer, anew=anew)
+        except (ImgtoolError, OSError) as error:
+            yield _failed(unit.name, Step.COMPILE, error, time.perf_counter() - started)
+            return
+        result = Result.DONE if done.changed else Result.UNCHANGED
+        yield StepEnded(unit.name, Step.COMPILE, result, done.words, done.seconds, size_bytes=done.size_bytes)
+
     def _try(self, unit: Unit, whole: bool) -> Iterator[Event]:
         if (reason := self._no_trial(unit, whole)) is not None:
             yield StepEnded(unit.name, Step.LOAD, Result.SKIPPED, reason[0], remedy=reason[1])
@@ -182,9 +232,13 @@ class _Baker:
         try:
             trial = self.loader.load(unit, self.store)
         except ImgtoolError as error:
-            if damaged := self._damaged(unit) if mending else []:
+            damaged = self._damaged(unit) if mending else []
+            compiled = mending and self.compiler is not None and self.compiler.is_damaged(unit)
+            if damaged or compiled:
                 for model in damaged:
                     yield from self._bring(model, replace(self.options.fetch, full=True))
+                if compiled:
+                    yield from self._compile(unit, anew=True)
                 yield from self._attempt(unit, versions, mending=False)
             else:
                 yield _failed(unit.name, Step.LOAD, error, time.perf_counter() - started)
