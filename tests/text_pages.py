@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tests.score_maps import Maps, blank_maps, draw_word
 
-FONT = next((Path(__file__).resolve().parent.parent / "examples" / "fonts").glob("*.[to]tf"))
+FONT = Path(__file__).resolve().parent.parent / "examples" / "fonts" / "gothic.ttf"
 ALPHABET = "가나다라마바사아자차카타파하한글문서abcdefghABCDEFGH0123456789.,-"
 
 

@@ -38,10 +38,13 @@ class EasyOcrOnnx(Analyzer):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available where a compiled model for the languages asked for is here, whole and made for this machine."""
+        """Available where a compiled model for the languages asked for is here and whole, and a CPU will do."""
         from imgtool.models.artefacts import find_easyocr
         from imgtool.models.languages import RECOGNISERS, with_usual_codes
 
+        if options.device not in ("auto", "cpu"):
+            reason = f"compiled models run on the CPU, not on {options.device}"
+            return Probe(False, reason=reason, remedy="use --device cpu")
         try:
             found = find_easyocr(options).manifest
         except ImgtoolError as problem:
@@ -67,7 +70,8 @@ class EasyOcrOnnx(Analyzer):
         return {
             **reading_parameters(options),
             "paths": {"artefact": str(find_easyocr(options).folder)},
-            "precision": getattr(options, "precision", None) or "exact",
+            # Not what torch answers under: there upstream quantises the recogniser, and reads some lines otherwise.
+            "precision": options.precision.value,
         }
 
     def load(self) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 OPSET = 17
+_TRACED = {"dynamo": False}
+"""The exporter by tracing, which needs no further library. Older releases of torch have no other."""
 _SMALLEST_OUTSIDE = 1024
 """Bytes: smaller tensors stay in the graph, where constant folding finds them."""
 
@@ -31,7 +34,7 @@ def write_graph(module: Any, example: Any, path: Path, axes: Mapping[str, Mappin
             module,
             (example,),
             str(path),
-            dynamo=False,
+            **_TRACED if "dynamo" in signature(torch.onnx.export).parameters else {},
             opset_version=OPSET,
             input_names=[image],
             output_names=outputs,

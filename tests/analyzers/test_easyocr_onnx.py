@@ -192,8 +192,8 @@ def compare_drawn(both: Both, folder: Path, seeds: range, settings: dict[str, An
 class TestAsUpstream:
     @pytest.mark.parametrize("settings", SETTINGS, ids=str)
     def test_drawn_pages(self, both: Both, tmp_path: Path, settings: dict[str, Any]) -> None:
-        tally = compare_drawn(both, tmp_path, range(8 if not settings else 3), settings)
-        assert tally.lines >= 3
+        tally = compare_drawn(both, tmp_path, range(6 if not settings else 2), settings)
+        assert tally.lines >= 2
         assert tally.ties <= 1
 
     @pytest.mark.slow
@@ -204,7 +204,7 @@ class TestAsUpstream:
 
     @pytest.mark.parametrize("settings", [{}, {"mag_ratio": 1.5, "min_size": 5}], ids=str)
     def test_with_the_true_detector(self, both: Both, tmp_path: Path, settings: dict[str, Any]) -> None:
-        self.end_to_end(both, tmp_path, 3, settings)
+        self.end_to_end(both, tmp_path, 2, settings)
 
     @pytest.mark.slow
     def test_100_pages_with_the_true_detector(self, both: Both, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ class TestAsUpstream:
         assert tally.lines >= pages
         assert tally.ties <= max(1, 0.02 * tally.lines)
 
-    @pytest.mark.parametrize("count", [24, pytest.param(500, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("count", [12, pytest.param(500, marks=pytest.mark.slow)])
     def test_readings_of_crops(self, both: Both, count: int) -> None:
         """The recogniser alone, on crops of every kind, some hardly readable."""
         recognition = pytest.importorskip("easyocr.recognition")
@@ -293,8 +293,8 @@ class TestTheOlderNetwork:
         upstream = upstream_reader(tmp_path / "weights", languages, config.recognition_models["gen1"]["arabic_g1"])
         both = Both(upstream, analyzer_for(folder, languages), folder, tmp_path / "weights", languages)
         for settings in ({}, {"paragraph": True}, {"decoder": "beamsearch"}):
-            tally = compare_drawn(both, tmp_path, range(6), settings)
-            assert tally.lines >= 5
+            tally = compare_drawn(both, tmp_path, range(2), settings)
+            assert tally.lines >= 2
             assert tally.ties <= 1
 
 
@@ -393,6 +393,11 @@ class TestFinding:
         probe = EasyOcrOnnx.probe(EngineOptions(languages=("ko", "en")))
         assert not probe.available
         assert (probe.reason, probe.remedy) == ("nothing compiled", "run `imgtool warm-cache easyocr`")
+
+    def test_another_device_is_not_for_compiled_models(self, artefact: types.SimpleNamespace) -> None:
+        probe = EasyOcrOnnx.probe(EngineOptions(languages=("ko",), device="cuda"))
+        assert not probe.available
+        assert "cuda" in probe.reason
 
     def test_parameters(self, artefact: types.SimpleNamespace) -> None:
         options = EngineOptions(languages=("KO",), ocr_decoder="beamsearch", ocr_rotations=(90,), ocr_mag_ratio=1.5)
