@@ -2,10 +2,14 @@
 PYTHON ?= python3
 DEMO_ENV := .venv-demo
 TEST_ENV := .venv
+PERFORMANCE_ENV := .venv-performance
 OUT ?= out
+# What `make performance` measures: real weights where they are on this machine, or synthetic ones of the same shapes.
+WEIGHTS ?= synthetic
+RUNS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint types contracts unit examples clean
+.PHONY: help demo test test-full lint types contracts unit examples performance clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,6 +25,12 @@ $(TEST_ENV)/.complete: pyproject.toml
 	@$(call need_python)
 	$(PYTHON) -m venv $(TEST_ENV)
 	$(TEST_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(PERFORMANCE_ENV)/.complete: pyproject.toml
+	@$(call need_python)
+	$(PYTHON) -m venv $(PERFORMANCE_ENV)
+	$(PERFORMANCE_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
 	@touch $@
 
 define need_python
@@ -58,5 +68,11 @@ test-full: test ## Everything, the long tests too
 examples: $(TEST_ENV)/.complete ## Draw the example images anew
 	$(TEST_ENV)/bin/python scripts/draw_examples.py
 
+performance: $(PERFORMANCE_ENV)/.complete ## Measure on this machine and write docs/performance.md; half an hour and more
+	$(PERFORMANCE_ENV)/bin/imgtool warm-cache --weights $(WEIGHTS)
+	$(PERFORMANCE_ENV)/bin/imgtool warm-cache --weights $(WEIGHTS) --precision fast
+	$(PERFORMANCE_ENV)/bin/imgtool bench --weights $(WEIGHTS) --runs $(RUNS) --page-cache both --save docs/performance.json
+	$(PERFORMANCE_ENV)/bin/imgtool profile report --before docs/performance.json --after docs/performance.json -o docs
+
 clean: ## Remove environments and caches
-	rm -rf $(DEMO_ENV) $(TEST_ENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(DEMO_ENV) $(TEST_ENV) $(PERFORMANCE_ENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -22,6 +22,7 @@ RATE = 100
 _FEWEST_SAMPLES = 30
 _NATIVE_MACHINES = {"x86_64", "amd64", "aarch64", "arm64", "armv7l"}
 _DENIED = re.compile(r"permission denied|operation not permitted|EPERM|failed to suspend|root.*required", re.IGNORECASE)
+_MISSED = re.compile(r"py-spy> .*Samples: \d+ Errors: (\d+)")
 _BEHIND = re.compile(r"([\d.]+)s behind in sampling")
 
 
@@ -59,17 +60,20 @@ def sample(arguments: Sequence[str], folder: Path, how: How) -> Sampled:
     """Run ``analyze`` with ``arguments`` under py-spy; files go to ``folder``."""
     if how.program is None:
         return Sampled(None, None, Absence(view="cpu", reason="py-spy is not installed", remedy=EXTRA))
-    raw, log = folder / "cpu.raw", folder / "cpu.log"
+    raw, log, out = (folder / f"cpu.{suffix}" for suffix in ("raw", "log", "out"))
     raw.unlink(missing_ok=True)
-    flags = ["--subprocesses", "--threads", "--function", "--format", "raw", *(["--native"] if how.native else [])]
+    # Unless it must unwind native frames, py-spy looks without stopping: a stop takes about a millisecond, which at 100
+    # a second is a tenth of the time, and wakes every waiting thread, so that most samples were of threads at rest.
+    flags = ["--subprocesses", "--threads", "--function", "--format", "raw"]
+    flags.append("--native" if how.native else "--nonblocking")
     flags += ["--rate", str(how.rate), "--output", str(raw)]
     command = [how.program, "record", *flags, "--", *analyze_command(arguments)]
     try:
-        outcome = run(command, log)
+        outcome = run(command, log, out=out)
     except OSError as error:
         absence = Absence(view="cpu", reason=f"py-spy cannot be started: {error.strerror}", remedy=EXTRA)
         return Sampled(None, None, absence)
-    said = log.read_text(encoding="utf-8", errors="replace")
+    said = log.read_text(encoding="utf-8", errors="replace") + out.read_text(encoding="utf-8", errors="replace")
     if not raw.is_file() or not raw.stat().st_size:
         return Sampled(None, outcome, _why_nothing(said, outcome))
     cpu = _view(raw, how)
@@ -128,4 +132,7 @@ def _notices(said: str, cpu: Cpu) -> list[str]:
     behind = [float(seconds) for seconds in _BEHIND.findall(said)]
     if behind and max(behind) >= 1:
         found.append(f"cpu: py-spy fell {max(behind):.0f} s behind; lower --rate, or leave --native out")
+    missed = max((int(number) for number in _MISSED.findall(said)), default=0)
+    if missed * 20 > cpu.samples + cpu.waiting:
+        found.append(f"cpu: {missed} looks failed, against {cpu.samples} samples; --native stops the program to look")
     return found

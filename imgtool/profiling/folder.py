@@ -90,6 +90,6 @@ def _json(value: Mapping[str, Any]) -> str:
 
 def _clear_up(folder: Path) -> None:
     """What the runs left for us to read is in the profile now."""
-    for pattern in ("*.imports", "*.lines", "imports.trace", "trace.jsonl", "cpu.pstats", "analyze.py"):
+    for pattern in ("*.imports", "*.lines", "imports.trace", "trace.jsonl", "cpu.pstats", "cpu.out", "analyze.py"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)

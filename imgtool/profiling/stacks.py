@@ -29,8 +29,8 @@ _WAITING = {
     "WorkerProcess._write_all": "imgtool/runtime/process.py",
     "WorkerProcess._drain_stderr": "imgtool/runtime/process.py",
 }
-"""Innermost Python functions of a thread that has nothing to do. py-spy leaves sleeping threads out, but its own
-pausing wakes them, and on a busy machine many samples find them just woken."""
+"""Innermost Python functions of a thread that has nothing to do. py-spy leaves sleeping threads out, but where it
+stops the program to look it wakes them, and many samples find them just woken."""
 
 Stack = tuple[str, ...]
 

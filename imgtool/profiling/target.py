@@ -68,18 +68,19 @@ def run(
     log: Path,
     environment: Mapping[str, str] | None = None,
     beside: Beside | None = None,
+    out: Path = Path(os.devnull),
 ) -> Outcome:
-    """Run ``command`` to its end, its stderr in ``log``, its stdout nowhere. Ctrl-C ends the command, not this.
+    """Run ``command`` to its end, its stderr in ``log``, its stdout in ``out``. Ctrl-C ends the command, not this.
 
     Raises:
         OSError: it cannot be started.
     """
-    with log.open("wb") as stderr:
+    with log.open("wb") as stderr, out.open("wb") as stdout:
         began = time.monotonic_ns()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=stderr,
             # Ctrl-C goes to the whole foreground group; here it is passed on, so that each end can be waited for.
             start_new_session=True,
