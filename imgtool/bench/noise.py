@@ -160,13 +160,12 @@ def _busy(before: Look, after: Look) -> list[str]:
     """Processes that were there all the time and took more than a tenth of a core, the busiest first."""
     elapsed = max(after.at - before.at, 1e-9)
     shares = [
-        ((seconds - before.busy[pid][1]) / elapsed, name)
+        ((seconds - before.busy[pid][1]) / elapsed, pid, name)
         for pid, (name, seconds) in after.busy.items()
         if pid in before.busy and before.busy[pid][0] == name
     ]
-    return [f"{name} ({share:.0%} of a core)" for share, name in sorted(shares, reverse=True) if share > _BUSY_SHARE][
-        :_SHOWN
-    ]
+    loud = [each for each in sorted(shares, reverse=True) if each[0] > _BUSY_SHARE]
+    return [f"{name} ({share:.0%} of a core, process {pid})" for share, pid, name in loud[:_SHOWN]]
 
 
 def _text(path: Path) -> str | None:

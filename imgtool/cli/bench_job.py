@@ -10,7 +10,7 @@ from imgtool.bench.contenders import Stage
 from imgtool.bench.experiment import Contender, Design, failed_arms, run_experiment
 from imgtool.bench.filled import filled
 from imgtool.bench.gate import Judgement, confirm, judge, load_experiment, needs_confirmation
-from imgtool.bench.record import Experiment, Settings
+from imgtool.bench.record import Experiment, PageCache, Settings
 from imgtool.bench.saved import save_experiment
 from imgtool.bench.selection import Chosen, Wanted, choose, images_for, is_cached
 from imgtool.bench.self_test import doubled
@@ -76,6 +76,9 @@ class Job:
         for name, problem in chosen.missing.items():
             self._messages.notice(f"arm {name} is left out: {problem}")
         contenders = tuple(self._made_ready(each, chosen, scratch) for each in chosen.contenders)
+        if PageCache.COLD in options.page_cache:
+            for name in (each.arm.name for each in contenders if not each.files):
+                self._messages.notice(f"arm {name} has no model files that are known here: cold is as warm for it")
         if options.self_test:
             contenders = doubled(contenders)
         return Design(
@@ -126,7 +129,13 @@ class Job:
 
     def _measured(self, design: Design) -> Experiment:
         with Progress(quiet=self._quiet) as progress:
-            return run_experiment(design, progress)
+            experiment = run_experiment(design, progress)
+        cold = [s.resident_share or 0.0 for s in experiment.samples if s.page_cache is PageCache.COLD]
+        if cold and max(cold) > _STILL_COLD:
+            self._messages.notice(
+                f"up to {max(cold):.0%} of the models' bytes stayed in memory in cold runs: end what has them mapped"
+            )
+        return experiment
 
     def _judged(self, design: Design, experiment: Experiment, baseline: Experiment | str | None) -> Judgement | None:
         options = self._options
@@ -158,6 +167,8 @@ class Job:
 
 
 _TAIL_LINES = 12
+_STILL_COLD = 0.1
+"""Share of the models in memory up to which a run counts as one from the disk."""
 
 
 def _indented(text: str) -> str:
