@@ -32,4 +32,4 @@ def filled(contender: Contender, options: EngineOptions, folder: Path, timeout: 
             timeout=timeout,
             check=False,
         )
-    return Contender(arm, contender.weights, contender.files)
+    return Contender(arm, contender.weights)  # no model is read: there is nothing to bring into the page cache
