@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 from imgtool.bench.record import MemoryStep
@@ -117,6 +118,14 @@ def too_short(memory: Memory) -> str | None:
     if samples >= _SHORT_RUN:
         return None
     return f"memory: the run gave only {samples} samples; name more images, or --no-cache so that there is work"
+
+
+def loaded_side_by_side(trace: Trace) -> str | None:
+    """A notice where models loaded at the same time, so that what one added is in the other's figures too."""
+    loads = sorted((span for span in trace.spans if span.kind == "load"), key=lambda span: span.began)
+    if not any(a.pid == b.pid and b.began < a.ended for a, b in pairwise(loads)):
+        return None
+    return "memory: models loaded side by side, so each one's figures hold part of the others; --load eager tells apart"
 
 
 def _peak(times: Sequence[float], anon: Sequence[int], file: Sequence[int], trace: Trace) -> Peak | None:

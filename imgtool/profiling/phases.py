@@ -22,13 +22,13 @@ Phase = tuple[str, str, str]
 
 def phases_of(trace: Trace) -> Phases:
     """The phases of a run."""
-    leaves = [leaf for spans in _by_thread(trace.spans).values() for leaf in _leaves(spans)]
-    walls = _divide(leaves, trace.wall_seconds)
+    pieces = [piece for spans in _by_thread(trace.spans).values() for piece in leaves(spans)]
+    walls = _divide(pieces, trace.wall_seconds)
     counts: dict[Phase, int] = defaultdict(int)
     busy: dict[Phase, float] = defaultdict(float)
     for span in trace.spans:
         counts[_phase(span)] += 1
-    for span in leaves:
+    for span in pieces:
         busy[_phase(span)] += span.seconds
     rows = [
         PhaseRow(
@@ -62,7 +62,7 @@ def _by_thread(spans: Iterable[Span]) -> dict[tuple[int, int], list[Span]]:
     return threads
 
 
-def _leaves(spans: Sequence[Span]) -> list[Span]:
+def leaves(spans: Sequence[Span]) -> list[Span]:
     """The spans of one thread without what lies inside others: time counts for the innermost."""
     ordered = sorted(spans, key=lambda span: (span.began, -span.seconds))
     pieces: list[Span] = []

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from imgtool.bench.wording import bytes_text, seconds_text
+from imgtool.profiling.phases import leaves
 from imgtool.profiling.record import Cpu, ImportTree, Memory, Phases, Span
 from imgtool.profiling.stacks import Node, split_frame, tree_of, unfolded
 from imgtool.profiling.svg import ROW, Bar, bars, text, time_axis
@@ -95,7 +96,8 @@ def gantt(phases: Phases) -> Picture:
     tracks = _tracks(phases.spans)
     parts, top = [], 0
     for name, spans in tracks.items():
-        parts += [text("0", top + 12, name, kind="track"), bars(_spans(spans, phases.wall_seconds), top + 16)]
+        pieces = leaves(spans)
+        parts += [text("0", top + 12, name, kind="track"), bars(_spans(pieces, phases.wall_seconds), top + 16)]
         top += 16 + ROW + 4
     return Picture("".join(parts) + time_axis(top, phases.wall_seconds), top + 16, "Processes and threads over time")
 

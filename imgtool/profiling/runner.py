@@ -101,6 +101,7 @@ class Runner:
             measured = memory.memory_of(sampler, told, outcome.began_ns)
             self._absences += memory.missing_parts(measured)
             self._notice(memory.too_short(measured))
+            self._notice(memory.loaded_side_by_side(told))
         return phases, measured
 
     def _cpu(self) -> Cpu | None:
