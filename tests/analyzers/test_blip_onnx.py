@@ -330,9 +330,20 @@ class TestAnalyzer:
             "min_new_tokens": 0,
             "prompt": "a photo",
             "precision": "fast",
+            "device": "auto",
         }
         assert json.loads(json.dumps(parameters)) == parameters
         assert type(parameters["precision"]) is str
+
+    def test_exact_answers_are_kept_under_the_name_of_torch(self, found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What one backend answered the other need not compute again: all that a fingerprint is made of is equal."""
+        compiled = {key: value for key, value in BlipOnnx.parameters(EngineOptions()).items() if key != "paths"}
+        weights = SimpleNamespace(folder=found.folder)
+        monkeypatch.setattr("imgtool.analyzers.blip.weights_for", lambda _: weights)
+        plain = {key: value for key, value in BlipTorch.parameters(EngineOptions()).items() if key != "paths"}
+        assert compiled == plain
+        assert BlipOnnx.spec.same_answers_as is BlipTorch.spec.backend
+        assert BlipOnnx.spec.version == BlipTorch.spec.version
 
     @pytest.mark.parametrize("wrong", [{"num_beams": 0}, {"max_new_tokens": 0}, {"min_new_tokens": 40}])
     def test_what_makes_no_sense_is_refused(self, found: Any, wrong: dict[str, Any]) -> None:
