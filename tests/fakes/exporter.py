@@ -7,12 +7,12 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgtool.analyzers._sessions import open_graph
-from imgtool.models._onnx_writer import GraphWriter
 from imgtool.models.exporting import Export, Parity
 
 NAME = "tests.fakes.exporter"
@@ -28,16 +28,36 @@ def weights(source: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def export(source: Path, into: Path, disturb: str = "", flag: str = "") -> Export:
-    kernel, matrix = weights(source)
-    with GraphWriter(into, GRAPH) as graph:
-        image = graph.input("image", ("images", 3, SIDE, SIDE))
-        convolved = graph.node("Conv", image, graph.weight(kernel), kernel_shape=(3, 3), pads=(1, 1, 1, 1))
-        flat = graph.node("Reshape", graph.node("Relu", convolved), graph.integers(-1, CHANNELS * SIDE * SIDE))
-        graph.output(graph.node("Gemm", flat, graph.weight(matrix), transB=1), "scores", ("images", CLASSES))
-        graph.finish()
+    import onnx
+
+    onnx.save(
+        _model(*weights(source)),
+        str(into / f"{GRAPH}.onnx"),
+        save_as_external_data=True,
+        location=f"{GRAPH}.onnx.data",
+        size_threshold=1024,
+    )
     print("what libraries print is no data")
     _disturb(disturb, flag)
-    return Export((GRAPH,), {"classes": CLASSES, "disturb": disturb, "flag": flag}, "tests", 20)
+    return Export((GRAPH,), {"classes": CLASSES, "disturb": disturb, "flag": flag}, "tests", 17)
+
+
+def _model(kernel: NDArray[np.float32], matrix: NDArray[np.float32]) -> Any:
+    from onnx import TensorProto, helper, numpy_helper
+
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["images", 3, SIDE, SIDE])
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["images", CLASSES])
+    shape = np.array([-1, CHANNELS * SIDE * SIDE], dtype=np.int64)
+    given = {"kernel": kernel, "matrix": matrix, "bias": np.zeros(CLASSES, np.float32), "shape": shape}
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel"], ["convolved"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["convolved"], ["positive"]),
+        helper.make_node("Reshape", ["positive", "shape"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "matrix", "bias"], ["scores"], transB=1),
+    ]
+    constants = [numpy_helper.from_array(array, name) for name, array in given.items()]
+    graph = helper.make_graph(nodes, GRAPH, [image], [scores], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 def _disturb(disturb: str, flag: str) -> None:

@@ -1,0 +1,85 @@
+"""A small compiled model for the tests: made by the fake exporter, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from imgtool.models.artefact_manifest import NAME, ArtefactManifest, encode, read_manifest
+from imgtool.models.compile import Compiled, CompileOptions, compile_model
+from imgtool.models.observer import SILENT, FetchObserver
+from imgtool.models.runtime_identity import RuntimeIdentity, this_runtime
+from imgtool.models.wanted import Wanted
+from tests.fakes import exporter
+
+OPTIONS = CompileOptions(exporters={"blip": exporter.NAME})
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A folder of weights and a store of compiled models."""
+
+    weights: Path
+    root: Path
+
+    @staticmethod
+    def at(folder: Path) -> Bench:
+        weights = folder / "weights"
+        weights.mkdir()
+        (weights / "model.safetensors").write_bytes(b"w" * 500)
+        return Bench(weights, folder / "compiled")
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(
+            kind="blip",
+            model="owner/small",
+            source="",
+            command="imgtool warm-cache blip",
+            version="v1",
+            folder=self.weights,
+        )
+
+    def compile(
+        self, options: CompileOptions = OPTIONS, observer: FetchObserver = SILENT, **arguments: str
+    ) -> Compiled:
+        return compile_model(self.wanted, self.root, options, arguments, observer)
+
+    def anew(self, **arguments: str) -> Compiled:
+        return self.compile(replace(OPTIONS, anew=True), **arguments)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Everything in the store but its locks."""
+        return sorted(path for path in self.root.iterdir() if path.name != ".locks")
+
+    @property
+    def folder(self) -> Path:
+        (folder,) = self.folders
+        return folder
+
+
+def change_manifest(folder: Path, **changes: object) -> ArtefactManifest:
+    """Write other values into the manifest in ``folder``."""
+    manifest = msgspec.structs.replace(read_manifest(folder), **changes)
+    (folder / NAME).write_bytes(encode(manifest))
+    return manifest
+
+
+def flip(path: Path, place: int) -> None:
+    """Flip a bit of the byte at ``place``."""
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def other_runtime(
+    onnxruntime: str | None = None, less: Sequence[str] = (), more: Sequence[str] = ()
+) -> RuntimeIdentity:
+    """This machine's identity with another onnxruntime, without some CPU features, or with others."""
+    here = this_runtime()
+    features = tuple(sorted({*here.cpu_features, *more} - set(less)))
+    return msgspec.structs.replace(here, onnxruntime=onnxruntime or here.onnxruntime, cpu_features=features)

@@ -1,0 +1,273 @@
+"""Compiling: whole or not at all, whatever happens meanwhile. The exporter is planted; processes and files are real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed
+from imgtool.models.artefact_manifest import OPTIMISED, read_manifest
+from imgtool.models.artefacts import ArtefactState, status
+from imgtool.models.compile import CompileOptions, NotAlike
+from imgtool.models.errors import FetchBusy, StoreNotWritable
+from imgtool.models.observer import FetchObserver
+from tests.compiled import OPTIONS, Bench, flip
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench.at(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def baked(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    bench = Bench.at(tmp_path_factory.mktemp("baked"))
+    bench.compile()
+    return bench
+
+
+@pytest.fixture
+def made(baked: Bench, bench: Bench) -> Bench:
+    """One where the model was compiled before."""
+    shutil.copytree(baked.root, bench.root)
+    return bench
+
+
+def state(bench: Bench, *, full: bool = True) -> ArtefactState:
+    return status(bench.root, bench.wanted, full=full).state
+
+
+class Watcher(FetchObserver):
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.waited = 0
+
+    def compiling(self, model: str, phase: str) -> None:
+        self.phases.append(f"{model}: {phase}")
+
+    def waiting(self, model: str) -> None:
+        self.waited += 1
+
+
+def test_it_is_built_compared_and_put_in_its_place(bench: Bench) -> None:
+    watcher = Watcher()
+    done = bench.compile(observer=watcher)
+    assert (done.changed, done.artefact.folder) == (True, bench.folder)
+    assert watcher.phases == [
+        "owner/small: exporting",
+        "owner/small: optimising small",
+        "owner/small: comparing with the original",
+    ]
+    assert state(bench) is ArtefactState.COMPILED
+    manifest = read_manifest(bench.folder)
+    assert manifest == done.artefact.manifest
+    assert manifest.parity is not None
+    assert manifest.parity.figures["scores_max_abs_difference"] < 1e-2
+    assert done.seconds > manifest.seconds > 0
+
+
+def test_weights_that_optimising_leaves_alone_are_kept_once(made: Bench) -> None:
+    bench = made
+    sizes = {path.name: path.stat().st_size for path in bench.folder.iterdir()}
+    matrix, kernel = 64 * 1024 * 4, 16 * 3 * 9 * 4
+    assert sizes["small.onnx.data"] >= matrix
+    assert sizes.get(f"small{OPTIMISED}.data", 0) < matrix / 2, "only convolutions are laid out anew"
+    assert sizes.get(f"small{OPTIMISED}.data", kernel) >= kernel
+    assert not any("raw" in name for name in sizes)
+
+
+def test_others_may_read_what_was_compiled(bench: Bench) -> None:
+    former = os.umask(0o022)
+    try:
+        bench.compile()
+    finally:
+        os.umask(former)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in bench.folder.iterdir()} == {0o644}
+
+
+def test_twice_does_nothing(made: Bench) -> None:
+    inode = made.folder.stat().st_ino
+    again = made.compile()
+    assert (again.changed, again.artefact.folder) == (False, made.folder)
+    assert made.folder.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("damage", ["manifest.json", "small.onnx.data"])
+def test_what_was_damaged_is_compiled_again(made: Bench, damage: str) -> None:
+    bench = made
+    (bench.folder / damage).write_bytes(b"")
+    assert state(bench) is not ArtefactState.COMPILED
+    assert bench.compile().changed
+    assert state(bench) is ArtefactState.COMPILED
+
+
+def test_what_only_a_full_look_finds_is_mended_on_request(made: Bench) -> None:
+    bench = made
+    flip(bench.folder / "small.onnx.data", 100_000)
+    assert not bench.compile().changed
+    assert state(bench) is ArtefactState.CHANGED_FILE
+    assert bench.anew().changed
+    assert state(bench) is ArtefactState.COMPILED
+
+
+@pytest.mark.parametrize(
+    ("disturb", "error", "word"),
+    [
+        ("differ", NotAlike, "does not agree with the original and was not installed"),
+        ("crash", ModelLoadFailed, "killed by signal 9"),
+        ("raise", ModelLoadFailed, "RuntimeError: planted"),
+        ("full", StoreNotWritable, "no space left"),
+    ],
+)
+def test_a_compile_that_fails_leaves_nothing_and_says_why(
+    bench: Bench, disturb: str, error: type[ImgtoolError], word: str
+) -> None:
+    with pytest.raises(error, match=word) as caught:
+        bench.compile(disturb=disturb)
+    assert caught.value.remedy
+    assert caught.value.exit_code in (ExitCode.MODEL_MISSING, ExitCode.NOT_WRITABLE)
+    assert bench.folders == []
+    assert bench.compile().changed
+
+
+def test_a_failed_attempt_at_another_one_leaves_the_former_in_its_place(made: Bench) -> None:
+    before = made.folder
+    with pytest.raises(NotAlike):
+        made.anew(disturb="differ")
+    assert made.folders == [before]
+    assert state(made) is ArtefactState.COMPILED
+
+
+def test_without_weights_there_is_nothing_to_compile(bench: Bench) -> None:
+    from dataclasses import replace
+
+    from imgtool.models.compile import compile_model
+
+    with pytest.raises(ModelLoadFailed, match="not here"):
+        compile_model(replace(bench.wanted, folder=None, version=None), bench.root, OPTIONS)
+
+
+# -- killed
+
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from dataclasses import replace
+from tests.compiled import OPTIONS, Bench
+from imgtool.models import compile as compiling
+
+flag, point, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+bench = Bench(folder / "weights", folder / "compiled")
+
+def die(*_, **__):
+    flag.write_text("0")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if point == "before the manifest":
+    compiling.encode = die
+elif point == "before the move":
+    compiling.sync_folder = die
+elif point == "between two moves":
+    real, calls = Path.replace, []
+    def replace_(self, target):
+        calls.append(target)
+        return die() if len(calls) == 3 else real(self, target)
+    Path.replace = replace_
+elif point == "after the move":
+    compiling.shutil.rmtree = die
+arguments = {"disturb": point, "flag": str(flag)} if point.endswith("hangs") else {}
+bench.compile(replace(OPTIONS, anew=True), **arguments)
+"""
+
+
+def start(bench: Bench, flag: Path, point: str) -> subprocess.Popen[bytes]:
+    program = [sys.executable, "-c", PROGRAM, str(flag), point, str(bench.root.parent)]
+    return subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def killed(bench: Bench, flag: Path, point: str) -> int:
+    """Compile in a process that is killed at ``point``; the process that did the work, where there was one."""
+    with start(bench, flag, point) as process:
+        deadline = time.monotonic() + 60
+        while not (flag.exists() and flag.read_text()) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+    assert flag.exists(), "it never came to that point"
+    return int(flag.read_text())
+
+
+@pytest.fixture
+def flag(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "flag"
+
+
+BEFORE = ["export hangs", "parity hangs", "before the manifest", "before the move"]
+
+
+@pytest.mark.parametrize("point", BEFORE)
+def test_a_kill_leaves_nothing_half_installed_and_the_next_compile_completes(
+    bench: Bench, flag: Path, point: str
+) -> None:
+    worker = killed(bench, flag, point)
+    assert state(bench) is ArtefactState.ABSENT
+    (left,) = bench.folders
+    assert ".tmp-" in left.name
+    if worker:
+        _require_end(worker)
+    assert bench.compile().changed
+    assert state(bench) is ArtefactState.COMPILED
+    assert len(bench.folders) == 1, "what the killed one left is swept"
+
+
+@pytest.mark.parametrize("point", ["parity hangs", "before the move", "between two moves", "after the move"])
+def test_a_kill_while_one_is_replaced_leaves_a_whole_one_or_none(made: Bench, flag: Path, point: str) -> None:
+    bench = made
+    killed(bench, flag, point)
+    expected = ArtefactState.ABSENT if point == "between two moves" else ArtefactState.COMPILED
+    assert state(bench) is expected
+    assert bench.anew().changed
+    assert state(bench) is ArtefactState.COMPILED
+    assert len(bench.folders) == 1
+
+
+def _require_end(pid: int) -> None:
+    """The process that exports goes with the one that ordered it, however that went."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"process {pid} is still there")
+
+
+# -- two at once
+
+
+def test_of_two_compiles_at_once_one_works_and_the_other_finds_it_done(bench: Bench, flag: Path) -> None:
+    with start(bench, flag, "export hangs") as first:
+        while not flag.exists():
+            assert first.poll() is None
+            time.sleep(0.02)
+        watcher = Watcher()
+        with pytest.raises(FetchBusy, match="another process"):
+            bench.compile(CompileOptions(exporters=OPTIONS.exporters, lock_timeout=0.1), observer=watcher)
+        assert watcher.waited == 1
+        first.send_signal(signal.SIGKILL)
+    assert bench.compile().changed
