@@ -90,7 +90,8 @@ def _busy_cores(count: int) -> Iterator[None]:
 def _run_slowed() -> None:
     """The wrapper's side."""
     share = float(os.environ.pop(_SWITCH))
-    began = time.monotonic()
+    # From before the wrapper itself was started, so that its own time is slowed too.
+    began = int(os.environ["IMGTOOL_TRACE_SPAWNED"]) / 1e9
     subprocess.run(sys.argv[1:], check=True)
     time.sleep(share * (time.monotonic() - began))
 
