@@ -234,7 +234,7 @@ class Run:
     @staticmethod
     def _on_failure(slot: Slot, failed: Failed) -> None:
         if failed.task is None:
-            slot.error = failed.problem
+            slot.error, slot.pages = failed.problem, max(slot.pages, failed.pages)
         else:
             slot.failures[failed.task] = failed.problem
 
@@ -251,10 +251,11 @@ class Run:
 
     def _expand(self, slot: Slot) -> None:
         """With ``--pages all``, the first page's answer says how many more there are."""
-        if self._options.pages is not Pages.ALL or slot.page or slot.image is None:
+        if self._options.pages is not Pages.ALL or slot.page:
             return
-        for page in range(1, slot.image.pages):
-            follower = Slot(slot.path, slot.ref, slot.sha256, page, slot.image.pages)
+        pages = slot.image.pages if slot.image is not None else slot.pages
+        for page in range(1, pages):
+            follower = Slot(slot.path, slot.ref, slot.sha256, page, pages)
             slot.followers.append(follower)
             self._begin(follower)
 

@@ -81,7 +81,7 @@ class Slot:
 
     def share(self, other: Slot) -> None:
         """Give everything computed to another path with the same content."""
-        other.image, other.error = self.image, self.error
+        other.image, other.error, other.pages = self.image, self.error, self.pages
         other.answers, other.failures = dict(self.answers), dict(self.failures)
         other.done = True
 

@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from imgtool.runtime.decode import Decoded
 
 
+@dataclass(frozen=True)
+class Refused:
+    """An item that could not be decoded. ``pages`` is how many its file has, as far as that could be seen."""
+
+    problem: Problem
+    pages: int = 1
+
+
 class DecodeFunction(Protocol):
     """Decodes one item, or says why not. Must not raise."""
 
-    def __call__(self, item: Item) -> Decoded | Problem: ...
+    def __call__(self, item: Item) -> Decoded | Refused: ...
 
 
 @dataclass(frozen=True)
@@ -27,13 +35,13 @@ class Arrival:
     """A decoded item, with the seconds the decode took."""
 
     item: Item
-    outcome: Decoded | Problem
+    outcome: Decoded | Refused
     seconds: float
 
     @property
     def pixels(self) -> int:
         """Pixels held by this arrival until it is released."""
-        return 0 if isinstance(self.outcome, Problem) else self.outcome.width * self.outcome.height
+        return 0 if isinstance(self.outcome, Refused) else self.outcome.width * self.outcome.height
 
 
 class DecodeAhead:

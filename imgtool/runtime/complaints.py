@@ -17,7 +17,10 @@ DAMAGED_REMEDY = "open it in an image editor and save it again, or get another c
 
 
 class DecodeError(Exception):
-    """A file that gave no pixels; ``problem`` says why and what to do."""
+    """A file that gave no pixels; ``problem`` says why and what to do. ``pages`` is how many the file has, as far as it
+    could be opened: another page of it may be whole."""
+
+    pages: int = 1
 
     def __init__(self, code: str, message: str, remedy: str) -> None:
         super().__init__(message)

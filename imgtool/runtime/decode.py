@@ -138,6 +138,13 @@ class Decoder:
 
     def _decode(self, path: bytes, page: int, expect: tuple[int, int] | None) -> Decoded:
         opened = self._kept_or_new(path, page, expect)
+        try:
+            return self._page(opened, page)
+        except DecodeError as error:
+            error.pages = opened.pages
+            raise
+
+    def _page(self, opened: _Opened, page: int) -> Decoded:
         image = opened.image
         with complaints_about(opened.file, opened.format):
             self._turn_to(opened, page)

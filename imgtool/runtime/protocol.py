@@ -127,11 +127,13 @@ class Answered(Struct, frozen=True, tag="answered", kw_only=True):
 
 
 class Failed(Struct, frozen=True, tag="failed", kw_only=True):
-    """A task of an item, or the whole item (``task`` is ``None``), cannot be answered."""
+    """A task of an item, or the whole item (``task`` is ``None``), cannot be answered. ``pages`` is how many pages the
+    file of an item has that could be opened but not decoded."""
 
     item: int
     task: str | None
     problem: Problem
+    pages: int = 1
 
 
 class Finished(Struct, frozen=True, tag="finished", kw_only=True):

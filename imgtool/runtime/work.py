@@ -15,7 +15,7 @@ import psutil
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, Picture
 from imgtool.config import LoadPolicy
-from imgtool.runtime.ahead import Arrival, DecodeAhead
+from imgtool.runtime.ahead import Arrival, DecodeAhead, Refused
 from imgtool.runtime.models import Models
 from imgtool.runtime.protocol import (
     DECODE,
@@ -113,7 +113,7 @@ class Work:
         self._models.close()
         self._decoder.close()
 
-    def _decode(self, item: Item) -> Pixels | Problem:
+    def _decode(self, item: Item) -> Pixels | Refused:
         from imgtool.runtime.decode import DecodeError
 
         self._send(Began(step=DECODE, items=(item.id,)))
@@ -121,7 +121,7 @@ class Work:
             with trace.span("decode", "decode"):
                 return self._decoder.decode(item.path, item.page, (item.size, item.mtime_ns))
         except DecodeError as error:
-            return error.problem
+            return Refused(error.problem, error.pages)
         finally:
             self._send(Ended(step=DECODE, items=(item.id,)))
 
@@ -153,8 +153,8 @@ class Work:
 
     def _accept(self, arrival: Arrival, began: float) -> Job | None:
         item, outcome = arrival.item, arrival.outcome
-        if isinstance(outcome, Problem):
-            self._send(Failed(item=item.id, task=None, problem=outcome))
+        if isinstance(outcome, Refused):
+            self._send(Failed(item=item.id, task=None, problem=outcome.problem, pages=outcome.pages))
             return None
         self._send(
             Decoded(
