@@ -58,7 +58,7 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
     if "Decompressed data too large" in said or "Too much memory used in text chunks" in said:
         return DecodeError(
             "metadata_too_large",
-            f"the text stored in this {kind} unpacks to more than is reasonable",
+            f"text or a colour profile stored in this {kind} unpacks to more than is reasonable",
             "save the image again without its metadata",
         )
     if isinstance(error, EOFError) or "truncated" in said.lower() or _is_cut_short(file, kind):

@@ -57,6 +57,10 @@ _AVIF_BRANDS = (b"avif", b"avis")
 _ONE_BY_ONE = ("GIF", "PNG", "WEBP")
 """Formats whose frame is made from the ones before it, and whose canvas may grow on the way (GIF)."""
 
+_MAX_METADATA_BYTES = 16 << 20
+"""What a single text or colour profile of a PNG may unpack to. Pillow's own limit of one megabyte refuses a sound
+picture for the profile of a printer."""
+
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
 
@@ -98,7 +102,8 @@ class _Opened:
 class Decoder:
     """Decodes files, keeping the last multi-page one open so that its pages in order cost one step each.
 
-    Switches Pillow's own limit on pixels off for the process: ``max_pixels`` stands in its place.
+    Switches Pillow's own limit on pixels off for the process: ``max_pixels`` stands in its place. Raises its limit on
+    what a PNG's text and profile unpack to.
     One decoder must not be used by two threads at once.
     """
 
@@ -106,6 +111,7 @@ class Decoder:
         self._max_pixels = max_pixels
         self._kept: _Opened | None = None
         Image.MAX_IMAGE_PIXELS = None
+        PngImagePlugin.MAX_TEXT_CHUNK = _MAX_METADATA_BYTES
         # Pillow logs what it does not like of a file; without any handler that would reach stderr.
         logging.getLogger("PIL").addHandler(logging.NullHandler())
 

@@ -472,10 +472,22 @@ def test_a_gif_whose_canvas_grows_beyond_the_limit(tmp_path: Path) -> None:
     assert problem_code(tmp_path / "a.gif", page=1, max_pixels=1_000_000) == "too_many_pixels"
 
 
-def test_text_that_unpacks_to_megabytes(tmp_path: Path) -> None:
-    info = PngInfo()
-    info.add_text("comment", "a" * 3_000_000, zip=True)
-    assert problem_code(saved(scene(), tmp_path / "a.png", pnginfo=info)) == "metadata_too_large"
+@pytest.mark.parametrize(("megabytes", "code"), [(5, None), (30, "metadata_too_large")])
+@pytest.mark.parametrize("kind", ["text", "profile"])
+def test_text_and_profiles_that_unpack_to_megabytes(
+    tmp_path: Path, kind: str, megabytes: int, code: str | None
+) -> None:
+    """Profiles of printers take some megabytes; what takes more than that is there to fill the memory."""
+    info, content = PngInfo(), megabytes * 1_000_000
+    if kind == "text":
+        info.add_text("comment", "a" * content, zip=True)
+        path = saved(scene(), tmp_path / "a.png", pnginfo=info)
+    else:
+        path = saved(scene(), tmp_path / "a.png", icc_profile=bytes(content))
+    if code is not None:
+        assert problem_code(path) == code
+    else:
+        assert np.array_equal(decode(path).pixels, np.asarray(scene().convert("RGB")))
 
 
 def test_a_damaged_file_and_one_of_an_unknown_kind(tmp_path: Path) -> None:
