@@ -7,6 +7,7 @@ portable one beside it is optimised as it is opened.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +15,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from imgtool.errors import ModelLoadFailed
-from imgtool.models.artefact_manifest import NAME, OPTIMISED, ArtefactManifest, read_manifest, wrong_sample
-from imgtool.models.runtime_identity import PROVIDER, this_runtime
+from imgtool.models.artefact_manifest import FAST, NAME, OPTIMISED, ArtefactManifest, read_manifest, wrong_sample
+from imgtool.models.runtime_identity import PROVIDER, installed_release, this_runtime
 
 _REMEDY = "run `imgtool warm-cache --compile`"
 
@@ -47,6 +48,24 @@ class OrtGraph:
         return dict(zip(self._outputs, self._session.run(None, dict(feeds)), strict=True))
 
 
+class OpenVinoGraph:
+    """A graph that OpenVINO compiled for this processor. Calls from several threads are answered in turn."""
+
+    def __init__(self, path: Path, threads: int | None) -> None:
+        import openvino
+
+        settings = {"INFERENCE_NUM_THREADS": threads} if threads else {}
+        self._request = openvino.Core().import_model(path.read_bytes(), "CPU", settings).create_infer_request()
+        self._lock = threading.Lock()
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Every output by name."""
+        with self._lock:
+            found = self._request.infer(dict(feeds))
+            # Copies: the next call writes into the same memory.
+            return {port.any_name: array.copy() for port, array in found.items()}
+
+
 def session_options(threads: int | None) -> Any:
     """How every session runs: see the comments."""
     import onnxruntime
@@ -68,7 +87,8 @@ def session_options(threads: int | None) -> Any:
 def open_graph(folder: Path, name: str, *, threads: int | None = None, precision: str = "exact") -> Graph:
     """The graph ``name`` of the compiled model in ``folder``.
 
-    A folder without a manifest holds an export that was never installed: its portable graph is opened.
+    A folder without a manifest holds an export that was never installed: its portable graph is opened. ``fast`` opens
+    the lossy twin where there is one that was measured on a machine like this; else it is the same as ``exact``.
 
     Raises:
         ModelLoadFailed: a file of it is missing or was changed, or the manifest is damaged.
@@ -76,12 +96,27 @@ def open_graph(folder: Path, name: str, *, threads: int | None = None, precision
     manifest = _manifest(folder)
     if manifest is None:
         return OrtGraph(folder / f"{name}.onnx", threads)
-    if precision == "fast" and manifest.fast is not None and manifest.fast.executor:
-        return _open_fast(folder, name, manifest, threads)
     is_optimised = manifest.runtime.serves(this_runtime())
+    if precision == "fast" and is_optimised and (fast := _open_fast(folder, name, manifest, threads)) is not None:
+        return fast
     graph = f"{name}{OPTIMISED}" if is_optimised else f"{name}.onnx"
-    _check(folder, manifest, name, is_optimised)
+    _check(folder, manifest, _of_graph(name, is_optimised))
     return OrtGraph(folder / graph, threads, is_optimised=is_optimised)
+
+
+def _open_fast(folder: Path, name: str, manifest: ArtefactManifest, threads: int | None) -> Graph | None:
+    """The lossy twin of a graph; ``None`` where there is none, or it needs another OpenVINO."""
+    fast, blob, optimised = manifest.fast, f"{FAST}/{name}.blob", f"{FAST}/{name}{OPTIMISED}"
+    if fast is None:
+        return None
+    if fast.executor == "openvino" and fast.release == installed_release("openvino"):
+        _check(folder, manifest, (blob,))
+        return OpenVinoGraph(folder / blob, threads)
+    # A twin that is being measured is not in the manifest yet; graphs that would gain nothing have none.
+    if fast.executor == "onnxruntime" and (manifest.file(optimised) or (folder / optimised).is_file()):
+        _check(folder, manifest, (optimised, f"{optimised}.data", f"{FAST}/{name}.onnx.data"))
+        return OrtGraph(folder / optimised, threads, is_optimised=True)
+    return None
 
 
 def _manifest(folder: Path) -> ArtefactManifest | None:
@@ -93,13 +128,13 @@ def _manifest(folder: Path) -> ArtefactManifest | None:
         raise ModelLoadFailed(f"{folder / NAME} cannot be used: {error}", _REMEDY) from error
 
 
-def _check(folder: Path, manifest: ArtefactManifest, name: str, is_optimised: bool) -> None:
+def _check(folder: Path, manifest: ArtefactManifest, graph: tuple[str, ...]) -> None:
     """
     Raises:
-        ModelLoadFailed: a file that the graph needs, or one that belongs to all graphs, is missing or was changed.
+        ModelLoadFailed: a file of the graph, or one that belongs to all graphs, is missing or was changed.
     """
     for file in manifest.files:
-        if not _is_graph(file.path) or file.path in _needed(name, is_optimised):
+        if file.path in graph or not _is_of_a_graph(file.path):
             try:
                 problem = wrong_sample(folder, file)
             except OSError as error:
@@ -108,15 +143,11 @@ def _check(folder: Path, manifest: ArtefactManifest, name: str, is_optimised: bo
                 raise ModelLoadFailed(f"{manifest.label} is damaged: {problem}", _REMEDY)
 
 
-def _is_graph(path: str) -> bool:
-    return path.endswith((".onnx", ".onnx.data")) or "/" in path
+def _is_of_a_graph(path: str) -> bool:
+    return path.endswith((".onnx", ".onnx.data", ".blob"))
 
 
-def _needed(name: str, is_optimised: bool) -> tuple[str, ...]:
+def _of_graph(name: str, is_optimised: bool) -> tuple[str, ...]:
     portable, optimised = f"{name}.onnx", f"{name}{OPTIMISED}"
     # An optimised graph keeps in a file of its own only what differs from the portable one.
     return (optimised, f"{optimised}.data", f"{portable}.data") if is_optimised else (portable, f"{portable}.data")
-
-
-def _open_fast(folder: Path, name: str, manifest: ArtefactManifest, threads: int | None) -> Graph:
-    raise NotImplementedError

@@ -83,8 +83,7 @@ def fast_in_words(fast: FastMode) -> str:
     """What the lossy twin gives and takes."""
     if not fast.executor:
         return f"no way was faster here, it runs as exact does ({fast.method})"
-    speed = ", ".join(f"{name} {times:.2g} times as fast" for name, times in sorted(fast.speed_up.items()))
-    return f"{fast.method}: {speed}; {figures(fast.parity)}"
+    return f"{fast.method}, {fast.speed_up:.2g} times as fast, {figures(fast.parity)}"
 
 
 def figures(parity: Parity) -> str:

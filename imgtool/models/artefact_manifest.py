@@ -20,6 +20,9 @@ COMPILER_VERSION = 1
 """Of what this project writes into a compiled model: raise it whenever graphs or settings change their meaning."""
 
 NAME = "manifest.json"
+FAST = "fast"
+"""The folder of the lossy twin."""
+
 _SMALL = 4_000_000
 OPTIMISED = ".optimised.onnx"
 """Ends the name of a graph that is opened without any work, where the runtime is the one that it was written by."""
@@ -38,13 +41,14 @@ class FastMode(msgspec.Struct, frozen=True, kw_only=True):
     """The lossy twin of a compiled model on this kind of machine, and what it gives and takes.
 
     ``executor`` is ``openvino`` or ``onnxruntime``, or empty where nothing was faster and ``fast`` runs as ``exact``
-    does. ``speed_up`` is how many times faster it is, by graph; ``parity`` compares its answers with the exact ones.
+    does. ``release`` is OpenVINO's. ``speed_up`` is how many times as fast it answers; ``parity`` compares its answers
+    with the exact ones.
     """
 
     executor: str
     release: str = ""
     method: str
-    speed_up: dict[str, float] = {}
+    speed_up: float = 1.0
     parity: Parity
 
 

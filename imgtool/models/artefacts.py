@@ -17,7 +17,7 @@ from imgtool.errors import ModelMissing
 from imgtool.models.artefact_manifest import ArtefactFile, ArtefactManifest, read_manifest, wrong_size
 from imgtool.models.atomic import TEMPORARY
 from imgtool.models.hashing import measure
-from imgtool.models.runtime_identity import RuntimeIdentity, this_runtime
+from imgtool.models.runtime_identity import RuntimeIdentity, installed_release, this_runtime
 from imgtool.models.wanted import Wanted, wanted_blip, wanted_easyocr
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class ArtefactState(str, Enum):
 
 
 _USABLE = {ArtefactState.COMPILED, ArtefactState.OTHER_RUNTIME, ArtefactState.OTHER_CPU}
+
+
+class ArtefactUnusable(ModelMissing):
+    """A compiled model is here, and a run must not use it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def find_blip(options: EngineOptions) -> Artefact:
         ModelMissing: there is none, it is damaged, or made from other weights than those on this machine.
         imgtool.errors.ImgtoolError: the options contradict each other.
     """
-    return _found(status(artefacts_root(options), wanted_blip(options)))
+    return _found(wanted_blip(options), options)
 
 
 def find_easyocr(options: EngineOptions) -> Artefact:
@@ -93,7 +97,7 @@ def find_easyocr(options: EngineOptions) -> Artefact:
         imgtool.models.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
         ModelMissing: there is none, it is damaged, or made from other weights than those on this machine.
     """
-    return _found(status(artefacts_root(options), wanted_easyocr(options)))
+    return _found(wanted_easyocr(options), options)
 
 
 def status(root: Path, wanted: Wanted, *, full: bool = False, runtime: RuntimeIdentity | None = None) -> ArtefactStatus:
@@ -133,10 +137,29 @@ def all_artefacts(root: Path) -> Iterator[Artefact]:
             continue
 
 
-def _found(status: ArtefactStatus) -> Artefact:
-    if not status.usable or status.artefact is None:
-        raise ModelMissing(status.message, status.remedy)
-    return status.artefact
+def _found(wanted: Wanted, options: EngineOptions) -> Artefact:
+    found = status(artefacts_root(options), wanted)
+    if not found.usable or found.artefact is None:
+        kind = ModelMissing if found.state is ArtefactState.ABSENT else ArtefactUnusable
+        raise kind(found.message, found.remedy)
+    return _with_fast(found.artefact, wanted) if options.precision.value == "fast" else found.artefact
+
+
+def _with_fast(artefact: Artefact, wanted: Wanted) -> Artefact:
+    """``artefact`` for a run that accepts other answers for speed: it must have been measured what they are."""
+    fast, label = artefact.manifest.fast, artefact.manifest.label
+    if fast is None:
+        raise ArtefactUnusable(
+            f"{label} has not been measured in --precision fast", f"run `{wanted.command} --precision fast`"
+        )
+    if artefact.notice:
+        return artefact
+    if fast.executor == "openvino" and (release := installed_release("openvino")) != fast.release:
+        here = f"this is {release}" if release else "none is installed"
+        return replace(artefact, notice=f"{label} runs as exact: fast needs OpenVINO {fast.release}, and {here}")
+    if not fast.executor:
+        return replace(artefact, notice=f"{label} runs as exact: nothing was faster here ({fast.method})")
+    return artefact
 
 
 def _folders(root: Path) -> list[Path]:

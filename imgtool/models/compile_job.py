@@ -10,6 +10,7 @@ Run as ``python -m imgtool.models.compile_job``.
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import shutil
 import sys
@@ -24,7 +25,7 @@ import msgspec
 from imgtool.errors import ImgtoolError
 from imgtool.models.artefact_manifest import NAME, ArtefactFile, ArtefactManifest, encode
 from imgtool.models.atomic import not_writable, writable
-from imgtool.models.exporting import Export
+from imgtool.models.exporting import Export, Parity
 from imgtool.models.hashing import measure, sampled_sha256
 
 SETTINGS = "settings.json"
@@ -107,12 +108,16 @@ def carry_out(order: Order, say: Say) -> ArtefactManifest:
     exporter = import_module(order.exporter)
     manifest = order.manifest if order.is_exported else _exported(order, exporter, say)
     if order.fast:
-        from imgtool.models.compile_fast import make_fast
-
-        say(Phase("measuring what is fast on this machine"))
-        manifest = msgspec.structs.replace(manifest, fast=make_fast(exporter, order, manifest))
-        manifest = msgspec.structs.replace(manifest, files=describe(order.folder))
+        manifest = _with_fast(order, exporter, manifest, say)
     return manifest
+
+
+def _with_fast(order: Order, exporter: Any, manifest: ArtefactManifest, say: Say) -> ArtefactManifest:
+    from imgtool.models.compile_fast import answering_for, make_fast
+
+    say(Phase("measuring what is fast on this machine"))
+    fast = make_fast(order.folder, manifest, answering_for(exporter, manifest.kind), order.threads)
+    return msgspec.structs.replace(manifest, fast=fast, files=describe(order.folder))
 
 
 def describe(folder: Path) -> tuple[ArtefactFile, ...]:
@@ -140,7 +145,14 @@ def _exported(order: Order, exporter: Any, say: Say) -> ArtefactManifest:
     # The comparison opens the graphs as a run does, which looks at the manifest.
     (order.folder / NAME).write_bytes(encode(manifest))
     say(Phase("comparing with the original"))
-    return msgspec.structs.replace(manifest, parity=exporter.check_parity(order.weights, order.folder))
+    return msgspec.structs.replace(manifest, parity=_parity(exporter, order))
+
+
+def _parity(exporter: Any, order: Order) -> Parity:
+    takes_threads = "threads" in inspect.signature(exporter.check_parity).parameters
+    more = {"threads": order.threads} if takes_threads else {}
+    found: Parity = exporter.check_parity(order.weights, order.folder, **more)
+    return found
 
 
 def _described(path: Path, folder: Path) -> ArtefactFile:

@@ -63,14 +63,22 @@ def this_runtime() -> RuntimeIdentity:
 
 
 def installed_release(package: str) -> str:
-    """The installed release of ``package`` as its ``__init__.py`` states it, or nothing. Does not import it."""
+    """The installed release of ``package``, or nothing. Neither imports it nor reads an index of packages.
+
+    As its ``__init__.py`` states it, else as the folder of its metadata is called.
+    """
     try:
         found = find_spec(package)
-        stated = Path(found.origin).read_text(encoding="utf-8") if found is not None and found.origin else ""
+        origin = Path(found.origin) if found is not None and found.origin else None
+        stated = origin.read_text(encoding="utf-8") if origin is not None else ""
     except (OSError, ValueError, ImportError):
         return ""
-    match = re.search(r"^__version__\s*=\s*[\"']([^\"']+)", stated, re.MULTILINE)
-    return match[1] if match else ""
+    if origin is None:
+        return ""
+    if match := re.search(r"^__version__\s*=\s*[\"']([^\"']+)", stated, re.MULTILINE):
+        return match[1]
+    names = (path.name for path in origin.parent.parent.glob(f"{package}-*.dist-info"))
+    return next((name.removesuffix(".dist-info").rpartition("-")[2] for name in names), "")
 
 
 def cpu_features(text: str) -> tuple[str, ...]:
