@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 class EasyOcrReader:
     """A loaded reader. Not meant for several threads at once."""
 
-    def __init__(self, folder: Path, languages: Sequence[str], device: str, threads: int | None) -> None:
+    def __init__(
+        self, folder: Path, languages: Sequence[str], device: str, threads: int | None, quantize: bool = False
+    ) -> None:
         """Load detector and recogniser from ``folder``; upstream checks their MD5 before torch opens them.
+
+        ``quantize`` has the recogniser compute in 8-bit integers on the CPU.
 
         Raises:
             ModelLoadFailed: torch or EasyOCR is missing, the device is not here, or a file is damaged.
@@ -36,7 +40,7 @@ class EasyOcrReader:
         easyocr = _import_easyocr()
         marker = read_marker(folder)
         with BUILDING, _as_load_failure(folder), _tables_as_marked(easyocr, torch, folder, languages, marker):
-            self._reader = _construct(easyocr, folder, languages, self._device)
+            self._reader = _construct(easyocr, folder, languages, self._device, quantize)
         self._paragraphs = easyocr.utils.get_paragraph
 
     def read(self, picture: Picture, detect: Mapping[str, Any], recognize: Mapping[str, Any]) -> list[TextLine]:
@@ -81,7 +85,7 @@ def _import_easyocr() -> Any:
     return easyocr
 
 
-def _construct(easyocr: Any, folder: Path, languages: Sequence[str], device: str) -> Any:
+def _construct(easyocr: Any, folder: Path, languages: Sequence[str], device: str, quantize: bool) -> Any:
     path_before = list(sys.path)
     try:
         return easyocr.Reader(
@@ -92,6 +96,7 @@ def _construct(easyocr: Any, folder: Path, languages: Sequence[str], device: str
             user_network_directory=str(folder),
             download_enabled=False,
             verbose=False,
+            quantize=quantize,
         )
     finally:
         sys.path[:] = path_before

@@ -68,6 +68,7 @@ class EasyOcrTorch(Analyzer):
             **reading_parameters(options),
             "paths": {"folder": str(find_weights(options.languages, named_folder(options)).folder)},
             "device": check_device(getattr(options, "device", "auto")),
+            "precision": str(options.precision.value),
         }
 
     def import_libraries(self) -> None:
@@ -89,7 +90,9 @@ class EasyOcrTorch(Analyzer):
 
         given = self.parameters_given
         folder = Path(given["paths"]["folder"])
-        self._reader = EasyOcrReader(folder, given["languages"], given["device"], given.get("threads"))
+        # Upstream's own default on the CPU is a recogniser in 8-bit integers, whose answers differ.
+        quantize = given.get("precision") == "fast"
+        self._reader = EasyOcrReader(folder, given["languages"], given["device"], given.get("threads"), quantize)
 
     def warm_up(self) -> None:
         """Read a small page with one dark bar, so that the recogniser runs too."""

@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 from imgtool.analyzers._easyocr_weights import easyocr_codes, find_weights
 from imgtool.analyzers.easyocr import EasyOcrTorch
 from imgtool.analyzers.interface import Picture
-from imgtool.config import EngineOptions
+from imgtool.config import EngineOptions, Precision
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.models.marker import Marker, read_marker, write_marker
 from imgtool.types import TextLine
@@ -107,6 +107,7 @@ class TestOptions:
             "detect": {"mag_ratio": 1.5},
             "recognize": {"decoder": "beamsearch", "rotation_info": [90], "paragraph": False},
             "device": "auto",
+            "precision": "exact",
         }
         assert json.loads(json.dumps(given)) == given
 
@@ -174,6 +175,11 @@ def plain(model: Path) -> EasyOcrTorch:
 
 @pytest.fixture(scope="module")
 def upstream(model: Path) -> Any:
+    """``easyocr.Reader`` in single precision."""
+    return upstream_reader(model, quantize=False)
+
+
+def upstream_reader(model: Path, *, quantize: bool) -> Any:
     """``easyocr.Reader`` as its own documentation says to make it, its table told of the made-up weights."""
     import warnings
 
@@ -188,7 +194,12 @@ def upstream(model: Path) -> Any:
             patch.setitem(row, "md5sum", marker.files[row["filename"]])
         folder = str(model)
         return Reader(
-            ["ko", "en"], gpu=False, model_storage_directory=folder, user_network_directory=folder, verbose=False
+            ["ko", "en"],
+            gpu=False,
+            model_storage_directory=folder,
+            user_network_directory=folder,
+            verbose=False,
+            quantize=quantize,
         )
 
 
@@ -233,6 +244,13 @@ class TestLines:
             assert [(line.text, line.box, line.confidence) for line in lines] == expected
             read += len(expected)
         assert read >= len(pages)
+
+    def test_fast_is_what_upstream_does_on_a_cpu_unasked(self, model: Path, tmp_path: Path) -> None:
+        Image.fromarray(PAGES[0].pixels).save(tmp_path / "page.png")
+        found = upstream_reader(model, quantize=True).readtext(str(tmp_path / "page.png"))
+        (lines,) = loaded(model, precision=Precision.FAST).run(PAGES[:1])
+        assert lines
+        assert [line.text for line in lines] == [text for _, text, _ in found]
 
     def test_paragraphs_as_upstream_joins_them(
         self, model: Path, plain: EasyOcrTorch, upstream: Any, tmp_path: Path
@@ -369,7 +387,7 @@ def listen(event, arguments):
 sys.addaudithook(listen)
 from pathlib import Path
 from imgtool.analyzers.easyocr import EasyOcrTorch
-from imgtool.config import EngineOptions
+from imgtool.config import EngineOptions, Precision
 options = EngineOptions(easyocr_dir=Path(sys.argv[1]))
 assert EasyOcrTorch.probe(options).available
 analyzer = EasyOcrTorch({**EasyOcrTorch.parameters(options), "threads": 1})
