@@ -128,7 +128,7 @@ def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Ite
 
 
 def _chain(named: Sequence[str], lists: Sequence[str], null: bool) -> Iterator[str]:
-    from imgtool.engine.discover import read_list
+    from imgtool.engine.lists import read_list
 
     # Opened now, read as they go: a list that is not there is known before anything is written.
     return chain(named, *[read_list(source, null) for source in lists])

@@ -1,4 +1,4 @@
-"""From what a person named (files, folders, globs, lists) to a stream of image files.
+"""From what a person named (files, folders, globs) to a stream of image files.
 
 The stream is lazy and its order is fixed: arguments as given, and in a folder files and subfolders as one sequence
 sorted by code point (the byte order of UTF-8), a subfolder's content at the subfolder's place. What is held in
@@ -15,26 +15,21 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from imgtool.engine import refusals
 from imgtool.engine.selection import CACHE_TAG, CACHE_TAG_SIGNATURE, Position, Rules, Selection, is_glob
 from imgtool.engine.sniff import IMAGE_SUFFIXES, read_head, sniff
-from imgtool.errors import PathMissing, UsageProblem
 from imgtool.types import Problem
 
 # Paths are strings here: they are many, and some names are no UTF-8.
 # ruff: noqa: PTH112, PTH114, PTH116, PTH118, PTH119, PTH122
 
-__all__ = ["ImageRef", "Refused", "Rules", "discover", "read_list"]
+__all__ = ["ImageRef", "Refused", "Rules", "discover"]
 
-_CHUNK_BYTES = 65_536
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HINTS = 20
 """How many misspelt paths of a run get the nearest name: a list of a million stale paths must not take hours."""
 
@@ -352,66 +347,3 @@ def _split_glob(glob: str) -> tuple[str, str]:
         depth += 1
     root = "/".join(parts[:depth])
     return (root or "/" if depth else ""), "/".join(parts[depth:])
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Lists
-
-
-def read_list(source: str, nul: bool = False) -> Iterator[str]:
-    """The paths in the file ``source`` (``-``: standard input), one a line or, with ``nul``, NUL-separated.
-
-    They are read as they are asked for. A path may be any bytes (``os.fsdecode``); nothing in it is expanded or
-    stripped, but for the line's end (LF or CRLF) and a byte order mark at the very beginning. Blank lines are skipped.
-
-    Raises:
-        imgtool.errors.PathMissing: there is no such list; at once, not at the first path.
-        imgtool.errors.UsageProblem: the list cannot be read.
-    """
-    paths = _paths_of(source, nul)
-    next(paths)  # opens the list
-    return paths
-
-
-def _paths_of(source: str, nul: bool) -> Iterator[str]:
-    with ExitStack() as stack:
-        stream = _open_list(source, stack)
-        yield ""
-        try:
-            for number, entry in enumerate(_entries_between_nuls(stream) if nul else stream):
-                path = entry.removeprefix(_BYTE_ORDER_MARK) if number == 0 else entry
-                if not nul:
-                    path = path.removesuffix(b"\n").removesuffix(b"\r")
-                if path if nul else path.strip():
-                    yield os.fsdecode(path)
-        except OSError as error:
-            raise _unreadable_list(source, error) from error
-
-
-def _open_list(source: str, stack: ExitStack) -> BinaryIO:
-    if source == "-":
-        if sys.stdin is None:
-            raise PathMissing("the list is to come from standard input, which is closed", "pipe the paths into imgtool")
-        return sys.stdin.buffer
-    try:
-        return stack.enter_context(open(source, "rb"))
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        remedy = "check the spelling; - reads the list from standard input"
-        raise PathMissing(f"the list {refusals.shown(source)} does not exist", remedy) from error
-    except OSError as error:
-        raise _unreadable_list(source, error) from error
-
-
-def _unreadable_list(source: str, error: OSError) -> UsageProblem:
-    name = "standard input" if source == "-" else refusals.shown(source)
-    said = error.strerror or str(error)
-    return UsageProblem(f"the list {name} cannot be read: {said}", "give a text file with one path a line")
-
-
-def _entries_between_nuls(stream: BinaryIO) -> Iterator[bytes]:
-    rest = b""
-    # read1 gives what a pipe holds now: the first path is not kept waiting for a full buffer.
-    while chunk := stream.read1(_CHUNK_BYTES):  # type: ignore[attr-defined]
-        *entries, rest = (rest + chunk).split(b"\0")
-        yield from entries
-    yield rest
