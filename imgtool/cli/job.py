@@ -113,7 +113,7 @@ class Job:
         figures = engine.statistics
         writer.close(_summary(figures))
         if not figures.images and not self._options.retry_failed:
-            raise NoImages("no image was found under what was given", _NOTHING_FOUND)
+            raise NoImages("no image was found under what was given", _why_nothing(self._options))
         return stopped
 
     def _check_places(self) -> None:
@@ -175,6 +175,15 @@ _NOTHING_FOUND = (
     "formats: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, and HEIC with `pip install 'imgtool[heif]'`; "
     "hidden files need --hidden"
 )
+
+
+def _why_nothing(options: EngineOptions) -> str:
+    """What may have kept images from being found: the choice of names before the formats."""
+    chosen = [("--include", each) for each in options.include] + [("--exclude", each) for each in options.exclude]
+    if not chosen:
+        return _NOTHING_FOUND
+    flags = " ".join(f"{flag} {each}" for flag, each in chosen)
+    return f"check {flags}: case counts, *.jpg is a name at any depth, raw/*.jpg a path from the named folder on"
 
 
 def exit_code(figures: Statistics, model_problems: Mapping[str, Any]) -> ExitCode:

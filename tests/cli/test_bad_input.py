@@ -127,6 +127,17 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     no_traceback(outcome)
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"), [(("--include", "*.jpg"), "--include *.jpg"), (("--exclude", "*.png"), "--exclude *.png")]
+)
+def test_a_folder_of_which_nothing_was_chosen(tmp_path: Path, flags: tuple[str, str], words: str) -> None:
+    pictures.folder(tmp_path / "photos", [(1, 2, 3)])
+    outcome = analyze(tmp_path / "photos", *CAPTION, *flags)
+    assert outcome.code is ExitCode.NONE_ANSWERED
+    assert words in outcome.err
+    assert "JPEG" not in outcome.err
+
+
 def test_nothing_named(tmp_path: Path) -> None:
     outcome = analyze()
     assert outcome.code is ExitCode.USAGE
