@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from imgtool.runtime.structure import is_sound_so_far
 from imgtool.types import Problem
 
 _TRUNCATED_REMEDY = "get a complete copy of the file: it was cut off while being copied or downloaded"
@@ -61,7 +62,8 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
             f"text or a colour profile stored in this {kind} unpacks to more than is reasonable",
             "save the image again without its metadata",
         )
-    if isinstance(error, EOFError) or "truncated" in said.lower() or _is_cut_short(file, kind):
+    ends_early = isinstance(error, EOFError) or "truncated" in said.lower() or _is_cut_short(file, kind)
+    if ends_early and is_sound_so_far(file, kind):
         return DecodeError("truncated", f"the {kind} file is incomplete ({said})", _TRUNCATED_REMEDY)
     if isinstance(error, NotImplementedError) or any(word in said.lower() for word in _UNSUPPORTED_WORDS):
         return DecodeError(

@@ -490,6 +490,36 @@ def test_text_and_profiles_that_unpack_to_megabytes(
         assert np.array_equal(decode(path).pixels, np.asarray(scene().convert("RGB")))
 
 
+SIGNATURES = {
+    "a.jpg": b"\xff\xd8\xff\xe0",
+    "a.png": b"\x89PNG\r\n\x1a\n",
+    "a.gif": b"GIF89a\x10\0\x10\0\0\0\0",
+    "a.bmp": b"BM",
+    "a.webp": b"RIFF\xff\xff\0\0WEBP",
+}
+
+
+@pytest.mark.parametrize("name", sorted(SIGNATURES))
+def test_anything_behind_a_signature_is_damaged_and_not_cut_off(tmp_path: Path, name: str) -> None:
+    codes = []
+    for seed in range(20):
+        (tmp_path / name).write_bytes(SIGNATURES[name] + random.Random(seed).randbytes(3000))
+        codes.append(problem_code(tmp_path / name))
+    # Now and then chance begins as the format prescribes.
+    assert codes.count("truncated") <= 2, codes
+    assert "damaged" in codes
+
+
+@pytest.mark.parametrize("name", sorted(SIGNATURES))
+def test_no_picture_cut_anywhere_is_called_damaged(tmp_path: Path, name: str) -> None:
+    raw = saved(scene(60, 40), tmp_path / name).read_bytes()
+    for length in (*range(30, 200, 13), *range(200, len(raw) * 9 // 10, max(1, len(raw) // 40))):
+        (tmp_path / name).write_bytes(raw[:length])
+        with pytest.raises(DecodeError) as caught:
+            decode(tmp_path / name)
+        assert caught.value.problem.code == "truncated", (length, caught.value)
+
+
 def test_a_damaged_file_and_one_of_an_unknown_kind(tmp_path: Path) -> None:
     raw = bytearray(saved(scene(), tmp_path / "a.png").read_bytes())
     raw[60] ^= 0xFF
