@@ -507,7 +507,7 @@ def test_anything_behind_a_signature_is_damaged_and_not_cut_off(tmp_path: Path, 
         codes.append(problem_code(tmp_path / name))
     # Now and then chance begins as the format prescribes.
     assert codes.count("truncated") <= 2, codes
-    assert "damaged" in codes
+    assert {"damaged", "not_an_image"} & set(codes)
 
 
 @pytest.mark.parametrize("name", sorted(SIGNATURES))
