@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--images", type=int, default=50)
+    parser.add_argument("--only", help="names of views, with commas; plain runs are always there")
     parser.add_argument("options", nargs="*", default=OPTIONS, help="options of analyze, after --")
     given = parser.parse_args()
     walls: dict[str, list[float]] = defaultdict(list)
@@ -70,6 +71,8 @@ def main() -> None:
         folder = Path(name)
         draw_in_child(folder / "images", ((1000, 600),), given.images)
         tried = arms((str(folder / "images"), *given.options), folder)
+        if given.only:
+            tried = {arm: what for arm, what in tried.items() if arm == "plain" or arm in given.only.split(",")}
         for number in range(-1, given.rounds):
             names = list(tried)
             for arm in names[number % len(names) :] + names[: number % len(names)]:
@@ -86,7 +89,7 @@ def report(walls: dict[str, list[float]], work: dict[str, list[float]], images: 
     print("| view | wall, median | processors, median | wall against plain | interval |")
     print("| --- | --- | --- | --- | --- |")
     for arm, values in walls.items():
-        plain = walls[ONE_BY_ONE if arm == "imports" else "plain"]
+        plain = walls[ONE_BY_ONE if arm == "imports" and ONE_BY_ONE in walls else "plain"]
         found = compare(plain, values)
         ratio = "" if found.ratio is None else f"{(found.ratio - 1) * 100:+.1f} %"
         low, high = ((end or 1) - 1 for end in (found.low, found.high))

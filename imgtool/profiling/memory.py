@@ -18,6 +18,8 @@ from imgtool.profiling.tree import TreeSampler
 
 INTERVAL_SECONDS = 0.05
 EXTRA = "pip install 'imgtool[profile]'"
+_PROFILER_SECONDS = 0.1
+"""memory_profiler lists all processes of the machine at each look, which takes some milliseconds."""
 _MIB = 1024 * 1024
 _WORK = ("task", "load", "warm-up", "decode")
 _SHORT_RUN = 8
@@ -38,7 +40,7 @@ class MemorySampler:
         with ExitStack() as stack:
             stack.enter_context(self.tree.watch(process))
             if self.profiler is not None:
-                stack.enter_context(self.profiler.watch(process, self.interval_seconds))
+                stack.enter_context(self.profiler.watch(process, max(_PROFILER_SECONDS, self.interval_seconds)))
             yield
 
 
@@ -65,12 +67,12 @@ class _ProfilerStream:
         from memory_profiler import memory_usage
 
         try:
-            memory_usage(process, interval=interval_seconds, include_children=True, multiprocess=True, stream=self)
+            memory_usage(process, interval=interval_seconds, include_children=True, stream=self)
         except psutil.Error:
             return  # it ended between two looks
 
     def write(self, line: str) -> None:
-        """Takes ``MEM <MiB of the tree> <time>``; the lines ``CHLD`` of single children are in that sum."""
+        """Takes ``MEM <MiB of the tree> <time>``."""
         words = line.split()
         if words and words[0] == "MEM":
             self.rss.append(int(float(words[1]) * _MIB))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 _KIB = 1024
+_LOOKS_A_LISTING = 4
+"""Listing the processes costs ten times what reading two of them does, and workers come seldom."""
 
 
 class TreeSampler:
@@ -34,9 +37,14 @@ class TreeSampler:
             thread.join()
 
     def _sample(self, pid: int) -> None:
-        while not self._stop.is_set():
+        members: list[int] = []
+        for look in count():
+            if self._stop.is_set():
+                return
             began = time.monotonic_ns()
-            anon, file = tree_memory(pid)
+            if look % _LOOKS_A_LISTING == 0:
+                members = list(_tree(pid))
+            anon, file = memory_of(members)
             if anon:
                 self.times.append(began)
                 self.anon.append(anon)
@@ -44,13 +52,13 @@ class TreeSampler:
             self._stop.wait(self._interval)
 
 
-def tree_memory(pid: int) -> tuple[int, int]:
-    """RssAnon and RssFile in bytes, summed over ``pid`` and its descendants; zero where they are gone.
+def memory_of(pids: Iterable[int]) -> tuple[int, int]:
+    """RssAnon and RssFile in bytes, summed over processes; zero for those that are gone.
 
     A page of a file that several processes map is counted for each of them.
     """
     anon = file = 0
-    for member in _tree(pid):
+    for member in pids:
         own, mapped = _resident(member)
         anon, file = anon + own, file + mapped
     return anon, file
