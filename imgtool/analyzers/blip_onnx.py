@@ -39,15 +39,22 @@ class BlipOnnx(Analyzer):
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
         """Available where the compiled model is here, whole and made for this machine, and a CPU will do."""
-        from imgtool.models.artefacts import find_blip
+        from imgtool.models.artefacts import find_blip, why_unused
 
         if (device := getattr(options, "device", "auto")) not in ("auto", "cpu"):
             return Probe(False, reason=f"compiled models run on the CPU, not on {device}", remedy="use --device cpu")
         try:
-            found = find_blip(options).manifest
+            artefact = find_blip(options)
         except ImgtoolError as problem:
-            return Probe(False, reason=str(problem), remedy=problem.remedy)
-        return Probe(True, model=found.model, model_version=found.model_version, size_bytes=found.size_bytes)
+            return Probe(False, reason=str(problem), remedy=problem.remedy, notice=why_unused(problem))
+        found = artefact.manifest
+        return Probe(
+            True,
+            model=found.model,
+            model_version=found.model_version,
+            size_bytes=found.size_bytes,
+            notice=artefact.notice,
+        )
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:

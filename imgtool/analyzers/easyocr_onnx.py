@@ -39,22 +39,24 @@ class EasyOcrOnnx(Analyzer):
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
         """Available where a compiled model for the languages asked for is here and whole, and a CPU will do."""
-        from imgtool.models.artefacts import find_easyocr
+        from imgtool.models.artefacts import find_easyocr, why_unused
         from imgtool.models.languages import RECOGNISERS, with_usual_codes
 
         if options.device not in ("auto", "cpu"):
             reason = f"compiled models run on the CPU, not on {options.device}"
             return Probe(False, reason=reason, remedy="use --device cpu")
         try:
-            found = find_easyocr(options).manifest
+            artefact = find_easyocr(options)
         except ImgtoolError as problem:
-            return Probe(False, reason=str(problem), remedy=problem.remedy)
+            return Probe(False, reason=str(problem), remedy=problem.remedy, notice=why_unused(problem))
+        found = artefact.manifest
         return Probe(
             True,
             model=found.model,
             model_version=found.model_version,
             languages=with_usual_codes(RECOGNISERS[found.model].languages),
             size_bytes=found.size_bytes,
+            notice=artefact.notice,
         )
 
     @classmethod

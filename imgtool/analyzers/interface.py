@@ -51,7 +51,8 @@ class Probe:
     """What a look at this machine says, without importing anything heavy.
 
     ``languages`` are ISO 639-1 codes of the scripts that can be read; empty where the notion does not apply.
-    ``size_bytes`` is what the model takes on disk.
+    ``size_bytes`` is what the model takes on disk. ``notice`` is a line for the user before the run: it will be slower
+    than it could be, or something that is here cannot be used.
     """
 
     available: bool
@@ -61,6 +62,7 @@ class Probe:
     remedy: str = ""
     languages: tuple[str, ...] = ()
     size_bytes: int = 0
+    notice: str = ""
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,9 @@ def _refuse_options(candidates: list[_Candidate], options: EngineOptions) -> Non
 def _choose(lineup: _Lineup, candidates: list[_Candidate], first: _Candidate, earlier: Mapping[str, Chosen]) -> Chosen:
     options, preferred = lineup.options, candidates[0].name
     chosen = _complete(lineup.task, first, options, earlier)
+    # Also those of another backend of the same engine: why it does not answer.
+    told = [c.probe.notice for c in candidates if c.name == first.name and c.probe.notice]
+    chosen = replace(chosen, notice="; ".join([*([chosen.notice] if chosen.notice else []), *told]) or None)
     if first.name != preferred and not options.strict:
         chosen = replace(chosen, stands_in_for=preferred, notice=_stand_in_notice(candidates, chosen, options))
     return replace(chosen, find_stand_ins=lambda: _stand_ins(lineup, first, earlier))

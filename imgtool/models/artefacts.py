@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.errors import ModelMissing
+from imgtool.errors import ImgtoolError, ModelMissing
 from imgtool.models.artefact_manifest import ArtefactFile, ArtefactManifest, read_manifest, wrong_size
 from imgtool.models.atomic import TEMPORARY
 from imgtool.models.hashing import measure
@@ -98,6 +98,11 @@ def find_easyocr(options: EngineOptions) -> Artefact:
         ModelMissing: there is none, it is damaged, or made from other weights than those on this machine.
     """
     return _found(wanted_easyocr(options), options)
+
+
+def why_unused(problem: ImgtoolError) -> str:
+    """A line for the user where a compiled model is here and not used; nothing where there is none."""
+    return f"{problem} ({problem.remedy})" if isinstance(problem, ArtefactUnusable) else ""
 
 
 def status(root: Path, wanted: Wanted, *, full: bool = False, runtime: RuntimeIdentity | None = None) -> ArtefactStatus:
