@@ -15,6 +15,7 @@ from imgtool import trace
 from imgtool.config import EngineOptions, LoadPolicy, cache_root, convert_options
 from imgtool.engine.discover import discover
 from imgtool.engine.identity import Identity
+from imgtool.engine.leftovers import claim, sweep
 from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.engine.run import Run
@@ -27,6 +28,8 @@ from imgtool.runtime.process import Died, Post, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, Setup, TaskPlan
 from imgtool.runtime.start import is_ahead
 from imgtool.types import ImageResult, Problem
+
+_SCRATCH = "imgtool-run-"
 
 
 class Engine(AbstractContextManager["Engine"]):
@@ -70,6 +73,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._pool: Pool | None = None
         self._store: ResultStore | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._claim: int | None = None
         self._identity: Identity | None = None
         self._awaited = False
         self._tally = Tally()
@@ -135,6 +139,9 @@ class Engine(AbstractContextManager["Engine"]):
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -152,8 +159,10 @@ class Engine(AbstractContextManager["Engine"]):
             if not options.cache:
                 # The same content named twice is still computed once, and thousands of answers still do not pile up
                 # in memory: a store that lives as long as the engine.
-                self._scratch = tempfile.TemporaryDirectory(prefix="imgtool-", ignore_cleanup_errors=True)
+                self._scratch = tempfile.TemporaryDirectory(prefix=_SCRATCH, ignore_cleanup_errors=True)
                 root = Path(self._scratch.name)
+                self._claim = claim(root)
+                sweep(root.parent, f"{_SCRATCH}*")
             with trace.span("open store", "parent"):
                 self._store = ResultStore.open(root, size_limit=options.cache_size, ttl=options.cache_ttl, warn=warn)
                 self._identity = Identity.open(root, rehash=options.rehash, warn=warn)

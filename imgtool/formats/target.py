@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO, Any, TextIO
 
 from imgtool.config import OutputFormat
+from imgtool.engine.leftovers import claim_file, sweep
 from imgtool.errors import UsageProblem
 from imgtool.formats.interface import is_binary
 from imgtool.formats.sink import NEAREST, ReaderGone, Sink, not_writable
@@ -33,6 +34,7 @@ _SUFFIXES = {
     ".htm": OutputFormat.HTML,
 }
 
+_PARTIAL = ".imgtool-"
 _STANDARD = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/([0-9]{1,6})")
 
@@ -161,9 +163,10 @@ class Target:
         if found is not None:
             # Moving a file over another needs no permission on that other: a read-only file would not be safe.
             os.close(os.open(self._place, os.O_WRONLY))
-        partial = self._place.parent / f".imgtool-{secrets.token_hex(6)}.part"
+        partial = self._place.parent / f"{_PARTIAL}{secrets.token_hex(6)}.part"
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self._partial = partial
+        claim_file(descriptor)
         if found is not None:
             _keep_permissions(descriptor, found)
         return descriptor
@@ -184,6 +187,7 @@ class Target:
             partial.replace(self._place)
         except OSError:
             _overwrite(partial, self._place)
+        sweep(self._place.parent, f"{_PARTIAL}*.part")
 
     def _discard(self) -> None:
         if self._sink is not None:
@@ -214,6 +218,15 @@ def _keep_permissions(descriptor: int, found: os.stat_result) -> None:
     os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
 
 
+def _kept(partial: Path) -> Path:
+    """``partial``, which is complete, under a name that no later run takes for unfinished."""
+    kept = partial.with_suffix(".complete")
+    try:
+        return partial.rename(kept)
+    except OSError:
+        return partial
+
+
 def _overwrite(partial: Path, place: Path) -> None:
     """Copy where moving is refused: a file mounted into a container, or another's file in a folder like ``/tmp``.
 
@@ -230,6 +243,6 @@ def _overwrite(partial: Path, place: Path) -> None:
     except OSError as error:
         failure = not_writable(str(place), error)
         if partial.exists():
-            failure.remedy = f"the complete output is in {partial}: move it yourself"
+            failure.remedy = f"the complete output is in {_kept(partial)}: move it yourself"
         raise failure from error
     partial.unlink()

@@ -196,7 +196,7 @@ def test_complete_output_that_cannot_be_moved_is_kept_and_named(tmp_path: Path) 
     with pytest.raises(OutputNotWritable) as caught, Target(path, CSV) as target:
         target.stream.write("hours of work")
         path.mkdir()  # somebody else, meanwhile
-    (kept,) = (entry for entry in tmp_path.iterdir() if entry.suffix == ".part")
+    (kept,) = (entry for entry in tmp_path.iterdir() if entry.suffix == ".complete")
     assert kept.read_text() == "hours of work"
     assert str(kept) in caught.value.remedy
 
