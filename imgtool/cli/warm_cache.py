@@ -140,6 +140,8 @@ def warm_cache(
     weights: o.Weights = None,
     scale: o.Scale = None,
     precision: o.Precision = None,
+    caption_model: o.CaptionModel = None,
+    easyocr_dir: o.EasyocrDir = None,
     no_load: NoLoad = False,
     no_compile: NoCompile = False,
     anew: Anew = False,

@@ -113,7 +113,8 @@ class WarmJob:
         if not steps:
             self._messages.plain("nothing to do: the engines that are configured need no fetched model")
         elif _nothing_done(steps):
-            models = ", ".join(step.model for step in steps if step.step is Step.VERIFY)
+            verified = [step.model for step in steps if step.step is Step.VERIFY]
+            models = ", ".join(verified or dict.fromkeys(step.model for step in steps))
             self._messages.plain(f"nothing to do: {models} ready ({seconds:.2f} s, no connection was opened)")
         for step in steps:
             if step.result is Result.FAILED:

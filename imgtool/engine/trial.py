@@ -54,16 +54,19 @@ class WorkerLoader:
         probe = load_class(choose_target(unit.engine, options)).probe(options)
         if probe.available:
             return None
-        folder = store.folder(unit.models[0].name)
-        named = f"name its folder: --caption-model {folder}" if unit.engine == BLIP else ""
+        named = ""
+        if unit.engine == BLIP and unit.models:
+            named = f"name its folder: --caption-model {store.folder(unit.models[0].name)}"
         return Problem("model_missing", f"a run would not find {unit.name}: {probe.reason}", named or probe.remedy)
 
     def versions(self, unit: Unit) -> Mapping[str, str]:
         """Of the engine's own code, and of the packages that it runs on."""
-        target = choose_target(unit.engine, asked_for(self.options, unit))
-        is_compiled = load_class(target).spec.backend is Backend.ONNX
+        options = asked_for(self.options, unit)
+        cls = load_class(target := choose_target(unit.engine, options))
+        is_compiled = cls.spec.backend is Backend.ONNX
         packages = {package: _version(package) for package in (_COMPILED if is_compiled else _PACKAGES[unit.engine])}
-        return {"engine": load_class(target).spec.version, "target": target, **packages, **self._artefact(unit)}
+        own = {"engine": cls.spec.version, "target": target, "model": cls.probe(options).model_version}
+        return {**own, **packages, **self._artefact(unit)}
 
     def load(self, unit: Unit, store: ModelStore) -> Trial:
         """Load the unit and run it once in a worker.
@@ -153,7 +156,7 @@ def _outcome(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeo
 
 def _pointed_at(options: EngineOptions, unit: Unit, store: ModelStore) -> EngineOptions:
     """``options`` with the unit's own files in place of those that a run would look for by name."""
-    if options.weights is Weights.SYNTHETIC:
+    if options.weights is Weights.SYNTHETIC or not unit.models:
         return asked_for(options, unit)
     if unit.engine == BLIP:
         folder = store.folder(unit.models[0].name)
@@ -165,7 +168,7 @@ def asked_for(options: EngineOptions, unit: Unit) -> EngineOptions:
     """``options`` of a run that asks for ``unit`` by its name."""
     if unit.engine == EASYOCR:
         return msgspec.structs.replace(options, languages=unit.languages)
-    if options.weights is Weights.SYNTHETIC:
+    if options.weights is Weights.SYNTHETIC or not unit.models:
         return options
     model = unit.models[0]
     revision = model.revision if model.pinned else None

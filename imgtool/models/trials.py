@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def keep_trial(unit: Unit, store: ModelStore, versions: Mapping[str, str], trial
 
 
 def _path(unit: Unit, store: ModelStore) -> Path:
-    return store.root / ".trials" / f"{'+'.join(model.name for model in unit.models)}.json"
+    name = "+".join(model.name for model in unit.models) or re.sub(r"[^A-Za-z0-9._-]+", "-", unit.name)
+    return store.root / ".trials" / f"{name}.json"
 
 
 def _fingerprints(unit: Unit, store: ModelStore) -> dict[str, str]:

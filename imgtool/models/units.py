@@ -22,7 +22,10 @@ DEFAULT_CAPTION_MODEL = "blip-base"
 
 @dataclass(frozen=True)
 class Unit:
-    """Models that are loaded together by one engine. ``engine`` is empty for a part that no engine loads alone."""
+    """Models that are loaded together by one engine. ``engine`` is empty for a part that no engine loads alone.
+
+    ``models`` is empty where the user keeps the files in a folder: there is nothing to fetch, but to compile and load.
+    """
 
     name: str
     models: tuple[ModelSpec, ...]
@@ -46,8 +49,7 @@ def named_units(names: Sequence[str], options: EngineOptions, languages: Sequenc
 
 
 def configured_units(options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
-    """The units that a run with ``options`` would use; none for engines that need nothing fetched, or
-    whose files the user keeps in a folder.
+    """The units that a run with ``options`` would use; none for engines that need nothing fetched.
 
     Raises:
         UnknownModel: the configured caption model is in no catalogue.
@@ -76,8 +78,9 @@ def _of_task(task: Task, options: EngineOptions, languages: Sequence[str]) -> tu
         return _synthetic(task, options, languages)
     if task is Task.CAPTION and _chosen(options.caption_engine, BLIP):
         return _caption_model(options)
-    if task is Task.TEXT and _chosen(options.text_engine, EASYOCR) and options.easyocr_dir is None:
-        return (_easyocr(languages),)
+    if task is Task.TEXT and _chosen(options.text_engine, EASYOCR):
+        unit = _easyocr(languages)
+        return (unit if options.easyocr_dir is None else replace(unit, models=()),)
     return ()
 
 
@@ -105,7 +108,7 @@ def _chosen(engine: str | None, ours: str) -> bool:
 def _caption_model(options: EngineOptions) -> tuple[Unit, ...]:
     model, revision = options.caption_model, options.caption_revision
     if model is not None and Path(model).expanduser().is_dir():
-        return ()
+        return (Unit(Path(model).expanduser().absolute().name, (), BLIP),)
     spec = find(model or DEFAULT_CAPTION_MODEL)
     return (Unit(spec.name, (replace(spec, revision=revision) if revision else spec,), BLIP),)
 

@@ -6,6 +6,7 @@ Where the weights are is the analyzers' knowledge, and they stand above this lay
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -81,7 +82,7 @@ def wanted_blip(options: EngineOptions) -> Wanted:
         kind=BLIP,
         model=model if found is None else found.model,
         source=source,
-        command=_command(options, "blip" if options.caption_model is None else named),
+        command=_command(options, _blip_arguments(named)),
         version=None if found is None else found.version,
         folder=None if found is None else found.folder,
         revision=options.caption_revision or "",
@@ -106,7 +107,7 @@ def wanted_easyocr(options: EngineOptions) -> Wanted:
         kind=EASYOCR,
         model=recogniser,
         source=_source(options, None if folder is None else folder.expanduser().absolute()),
-        command=_command(options, "easyocr"),
+        command=_command(options, _easyocr_arguments(options)),
         version=None if found is None else found.version,
         folder=None if found is None else found.folder,
     )
@@ -143,6 +144,23 @@ def _source(options: EngineOptions, folder: Path | None) -> str:
     if options.weights is Weights.SYNTHETIC:
         return f"synthetic/{options.scale.value}"
     return "" if folder is None else str(folder)
+
+
+def _blip_arguments(named: str) -> str:
+    from imgtool.models.catalogue import find
+    from imgtool.models.errors import UnknownModel
+
+    if (folder := _folder_named(named)) is not None:
+        return f"caption --caption-model {shlex.quote(str(folder))}"
+    try:
+        return find(named).name
+    except UnknownModel:
+        return named
+
+
+def _easyocr_arguments(options: EngineOptions) -> str:
+    folder = options.easyocr_dir
+    return "easyocr" if folder is None else f"text --easyocr-dir {shlex.quote(str(folder))}"
 
 
 def _command(options: EngineOptions, name: str) -> str:
