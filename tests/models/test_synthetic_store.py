@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -186,6 +188,21 @@ class TestMaking:
         assert ensure_synthetic(given, [Task.CAPTION]) == first
 
 
+_RUN = """
+import sys
+from imgtool import Engine
+
+made, task, image = sys.argv[1:]
+options = {"weights": "synthetic", "scale": "small", "backend": "torch", "strict": True, "load": "lazy"}
+with Engine(cache_dir=made, cache=False, isolate=False, tasks=["text", "caption"], **options) as both:
+    assert {chosen.spec.name for chosen in both.plan.chosen.values()} == {"blip", "easyocr"}
+with Engine(cache_dir=made, cache=False, isolate=False, tasks=[task], **options) as engine:
+    (result,) = engine.analyze([image])
+    assert result.status.value == "ok", result
+print(*sys.modules)
+"""
+
+
 @with_torch
 @pytest.mark.slow
 class TestReallyMade:
@@ -215,6 +232,18 @@ class TestReallyMade:
         caption = result["tasks"]["caption"]
         assert caption["model_version"].startswith("synthetic-0 ")
         assert (caption["engine"], caption["stands_in_for"]) == ("blip", None)
+
+    @pytest.mark.parametrize(("task", "library"), [("text", "transformers"), ("caption", "easyocr")])
+    def test_a_lazy_run_never_imports_the_other_task_s_library(
+        self, made: Path, tmp_path: Path, task: str, library: str
+    ) -> None:
+        image = pictures.flat(tmp_path / "a.png", size=(64, 48))
+        said = subprocess.run(
+            [sys.executable, "-c", _RUN, str(made), task, str(image)], capture_output=True, text=True, check=True
+        )
+        loaded = set(said.stdout.split())
+        assert "torch" in loaded
+        assert library not in loaded
 
     def test_warm_cache_makes_tries_and_then_has_nothing_to_do(self, tmp_path: Path) -> None:
         words = ("--weights", "synthetic", "--scale", "small", "--cache-dir", tmp_path)
