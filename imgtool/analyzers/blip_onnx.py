@@ -31,6 +31,7 @@ class BlipOnnx(Analyzer):
         batched=True,
         same_answers_as=Backend.TORCH,
     )
+    libraries = ("imgtool.analyzers._blip_onnx", "onnxruntime", "tokenizers")
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)

@@ -31,6 +31,7 @@ class EasyOcrOnnx(Analyzer):
         summary="lines of text by EasyOCR (CRAFT and a recogniser by language), compiled",
         licence="Apache-2.0",
     )
+    libraries = ("imgtool.analyzers._easyocr_onnx", "onnxruntime")
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
