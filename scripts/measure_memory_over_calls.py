@@ -4,7 +4,7 @@
     python scripts/measure_memory_over_calls.py blip FOLDER [CALLS]
 
 ``FOLDER`` holds the weights (EasyOCR's two files for ``ko,en``, or a checkout of BLIP). Pictures are small, of changing
-size, with dark marks so that the recogniser has work. Linux only.
+size, with a dark mark so that the recogniser has work. Linux only.
 """
 
 from __future__ import annotations
@@ -38,13 +38,12 @@ def opened(engine: str, folder: Path) -> Analyzer:
 
 
 def drawn(number: int) -> Picture:
-    """A light sheet with some dark bars, of another size each time."""
+    """A light sheet with a dark bar, of another size each time."""
     random = np.random.default_rng(number)
-    width, height = (int(side) for side in random.integers((96, 48), (256, 128)))
+    width, height = (int(side) for side in random.integers((64, 32), (160, 80)))
     pixels: NDArray[np.uint8] = np.full((height, width, 3), 235, dtype=np.uint8)
-    for _ in range(3):
-        x, y = int(random.integers(0, width - 40)), int(random.integers(0, height - 14))
-        pixels[y : y + 12, x : x + 36] = 20
+    x, y = int(random.integers(0, width - 40)), int(random.integers(0, height - 14))
+    pixels[y : y + 12, x : x + 36] = 20
     return Picture(pixels, width, height, "PNG")
 
 

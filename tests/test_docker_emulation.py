@@ -92,7 +92,7 @@ class Image:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=900,
         )
 
 
@@ -154,6 +154,22 @@ make_easyocr(Path(sys.argv[1]) / "easyocr", ["ko", "en"])
 """
 
 
+def make_weights(image: Image, folder: Path) -> Path:
+    """Small made-up weights of both models in ``folder``, which is returned."""
+    made = subprocess.run(
+        [sys.executable, "-c", _MAKE, str(folder)], env=image.environment, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def serve_weights(hub: FakeHub, image: Image, weights: Path) -> str:
+    """Have ``hub`` publish ``weights`` as both models; the commit of BLIP."""
+    for path, file in _easyocr_with_other_sums(image.packages, weights / "easyocr").items():
+        hub.add_archive(path, {file.name: file})
+    return hub.add_folder(BLIP, weights / "blip")
+
+
 def _easyocr_with_other_sums(packages: Path, weights: Path) -> dict[str, Path]:
     """The installed EasyOCR, file by file, but for a table with the MD5 of made-up weights; archives by their path."""
     spec = find_spec("easyocr")
@@ -178,16 +194,9 @@ def _easyocr_with_other_sums(packages: Path, weights: Path) -> dict[str, Path]:
 @needs_namespaces
 @pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
 def test_captions_and_lines_come_from_baked_models_alone(image: Image, stranger: Path, tmp_path: Path) -> None:
-    weights = tmp_path / "weights"
-    made = subprocess.run(
-        [sys.executable, "-c", _MAKE, str(weights)], env=image.environment, capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, made.stderr
-    archives = _easyocr_with_other_sums(image.packages, weights / "easyocr")
+    weights = make_weights(image, tmp_path / "weights")
     with running_hub() as hub:
-        commit = hub.add_folder(BLIP, weights / "blip")
-        for path, file in archives.items():
-            hub.add_archive(path, {file.name: file})
+        commit = serve_weights(hub, image, weights)
         report = image.bake(hub)
         seen = len(hub.seen)
         assert image.bake(hub)["seconds"] < 1
