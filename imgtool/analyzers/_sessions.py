@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from imgtool.errors import ModelLoadFailed
@@ -55,7 +56,9 @@ class OpenVinoGraph:
         import openvino
 
         settings = {"INFERENCE_NUM_THREADS": threads} if threads else {}
-        self._request = openvino.Core().import_model(path.read_bytes(), "CPU", settings).create_infer_request()
+        # Mapped, privately: OpenVINO wants memory that could be written, and does not write.
+        self._blob = openvino.Tensor(np.memmap(path, dtype=np.uint8, mode="c"), shared_memory=True)
+        self._request = openvino.Core().import_model(self._blob, "CPU", settings).create_infer_request()
         self._lock = threading.Lock()
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

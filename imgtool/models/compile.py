@@ -122,11 +122,12 @@ class _Compiler:
         with writable(self.root):
             self._sweep()
             base = self._base(target)
-            require_space(self.root, 0 if base else int(_ROOM * _size_of_weights(self.wanted.folder)))
+            require_space(self.root, int(_ROOM * _size_of_weights(self.wanted.folder)))
             staging.mkdir(parents=True)
             try:
                 if base is not None:
-                    _clone(base.folder, staging)
+                    # Not linked: onnx takes files of two names for an attack.
+                    shutil.copytree(base.folder, staging, dirs_exist_ok=True)
                 finished = self._job(staging, self.wanted.folder, base)
                 return self._installed(finished.manifest, staging, target)
             finally:
@@ -209,20 +210,6 @@ def install(manifest: ArtefactManifest, staging: Path, target: Path) -> None:
     staging.replace(target)
     sync_folder(target.parent)
     shutil.rmtree(former, ignore_errors=True)
-
-
-def _clone(base: Path, staging: Path) -> None:
-    """The files of ``base`` under new names; the bytes are not copied where the file system can share them."""
-    shutil.copytree(base, staging, copy_function=_link, dirs_exist_ok=True)
-    (staging / NAME).unlink()
-    shutil.copyfile(base / NAME, staging / NAME)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _weights(source: Path) -> list[Path]:

@@ -74,7 +74,8 @@ def _in_bfloat16(folder: Path, manifest: ArtefactManifest) -> bool:
     for name in manifest.graphs:
         settings = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
         compiled = core.compile_model(str(folder / f"{name}.onnx"), "CPU", settings)
-        (folder / FAST / f"{name}.blob").write_bytes(compiled.export_model())
+        # Not OpenVINO's own cache: its files are found by where the graph lies, and this folder will be moved.
+        (folder / FAST / f"{name}.blob").write_bytes(compiled.export_model().getbuffer())
     return True
 
 

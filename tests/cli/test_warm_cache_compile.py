@@ -50,7 +50,7 @@ class Machine:
         return folder.rename(folder.with_name(folder_name(named, version, runtime)))
 
     def warm(self, *arguments: str, **environ: str) -> Outcome:
-        return imgtool("warm-cache", *arguments, **{**self.environment, **environ})
+        return imgtool("warm-cache", *arguments, timeout=900, **{**self.environment, **environ})
 
     def report(self, *arguments: str, code: ExitCode = ExitCode.OK) -> Any:
         done = self.warm(*arguments, "--json")

@@ -1,0 +1,180 @@
+"""The lossy twin: built where it pays, measured, opened only where it was measured. Seconds are planted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from imgtool.analyzers import _sessions
+from imgtool.analyzers._sessions import OpenVinoGraph, open_graph
+from imgtool.config import EngineOptions, Precision
+from imgtool.errors import ModelMissing
+from imgtool.models import artefacts, compile_fast
+from imgtool.models.artefact_manifest import FAST, NAME, ArtefactManifest, FastMode, encode, read_manifest
+from imgtool.models.artefacts import Artefact, ArtefactUnusable, find_blip, why_unused
+from imgtool.models.compile import compile_model
+from imgtool.models.compile_fast import make_fast
+from imgtool.models.exporting import Parity
+from imgtool.models.runtime_identity import this_runtime
+from imgtool.models.wanted import wanted_blip
+from tests.compiled import OPTIONS, Bench, change_manifest, flip, other_runtime
+from tests.fakes.exporter import GRAPH, answering
+from tests.models.conftest import blip_files
+
+PRESENT = Parity(passed=True, figures={"answers_changed_share": 0.0})
+
+
+@pytest.fixture(scope="module")
+def baked(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    bench = Bench.at(tmp_path_factory.mktemp("baked"))
+    bench.compile()
+    return bench
+
+
+@pytest.fixture
+def folder(baked: Bench, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(baked.folder, tmp_path / "model"))
+
+
+def plant_seconds(monkeypatch: pytest.MonkeyPatch, exact: float, fast: float) -> None:
+    """What the exact and the lossy answers seem to take, in turn."""
+    seconds = iter([exact, fast] * 10)
+
+    def timed(ask: compile_fast.Ask) -> tuple[float, Sequence[str]]:
+        return next(seconds), ask()
+
+    monkeypatch.setattr(compile_fast, "_timed", timed)
+
+
+def made(folder: Path) -> ArtefactManifest:
+    """The manifest of ``folder`` with a lossy twin, written as installing would."""
+    manifest = read_manifest(folder)
+    found = msgspec.structs.replace(manifest, fast=make_fast(folder, manifest, answering, 1))
+    (folder / NAME).write_bytes(encode(found))
+    return found
+
+
+def scores(folder: Path, precision: str) -> np.ndarray:
+    image = np.random.default_rng(3).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    found: np.ndarray = open_graph(folder, GRAPH, threads=1, precision=precision).run({"image": image})["scores"]
+    return found
+
+
+def test_matrices_in_int8_are_kept_where_they_pay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=3.0, fast=1.5)
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, fast.method, fast.speed_up) == ("onnxruntime", "matrices in int8", 2.0)
+    assert 0 <= fast.parity.figures["answers_changed_share"] <= 0.5
+    exact, lossy = scores(folder, "exact"), scores(folder, "fast")
+    assert not np.array_equal(exact, lossy)
+    assert np.abs(exact - lossy).max() < 0.1 * np.abs(exact).max()
+    data = folder / FAST / f"{GRAPH}.onnx.data"
+    assert data.stat().st_size < (folder / f"{GRAPH}.onnx.data").stat().st_size / 3
+    assert not (folder / FAST / f"{GRAPH}.onnx").exists()
+
+
+def test_what_hardly_pays_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=1.0, fast=1.0)
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, fast.method) == ("", "matrices in int8 was 1 times as fast")
+    assert not (folder / FAST).exists()
+    assert np.array_equal(scores(folder, "exact"), scores(folder, "fast"))
+
+
+def test_changed_answers_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    answers = {"exact": ["a", "b", "c", "d"], "fast": ["a", "x", "c", "y"]}
+    fast = make_fast(folder, read_manifest(folder), lambda _, precision, __: lambda: answers[precision], 1)
+    assert fast.parity.figures == {"answers_changed_share": 0.5}
+
+
+def test_on_another_machine_it_is_as_exact(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    made(folder)
+    change_manifest(folder, runtime=other_runtime(onnxruntime="0.1"))
+    assert np.array_equal(scores(folder, "exact"), scores(folder, "fast"))
+
+
+def test_bfloat16_is_for_processors_that_multiply_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    here = other_runtime(more=["amx_bf16"])
+    monkeypatch.setattr(_sessions, "this_runtime", lambda: here)
+    change_manifest(folder, runtime=here)
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, fast.method) == ("openvino", "bfloat16 by OpenVINO")
+    assert isinstance(open_graph(folder, GRAPH, threads=1, precision="fast"), OpenVinoGraph)
+    assert np.allclose(scores(folder, "fast"), scores(folder, "exact"), atol=2.0)
+    change_manifest(folder, fast=msgspec.structs.replace(fast, release="0.0"))
+    assert np.array_equal(scores(folder, "exact"), scores(folder, "fast"))
+
+
+def test_it_is_added_to_what_was_compiled_before(baked: Bench, tmp_path: Path) -> None:
+    bench = Bench(baked.weights, tmp_path / "compiled")
+    shutil.copytree(baked.root, bench.root)
+    before = read_manifest(bench.folder)
+    wanted = replace(OPTIONS, fast=True)
+    done = bench.compile(wanted)
+    assert done.changed
+    assert done.artefact.manifest.fast is not None
+    assert done.artefact.manifest.parity == before.parity, "nothing is exported again"
+    assert set(before.files) <= set(done.artefact.manifest.files)
+    assert not bench.compile(wanted).changed
+    assert not bench.compile().changed
+    if done.artefact.manifest.fast.executor:
+        twin = bench.folder / FAST / f"{GRAPH}.optimised.onnx"
+        assert done.artefact.manifest.file(f"{FAST}/{twin.name}") is not None
+        flip(twin, 100)
+        with pytest.raises(Exception, match="damaged"):
+            open_graph(bench.folder, GRAPH, precision="fast")
+        open_graph(bench.folder, GRAPH)
+
+
+# -- finding it
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> EngineOptions:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for name, data in blip_files().items():
+        (weights / name).write_bytes(data)
+    options = EngineOptions(cache_dir=tmp_path / "cache", caption_model=str(weights), precision=Precision.FAST)
+    compile_model(wanted_blip(options), artefacts.artefacts_root(options), OPTIONS)
+    return options
+
+
+def test_what_was_not_measured_is_not_used(options: EngineOptions) -> None:
+    with pytest.raises(ArtefactUnusable, match="has not been measured") as caught:
+        find_blip(options)
+    assert isinstance(caught.value, ModelMissing)
+    assert caught.value.remedy.endswith("--precision fast`")
+    assert caught.value.remedy in why_unused(caught.value)
+    assert find_blip(msgspec.structs.replace(options, precision=Precision.EXACT)).notice == ""
+
+
+def found_with(options: EngineOptions, **fast: object) -> Artefact:
+    folder = find_blip(msgspec.structs.replace(options, precision=Precision.EXACT)).folder
+    given = {"executor": "onnxruntime", "method": "matrices in int8", "parity": PRESENT, **fast}
+    change_manifest(folder, fast=msgspec.convert(given, FastMode))
+    return find_blip(options)
+
+
+def test_what_runs_as_exact_says_so(options: EngineOptions) -> None:
+    assert found_with(options).notice == ""
+    assert "nothing was faster here" in found_with(options, executor="", method="int8 was slower").notice
+    assert "needs OpenVINO 0.0" in found_with(options, executor="openvino", release="0.0").notice
+
+
+def test_the_default_never_answers_otherwise() -> None:
+    assert EngineOptions().precision is Precision.EXACT
+    assert this_runtime().is_known
