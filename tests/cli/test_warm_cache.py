@@ -391,7 +391,7 @@ def test_every_flag_and_every_example_of_the_page_exists(desk: Desk) -> None:
     assert len(examples) >= 5
     for example in examples:
         words = shlex.split(example)
-        if "--analyze" not in words:
+        if words[0] == "warm-cache" and "--analyze" not in words:
             flags = [] if "--check" in words else ["--dry-run"]
             assert desk.warm(*words[1:], *flags).code in (ExitCode.OK, ExitCode.MODEL_MISSING)
 
