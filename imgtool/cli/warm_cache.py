@@ -194,7 +194,7 @@ def _answer(request: Request, resolved: Resolved) -> ExitCode:
     if request.prune:
         from imgtool.cli.warm_looks import prune
 
-        return prune(store, request)
+        return prune(store, request, resolved.engine)
     units = _units(request, resolved)
     if request.check:
         from imgtool.cli.warm_looks import check

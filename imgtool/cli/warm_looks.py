@@ -95,17 +95,24 @@ def dry_run(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitC
     return code
 
 
-def prune(store: ModelStore, request: Request) -> ExitCode:
-    """Show the plan, then carry it out unless it is only to be shown."""
+def prune(store: ModelStore, request: Request, options: EngineOptions) -> ExitCode:
+    """Show the plans, of models and of compiled ones, then carry them out unless they are only to be shown."""
+    from imgtool.models.artefacts import artefacts_root
     from imgtool.models.prune import plan_prune
+    from imgtool.models.prune_compiled import plan_prune_compiled
+    from imgtool.models.store import ModelStore
 
-    plan = plan_prune(store, request.max_size)
-    if not request.dry_run and plan.removals:
-        plan.execute(store)
+    root = artefacts_root(options)
+    plan, compiled = plan_prune(store, request.max_size), plan_prune_compiled(root)
+    for one, place in ((plan, store), (compiled, ModelStore.at(root))):
+        if not request.dry_run and one.removals:
+            one.execute(place)
     if request.json:
-        print_json(_plan_object(plan, request.dry_run))
-    else:
-        _print_plan(plan, request.dry_run)
+        print_json({**_plan_object(plan, request.dry_run), "compiled": _plan_object(compiled, request.dry_run)})
+        return ExitCode.OK
+    _print_plan(plan, request.dry_run)
+    if compiled.before_bytes:
+        _print_plan(compiled, request.dry_run, "compiled models")
     return ExitCode.OK
 
 
@@ -171,12 +178,12 @@ def _plan_object(plan: Plan, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _print_plan(plan: Plan, dry_run: bool) -> None:
+def _print_plan(plan: Plan, dry_run: bool, what: str = "models") -> None:
     for removal in plan.removals:
         verb = "would remove" if dry_run else "removed"
         print_line(f"{verb} {removal.model}, {removal.reason}: {megabytes(removal.size_bytes)}")
     if not plan.removals:
         print_line("nothing to remove")
-    print_line(f"models take {megabytes(plan.before_bytes if dry_run else plan.after_bytes)}")
+    print_line(f"{what} take {megabytes(plan.before_bytes if dry_run else plan.after_bytes)}")
     if plan.over_bytes:
         Messages().notice(f"models in use exceed --max-size by {megabytes(plan.over_bytes)}; they are kept")

@@ -18,7 +18,7 @@ from imgtool.models.manifest import Manifest
 from imgtool.models.places import Root
 from imgtool.models.store import MANIFEST, ModelStore
 
-_STALE_SECONDS = 24 * 3600.0
+STALE_SECONDS = 24 * 3600.0
 """An unfinished file that nobody wrote to for so long belongs to a process that died."""
 
 
@@ -96,7 +96,7 @@ def usage(store: ModelStore) -> dict[str, int]:
     for version in _Inventory(store).versions:
         contents = set(version.links.values()) - seen
         seen |= contents
-        sizes[version.name] = sizes.get(version.name, 0) + sum(map(_size, contents))
+        sizes[version.name] = sizes.get(version.name, 0) + sum(map(size_of, contents))
     return sizes
 
 
@@ -126,7 +126,7 @@ class _Inventory:
 
     @property
     def total(self) -> int:
-        return sum(map(_size, self.users))
+        return sum(map(size_of, self.users))
 
     def candidates(self, keep_current: bool) -> list[_Version]:
         """What could go, in that order: former versions, oldest first, then current ones where they may."""
@@ -143,7 +143,7 @@ class _Inventory:
         contents = {content for link in links if self._free(link, content := version.links[link])}
         paths += sorted(links | contents)
         reason = "in use" if version.current else "a former version"
-        return Removal(version.name, reason, tuple(paths), sum(map(_size, contents)))
+        return Removal(version.name, reason, tuple(paths), sum(map(size_of, contents)))
 
     def _free(self, link: Path, content: Path) -> bool:
         if self.users[content] > 0:
@@ -176,7 +176,7 @@ def _leftovers(store: ModelStore, inventory: _Inventory) -> Iterator[Removal]:
     for name, folders in _folders(store, inventory).items():
         found = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if _is_leftover(path)]
         if found:
-            yield Removal(name, "damaged or unfinished", tuple(sorted(found)), sum(map(_size, found)))
+            yield Removal(name, "damaged or unfinished", tuple(sorted(found)), sum(map(size_of, found)))
 
 
 def _folders(store: ModelStore, inventory: _Inventory) -> dict[str, list[Path]]:
@@ -199,12 +199,13 @@ def _is_leftover(path: Path) -> bool:
         return True
     unfinished = TEMPORARY in name or name.endswith((".incomplete", ".zip.part", ".zip.part.etag"))
     try:
-        return unfinished and time.time() - path.stat().st_mtime > _STALE_SECONDS
+        return unfinished and time.time() - path.stat().st_mtime > STALE_SECONDS
     except OSError:
         return False
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; 0 where it cannot be looked at."""
     try:
         if path.is_dir():
             return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -44,8 +44,7 @@ class Wanted:
     @property
     def stem(self) -> str:
         """How the names of its folders begin."""
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.model.rpartition("/")[2]).strip("-.")
-        return f"{self.kind}-{name or 'model'}"
+        return stem_of(self.kind, self.model)
 
     @property
     def remedy(self) -> str:
@@ -64,6 +63,12 @@ class Wanted:
         if not self.revision or self.revision == manifest.revision:
             return True
         return len(self.revision) >= 7 and manifest.model_version.startswith(self.revision)
+
+
+def stem_of(kind: str, model: str) -> str:
+    """How the names of the folders of ``model`` begin, and what its lock is called."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.rpartition("/")[2]).strip("-.")
+    return f"{kind}-{name or 'model'}"
 
 
 def wanted_blip(options: EngineOptions) -> Wanted:
