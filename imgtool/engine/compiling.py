@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from imgtool.analyzers._torch import EXTRA_REMEDY, missing_modules
 from imgtool.config import BackendChoice, EngineOptions, Precision
 from imgtool.engine.trial import asked_for
-from imgtool.errors import ImgtoolError, MissingExtra, UsageProblem
+from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProblem
 from imgtool.models.artefact_manifest import ArtefactManifest, FastMode
 from imgtool.models.artefacts import ArtefactState, ArtefactStatus, artefacts_root, status
 from imgtool.models.bake import CompileOutcome
@@ -35,8 +35,13 @@ class UnitCompiler:
         """Why ``unit`` is not to be compiled: a library is not installed, or a run would not use it."""
         if self.options.backend is BackendChoice.TORCH:
             return UsageProblem("the options ask for torch")
-        if self.status(unit).state is ArtefactState.COMPILED:
-            return None
+        try:
+            if self.status(unit).state is ArtefactState.COMPILED:
+                return None
+            if self._wanted(unit).folder is None:
+                return ModelMissing("a run would not find what it was made from")
+        except ImgtoolError as problem:
+            return problem
         missing = missing_modules(*_PACKAGES[unit.engine])
         return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
 
