@@ -70,7 +70,10 @@ def bars(many: Iterable[Bar], top: int = 0) -> str:
 
 
 def _bar(bar: Bar, top: int) -> str:
-    place = f'x="{bar.left:.4%}" y="{top + bar.row * ROW}" width="{bar.width:.4%}" height="{_BAR}"'
+    # A process may end a moment after the whole was measured.
+    left = min(bar.left, 1.0)
+    width = min(bar.width, 1 - left)
+    place = f'x="{left:.4%}" y="{top + bar.row * ROW}" width="{width:.4%}" height="{_BAR}"'
     data = f'data-left="{bar.left:.6f}" data-width="{bar.width:.6f}" data-label="{escape(bar.label)}"'
     shown = fitted(bar.label, bar.width * WIDTH)
     return (

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -289,16 +289,14 @@ class TestCaptions:
 def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The store of compiled models, which has one; ``found.folder`` may be set, ``found.problem`` is raised."""
     manifest = SimpleNamespace(model="tiny-blip", model_version="synthetic-3 sha256:0", size_bytes=5)
-    store = SimpleNamespace(folder=tmp_path / "artefact", manifest=manifest, problem=None)
+    store = SimpleNamespace(folder=tmp_path / "artefact", manifest=manifest, problem=None, notice="")
 
     def find_blip(options: EngineOptions) -> Any:
         if store.problem is not None:
             raise store.problem
         return store
 
-    module = ModuleType("imgtool.models.artefacts")
-    module.find_blip = find_blip  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "imgtool.models.artefacts", module)
+    monkeypatch.setattr("imgtool.models.artefacts.find_blip", find_blip)
     return store
 
 

@@ -371,14 +371,14 @@ class TestFinding:
     def artefact(self, monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
         """What the store would find; set ``problem`` to have it find none."""
         manifest = types.SimpleNamespace(model="korean_g2", model_version="easyocr 1.7.2, korean_g2 abc", size_bytes=99)
-        found = types.SimpleNamespace(folder=Path("/compiled/easyocr-1"), manifest=manifest, problem=None)
+        found = types.SimpleNamespace(folder=Path("/compiled/easyocr-1"), manifest=manifest, problem=None, notice="")
 
         def find(_: EngineOptions) -> Any:
             if found.problem is not None:
                 raise found.problem
             return found
 
-        monkeypatch.setitem(sys.modules, "imgtool.models.artefacts", types.SimpleNamespace(find_easyocr=find))  # type: ignore[arg-type]
+        monkeypatch.setattr("imgtool.models.artefacts.find_easyocr", find)
         return found
 
     def test_the_probe_speaks_for_the_artefact(self, artefact: types.SimpleNamespace) -> None:
@@ -431,10 +431,11 @@ import numpy as np
 from imgtool.analyzers.easyocr_onnx import EasyOcrOnnx
 from imgtool.analyzers.interface import Picture
 from imgtool.config import EngineOptions
+from imgtool.models import artefacts
 
 manifest = types.SimpleNamespace(model="korean_g2", model_version="1", size_bytes=1)
-found = types.SimpleNamespace(folder=Path(folder), manifest=manifest)
-sys.modules["imgtool.models.artefacts"] = types.SimpleNamespace(find_easyocr=lambda options: found)
+found = types.SimpleNamespace(folder=Path(folder), manifest=manifest, notice="")
+artefacts.find_easyocr = lambda options: found
 options = EngineOptions(languages=("ko", "en"), ocr_rotations=(45,), ocr_paragraph=True, ocr_min_size=5)
 heavy = {"numpy", "PIL", "cv2", "onnxruntime"} & set(sys.modules) - {"numpy"}
 assert EasyOcrOnnx.probe(options).available

@@ -154,7 +154,11 @@ def test_a_run_with_all_answers_kept_starts_no_other_program(tmp_path: Path, mon
     data = tmp_path / "data"
     data.mkdir()
     (data / "eng.traineddata").write_bytes(b"eng")
-    places: dict[str, Any] = {"PATH": f"{programs}:/usr/bin:/bin", "TESSDATA_PREFIX": str(data), "EASYOCR_MODULE_PATH": str(tmp_path)}
+    places: dict[str, Any] = {
+        "PATH": f"{programs}:/usr/bin:/bin",
+        "TESSDATA_PREFIX": str(data),
+        "EASYOCR_MODULE_PATH": str(tmp_path),
+    }
     words = (pictures.flat(tmp_path / "a.png"), "-t", "text", "-l", "en")
     assert analyze(*words, **places).code is ExitCode.OK
     (tmp_path / "called").unlink(missing_ok=True)
