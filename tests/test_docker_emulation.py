@@ -207,13 +207,10 @@ def test_captions_and_lines_come_from_baked_models_alone(image: Image, stranger:
     shutil.rmtree(weights)
 
     assert image.run("-m", "imgtool", "warm-cache", "--check", home=stranger).returncode == 0
-    # Every file is whole, and yet a run that asks for the model by name would not find it.
+    # Where the hub's cache names no commit any more, as after baking one revision alone, the manifest still does.
     (branch,) = (image.cache / "huggingface/hub").glob("models--*/refs/main")
-    named = branch.read_bytes()
     branch.write_text("0" * 40)
-    unnamed = image.run("-m", "imgtool", "warm-cache", "--check", home=stranger)
-    assert (unnamed.returncode, "a run would not find blip-base" in unnamed.stderr) == (5, True)
-    branch.write_bytes(named)
+    assert image.run("-m", "imgtool", "warm-cache", "--check", home=stranger).returncode == 0
     photos = [str(ROOT / "examples/images" / name) for name in ("receipt.jpg", "logo.png")]
     done = image.run(
         *("-m", "imgtool", "analyze", *photos, "--tasks", "caption,text", "--strict", "--format", "jsonl"),
