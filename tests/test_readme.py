@@ -74,6 +74,7 @@ def test_every_link_leads_somewhere(link: str) -> None:
 
 
 def test_every_flag_that_is_named_exists() -> None:
-    helps = "".join(imgtool(*words, "--help", COLUMNS="200").out for words in (["analyze"], ["cache", "prune"]))
+    commands = (["analyze"], ["cache", "prune"], ["warm-cache"], ["bench", "startup"])
+    helps = "".join(imgtool(*words, "--help", COLUMNS="200").out for words in commands)
     for flag in set(re.findall(r"`(--[a-z-]+)", README)):
         assert flag in helps
