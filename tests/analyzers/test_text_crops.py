@@ -96,8 +96,9 @@ def test_turned_as_scipy_turns(seed: int, size: tuple[int, int], angle: float) -
     assert found.shape == expected.shape
     differing = np.abs(found.astype(int) - expected)
     # A point on the very edge may fall inside or outside; elsewhere a level may be rounded the other way.
-    assert (differing > 0).mean() <= 0.02
-    assert (differing > 1).mean() <= 0.01
+    # Of a picture of a few dozen points that is a large share, so some are allowed in any.
+    assert (differing > 0).sum() <= max(4, 0.02 * differing.size)
+    assert (differing > 1).sum() <= max(4, 0.01 * differing.size)
 
 
 @pytest.mark.parametrize(("angle", "quarters"), [(90, 1), (180, 2), (270, 3), (-90, 3), (360, 0)])
