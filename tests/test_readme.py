@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.bench.record import decode
+from imgtool.bench.report_headline import render
 from imgtool.errors import ExitCode
 from tests.command import imgtool
 from tests.conftest import ROOT
@@ -78,3 +80,9 @@ def test_every_flag_that_is_named_exists() -> None:
     helps = "".join(imgtool(*words, "--help", COLUMNS="200").out for words in commands)
     for flag in set(re.findall(r"`(--[a-z-]+)", README)):
         assert flag in helps
+
+
+def test_the_headline_is_what_was_measured() -> None:
+    table = README.partition("<!-- headline: generated from docs/performance.json -->\n")[2].partition("<!-- end")[0]
+    measured = decode((ROOT / "docs" / "performance.json").read_bytes())
+    assert table.strip() == render(measured).strip()
