@@ -11,7 +11,8 @@ from imgtool import trace
 from imgtool.cli import options as o
 from imgtool.cli.boundary import boundary
 
-_NOT_OPTIONS = {"paths", "from_file", "null"}
+NOT_OPTIONS = {"paths", "from_file", "null"}
+"""Parameters that say what to analyze, not how."""
 
 
 def analyze(
@@ -97,7 +98,7 @@ def analyze(
         with trace.span("options", "parent"):
             from imgtool.config import resolve
 
-            resolved = resolve({name: value for name, value in ctx.params.items() if name not in _NOT_OPTIONS})
+            resolved = resolve({name: value for name, value in ctx.params.items() if name not in NOT_OPTIONS})
         with boundary(verbose=resolved.output.verbose):
             with trace.span("imports", "start"):
                 from imgtool.cli.job import Job

@@ -129,7 +129,8 @@ def contenders(
     """
     from imgtool.bench.arms import arm_of_command, arm_of_options, built_in
     from imgtool.bench.contenders import Stage, contender
-    from imgtool.bench.flags import engine_options
+    from imgtool.cli.analyze_words import engine_flags
+    from imgtool.config import resolve
 
     chosen = [arm_of_options(text) if "=" in text else built_in([text])[0] for text in arms]
     chosen += [arm_of_command(text) for text in commands]
@@ -137,5 +138,5 @@ def contenders(
     names = [arm.name for arm in chosen]
     if len(set(names)) < len(names):
         raise UsageProblem(f"two arms have the name {max(names, key=names.count)!r}", "name each differently")
-    stage = Stage(images=tuple(images), common=tuple(common), parse=engine_options)
+    stage = Stage(images=tuple(images), common=tuple(common), parse=lambda words: resolve(engine_flags(words)).engine)
     return [contender(arm, stage) for arm in chosen]

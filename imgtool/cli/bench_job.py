@@ -14,7 +14,8 @@ from imgtool.bench.record import Experiment, PageCache, Settings
 from imgtool.bench.saved import save_experiment
 from imgtool.bench.selection import Chosen, Wanted, choose, images_for, is_cached
 from imgtool.bench.self_test import doubled
-from imgtool.cli.bench_options import BenchOptions, engine_options
+from imgtool.cli.analyze_words import engine_options
+from imgtool.cli.bench_options import BenchOptions
 from imgtool.cli.bench_progress import Progress
 from imgtool.cli.bench_report import check_places, print_outcome, print_self_test, write_reports
 from imgtool.cli.console import Messages

@@ -11,7 +11,7 @@ import msgspec
 
 from imgtool.bench.budgets import Budgets, parse_budgets
 from imgtool.bench.record import PageCache
-from imgtool.config import EngineOptions, parse_duration
+from imgtool.config import parse_duration
 from imgtool.errors import UnknownKey, UsageProblem
 
 MOST_RUNS = 10_000
@@ -145,30 +145,3 @@ _CONVERSIONS: dict[str, Any] = {
     "arms": _names,
     **dict.fromkeys(("save", "json", "csv", "markdown", "html", "history"), _path),
 }
-
-
-def engine_options(arguments: Sequence[str]) -> EngineOptions:
-    """What options of ``imgtool analyze`` mean, with environment and configuration files taken in.
-
-    Raises:
-        UsageProblem: they cannot be read.
-    """
-    import typer
-
-    from imgtool.cli import analyze
-    from imgtool.config import resolve as resolve_analyze
-
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(analyze.analyze)
-    try:
-        given = typer.main.get_command(app).make_context("analyze", list(arguments)).params
-    except Exception as error:
-        # Typer has no public name for what its parser raises; what it shares is a message for people.
-        if not hasattr(error, "format_message"):
-            raise
-        raise UsageProblem(f"{' '.join(arguments)}: {error.format_message()}", "as for imgtool analyze") from error
-    if given["paths"]:
-        raise UsageProblem(
-            f"an arm's options name {given['paths'][0]!r}", "paths go to bench itself: imgtool bench PATH"
-        )
-    return resolve_analyze({n: v for n, v in given.items() if n not in ("paths", "from_file", "null")}).engine

@@ -93,9 +93,9 @@ def _soak(contender: Contender, restarts: int, timeout: float, say: Callable[[st
 def _leak(
     contender: Contender, picture: Path, common: Sequence[str], calls: int, tolerance: int, say: Callable[[str], None]
 ) -> Leak:
-    from imgtool.bench.flags import engine_flags
     from imgtool.bench.leak import measure_leak
     from imgtool.bench.record import ArmKind
+    from imgtool.cli.analyze_words import engine_flags
     from imgtool.errors import UsageProblem
 
     arm = contender.arm

@@ -80,7 +80,9 @@ def run(
 
     Each view has a run of its own, but for phases and memory, which share one.
     """
-    parsed = _analyze_options(arguments or [])
+    from imgtool.cli.analyze_words import parse
+
+    parsed = parse(arguments or [])
     with boundary(verbose=verbose):
         from imgtool.cli.profile_job import Asked, profile
 
@@ -100,16 +102,6 @@ def run(
             quiet=quiet,
         )
         raise typer.Exit(profile(asked))
-
-
-def _analyze_options(arguments: list[str]) -> dict[str, Any]:
-    """What ``analyze`` itself makes of ``arguments``: a mistake is told in its words, and before the first run."""
-    from imgtool.cli.main import app as whole
-
-    group: Any = typer.main.get_command(whole)
-    command = group.commands["analyze"]
-    parameters: dict[str, Any] = command.make_context("imgtool analyze", list(arguments)).params
-    return parameters
 
 
 @app.command("report")

@@ -96,10 +96,10 @@ def _check_paths(parsed: dict[str, Any]) -> None:
 
 
 def _check_values(parsed: dict[str, Any]) -> None:
-    from imgtool.cli.analyze import _NOT_OPTIONS
+    from imgtool.cli.analyze import NOT_OPTIONS
     from imgtool.config import resolve
 
-    resolve({name: value for name, value in parsed.items() if name not in _NOT_OPTIONS})
+    resolve({name: value for name, value in parsed.items() if name not in NOT_OPTIONS})
 
 
 def _interval(text: str | None) -> float:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from imgtool.bench.child import ChildFailed
-from imgtool.bench.flags import engine_flags
 from imgtool.bench.leak import Leak, LeakVerdict, measure_leak
 from imgtool.errors import UsageProblem
 from tests.bench.leaky import BYTES
@@ -16,7 +15,7 @@ from tests.pictures import flat
 
 def check(tmp_path: Path, engine: str, calls: int = 49, tasks: str = "caption") -> Leak:
     image = flat(tmp_path / "x.png", (9, 9, 9), (64, 48))
-    flags = engine_flags(["--tasks", tasks, "--caption-engine", engine])
+    flags = {"tasks": tasks, "caption_engine": engine}
     return measure_leak(flags, image, calls=calls, scratch=tmp_path)
 
 
@@ -67,15 +66,3 @@ def test_an_engine_that_kills_the_process_is_a_message(tmp_path: Path) -> None:
 def test_too_few_calls_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="--calls"):
         check(tmp_path, "describe", calls=10)
-
-
-class TestFlags:
-    def test_are_read_as_a_command_line_does(self) -> None:
-        words = ["--tasks", "text", "--no-isolate", "--languages=en,ko", "-j", "2", "--strict"]
-        read = engine_flags(words)
-        assert read == {"tasks": "text", "isolate": False, "languages": "en,ko", "workers": "2", "strict": True}
-
-    @pytest.mark.parametrize("words", [["--nope", "1"], ["tasks"], ["--tasks"], ["--no-tasks"], ["--format", "json"]])
-    def test_that_are_none_of_the_engine_are_refused(self, words: list[str]) -> None:
-        with pytest.raises(UsageProblem):
-            engine_flags(words)

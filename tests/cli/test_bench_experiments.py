@@ -81,7 +81,7 @@ class TestThroughput:
             (("--threads", "0"), "no list of numbers"),
             (("--batch-sizes", "a"), "no list of numbers"),
             (("--timeout", "soon"), "not a duration"),
-            (("--options", "--nope"), "no option of the engine"),
+            (("--options", "--nope"), "No such option: --nope"),
             (("--options", "'open"), "close the quotes"),
             (("--arm", "nope"), "there is no arm 'nope'"),
             (("--arm", "a=", "--arm", "a="), "two arms have the name 'a'"),
@@ -189,7 +189,7 @@ class TestSoak:
             (("/no/such/image.png",), "is no file"),
             (("--tolerance", "little"), "not a size"),
             (("--leak", "--command", f"x={PYTHON}"), "looks into imgtool's engine"),
-            (("--options", "--nope"), "no option of the engine"),
+            (("--options", "--nope"), "No such option: --nope"),
         ],
     )
     def test_bad_input_is_a_message(self, words: tuple[str, ...], said: str) -> None:
