@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from imgtool.analyzers._blip_parameters import Decoding
 from imgtool.analyzers._blip_pixels import PixelSettings, prepare
 from imgtool.analyzers._blip_search import Limits, beam_search, greedy
+from imgtool.analyzers._session_memory import Arena
 from imgtool.analyzers._sessions import Graph, open_graph
 from imgtool.errors import ModelLoadFailed, UsageProblem
 
@@ -37,7 +38,7 @@ class BlipGraphs:
         self._settings = _read_settings(folder)
         self._pixels = PixelSettings(self._settings["image"])
         self._tokenizer = _open_tokenizer(folder)
-        self._vision = open_graph(folder, "vision", threads=threads, precision=precision)
+        self._vision = open_graph(folder, "vision", threads=threads, precision=precision, arena=Arena.OWN)
         self._decoder = open_graph(folder, "decoder", threads=threads, precision=precision)
 
     def caption(self, pictures: Sequence[NDArray[np.uint8]], decoding: Decoding) -> list[str]:

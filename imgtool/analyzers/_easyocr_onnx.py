@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,6 +18,7 @@ from imgtool.analyzers._craft_boxes import find_boxes, in_picture
 from imgtool.analyzers._craft_pre import detector_input
 from imgtool.analyzers._easyocr_lines import is_inside, lowest, text_line, vanishes
 from imgtool.analyzers._paragraphs import join_paragraphs
+from imgtool.analyzers._session_memory import Arena
 from imgtool.analyzers._sessions import open_graph
 from imgtool.analyzers._spline_rotate import rotate
 from imgtool.analyzers._text_crops import Crop, cut_out, recogniser_input
@@ -87,8 +89,10 @@ class EasyOcrGraphs:
         self._words: frozenset[str] | None = None
         self._is_right_to_left = self._settings["script"] == _RIGHT_TO_LEFT
         self._display = _import_bidi() if self._is_right_to_left else None
-        self._detector = open_graph(folder, DETECTOR, threads=threads, precision=precision)
-        self._recogniser = open_graph(folder, RECOGNISER, threads=threads, precision=precision)
+        self._detector = open_graph(folder, DETECTOR, threads=threads, precision=precision, arena=Arena.EXACT)
+        # A line is read step by step, which several threads hardly speed up: they read several lines instead.
+        self._recogniser = open_graph(folder, RECOGNISER, threads=1, precision=precision)
+        self._readers = threads or 1
 
     def read(self, picture: Picture, detect: Mapping[str, Any], recognize: Mapping[str, Any]) -> list[TextLine]:
         """The lines in ``picture`` in upstream's order; boxes are clamped to the picture.
@@ -114,7 +118,8 @@ class EasyOcrGraphs:
 
     def score_maps(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The character and the link score, both (H / 2, W / 2), of a normalised ``image`` (1, 3, H, W)."""
-        maps = self._detector.run({"image": image})
+        shape = (1, image.shape[2] // 2, image.shape[3] // 2)
+        maps = self._detector.run({"image": image}, {"text": shape, "link": shape})
         return maps["text"][0], maps["link"][0]
 
     def detect(self, pixels: NDArray[np.uint8], wanted: Detection) -> tuple[list[Upright], list[Slanted]]:
@@ -138,7 +143,7 @@ class EasyOcrGraphs:
             # One by one, as upstream without a GPU: each padded to its own width, in the order of detection.
             cuts = [cut_out(levels, [box], [], self._height) for box in upright]
             cuts += [cut_out(levels, [], [corners], self._height) for corners in slanted]
-            lines = [line for crops, width in cuts for line in self._read_crops(crops, width, wanted)]
+            lines = self._read_all(cuts, wanted)
         if self._display is not None:
             lines = [(corners, self._display(text), score) for corners, text, score in lines]
         return lines
@@ -149,11 +154,16 @@ class EasyOcrGraphs:
         crops, width = cut_out(levels, upright, slanted, self._height)
         angles = wanted.rotation_info or ()
         attempts = [crops, *([Crop(crop.corners, rotate(crop.levels, angle)) for crop in crops] for angle in angles)]
-        readings = [self._read_crops(attempt, width, wanted) for attempt in attempts]
+        lines = self._read_all([([crop], width) for attempt in attempts for crop in attempt], wanted)
+        readings = [lines[start : start + len(crops)] for start in range(0, len(lines), max(1, len(crops)))]
         return [max(candidates, key=lambda line: line[2]) for candidates in zip(*readings, strict=True)]
 
-    def _read_crops(self, crops: Sequence[Crop], width: int, wanted: Recognition) -> list[Line]:
-        return [(crop.corners, *self._best_reading(crop.levels, width, wanted)) for crop in crops]
+    def _read_all(self, cuts: Sequence[tuple[Sequence[Crop], int]], wanted: Recognition) -> list[Line]:
+        """The lines in ``cuts`` (crops, and the width that they are padded to), in order."""
+        crops = [(crop, width) for together, width in cuts for crop in together]
+        with ThreadPoolExecutor(self._readers, thread_name_prefix="line") as readers:
+            read = readers.map(lambda each: self._best_reading(each[0].levels, each[1], wanted), crops)
+            return [(crop.corners, *reading) for (crop, _), reading in zip(crops, read, strict=True)]
 
     def _best_reading(self, levels: NDArray[np.uint8], width: int, wanted: Recognition) -> tuple[str, float]:
         """What ``levels`` say, read once more with more contrast where the first reading is doubtful."""

@@ -15,27 +15,37 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from imgtool.analyzers._session_memory import Arena, run_options, set_memory
 from imgtool.errors import ModelLoadFailed
 from imgtool.models.artefact_manifest import FAST, NAME, OPTIMISED, ArtefactManifest, read_manifest, wrong_sample
 from imgtool.models.runtime_identity import PROVIDER, installed_release, this_runtime
 
 _REMEDY = "run `imgtool warm-cache --compile`"
 
+Feeds = Mapping[str, NDArray[Any]]
+"""Inputs by name."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""By name."""
+
 
 class Graph(Protocol):
     """A network that is ready to run."""
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Every output by name."""
+    def run(self, feeds: Feeds, shapes: Shapes | None = None) -> dict[str, NDArray[Any]]:
+        """Every output by name. ``shapes`` of the outputs, all float32, may be said where they are known: no part of an
+        arena is then held by them."""
 
 
 class OrtGraph:
     """A graph in an onnxruntime session on the CPU. ``run`` may be called from several threads."""
 
-    def __init__(self, path: Path, threads: int | None, *, is_optimised: bool = False) -> None:
+    def __init__(
+        self, path: Path, threads: int | None, *, is_optimised: bool = False, arena: Arena = Arena.NONE
+    ) -> None:
         import onnxruntime
 
         options = session_options(threads)
+        set_memory(options, arena)
         if is_optimised:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             # Packing copies every matrix into private memory. What it would gain is bought by the exporters, which
@@ -43,10 +53,20 @@ class OrtGraph:
             options.add_session_config_entry("session.disable_prepacking", "1")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
         self._outputs = [output.name for output in self._session.get_outputs()]
+        self._run_options = run_options(arena)
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, shapes: Shapes | None = None) -> dict[str, NDArray[Any]]:
         """Every output by name."""
-        return dict(zip(self._outputs, self._session.run(None, dict(feeds)), strict=True))
+        if shapes is None:
+            return dict(zip(self._outputs, self._session.run(None, dict(feeds), self._run_options), strict=True))
+        binding = self._session.io_binding()
+        found: dict[str, NDArray[Any]] = {name: np.empty(shape, dtype=np.float32) for name, shape in shapes.items()}
+        for name, array in feeds.items():
+            binding.bind_cpu_input(name, array)
+        for name, array in found.items():
+            binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        self._session.run_with_iobinding(binding, self._run_options)
+        return found
 
 
 class OpenVinoGraph:
@@ -61,7 +81,7 @@ class OpenVinoGraph:
         self._request = openvino.Core().import_model(self._blob, "CPU", settings).create_infer_request()
         self._lock = threading.Lock()
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, shapes: Shapes | None = None) -> dict[str, NDArray[Any]]:
         """Every output by name."""
         with self._lock:
             found = self._request.infer(dict(feeds))
@@ -75,10 +95,8 @@ def session_options(threads: int | None) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Shapes vary from image to image: the arena would keep the largest of everything it ever held.
-    options.enable_cpu_mem_arena = False
-    # Planning which buffers may share memory takes two thirds of the time that opening takes, and without an arena
-    # a buffer is freed after its last reader anyway.
+    # Planning which buffers may share memory takes two thirds of the time that opening takes, and a buffer is freed
+    # after its last reader anyway.
     options.enable_mem_reuse = False
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
@@ -87,8 +105,10 @@ def session_options(threads: int | None) -> Any:
     return options
 
 
-def open_graph(folder: Path, name: str, *, threads: int | None = None, precision: str = "exact") -> Graph:
-    """The graph ``name`` of the compiled model in ``folder``.
+def open_graph(
+    folder: Path, name: str, *, threads: int | None = None, precision: str = "exact", arena: Arena = Arena.NONE
+) -> Graph:
+    """The graph ``name`` of the compiled model in ``folder``; ``arena`` says where its buffers come from.
 
     A folder without a manifest holds an export that was never installed: its portable graph is opened. ``fast`` opens
     the lossy twin where there is one that was measured on a machine like this; else it is the same as ``exact``.
@@ -98,16 +118,18 @@ def open_graph(folder: Path, name: str, *, threads: int | None = None, precision
     """
     manifest = _manifest(folder)
     if manifest is None:
-        return OrtGraph(folder / f"{name}.onnx", threads)
+        return OrtGraph(folder / f"{name}.onnx", threads, arena=arena)
     is_optimised = manifest.runtime.serves(this_runtime())
-    if precision == "fast" and is_optimised and (fast := _open_fast(folder, name, manifest, threads)) is not None:
-        return fast
+    if precision == "fast" and is_optimised:
+        fast = _open_fast(folder, name, manifest, threads, arena)
+        if fast is not None:
+            return fast
     graph = f"{name}{OPTIMISED}" if is_optimised else f"{name}.onnx"
     _check(folder, manifest, _of_graph(name, is_optimised))
-    return OrtGraph(folder / graph, threads, is_optimised=is_optimised)
+    return OrtGraph(folder / graph, threads, is_optimised=is_optimised, arena=arena)
 
 
-def _open_fast(folder: Path, name: str, manifest: ArtefactManifest, threads: int | None) -> Graph | None:
+def _open_fast(folder: Path, name: str, manifest: ArtefactManifest, threads: int | None, arena: Arena) -> Graph | None:
     """The lossy twin of a graph; ``None`` where there is none, or it needs another OpenVINO."""
     fast, blob, optimised = manifest.fast, f"{FAST}/{name}.blob", f"{FAST}/{name}{OPTIMISED}"
     if fast is None:
@@ -118,7 +140,7 @@ def _open_fast(folder: Path, name: str, manifest: ArtefactManifest, threads: int
     # A twin that is being measured is not in the manifest yet; graphs that would gain nothing have none.
     if fast.executor == "onnxruntime" and (manifest.file(optimised) or (folder / optimised).is_file()):
         _check(folder, manifest, (optimised, f"{optimised}.data", f"{FAST}/{name}.onnx.data"))
-        return OrtGraph(folder / optimised, threads, is_optimised=True)
+        return OrtGraph(folder / optimised, threads, is_optimised=True, arena=arena)
     return None
 
 

@@ -25,6 +25,7 @@ from imgtool.engine.refusals import shown
 from imgtool.engine.slot import Slot, thumbnail_key
 from imgtool.engine.statistics import Tally
 from imgtool.engine.store import DECODE_FAILURE, ImageFacts, ResultStore, StoredAnswer, Update
+from imgtool.engine.turns import Turns
 from imgtool.errors import TooManyFailures
 from imgtool.runtime.pool import Outcome, Pool
 from imgtool.runtime.protocol import Answered, Decoded, Failed, Finished, LoadRetried, ModelFailed, ModelLoaded
@@ -62,6 +63,7 @@ class Run:
         self._same_content: dict[str, list[Slot]] = {}
         self._item_ids = itertools.count()
         self._updates: list[Update] = []
+        self._turns: Turns[Found | Unreadable] = Turns()
         self._listed: int | None = None
         self._found = 0
         self.model_problems: dict[str, Problem] = {}
@@ -87,6 +89,8 @@ class Run:
     def _take_in(self, intake: Intake) -> None:
         """Take in whatever has happened; wait for something where nothing has."""
         waited = self._wait(intake)
+        if waited is None:
+            self._begin_files(self._turns.let_go())
         while waited is not None:
             self._on_event(waited)
             waited = None if self._events.empty() else self._events.get()
@@ -101,7 +105,7 @@ class Run:
         try:
             deadline = self._pool.seconds_to_deadline()
             # A listing that trickles in leaves events in a chunk that only an idle loop asks for.
-            idle = _IDLE_SECONDS if self._listed is None else 1.0
+            idle = _IDLE_SECONDS if self._listed is None or self._turns else 1.0
             with trace.span("wait", "wait"):
                 return self._events.get(timeout=idle if deadline is None else min(idle, deadline + 0.001))
         except queue.Empty:
@@ -124,15 +128,15 @@ class Run:
             return
         self._found += 1
         self._observer.found(self._found, complete=False)
-        if isinstance(event, Unreadable):
-            self._slots[event.seq] = Slot(event.path, error=event.problem, done=True)
-        else:
-            self._begin_file(event)
+        self._begin_files(self._turns.add(event.seq, event))
 
-    def _begin_file(self, found: Found) -> None:
-        slot = Slot(found.ref.path, found.ref, found.sha256)
-        self._slots[found.seq] = slot
-        self._begin(slot)
+    def _begin_files(self, events: Iterable[Found | Unreadable]) -> None:
+        for event in events:
+            if isinstance(event, Unreadable):
+                self._slots[event.seq] = Slot(event.path, error=event.problem, done=True)
+            else:
+                slot = self._slots[event.seq] = Slot(event.ref.path, event.ref, event.sha256)
+                self._begin(slot)
 
     # -- look up, ask
 

@@ -64,16 +64,31 @@ def check_parity(source: Path, artefact: Path, *, seed: int = 0, images: int = 4
 
 
 def _score_maps(craft: Any) -> Any:
+    import torch
     from torch import nn
 
+    def enlarged(features: Any) -> Any:
+        return nn.functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+
     class ScoreMaps(nn.Module):  # type: ignore[misc]
+        """CRAFT as its own ``forward`` computes it, but that features are enlarged by a factor rather than to a size.
+
+        Sides are multiples of 32, so the factor is always two. Where it is a constant, onnxruntime keeps its blocked
+        layout from the first convolution to the last; else it would rearrange the largest features six times.
+        """
+
         def __init__(self) -> None:
             super().__init__()
             self.network = craft
 
         def forward(self, image: Any) -> tuple[Any, Any]:
-            maps, _ = self.network(image)
-            return maps[..., 0], maps[..., 1]
+            network = self.network
+            deepest, *sources = network.basenet(image)
+            features = network.upconv1(torch.cat([deepest, sources[0]], dim=1))
+            for merge, source in zip((network.upconv2, network.upconv3, network.upconv4), sources[1:], strict=True):
+                features = merge(torch.cat([enlarged(features), source], dim=1))
+            maps = network.conv_cls(features)
+            return maps[:, 0], maps[:, 1]
 
     return ScoreMaps().eval()
 

@@ -81,6 +81,16 @@ def test_results_come_in_the_order_of_the_paths_whatever_is_cached(tmp_path: Pat
     assert [result.from_cache for result in results] == [n % 7 == 0 for n in range(60)]
 
 
+def test_images_are_asked_about_in_order_even_where_a_later_one_is_hashed_sooner(tmp_path: Path, log: Path) -> None:
+    first = pictures.flat(tmp_path / "a.png", (10, 10, 10))
+    with first.open("ab") as file:
+        file.write(bytes(8_000_000))
+    later = [pictures.flat(tmp_path / f"{name}.png", (value,) * 3) for name, value in (("b", 20), ("c", 30))]
+    run(first, *later, cache=False)
+    asked = [line for line in log.read_text().splitlines() if line.startswith("run")]
+    assert asked == [f"run {(value,) * 3}" for value in (10, 20, 30)]
+
+
 def test_a_changed_file_is_asked_again(tmp_path: Path, log: Path) -> None:
     photos = pictures.folder(tmp_path / "photos", pictures.greys(2))
     run(photos, cache_dir=tmp_path / "cache")
