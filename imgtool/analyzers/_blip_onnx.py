@@ -29,8 +29,10 @@ _SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 class BlipGraphs:
     """An opened compiled model. ``caption`` may be called from several threads."""
 
-    def __init__(self, folder: Path, threads: int | None = None, precision: str = "exact") -> None:
-        """Open the compiled model in ``folder``.
+    def __init__(
+        self, folder: Path, threads: int | None = None, precision: str = "exact", share: int | None = None
+    ) -> None:
+        """Open the compiled model in ``folder``. ``share`` of the threads is its own where others compute beside it.
 
         Raises:
             ModelLoadFailed: a file is missing or damaged.
@@ -39,7 +41,8 @@ class BlipGraphs:
         self._pixels = PixelSettings(self._settings["image"])
         self._tokenizer = _open_tokenizer(folder)
         self._vision = open_graph(folder, "vision", threads=threads, precision=precision, arena=Arena.OWN)
-        self._decoder = open_graph(folder, "decoder", threads=threads, precision=precision)
+        # Each step reads all weights once and waits for memory: more threads would only take cores from the others.
+        self._decoder = open_graph(folder, "decoder", threads=share or threads, precision=precision)
 
     def caption(self, pictures: Sequence[NDArray[np.uint8]], decoding: Decoding) -> list[str]:
         """One caption a picture ((H, W, 3) uint8 RGB), all in one batch.

@@ -86,7 +86,7 @@ class BlipOnnx(Analyzer):
         given = self.parameters_given
         folder = Path(given["paths"]["artefact"])
         try:
-            self._graphs = BlipGraphs(folder, given.get("threads"), given["precision"])
+            self._graphs = BlipGraphs(folder, given.get("threads"), given["precision"], given.get("share"))
         except (ImgtoolError, MemoryError):
             raise
         except Exception as error:

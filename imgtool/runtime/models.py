@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from enum import Enum
+from typing import NamedTuple
 
 from tenacity import (
     RetryCallState,
@@ -22,7 +23,7 @@ from tenacity import (
 )
 
 from imgtool import trace
-from imgtool.analyzers.interface import Analyzer
+from imgtool.analyzers.interface import THUMBNAIL, Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.errors import ImgtoolError
 from imgtool.runtime.memory import Held, give_back, held
@@ -44,17 +45,24 @@ class State(str, Enum):
     FAILED = "failed"
 
 
+class Cores(NamedTuple):
+    """How many threads a model may have at all, and how many of them where every model of the worker computes."""
+
+    threads: int
+    share: int
+
+
 class Model:
     """What answers one task. ``get`` loads it under a lock: once, however many threads ask."""
 
-    def __init__(self, plan: TaskPlan, threads: int, send: Send) -> None:
+    def __init__(self, plan: TaskPlan, cores: Cores, send: Send) -> None:
         self.task = plan.task
         self.state = State.NOT_LOADED
         self._send = send
         self._lock = threading.Lock()
         self._problem: Problem | None = None
         self._used_at = time.monotonic()
-        self._candidates = [_instance(each, threads) for each in (plan, *plan.stand_ins)]
+        self._candidates = [_instance(each, cores) for each in (plan, *plan.stand_ins)]
 
     @property
     def analyzer(self) -> Analyzer:
@@ -135,8 +143,8 @@ class Model:
         self._send(ModelFailed(task=self.task, analyzer=engine, problem=problem, stand_in=stand_in))
 
 
-def _instance(plan: TaskPlan, threads: int) -> Analyzer:
-    analyzer = load_class(plan.target)({**plan.parameters, "threads": threads})
+def _instance(plan: TaskPlan, cores: Cores) -> Analyzer:
+    analyzer = load_class(plan.target)({**plan.parameters, "threads": cores.threads, "share": cores.share})
     analyzer.label = plan.analyzer
     return analyzer
 
@@ -185,7 +193,10 @@ class Models:
     """The models of a worker by task, in the order in which tasks may be answered."""
 
     def __init__(self, plans: Iterable[TaskPlan], threads: int, send: Send) -> None:
-        self._models = {plan.task: Model(plan, threads, send) for plan in plans}
+        plans = tuple(plans)
+        busy = sum(plan.task != THUMBNAIL for plan in plans)
+        cores = Cores(threads, max(1, threads // max(1, busy)))
+        self._models = {plan.task: Model(plan, cores, send) for plan in plans}
 
     def __getitem__(self, task: str) -> Model:
         return self._models[task]

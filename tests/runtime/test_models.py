@@ -15,7 +15,7 @@ from imgtool import Engine
 from imgtool.analyzers.interface import Analyzer
 from imgtool.runtime import models as module
 from imgtool.runtime.memory import give_back
-from imgtool.runtime.models import Model, Models, State
+from imgtool.runtime.models import Cores, Model, Models, State
 from imgtool.runtime.protocol import FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
 from imgtool.types import Problem
 from tests import pictures
@@ -55,7 +55,7 @@ def label(found: Analyzer | Problem) -> str:
 def test_thirty_two_threads_at_once_load_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_LOG", str(tmp_path / "log"))
     said = Said()
-    model = Model(plan("Heavy"), 1, said.append)
+    model = Model(plan("Heavy"), Cores(1, 1), said.append)
     assert state(model) is State.NOT_LOADED
     together = threading.Barrier(32)
 
@@ -74,7 +74,7 @@ def test_thirty_two_threads_at_once_load_once(tmp_path: Path, monkeypatch: pytes
 
 def test_while_it_loads_its_state_says_so() -> None:
     inside, go_on = threading.Event(), threading.Event()
-    model = Model(plan("Hazard"), 1, Said().append)
+    model = Model(plan("Hazard"), Cores(1, 1), Said().append)
 
     def load() -> None:
         inside.set()
@@ -92,7 +92,7 @@ def test_while_it_loads_its_state_says_so() -> None:
 
 def test_a_load_that_fails_twice_is_tried_a_third_time_and_both_are_reported() -> None:
     said = Said()
-    model = Model(plan("FailsTwice", "Hazard"), 1, said.append)
+    model = Model(plan("FailsTwice", "Hazard"), Cores(1, 1), said.append)
     assert label(model.get()) == "fails-twice"
     retries = said.of(LoadRetried)
     assert [(each.attempt, each.attempts, each.cause) for each in retries] == [
@@ -104,7 +104,7 @@ def test_a_load_that_fails_twice_is_tried_a_third_time_and_both_are_reported() -
 
 def test_one_that_always_fails_is_stood_in_for() -> None:
     said = Said()
-    model = Model(plan("FailsLoading", "Hazard"), 1, said.append)
+    model = Model(plan("FailsLoading", "Hazard"), Cores(1, 1), said.append)
     assert label(model.get()) == "hazard"
     assert len(said.of(LoadRetried)) == 2
     (failed,) = said.of(ModelFailed)
@@ -115,7 +115,7 @@ def test_one_that_always_fails_is_stood_in_for() -> None:
 
 def test_one_that_nothing_stands_in_for_stays_failed() -> None:
     said = Said()
-    model = Model(plan("FailsLoading", "FailsLoading"), 1, said.append)
+    model = Model(plan("FailsLoading", "FailsLoading"), Cores(1, 1), said.append)
     assert isinstance(model.get(), Problem)
     assert model.state is State.FAILED
     model.close()
@@ -128,7 +128,7 @@ def test_one_that_nothing_stands_in_for_stays_failed() -> None:
 @pytest.mark.parametrize("error", [ImportError("no"), MemoryError()])
 def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
     said = Said()
-    model = Model(plan("Hazard"), 1, said.append)
+    model = Model(plan("Hazard"), Cores(1, 1), said.append)
 
     def load() -> None:
         raise error
@@ -142,8 +142,8 @@ def test_imports_are_counted_apart_and_what_cannot_be_imported_is_left_to_the_lo
     sys.modules.pop("tests.planted_library", None)
     give_back()  # what earlier tests freed would be used again, and nothing would seem to be taken
     said = Said()
-    Model(plan("Heavy"), 1, said.append).get(warm_up=True)
-    Model(plan("Heavy"), 1, said.append).get()
+    Model(plan("Heavy"), Cores(1, 1), said.append).get(warm_up=True)
+    Model(plan("Heavy"), Cores(1, 1), said.append).get()
     first, second = said.of(ModelLoaded)
     assert first.import_seconds >= 0.1
     assert second.import_seconds < first.import_seconds
