@@ -68,11 +68,12 @@ test-full: test ## Everything, the long tests too
 examples: $(TEST_ENV)/.complete ## Draw the example images anew
 	$(TEST_ENV)/bin/python scripts/draw_examples.py
 
-performance: $(PERFORMANCE_ENV)/.complete ## Measure on this machine and write docs/performance.md; half an hour and more
+performance: $(PERFORMANCE_ENV)/.complete ## Measure on this machine; write docs/performance.* and the README's table; half an hour
+	@mkdir -p $(OUT)
 	$(PERFORMANCE_ENV)/bin/imgtool warm-cache --weights $(WEIGHTS)
 	$(PERFORMANCE_ENV)/bin/imgtool warm-cache --weights $(WEIGHTS) --precision fast
-	$(PERFORMANCE_ENV)/bin/imgtool bench --weights $(WEIGHTS) --runs $(RUNS) --page-cache both --save docs/performance.json
-	$(PERFORMANCE_ENV)/bin/imgtool profile report --before docs/performance.json --after docs/performance.json -o docs
+	$(PERFORMANCE_ENV)/bin/imgtool bench --weights $(WEIGHTS) --arms eager,lazy,parallel,compiled,compiled-fast,cached --runs $(RUNS) --steady 1 --save $(OUT)/performance.json
+	$(PERFORMANCE_ENV)/bin/python scripts/publish_performance.py $(OUT)/performance.json
 
 clean: ## Remove environments and caches
 	rm -rf $(DEMO_ENV) $(TEST_ENV) $(PERFORMANCE_ENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -16,14 +16,14 @@ _ask_for_silence()
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
     from imgtool.engine.engine import Engine
     from imgtool.errors import ImgtoolError
+    from imgtool.options import EngineOptions
     from imgtool.types import ImageResult, Status, Task
 
 _HOMES = {
     "Engine": "imgtool.engine.engine",
-    "EngineOptions": "imgtool.config",
+    "EngineOptions": "imgtool.options",
     "ImageResult": "imgtool.types",
     "ImgtoolError": "imgtool.errors",
     "Status": "imgtool.types",

@@ -61,7 +61,8 @@ def _wrapped(program: Sequence[str], slowing: float) -> list[str]:
 def _experiment(program: Sequence[str], slowing: float, runs: int) -> tuple[str, float, float, float]:
     """The verdict of the command on the second arm's wall time, and the ratio with its interval."""
     from imgtool.bench.comparison import compare
-    from imgtool.bench.record import Metric, decode
+    from imgtool.bench.record import Experiment, Metric
+    from imgtool.versioned import decode
 
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "experiment.json"
@@ -69,7 +70,7 @@ def _experiment(program: Sequence[str], slowing: float, runs: int) -> tuple[str,
         for name, share in (("first", 0.0), ("second", slowing)):
             command += ["--command", f"{name}={shlex.join(_wrapped(program, share))}"]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-        experiment = decode(saved.read_bytes())
+        experiment = decode(saved.read_bytes(), Experiment)
     first, second = (experiment.values(arm.name, Metric.WALL) for arm in experiment.arms)
     found = compare(first, second)
     assert found.ratio is not None and found.low is not None and found.high is not None

@@ -20,7 +20,7 @@ from imgtool import trace
 from imgtool.analyzers.blip import BlipTorch
 from imgtool.analyzers.easyocr import EasyOcrTorch
 from imgtool.analyzers.interface import Analyzer, Picture
-from imgtool.config import EngineOptions
+from imgtool.options import EngineOptions
 from imgtool.runtime.cores import granted_cores
 
 CALLS, EVERY = 500, 50

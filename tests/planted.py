@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
-from imgtool.config import EngineOptions
+from imgtool.options import EngineOptions
 from imgtool.types import Backend, Problem, Task
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.config import EngineOptions, OutputOptions, Resolved, parse_duration, parse_size, resolve
+from imgtool.config import Resolved, resolve
 from imgtool.errors import ConfigProblem, UnknownKey
+from imgtool.options import EngineOptions, OutputOptions
+from imgtool.quantities import parse_duration, parse_size
 from imgtool.types import Task
 
 

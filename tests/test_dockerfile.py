@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.config import EngineOptions
+from imgtool.options import EngineOptions
 from tests.command import imgtool
 from tests.conftest import ROOT
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.bench.record import decode
+from imgtool.bench.record import Experiment
 from imgtool.bench.report_headline import render
 from imgtool.errors import ExitCode
+from imgtool.versioned import decode
 from tests.command import imgtool
 from tests.conftest import ROOT
 
@@ -84,5 +85,5 @@ def test_every_flag_that_is_named_exists() -> None:
 
 def test_the_headline_is_what_was_measured() -> None:
     table = README.partition("<!-- headline: generated from docs/performance.json -->\n")[2].partition("<!-- end")[0]
-    measured = decode((ROOT / "docs" / "performance.json").read_bytes())
+    measured = decode((ROOT / "docs" / "performance.json").read_bytes(), Experiment)
     assert table.strip() == render(measured).strip()

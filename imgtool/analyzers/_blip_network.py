@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.analyzers._blip_parameters import Decoding
-from imgtool.analyzers._blip_weights import WARM, weight_files
 from imgtool.analyzers._torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
 from imgtool.errors import ImgtoolError, ModelLoadFailed
+from imgtool.models.blip_weights import WARM, weight_files
 from imgtool.models.safetensors import check_safetensors
 from imgtool.models.silence import quiet, transformers_silenced
 

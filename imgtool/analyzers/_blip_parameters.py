@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from imgtool.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 MAX_NEW_TOKENS = 30
 """More than any caption of BLIP's training sets; transformers' own default of 20 cuts some sentences off."""

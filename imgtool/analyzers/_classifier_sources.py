@@ -15,7 +15,7 @@ from imgtool.analyzers._classifier_settings import CONVERTERS, Given, convert, p
 from imgtool.errors import ConfigProblem, ModelNotUsable, PathMissing, UsageProblem
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 MAX_METADATA_CHARS = 4_000_000
 

@@ -91,7 +91,9 @@ class EasyOcrGraphs:
         self._display = _import_bidi() if self._is_right_to_left else None
         self._detector = open_graph(folder, DETECTOR, threads=threads, precision=precision, arena=Arena.EXACT)
         # A line is read step by step, which several threads hardly speed up: they read several lines instead.
-        self._recogniser = open_graph(folder, RECOGNISER, threads=1, precision=precision)
+        self._recogniser = open_graph(
+            folder, RECOGNISER, threads=threads and 1, callers=threads or 1, precision=precision
+        )
         self._readers = threads or 1
 
     def read(self, picture: Picture, detect: Mapping[str, Any], recognize: Mapping[str, Any]) -> list[TextLine]:
@@ -161,6 +163,8 @@ class EasyOcrGraphs:
     def _read_all(self, cuts: Sequence[tuple[Sequence[Crop], int]], wanted: Recognition) -> list[Line]:
         """The lines in ``cuts`` (crops, and the width that they are padded to), in order."""
         crops = [(crop, width) for together, width in cuts for crop in together]
+        if wanted.decoder == "wordbeamsearch":
+            self._known_words()  # read once, before several threads ask for them
         with ThreadPoolExecutor(self._readers, thread_name_prefix="line") as readers:
             read = readers.map(lambda each: self._best_reading(each[0].levels, each[1], wanted), crops)
             return [(crop.corners, *reading) for (crop, _), reading in zip(crops, read, strict=True)]

@@ -9,7 +9,7 @@ from imgtool.errors import UsageProblem
 from imgtool.models.languages import easyocr_codes
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 DECODERS = ("greedy", "beamsearch", "wordbeamsearch")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.analyzers._easyocr_lines import is_inside, lowest, text_line, vanishes
-from imgtool.analyzers._easyocr_weights import WARM
 from imgtool.analyzers._torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.models.catalogue import ModelSpec, easyocr_models
+from imgtool.models.easyocr_weights import WARM
 from imgtool.models.marker import Marker, read_marker
 from imgtool.models.silence import quiet
 from imgtool.types import TextLine

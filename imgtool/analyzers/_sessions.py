@@ -1,4 +1,4 @@
-"""Opening a graph of a compiled model. The only place where the compiled analyzers touch onnxruntime.
+"""Opening a graph of a compiled model; with ``_session_memory`` all that the compiled analyzers know of onnxruntime.
 
 Where the graph was optimised by this onnxruntime on a processor like this one, opening it maps its file and does no
 work: no optimisation, no weights copied into a layout of their own. Elsewhere such a graph could be wrong, and the
@@ -106,9 +106,17 @@ def session_options(threads: int | None) -> Any:
 
 
 def open_graph(
-    folder: Path, name: str, *, threads: int | None = None, precision: str = "exact", arena: Arena = Arena.NONE
+    folder: Path,
+    name: str,
+    *,
+    threads: int | None = None,
+    callers: int = 1,
+    precision: str = "exact",
+    arena: Arena = Arena.NONE,
 ) -> Graph:
     """The graph ``name`` of the compiled model in ``folder``; ``arena`` says where its buffers come from.
+
+    ``threads`` are those of each of the ``callers`` that run it at the same time.
 
     A folder without a manifest holds an export that was never installed: its portable graph is opened. ``fast`` opens
     the lossy twin where there is one that was measured on a machine like this; else it is the same as ``exact``.
@@ -121,7 +129,7 @@ def open_graph(
         return OrtGraph(folder / f"{name}.onnx", threads, arena=arena)
     is_optimised = manifest.runtime.serves(this_runtime())
     if precision == "fast" and is_optimised:
-        fast = _open_fast(folder, name, manifest, threads, arena)
+        fast = _open_fast(folder, name, manifest, threads, callers, arena)
         if fast is not None:
             return fast
     graph = f"{name}{OPTIMISED}" if is_optimised else f"{name}.onnx"
@@ -129,14 +137,17 @@ def open_graph(
     return OrtGraph(folder / graph, threads, is_optimised=is_optimised, arena=arena)
 
 
-def _open_fast(folder: Path, name: str, manifest: ArtefactManifest, threads: int | None, arena: Arena) -> Graph | None:
+def _open_fast(
+    folder: Path, name: str, manifest: ArtefactManifest, threads: int | None, callers: int, arena: Arena
+) -> Graph | None:
     """The lossy twin of a graph; ``None`` where there is none, or it needs another OpenVINO."""
     fast, blob, optimised = manifest.fast, f"{FAST}/{name}.blob", f"{FAST}/{name}{OPTIMISED}"
     if fast is None:
         return None
     if fast.executor == "openvino" and fast.release == installed_release("openvino"):
         _check(folder, manifest, (blob,))
-        return OpenVinoGraph(folder / blob, threads)
+        # It answers its callers in turn, each with the threads of all.
+        return OpenVinoGraph(folder / blob, threads and threads * callers)
     # A twin that is being measured is not in the manifest yet; graphs that would gain nothing have none.
     if fast.executor == "onnxruntime" and (manifest.file(optimised) or (folder / optimised).is_file()):
         _check(folder, manifest, (optimised, f"{optimised}.data", f"{FAST}/{name}.onnx.data"))

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers._blip_parameters import Decoding, check_precision, writing_parameters
-from imgtool.analyzers._blip_weights import weights_for
 from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
 from imgtool.errors import ImgtoolError
+from imgtool.models.blip_weights import weights_for
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
     from imgtool.analyzers._blip_network import BlipNetwork
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 
 class BlipTorch(Analyzer):

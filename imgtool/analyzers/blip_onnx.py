@@ -13,7 +13,7 @@ from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
     from imgtool.analyzers._blip_onnx import BlipGraphs
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 _COMPILE = "run `imgtool warm-cache blip`"
 

@@ -17,7 +17,7 @@ from imgtool.types import Backend, Label, Problem, Task
 
 if TYPE_CHECKING:
     from imgtool.analyzers._classifier_network import Network
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 REMEDY = "--labels-model model.onnx --labels-file labels.txt"
 

@@ -17,9 +17,9 @@ from imgtool.errors import ModelLoadFailed
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
-_REMEDY = "reinstall imgtool with its dependencies: `pip install --force-reinstall imgtool`"
+_REMEDY = "reinstall imgtool with its dependencies: `pip install --force-reinstall .` in its folder"
 
 
 class Describe(Analyzer):

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers._easyocr_parameters import reading_parameters
-from imgtool.analyzers._easyocr_weights import find_weights, named_folder, readable_languages
 from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
 from imgtool.errors import ImgtoolError
+from imgtool.models.easyocr_weights import find_weights, named_folder, readable_languages
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgtool.analyzers._easyocr_reader import EasyOcrReader
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 
 class EasyOcrTorch(Analyzer):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgtool.analyzers._easyocr_onnx import EasyOcrGraphs
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 _COMPILE = "run `imgtool warm-cache easyocr`"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 THUMBNAIL = "thumbnail"
 """Pseudo task of the HTML gallery. Not part of :class:`Task`: its answer is a picture, not a statement."""

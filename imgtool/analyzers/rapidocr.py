@@ -13,7 +13,7 @@ from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
     from imgtool.analyzers._rapidocr import Reader
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 MODEL = "PP-OCRv6 small"
 FILES = {

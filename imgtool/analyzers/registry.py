@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from imgtool.analyzers.interface import THUMBNAIL
-from imgtool.config import BackendChoice
+from imgtool.options import BackendChoice
 from imgtool.types import Task
 
 if TYPE_CHECKING:
     from imgtool.analyzers.interface import Analyzer
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 ANALYZERS: dict[str, tuple[str, ...]] = {
     "blip": ("imgtool.analyzers.blip_onnx:BlipOnnx", "imgtool.analyzers.blip:BlipTorch"),

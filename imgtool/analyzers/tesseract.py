@@ -19,7 +19,7 @@ from imgtool.models.hashing import sampled_sha256
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 INSTALL = "install it, for example `apt-get install tesseract-ocr tesseract-ocr-kor` or `brew install tesseract-lang`"
 PAGE_MODES = frozenset(range(1, 14)) - {2}

@@ -11,7 +11,7 @@ from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Answe
 from imgtool.types import Backend, Problem
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 SIDE = 320
 QUALITY = 72
@@ -33,7 +33,7 @@ class Thumbnail(Analyzer):
     def probe(cls, options: EngineOptions) -> Probe:
         """Available wherever Pillow is installed."""
         if find_spec("PIL") is None:
-            remedy = "reinstall imgtool with its dependencies: `pip install --force-reinstall imgtool`"
+            remedy = "reinstall imgtool with its dependencies: `pip install --force-reinstall .` in its folder"
             return Probe(False, reason="Pillow cannot be imported", remedy=remedy)
         return Probe(True, model="pillow")
 

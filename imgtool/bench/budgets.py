@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from imgtool.bench.record import Metric
-from imgtool.config import parse_duration, parse_size
 from imgtool.errors import UsageProblem
+from imgtool.quantities import parse_duration, parse_size
 
 _SHARE = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(%?)\s*")
 _LARGEST_SHARE = 10.0

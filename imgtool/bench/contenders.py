@@ -10,9 +10,9 @@ from imgtool.bench.arms import BUILT_IN, CACHED, EAGER, analyze_command, eager_c
 from imgtool.bench.experiment import Contender
 from imgtool.bench.pagecache import model_files
 from imgtool.bench.record import Arm, ArmKind
-from imgtool.config import EngineOptions
 from imgtool.engine.plan import Chosen, Plan, make_plan
 from imgtool.errors import ModelMissing, UsageProblem
+from imgtool.options import EngineOptions
 from imgtool.runtime.cores import granted_cores
 from imgtool.types import Backend
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from imgtool.bench.experiment import Contender
-from imgtool.config import EngineOptions, cache_root
+from imgtool.options import EngineOptions, cache_root
 
 
 def filled(contender: Contender, options: EngineOptions, folder: Path, timeout: float) -> Contender:

@@ -236,8 +236,8 @@ def times_text(found: Comparison) -> str:
     ratio, low, high = found.ratio, found.low, found.high
     if found.verdict is Verdict.FASTER:
         ratio, low, high = 1 / ratio, 1 / high, 1 / low
-    digits = 1 if ratio >= 9.95 else 2
-    return f"{ratio:.{digits}f} ({low:.{digits}f}..{high:.{digits}f}) times"
+    digits = 0 if ratio >= 99.5 else 1 if ratio >= 9.95 else 2
+    return f"{ratio:,.{digits}f} ({low:,.{digits}f}..{high:,.{digits}f}) times"
 
 
 def versus_text(metric: Metric, found: Comparison | None) -> str:

@@ -6,7 +6,6 @@ Times are seconds of the monotonic clock, counted from just before the process w
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -208,22 +207,3 @@ class Experiment(Struct, frozen=True, kw_only=True):
         """The counted figures of an arm in the order in which they were taken."""
         counted = (s for s in self.samples if s.arm == arm and s.run >= 0 and s.page_cache is page_cache)
         return [value for sample in counted if (value := sample.value(metric)) is not None]
-
-
-def encode(experiment: Experiment) -> bytes:
-    """``experiment`` as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(experiment), indent=2) + b"\n"
-
-
-def decode(data: bytes) -> Experiment:
-    """The experiment that ``data`` holds.
-
-    Raises:
-        ValueError: it is not one, or of another version; the message says which.
-    """
-    head: Any = msgspec.json.decode(data)
-    if not isinstance(head, dict) or head.get("tool") != TOOL:
-        raise ValueError(f"it is not a file of {TOOL}")
-    if head.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"it has schema version {head.get('schema_version')}, and this imgtool reads {SCHEMA_VERSION}")
-    return msgspec.convert(head, Experiment)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from msgspec import DecodeError, ValidationError
 
-from imgtool.bench.record import Experiment, decode, encode
+from imgtool.bench.record import Experiment
 from imgtool.errors import ExitCode, ImgtoolError, OutputNotWritable, UsageProblem
 from imgtool.models.atomic import write_atomically
+from imgtool.versioned import decode, encode
 
 _AGAIN = "measure it again with `imgtool bench --save FILE`"
 
@@ -24,7 +25,7 @@ def load_experiment(path: Path) -> Experiment:
         BaselineUnusable: there is none: nothing there, no access, cut off, of another tool or schema, without a run.
     """
     try:
-        experiment = decode(path.read_bytes())
+        experiment = decode(path.read_bytes(), Experiment)
     except OSError as error:
         raise _unreadable(path, error) from error
     except ValidationError as error:

@@ -1,7 +1,8 @@
-"""Where the time to the first result went: each moment given to one phase, so that shares add up to the whole.
+"""Where the time to the first result went: each moment given out once, so that shares add up to the whole.
 
-Phases overlap: a span of the parent goes on while the worker imports, and models load side by side. A moment belongs to
-the phase that began last of those that go on, which of nested ones is the inner.
+Phases overlap: a span of the parent goes on while the worker imports, and models load and tasks compute side by side. A
+moment belongs to the phase that began last of those that go on, which of nested ones is the inner. Tasks that compute
+at once, and models that load at once, share it equally.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from itertools import pairwise
 from statistics import median
 
 from imgtool.bench.record import Experiment, PageCache, Phase, Sample
+from imgtool.types import Task
 
 OTHER = "other"
 """Moments that no phase covers: processes talking to each other, and the unmeasured rest."""
+_TASKS = {task.value for task in Task}
 
 
 def shares(sample: Sample) -> dict[str, float]:
@@ -24,8 +27,9 @@ def shares(sample: Sample) -> dict[str, float]:
     cuts = sorted({0.0, end, *(cut for phase in sample.phases for cut in _ends(phase) if 0 < cut < end)})
     found: dict[str, float] = {}
     for begin, finish in pairwise(cuts):
-        name = _owner(sample.phases, (begin + finish) / 2)
-        found[name] = found.get(name, 0.0) + finish - begin
+        names = _owners(sample.phases, (begin + finish) / 2)
+        for name in names:
+            found[name] = found.get(name, 0.0) + (finish - begin) / len(names)
     return found
 
 
@@ -47,6 +51,14 @@ def _ends(phase: Phase) -> tuple[float, float]:
     return phase.began, phase.began + phase.seconds
 
 
-def _owner(phases: Sequence[Phase], moment: float) -> str:
+def _owners(phases: Sequence[Phase], moment: float) -> set[str]:
     here = [phase for phase in phases if phase.began <= moment < phase.began + phase.seconds]
-    return max(here, key=lambda phase: phase.began).name if here else OTHER
+    if not here:
+        return {OTHER}
+    inner = max(here, key=lambda phase: phase.began).name
+    return {phase.name for phase in here if _kind(phase.name) == _kind(inner)} if _kind(inner) else {inner}
+
+
+def _kind(name: str) -> str:
+    """What a phase shares its moments with, if anything."""
+    return "task" if name in _TASKS else "load" if name.startswith("load ") else ""

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 from imgtool.bench.child import ChildFailed
-from imgtool.config import EngineOptions
 from imgtool.errors import ExitCode
+from imgtool.options import EngineOptions
 
 
 def make_models(options: EngineOptions) -> None:

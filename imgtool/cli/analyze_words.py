@@ -10,7 +10,7 @@ import typer
 from imgtool.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 
 def parse(words: Sequence[str]) -> dict[str, Any]:
@@ -38,10 +38,8 @@ def flags_of(words: Sequence[str]) -> dict[str, Any]:
         if not hasattr(error, "format_message"):
             raise
         raise UsageProblem(f"{' '.join(words)}: {error.format_message()}", "as for imgtool analyze") from error
-    if given["paths"]:
-        raise UsageProblem(
-            f"an arm's options name {given['paths'][0]!r}", "paths go to bench itself: imgtool bench PATH"
-        )
+    if named := [*(given["paths"] or ()), *([given["from_file"]] if given["from_file"] else ())]:
+        raise UsageProblem(f"the options of analyze name {named[0]!r}", "paths go to bench itself: imgtool bench PATH")
     return {name: value for name, value in given.items() if name not in NOT_OPTIONS and value not in (None, (), [])}
 
 
@@ -53,7 +51,7 @@ def engine_flags(words: Sequence[str]) -> dict[str, Any]:
     """
     import msgspec
 
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
     found = flags_of(words)
     names = {field.name for field in msgspec.structs.fields(EngineOptions)}

@@ -22,7 +22,7 @@ def seconds_option(flag: str, text: str | None) -> float | None:
     Raises:
         UsageProblem: it is no duration.
     """
-    from imgtool.config import parse_duration
+    from imgtool.quantities import parse_duration
 
     try:
         return None if text is None else parse_duration(text)
@@ -36,7 +36,7 @@ def size_option(flag: str, text: str) -> int:
     Raises:
         UsageProblem: it is no size.
     """
-    from imgtool.config import parse_size
+    from imgtool.quantities import parse_size
 
     try:
         return parse_size(text)

@@ -11,8 +11,8 @@ import msgspec
 
 from imgtool.bench.budgets import Budgets, parse_budgets
 from imgtool.bench.record import PageCache
-from imgtool.config import parse_duration
 from imgtool.errors import UnknownKey, UsageProblem
+from imgtool.quantities import parse_duration
 
 MOST_RUNS = 10_000
 _STATES = {
@@ -67,7 +67,7 @@ def resolve(flags: Mapping[str, Any]) -> BenchOptions:
         UsageProblem: a value makes no sense.
         UnknownKey: a configuration file sets something that is no option.
     """
-    from imgtool.config import tables
+    from imgtool.config_files import tables
 
     typed = {name: value for name, value in flags.items() if value is not None and value not in ([], ())}
     merged: dict[str, Any] = {}

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.bench.record import Experiment, encode
+from imgtool.bench.record import Experiment
 from imgtool.cli.console import Messages, terminal_width, wants_color
 from imgtool.errors import OutputNotWritable
+from imgtool.versioned import encode
 
 if TYPE_CHECKING:
     from imgtool.bench.judgement import Judgement

@@ -92,19 +92,20 @@ def verify(
 
 
 def _root(cache_dir: str | None) -> Path:
-    from imgtool.config import cache_root, resolve
+    from imgtool.config import resolve
+    from imgtool.options import cache_root
 
     return cache_root(resolve({"cache_dir": cache_dir}).engine)
 
 
 def _duration(text: str | None) -> float | None:
-    from imgtool.config import parse_duration
+    from imgtool.quantities import parse_duration
 
     return None if text is None else _parsed("--older-than", text, parse_duration)
 
 
 def _size(text: str | None) -> int | None:
-    from imgtool.config import parse_size
+    from imgtool.quantities import parse_size
 
     return None if text is None else _parsed("--max-size", text, parse_size)
 

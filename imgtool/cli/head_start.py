@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 _OFF = {"0", "no", "off", "false"}
@@ -23,13 +24,27 @@ def surely_needs_worker(arguments: Sequence[str], environ: Mapping[str, str] = o
     return root is not None and not (root / "results").exists()
 
 
+def runs_on_torch(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether ``arguments`` ask for upstream's own libraries, which take seconds to import."""
+    words = " ".join(arguments).replace("--backend=", "--backend ").split()
+    named = [value for word, value in pairwise(words) if word == "--backend"]
+    return (named or [environ.get("IMGTOOL_BACKEND", "")])[-1] == "torch"
+
+
 def _cache_root(arguments: Sequence[str], environ: Mapping[str, str]) -> Path | None:
     """Where the command line or the environment says that answers are kept; a configuration file may say so too, and
     reading that takes longer than is gained."""
     for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
         if word == "--cache-dir":
-            return Path(following)
+            return _folder(following)
         if word.startswith("--cache-dir="):
-            return Path(word.partition("=")[2])
+            return _folder(word.partition("=")[2])
     named = environ.get("IMGTOOL_CACHE_DIR")
-    return Path(named) if named else None
+    return _folder(named) if named else None
+
+
+def _folder(name: str) -> Path | None:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # a user without a home
+        return None

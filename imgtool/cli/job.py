@@ -14,7 +14,7 @@ from imgtool import trace
 from imgtool.cli.console import Messages, say, terminal_width, wants_color
 from imgtool.cli.progress import Progress
 from imgtool.cli.summary import print_summary
-from imgtool.config import EngineOptions, OutputFormat, Resolved
+from imgtool.config import Resolved
 from imgtool.engine.discover import count_images
 from imgtool.engine.engine import Engine, engine_rules
 from imgtool.engine.observer import Observer
@@ -23,6 +23,7 @@ from imgtool.engine.statistics import Statistics
 from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures, UsageProblem
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
 from imgtool.formats.target import ReaderGone, Target, guess_format
+from imgtool.options import EngineOptions, OutputFormat
 
 
 class _Watcher(Observer):

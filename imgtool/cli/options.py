@@ -1,6 +1,7 @@
 """The options of ``imgtool analyze`` as Typer reads them.
 
-Every default is ``None`` here: what a flag leaves open is resolved by ``imgtool.config``, where the defaults are.
+Every default is ``None`` here: what a flag leaves open is resolved by ``imgtool.config``, and the defaults are in
+``imgtool.options``.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from imgtool.profiling.folder import PAGE, open_folder, write_folder
 from imgtool.profiling.html import absence_text
 from imgtool.profiling.lines import check_target
 from imgtool.profiling.memory import INTERVAL_SECONDS
-from imgtool.profiling.record import MemoryTool, Profile, encode
+from imgtool.profiling.record import MemoryTool, Profile
 from imgtool.profiling.runner import Request, Runner, views_of
+from imgtool.versioned import encode
 
 _COLD = "all runs answer anew (--no-cache), so that each does the same work; --cache profiles with kept answers"
 _WARM = "with --cache the first run answers for the others: profile twice, and look at the second profile"

@@ -12,10 +12,11 @@ from imgtool.cli import options as o
 from imgtool.cli.boundary import boundary
 
 if TYPE_CHECKING:
-    from imgtool.config import Resolved, Weights
+    from imgtool.config import Resolved
     from imgtool.errors import ExitCode
     from imgtool.models.fetch import FetchOptions
     from imgtool.models.units import Unit
+    from imgtool.options import Weights
 
 _MODELS, _LOOK, _SOURCE, _ROOM = "Which models", "Look, do not change", "Where from", "Making room"
 
@@ -116,8 +117,8 @@ class Request:
         Raises:
             imgtool.errors.UsageProblem: synthetic weights, which are made here, are to come from somewhere.
         """
-        from imgtool.config import Weights
         from imgtool.errors import UsageProblem
+        from imgtool.options import Weights
 
         if weights is Weights.SYNTHETIC and (self.source is not None or self.refresh):
             wrong = "--from" if self.source is not None else "--refresh"
@@ -210,7 +211,7 @@ def _answer(request: Request, resolved: Resolved) -> ExitCode:
 
 
 def _units(request: Request, resolved: Resolved) -> tuple[Unit, ...]:
-    from imgtool.analyzers._easyocr_weights import easyocr_codes
+    from imgtool.models.easyocr_weights import easyocr_codes
     from imgtool.models.units import configured_units, named_units
 
     codes = easyocr_codes(resolved.engine.languages)
@@ -220,8 +221,8 @@ def _units(request: Request, resolved: Resolved) -> tuple[Unit, ...]:
 
 
 def _size(text: str | None) -> int | None:
-    from imgtool.config import parse_size
     from imgtool.errors import UsageProblem
+    from imgtool.quantities import parse_size
 
     try:
         return None if text is None else parse_size(text)

@@ -12,13 +12,13 @@ from imgtool.errors import ExitCode, ImgtoolError
 
 if TYPE_CHECKING:
     from imgtool.cli.warm_cache import Request
-    from imgtool.config import EngineOptions
     from imgtool.models.artefacts import ArtefactStatus
     from imgtool.models.catalogue import ModelSpec
     from imgtool.models.forecast import Forecast
     from imgtool.models.prune import Plan
     from imgtool.models.store import ModelStatus, ModelStore
     from imgtool.models.units import Unit
+    from imgtool.options import EngineOptions
     from imgtool.types import Problem
 
 
@@ -55,8 +55,8 @@ def check(units: Sequence[Unit], store: ModelStore, request: Request, options: E
 
 
 def _compiled(units: Sequence[Unit], options: EngineOptions, full: bool) -> list[tuple[Unit, ArtefactStatus]]:
-    from imgtool.config import BackendChoice
     from imgtool.engine.compiling import UnitCompiler
+    from imgtool.options import BackendChoice
 
     if options.backend is BackendChoice.TORCH:
         return []

@@ -4,40 +4,47 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from imgtool.models.bake import StepEnded
 
 _STYLES = {"done": "green", "unchanged": "", "skipped": "yellow", "failed": "red"}
 
 
 def print_steps(steps: Sequence[StepEnded]) -> None:
-    """A row a step: result, time, bytes, memory of the process that loaded."""
+    """The steps of each model under its name, a line each: result, time, bytes, memory of the process that loaded.
+
+    What else there is to say of a step stands below it, so that nothing is cut however narrow the terminal.
+    """
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for model, of_model in groupby(steps, key=lambda step: step.model):
+        console.print(Text(model, "bold"))
+        for step in of_model:
+            console.print(_line(step))
+            # Causes of failures are long, and are told below all steps.
+            if step.detail and step.result.value != "failed":
+                console.print(Padding(Text(step.detail, "dim"), (0, 0, 0, 11), expand=False))
+
+
+def _line(step: StepEnded) -> Text:
     from rich.text import Text
 
     from imgtool.cli.cache import megabytes
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading, justify in (("model", "left"), ("step", "left"), ("result", "left")):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for heading in ("time", "bytes", "memory"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
-    for step in steps:
-        table.add_row(
-            Text(step.model),
-            step.step.value,
-            Text(step.result.value, _STYLES[step.result.value]),
-            _seconds(step.seconds),
-            megabytes(step.size_bytes) if step.size_bytes else "",
-            f"{megabytes(step.rss_before)} to {megabytes(step.rss_after)}" if step.rss_after else "",
-            # Causes of failures are long, and are told below the table.
-            Text("" if step.result.value == "failed" else step.detail),
-        )
-    Console(highlight=False).print(table)
+    size = megabytes(step.size_bytes) if step.size_bytes else ""
+    memory = f"{megabytes(step.rss_before)} to {megabytes(step.rss_after)}" if step.rss_after else ""
+    line = Text(f"  {step.step.value:<9}")
+    line.append(f"{step.result.value:<11}", _STYLES[step.result.value])
+    line.append(f"{_seconds(step.seconds):>9}  {size:>9}  {memory}".rstrip())
+    return line
 
 
 def steps_object(steps: Sequence[StepEnded]) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgtool.analyzers._torch import EXTRA_REMEDY, missing_modules
-from imgtool.config import BackendChoice, EngineOptions, Precision
 from imgtool.engine.trial import asked_for
 from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProblem
 from imgtool.models.artefact_manifest import ArtefactManifest, FastMode
@@ -16,6 +15,7 @@ from imgtool.models.exporting import Parity
 from imgtool.models.observer import FetchObserver
 from imgtool.models.units import BLIP, EASYOCR, Unit
 from imgtool.models.wanted import Wanted, wanted_blip, wanted_easyocr
+from imgtool.options import BackendChoice, EngineOptions, Precision
 from imgtool.runtime.cores import granted_cores
 
 _PACKAGES = {

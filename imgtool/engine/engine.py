@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from imgtool import trace
-from imgtool.config import EngineOptions, LoadPolicy, cache_root, convert_options
+from imgtool.config import convert_options
 from imgtool.engine.discover import discover
 from imgtool.engine.identity import Identity
 from imgtool.engine.leftovers import claim, sweep
@@ -22,6 +22,7 @@ from imgtool.engine.run import Run
 from imgtool.engine.selection import Rules
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
 from imgtool.engine.store import ResultStore
+from imgtool.options import EngineOptions, LoadPolicy, cache_root
 from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.pool import Limits, Pool
 from imgtool.runtime.process import Died, Post, Worker, WorkerProcess
@@ -44,7 +45,7 @@ class Engine(AbstractContextManager["Engine"]):
                 print(result.path, result.tasks.text)
             print(engine.statistics.hit_rate_percent)
 
-    Keyword arguments are those of :class:`imgtool.config.EngineOptions`; environment and configuration files are the
+    Keyword arguments are those of :class:`imgtool.options.EngineOptions`; environment and configuration files are the
     command line's matter and are not read here. An engine is used from one thread, one ``analyze`` at a time; its
     worker processes stay for the next ``analyze`` and end with ``close``.
     """

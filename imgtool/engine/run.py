@@ -15,7 +15,6 @@ from typing import Any
 
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL
-from imgtool.config import EngineOptions, Pages
 from imgtool.engine.discover import ImageRef, Refused
 from imgtool.engine.identity import Identity
 from imgtool.engine.intake import Exhausted, Found, Intake, IntakeEvent, Unreadable
@@ -27,6 +26,7 @@ from imgtool.engine.statistics import Tally
 from imgtool.engine.store import DECODE_FAILURE, ImageFacts, ResultStore, StoredAnswer, Update
 from imgtool.engine.turns import Turns
 from imgtool.errors import TooManyFailures
+from imgtool.options import EngineOptions, Pages
 from imgtool.runtime.pool import Outcome, Pool
 from imgtool.runtime.protocol import Answered, Decoded, Failed, Finished, LoadRetried, ModelFailed, ModelLoaded
 from imgtool.types import ImageResult, Problem
@@ -89,11 +89,11 @@ class Run:
     def _take_in(self, intake: Intake) -> None:
         """Take in whatever has happened; wait for something where nothing has."""
         waited = self._wait(intake)
-        if waited is None:
-            self._begin_files(self._turns.let_go())
         while waited is not None:
             self._on_event(waited)
             waited = None if self._events.empty() else self._events.get()
+        if self._turns.held_seconds() >= _IDLE_SECONDS:
+            self._begin_files(self._turns.let_go())
         self._apply(self._pool.tick())
         self._pool.dispatch(more_coming=self._listed is None)
 
@@ -105,7 +105,7 @@ class Run:
         try:
             deadline = self._pool.seconds_to_deadline()
             # A listing that trickles in leaves events in a chunk that only an idle loop asks for.
-            idle = _IDLE_SECONDS if self._listed is None or self._turns else 1.0
+            idle = _IDLE_SECONDS if self._listed is None else 1.0
             with trace.span("wait", "wait"):
                 return self._events.get(timeout=idle if deadline is None else min(idle, deadline + 0.001))
         except queue.Empty:

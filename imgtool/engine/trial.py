@@ -12,12 +12,12 @@ import msgspec
 
 from imgtool.analyzers._torch import EXTRA_REMEDY, missing_modules
 from imgtool.analyzers.registry import choose_target, load_class
-from imgtool.config import EngineOptions, Weights
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.models.artefacts import find_blip, find_easyocr
 from imgtool.models.store import ModelStore
 from imgtool.models.trials import Trial
 from imgtool.models.units import BLIP, EASYOCR, Unit
+from imgtool.options import EngineOptions, Weights
 from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.process import Died, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Thing = TypeVar("Thing")
@@ -14,18 +16,26 @@ class Turns(Generic[Thing]):
     to the first, which is given out first, would take twice as long.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._next = 0
         self._held: dict[int, Thing] = {}
+        self._since = 0.0
 
     def __bool__(self) -> bool:
         """Whether anything is held back."""
         return bool(self._held)
 
+    def held_seconds(self) -> float:
+        """For how long something has been held back."""
+        return self._clock() - self._since if self._held else 0.0
+
     def add(self, number: int, thing: Thing) -> list[Thing]:
         """What can go on now that ``thing`` is there. A number is given once, counted from zero."""
         if number < self._next:
             return [thing]
+        if not self._held:
+            self._since = self._clock()
         self._held[number] = thing
         found = []
         while self._next in self._held:
@@ -34,7 +44,7 @@ class Turns(Generic[Thing]):
         return found
 
     def let_go(self) -> list[Thing]:
-        """Everything that is held back, in order; whom it was held back for goes on as soon as it comes."""
+        """Everything that is held back, in order; a number that was skipped goes on as soon as it arrives."""
         if not self._held:
             return []
         self._next = max(self._held) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Protocol
 
-from imgtool.config import OutputFormat
+from imgtool.options import OutputFormat
 from imgtool.types import ImageResult, Problem, Task
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, TextIO
 
-from imgtool.config import OutputFormat
 from imgtool.engine.leftovers import claim_file, sweep
 from imgtool.errors import UsageProblem
 from imgtool.formats.interface import is_binary
 from imgtool.formats.sink import NEAREST, ReaderGone, Sink, not_writable
+from imgtool.options import OutputFormat
 
 __all__ = ["ReaderGone", "Target", "guess_format"]
 

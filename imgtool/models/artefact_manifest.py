@@ -97,11 +97,6 @@ class ArtefactManifest(msgspec.Struct, frozen=True, kw_only=True):
         return next((file for file in self.files if file.path == path), None)
 
 
-def encode(manifest: ArtefactManifest) -> bytes:
-    """``manifest`` as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-
-
 def read_manifest(folder: Path) -> ArtefactManifest:
     """The manifest of the compiled model in ``folder``.
 

@@ -21,7 +21,7 @@ from imgtool.models.runtime_identity import RuntimeIdentity, installed_release, 
 from imgtool.models.wanted import Wanted, wanted_blip, wanted_easyocr
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 FOLDER = "compiled"
 """In the cache directory."""
@@ -75,7 +75,7 @@ class ArtefactStatus:
 
 def artefacts_root(options: EngineOptions) -> Path:
     """Where compiled models are kept."""
-    from imgtool.config import cache_root
+    from imgtool.options import cache_root
 
     return cache_root(options) / FOLDER
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from imgtool.errors import ModelNotUsable
-from imgtool.models.artefact_manifest import NAME, ArtefactManifest, encode
+from imgtool.models.artefact_manifest import NAME, ArtefactManifest
 from imgtool.models.artefacts import Artefact, ArtefactState, folder_name, status
 from imgtool.models.atomic import TEMPORARY, require_space, sync_folder, temporary_beside, writable
 from imgtool.models.compile_job import Finished, Order
@@ -29,6 +29,7 @@ from imgtool.models.observer import SILENT, FetchObserver
 from imgtool.models.runtime_identity import this_runtime
 from imgtool.models.store import ModelStore
 from imgtool.models.wanted import BLIP, EASYOCR, Wanted
+from imgtool.versioned import encode
 
 EXPORTERS = {BLIP: "imgtool.models.compile_blip", EASYOCR: "imgtool.models.compile_easyocr"}
 """The module that exports each kind of model."""

@@ -16,9 +16,10 @@ from typing import Any
 
 import msgspec
 
-from imgtool.models.artefact_manifest import FAST, NAME, ArtefactManifest, FastMode, encode
+from imgtool.models.artefact_manifest import FAST, NAME, ArtefactManifest, FastMode
 from imgtool.models.exporting import Parity
 from imgtool.models.runtime_identity import installed_release
+from imgtool.versioned import encode
 
 WORTH = 1.1
 """Times as fast as exact that it must be."""

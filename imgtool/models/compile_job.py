@@ -23,10 +23,11 @@ from typing import Any
 import msgspec
 
 from imgtool.errors import ImgtoolError
-from imgtool.models.artefact_manifest import NAME, ArtefactFile, ArtefactManifest, encode
+from imgtool.models.artefact_manifest import NAME, ArtefactFile, ArtefactManifest
 from imgtool.models.atomic import not_writable, writable
 from imgtool.models.exporting import Export, Parity
 from imgtool.models.hashing import measure, sampled_sha256
+from imgtool.versioned import encode
 
 SETTINGS = "settings.json"
 _FULL_BYTES = 1 << 20

@@ -86,11 +86,6 @@ def now() -> str:
     return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
 
 
-def encode(manifest: Manifest) -> bytes:
-    """``manifest`` as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-
-
 def decode(data: bytes) -> Manifest:
     """The manifest that ``data`` holds.
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from imgtool.models.atomic import writable, write_atomically
 from imgtool.models.errors import FetchBusy
 from imgtool.models.hashing import Expected, measure
-from imgtool.models.manifest import FileEntry, Manifest, Origin, decode, encode
+from imgtool.models.manifest import FileEntry, Manifest, Origin, decode
 from imgtool.models.places import Places, places
+from imgtool.versioned import encode
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
     from imgtool.models.catalogue import ModelSpec
+    from imgtool.options import EngineOptions
 
 MANIFEST = "manifest.json"
 FORMER = "former-"
@@ -188,7 +189,7 @@ class ModelStore:
 
 def store_for(options: EngineOptions) -> ModelStore:
     """The store in the cache directory that ``options`` set; synthetic models have one of their own in it."""
-    from imgtool.config import Weights, cache_root
+    from imgtool.options import Weights, cache_root
 
     root = cache_root(options) / "models"
     synthetic = options.weights is Weights.SYNTHETIC

@@ -16,7 +16,7 @@ from imgtool.models.store import ModelStore, store_for
 from imgtool.types import Task
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 FILES = "files"
 """The folder of the weights in a model's own folder; it is renamed into its place whole."""
@@ -78,7 +78,7 @@ def synthetic_store(options: EngineOptions) -> ModelStore:
     """The store of the scale that ``options`` set, whether or not they ask for synthetic weights."""
     import msgspec
 
-    from imgtool.config import Weights
+    from imgtool.options import Weights
 
     return store_for(msgspec.structs.replace(options, weights=Weights.SYNTHETIC))
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.config import Weights
 from imgtool.models.catalogue import Kind, ModelSpec, easyocr_models, find
 from imgtool.models.errors import UnknownModel
 from imgtool.models.synthetic_store import blip_spec, easyocr_spec
+from imgtool.options import Weights
 from imgtool.types import Task
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 BLIP, EASYOCR = "blip", "easyocr"
 DEFAULT_CAPTION_MODEL = "blip-base"

@@ -9,20 +9,18 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgtool.config import Weights
 from imgtool.errors import ModelMissing
 from imgtool.models.errors import LibraryMissing
+from imgtool.options import Weights
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
     from imgtool.models.artefact_manifest import ArtefactManifest
+    from imgtool.options import EngineOptions
 
 BLIP, EASYOCR = "blip", "easyocr"
-_BLIP_WEIGHTS, _EASYOCR_WEIGHTS = "imgtool.analyzers._blip_weights", "imgtool.analyzers._easyocr_weights"
 
 
 @dataclass(frozen=True)
@@ -77,12 +75,14 @@ def wanted_blip(options: EngineOptions) -> Wanted:
     Raises:
         imgtool.errors.ImgtoolError: the options contradict each other, or the mark of synthetic weights is damaged.
     """
-    weights = import_module(_BLIP_WEIGHTS)
-    found = _if_here(lambda: weights.weights_for(options))
-    named = options.caption_model or weights.DEFAULT_MODEL
+    from imgtool.models.blip_weights import DEFAULT_MODEL, weights_for
+    from imgtool.models.synthetic_store import BLIP_NAME
+
+    found = _if_here(lambda: weights_for(options))
+    named = options.caption_model or DEFAULT_MODEL
     model, source = _repository(named), _source(options, _folder_named(named))
     if options.weights is Weights.SYNTHETIC:
-        model = import_module("imgtool.models.synthetic_store").BLIP_NAME
+        model = BLIP_NAME
     return Wanted(
         kind=BLIP,
         model=model if found is None else found.model,
@@ -102,11 +102,11 @@ def wanted_easyocr(options: EngineOptions) -> Wanted:
         imgtool.errors.ImgtoolError: the options contradict each other, or the mark of synthetic weights is damaged.
     """
     from imgtool.models.catalogue import easyocr_models
+    from imgtool.models.easyocr_weights import find_weights, named_folder
     from imgtool.models.languages import easyocr_codes
 
-    weights = import_module(_EASYOCR_WEIGHTS)
     recogniser = easyocr_models(easyocr_codes(options.languages))[-1].name
-    found = _if_here(lambda: weights.find_weights(options.languages, weights.named_folder(options)))
+    found = _if_here(lambda: find_weights(options.languages, named_folder(options)))
     folder = options.easyocr_dir
     return Wanted(
         kind=EASYOCR,

@@ -12,7 +12,8 @@ from pathlib import Path
 from msgspec import MsgspecError, Struct
 
 from imgtool.errors import UsageProblem
-from imgtool.profiling.record import Cpu, ImportTree, Memory, Phases, Profile, decode
+from imgtool.profiling.record import Cpu, ImportTree, Memory, Phases, Profile
+from imgtool.versioned import decode
 
 FILE = "profile.json"
 _SMALLEST_SECONDS = 0.005
@@ -43,7 +44,7 @@ def read_profile(folder: Path) -> Profile:
     """
     path = folder / FILE if folder.is_dir() else folder
     try:
-        return decode(path.read_bytes())
+        return decode(path.read_bytes(), Profile)
     except FileNotFoundError:
         raise UsageProblem(f"{folder} holds no profile", "name a folder that imgtool profile wrote") from None
     except (OSError, ValueError, MsgspecError) as error:

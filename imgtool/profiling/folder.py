@@ -14,10 +14,11 @@ from imgtool.profiling.chrome import chrome_trace
 from imgtool.profiling.compare import FILE, Change
 from imgtool.profiling.html import page
 from imgtool.profiling.pictures import all_pictures
-from imgtool.profiling.record import Profile, encode
+from imgtool.profiling.record import Profile
 from imgtool.profiling.speedscope import speedscope
 from imgtool.profiling.stacks import unfolded
 from imgtool.profiling.svg import document
+from imgtool.versioned import encode
 
 PAGE = "index.html"
 

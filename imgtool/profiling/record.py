@@ -8,7 +8,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from imgtool.bench.record import MemoryStep
@@ -193,22 +192,3 @@ class Profile(Struct, frozen=True, kw_only=True):
     absences: tuple[Absence, ...] = ()
     notices: tuple[str, ...] = ()
     interrupted: bool = False
-
-
-def encode(profile: Profile) -> bytes:
-    """``profile`` as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(profile), indent=2) + b"\n"
-
-
-def decode(data: bytes) -> Profile:
-    """The profile that ``data`` holds.
-
-    Raises:
-        ValueError: it is not one, or of another version; the message says which.
-    """
-    head: Any = msgspec.json.decode(data)
-    if not isinstance(head, dict) or head.get("tool") != TOOL:
-        raise ValueError(f"it is not a file of {TOOL}")
-    if head.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"it has schema version {head.get('schema_version')}, and this imgtool reads {SCHEMA_VERSION}")
-    return msgspec.convert(head, Profile)

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import Struct
 
-from imgtool.config import LoadPolicy
+from imgtool.options import LoadPolicy
 from imgtool.types import Problem
 
 PIXELS_VERSION = "1"

@@ -15,11 +15,11 @@ from imgtool import trace
 _ahead: subprocess.Popen[bytes] | None = None
 
 
-def start_ahead() -> None:
-    """Start a process now, for the first :func:`start` that comes."""
+def start_ahead(library: str) -> None:
+    """Start a process now, for the first :func:`start` that comes. It imports ``library`` until then."""
     global _ahead  # noqa: PLW0603 - one process has one head start
     if _ahead is None:
-        _ahead = _start("main(ahead=True)")
+        _ahead = _start(f"main(ahead={library!r})")
 
 
 def is_ahead() -> bool:

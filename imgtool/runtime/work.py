@@ -14,7 +14,7 @@ import psutil
 
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, Picture
-from imgtool.config import LoadPolicy
+from imgtool.options import LoadPolicy
 from imgtool.runtime.ahead import Arrival, DecodeAhead, Refused
 from imgtool.runtime.models import Models
 from imgtool.runtime.protocol import (

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from importlib import import_module
 from typing import BinaryIO
 
 from imgtool import trace
@@ -16,13 +17,13 @@ from imgtool.runtime.protocol import Batch, Ready, Setup, Stop, ToWorker, WarmUp
 from imgtool.runtime.work import LockedSend, Send, Work
 
 
-def main(*, ahead: bool = False) -> None:
-    """Run until told to stop or the parent is gone. ``ahead``: the parent is not that far yet, so there is time to
-    import what nearly every run needs."""
+def main(*, ahead: str = "") -> None:
+    """Run until told to stop or the parent is gone. ``ahead`` names a library that nearly every run of this kind needs:
+    the parent is not that far yet, so there is time to import it."""
     trace.process_started("worker")
     reader, writer = _claim_channel()
     if ahead:
-        threading.Thread(target=_import_ahead, name="import-ahead", daemon=True).start()
+        threading.Thread(target=_import_ahead, args=(ahead,), name="import-ahead", daemon=True).start()
     send = LockedSend(lambda message: protocol.write(writer, message))
     send(Ready(pid=os.getpid()))
     setup = protocol.read_to_worker(reader)
@@ -34,9 +35,9 @@ def main(*, ahead: bool = False) -> None:
     os._exit(0)
 
 
-def _import_ahead() -> None:
+def _import_ahead(library: str) -> None:
     with trace.span("imports", "start"), suppress(ImportError):
-        import onnxruntime  # noqa: F401
+        import_module(library)
 
 
 def _claim_channel() -> tuple[BinaryIO, BinaryIO]:

@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgtool.analyzers._blip_weights import find_weights
 from imgtool.analyzers._torch import memory_errors
 from imgtool.analyzers.blip import BlipTorch
 from imgtool.analyzers.interface import Picture
-from imgtool.config import EngineOptions
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.models.blip_weights import find_weights
 from imgtool.models.marker import Marker, write_marker
 from imgtool.models.places import find_snapshot, is_repository_id
 from imgtool.models.vocabulary import SEP, make_vocabulary
+from imgtool.options import EngineOptions
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "transformers"))
@@ -383,7 +383,7 @@ sys.addaudithook(listen)
 import numpy as np
 from imgtool.analyzers.blip import BlipTorch
 from imgtool.analyzers.interface import Picture
-from imgtool.config import EngineOptions
+from imgtool.options import EngineOptions
 options = EngineOptions(caption_model=sys.argv[1], max_new_tokens=3)
 probe = BlipTorch.probe(options)
 assert probe.available, probe

@@ -24,8 +24,8 @@ from imgtool.analyzers._blip_search import Limits, beam_search, greedy
 from imgtool.analyzers.blip import BlipTorch
 from imgtool.analyzers.blip_onnx import BlipOnnx
 from imgtool.analyzers.interface import Picture
-from imgtool.config import EngineOptions, Precision
 from imgtool.errors import ImgtoolError, ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.options import EngineOptions, Precision
 from tests.blips import compiled, make_source, picture
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "transformers", "onnx"))

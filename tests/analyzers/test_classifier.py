@@ -30,7 +30,6 @@ from imgtool.analyzers._classifier_settings import Settings, parse_side_lengths,
 from imgtool.analyzers._classifier_sources import from_metadata, from_sidecar
 from imgtool.analyzers.classifier import Classifier
 from imgtool.analyzers.interface import Picture
-from imgtool.config import EngineOptions
 from imgtool.errors import (
     ConfigProblem,
     ImgtoolError,
@@ -41,6 +40,7 @@ from imgtool.errors import (
     UnknownKey,
     UsageProblem,
 )
+from imgtool.options import EngineOptions
 from imgtool.types import Label, Problem
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -182,7 +182,7 @@ def test_probe_follows_the_file(model: Path) -> None:
 def test_probe_and_parameters_import_nothing_heavy(model: Path) -> None:
     model.with_suffix(".txt").write_text("red\n")
     code = (
-        "import sys; from pathlib import Path; from imgtool.config import EngineOptions\n"
+        "import sys; from pathlib import Path; from imgtool.options import EngineOptions\n"
         "from imgtool.analyzers.classifier import Classifier\n"
         "options = EngineOptions(labels_model=Path(sys.argv[1]), labels_size='9')\n"
         "assert Classifier.probe(options).available; Classifier.parameters(options)\n"

@@ -28,7 +28,7 @@ from imgtool.analyzers._sentence import (
 from imgtool.analyzers.describe import Describe
 from imgtool.analyzers.interface import Picture
 from imgtool.analyzers.registry import load_class
-from imgtool.config import EngineOptions
+from imgtool.options import EngineOptions
 from imgtool.types import Backend, Task, TextLine
 
 Pixels = NDArray[np.uint8]
@@ -545,7 +545,7 @@ def test_spec_and_probe() -> None:
 
 def test_the_parent_looks_at_it_without_importing_what_is_heavy() -> None:
     program = (
-        "import sys; from imgtool.analyzers.describe import Describe; from imgtool.config import EngineOptions;"
+        "import sys; from imgtool.analyzers.describe import Describe; from imgtool.options import EngineOptions;"
         "assert Describe.probe(EngineOptions()).available; Describe.parameters(EngineOptions());"
         "print(sorted({'numpy', 'cv2', 'PIL'} & set(sys.modules)))"
     )

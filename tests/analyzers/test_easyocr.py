@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from imgtool.analyzers._easyocr_weights import easyocr_codes, find_weights
 from imgtool.analyzers.easyocr import EasyOcrTorch
 from imgtool.analyzers.interface import Picture
-from imgtool.config import EngineOptions, Precision
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.models.easyocr_weights import easyocr_codes, find_weights
 from imgtool.models.marker import Marker, read_marker, write_marker
+from imgtool.options import EngineOptions, Precision
 from imgtool.types import TextLine
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr"))
@@ -387,7 +387,7 @@ def listen(event, arguments):
 sys.addaudithook(listen)
 from pathlib import Path
 from imgtool.analyzers.easyocr import EasyOcrTorch
-from imgtool.config import EngineOptions, Precision
+from imgtool.options import EngineOptions, Precision
 options = EngineOptions(easyocr_dir=Path(sys.argv[1]))
 assert EasyOcrTorch.probe(options).available
 analyzer = EasyOcrTorch({**EasyOcrTorch.parameters(options), "threads": 1})

@@ -19,8 +19,8 @@ from PIL import Image
 
 from imgtool.analyzers.easyocr_onnx import EasyOcrOnnx
 from imgtool.analyzers.interface import Picture
-from imgtool.config import EngineOptions
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.options import EngineOptions
 from imgtool.types import TextLine
 from tests.text_pages import TextPage, text_page
 
@@ -430,7 +430,7 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 import numpy as np
 from imgtool.analyzers.easyocr_onnx import EasyOcrOnnx
 from imgtool.analyzers.interface import Picture
-from imgtool.config import EngineOptions
+from imgtool.options import EngineOptions
 from imgtool.models import artefacts
 
 manifest = types.SimpleNamespace(model="korean_g2", model_version="1", size_bytes=1)

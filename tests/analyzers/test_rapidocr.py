@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from imgtool.analyzers.interface import Picture
 from imgtool.analyzers.rapidocr import FILES, LANGUAGES, RapidOcr
-from imgtool.config import EngineOptions
 from imgtool.errors import ModelLoadFailed
+from imgtool.options import EngineOptions
 from imgtool.types import Problem, TextLine
 
 
@@ -183,7 +183,7 @@ def run_python(code: str, *paths: Path) -> subprocess.CompletedProcess[str]:
 def test_looking_for_it_imports_nothing_heavy() -> None:
     done = run_python("""
         from imgtool.analyzers.rapidocr import RapidOcr
-        from imgtool.config import EngineOptions
+        from imgtool.options import EngineOptions
         assert RapidOcr.probe(EngineOptions()).available
         heavy = {"numpy", "cv2", "onnxruntime", "rapidocr", "PIL", "omegaconf"} & set(sys.modules)
         assert not heavy, heavy
@@ -224,7 +224,7 @@ TRY = """
         raise SystemExit("a network connection was attempted")
     socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
     from imgtool.analyzers.rapidocr import RapidOcr
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
     from imgtool.errors import ModelLoadFailed
     probe = RapidOcr.probe(EngineOptions())
     print(probe.available, probe.reason, probe.remedy)

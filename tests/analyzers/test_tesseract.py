@@ -16,8 +16,8 @@ from imgtool.analyzers._tesseract_languages import installed_languages, spoken_n
 from imgtool.analyzers._tesseract_tsv import HEADER, DamagedOutput, join_words, parse_lines
 from imgtool.analyzers.interface import Picture
 from imgtool.analyzers.tesseract import PAGE_MODE, Tesseract
-from imgtool.config import EngineOptions
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.options import EngineOptions
 from imgtool.types import Problem, TextLine
 
 # The first holds the glyphs of the example pictures only; the Korean sentences are theirs.

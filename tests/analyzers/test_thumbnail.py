@@ -14,7 +14,7 @@ from PIL import Image
 from imgtool.analyzers.interface import THUMBNAIL, Picture
 from imgtool.analyzers.registry import load_class
 from imgtool.analyzers.thumbnail import Thumbnail, fitted
-from imgtool.config import EngineOptions
+from imgtool.options import EngineOptions
 
 
 def picture(pixels: NDArray[np.uint8]) -> Picture:

@@ -15,9 +15,10 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from imgtool.bench.record import Experiment, Metric, decode
+from imgtool.bench.record import Experiment, Metric
 from imgtool.cli.main import app
 from imgtool.errors import ExitCode
+from imgtool.versioned import decode
 from tests.command import Outcome, heed_signals, imgtool
 
 QUICK = ("--command", "quick=sleep 0.02")
@@ -32,7 +33,7 @@ def bench(*arguments: str | Path, runs: int = 5, **environ: str) -> Outcome:
 def measured(path: Path, *arguments: str | Path, runs: int = 5) -> Experiment:
     outcome = bench(*arguments, "--save", path, runs=runs)
     assert outcome.code is ExitCode.OK, outcome.err
-    return decode(path.read_bytes())
+    return decode(path.read_bytes(), Experiment)
 
 
 # -- what is measured
@@ -43,7 +44,7 @@ def test_programs_are_run_interleaved_as_often_as_asked_and_compared(tmp_path: P
     assert outcome.code is ExitCode.OK, outcome.err
     assert "quick" in outcome.out
     assert "slow" in outcome.out
-    found = decode((tmp_path / "run.json").read_bytes())
+    found = decode((tmp_path / "run.json").read_bytes(), Experiment)
     assert [(s.arm, s.run) for s in found.samples[:6]] == [
         ("quick", -1), ("slow", -1), ("quick", 0), ("slow", 0), ("slow", 1), ("quick", 1),
     ]  # fmt: skip
@@ -149,7 +150,7 @@ def test_an_arm_that_fails_is_shown_and_the_others_go_on(tmp_path: Path) -> None
     outcome = bench(*BROKEN, *QUICK, "--save", path)
     assert outcome.code is ExitCode.SOME_FAILED
     assert "all is lost" in outcome.err
-    found = decode(path.read_bytes())
+    found = decode(path.read_bytes(), Experiment)
     assert [s.error for s in found.samples if s.arm == "broken"] == ["exited with code 9"]
     assert len(found.values("quick", Metric.WALL)) == 5
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from imgtool.bench.record import ArmKind, Metric, decode
+from imgtool.bench.record import ArmKind, Experiment, Metric
 from imgtool.errors import ExitCode
+from imgtool.versioned import decode
 from tests.command import analyze, imgtool
 
 pytestmark = pytest.mark.slow
@@ -53,7 +54,7 @@ def measured(models: Path, saved: Path, *arguments: str) -> None:
 
 def test_it_answers_as_imgtool_does_on_the_same_libraries(models: Path, sign: Path, tmp_path: Path) -> None:
     measured(models, tmp_path / "run.json", "--arms", "eager", str(sign))
-    (arm,) = decode((tmp_path / "run.json").read_bytes()).arms
+    (arm,) = decode((tmp_path / "run.json").read_bytes(), Experiment).arms
     said = json.loads(subprocess.run(arm.command, capture_output=True, check=True).stdout)
     outcome = analyze(
         *(sign, *SYNTHETIC, "--backend", "torch", "--tasks", "caption,text", "--no-cache"),
@@ -67,7 +68,7 @@ def test_it_answers_as_imgtool_does_on_the_same_libraries(models: Path, sign: Pa
 
 def test_all_strategies_are_measured_alike(models: Path, sign: Path, tmp_path: Path) -> None:
     measured(models, tmp_path / "run.json", "--arms", "eager,lazy,parallel,cached", str(sign))
-    found = decode((tmp_path / "run.json").read_bytes())
+    found = decode((tmp_path / "run.json").read_bytes(), Experiment)
     assert found.reference == "eager"
     assert found.arm("eager").kind is ArmKind.EAGER
     assert found.settings.weights == "synthetic"

@@ -151,6 +151,12 @@ class TestShares:
         assert found["imports"] == pytest.approx(0.8)
         assert sum(found.values()) == pytest.approx(one.first_result)
 
+    def test_tasks_that_compute_at_once_share_their_moments(self) -> None:
+        one = replace(sample("a", 0, 0, 2.0, PageCache.WARM), first_result=4.0)
+        text, caption = (replace(one.phases[1], name=name, began=1.0) for name in ("text", "caption"))
+        found = shares(replace(one, phases=(replace(text, seconds=3.0), replace(caption, seconds=2.0))))
+        assert found == pytest.approx({OTHER: 1.0, "text": 2.0, "caption": 1.0})
+
     def test_medians_come_in_the_order_of_the_phases(self) -> None:
         names = list(median_shares(experiment(), "eager"))
         assert names == ["interpreter", "imports", "load blip", "caption", OTHER]

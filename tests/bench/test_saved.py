@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from imgtool.bench.record import Experiment, Metric, encode
+from imgtool.bench.record import Experiment, Metric
 from imgtool.bench.saved import BaselineUnusable, load_experiment, save_experiment
 from imgtool.errors import ExitCode, OutputNotWritable
+from imgtool.versioned import encode
 from tests.bench.judged import around, experiment, samples
 
 

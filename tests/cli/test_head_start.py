@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from imgtool.cli.head_start import surely_needs_worker
+from imgtool.cli.head_start import runs_on_torch, surely_needs_worker
 from tests import pictures
 from tests.command import imgtool
 
@@ -35,6 +35,27 @@ from tests.command import imgtool
 )
 def test_what_is_told_from_the_words_alone(arguments: list[str], environ: dict[str, str], expected: bool) -> None:
     assert surely_needs_worker(arguments, environ) is expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "expected"),
+    [
+        (["analyze", "x.png", "--backend", "torch"], {}, True),
+        (["analyze", "x.png", "--backend=torch"], {}, True),
+        (["analyze", "x.png"], {"IMGTOOL_BACKEND": "torch"}, True),
+        (["analyze", "x.png", "--backend", "onnx"], {"IMGTOOL_BACKEND": "torch"}, False),
+        (["analyze", "torch"], {}, False),
+        (["analyze", "x.png", "--backend"], {}, False),
+    ],
+)
+def test_whether_torch_is_asked_for(arguments: list[str], environ: dict[str, str], expected: bool) -> None:
+    assert runs_on_torch(arguments, environ) is expected
+
+
+def test_a_home_is_found_in_the_name_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "kept" / "results").mkdir(parents=True)
+    assert not surely_needs_worker(["analyze", "x.png"], {"IMGTOOL_CACHE_DIR": "~/kept"})
 
 
 def test_where_answers_are_kept_nothing_is_sure(tmp_path: Path) -> None:
@@ -78,7 +99,7 @@ def workers(pids: set[int]) -> list[int]:
         try:
             process = psutil.Process(pid)
             if process.ppid() in (1, os.getpid()) and any(
-                "start_ahead" in w or "ahead=True" in w for w in process.cmdline()
+                "start_ahead" in w or "ahead='" in w for w in process.cmdline()
             ):
                 found.append(pid)
         except psutil.Error:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from imgtool.config import EngineOptions
 from imgtool.errors import ExitCode
 from imgtool.models.artefacts import artefacts_root, folder_name
 from imgtool.models.compile import compile_model
 from imgtool.models.wanted import BLIP, EASYOCR, Wanted
+from imgtool.options import EngineOptions
 from tests import pictures
 from tests.command import Outcome, analyze, imgtool
 from tests.compiled import OPTIONS, change_manifest, flip, other_runtime

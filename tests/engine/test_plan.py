@@ -10,9 +10,9 @@ import pytest
 
 from imgtool.analyzers import registry
 from imgtool.analyzers.interface import Analyzer, Answer, Picture, Probe
-from imgtool.config import EngineOptions
 from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelMissing, UsageProblem
+from imgtool.options import EngineOptions
 from imgtool.types import Problem, Task
 from tests import pictures
 from tests.command import analyze, imgtool

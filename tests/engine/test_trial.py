@@ -9,11 +9,11 @@ from typing import Any
 import psutil
 import pytest
 
-from imgtool.config import EngineOptions
 from imgtool.engine.trial import WorkerLoader, trial_of
 from imgtool.errors import ModelLoadFailed
 from imgtool.models.trials import Trial
 from imgtool.models.units import Unit, configured_units
+from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import TaskPlan
 
 

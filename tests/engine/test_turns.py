@@ -27,6 +27,22 @@ def test_letting_go_loses_and_repeats_nothing(arrivals: list[int], when: int) ->
     assert sorted([*before, *freed, *after, *turns.let_go()]) == sorted(arrivals)
 
 
+def test_how_long_something_is_held_back() -> None:
+    now = [5.0]
+    turns: Turns[str] = Turns(lambda: now[0])
+    assert turns.held_seconds() == 0
+    turns.add(1, "b")
+    now[0] = 6.0
+    turns.add(3, "d")
+    now[0] = 7.5
+    assert turns.held_seconds() == 2.5
+    turns.let_go()
+    assert turns.held_seconds() == 0
+    turns.add(5, "f")
+    now[0] = 8.0
+    assert turns.held_seconds() == 0.5
+
+
 def test_one_that_was_overtaken_goes_on_as_it_comes() -> None:
     turns: Turns[str] = Turns()
     assert turns.add(1, "b") == []

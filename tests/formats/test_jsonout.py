@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgtool.config import OutputFormat
 from imgtool.formats.interface import open_writer
+from imgtool.options import OutputFormat
 from imgtool.types import ImageResult
 from tests.results import answered, any_result, caption, failed, labels, partial, text
 

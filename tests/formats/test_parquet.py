@@ -92,7 +92,7 @@ def test_without_pyarrow_the_extra_is_named() -> None:
     # An interpreter in which pyarrow cannot be found, as after an installation without the extra.
     code = (
         "import sys; sys.modules['pyarrow'] = None\n"
-        "from imgtool.formats.interface import open_writer; from imgtool.config import OutputFormat\n"
+        "from imgtool.formats.interface import open_writer; from imgtool.options import OutputFormat\n"
         "from imgtool.errors import MissingExtra\n"
         "try: open_writer(OutputFormat.PARQUET, sys.stdout.buffer)\n"
         "except MissingExtra as error: print(int(error.exit_code), error.remedy)\n"

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.config import OutputFormat
 from imgtool.errors import ExitCode, OutputNotWritable, UsageProblem
 from imgtool.formats.interface import open_writer
 from imgtool.formats.target import ReaderGone, Target, guess_format
+from imgtool.options import OutputFormat
 from tests.results import answered
 
 CSV, JSON, JSONL, PARQUET, TABLE = (OutputFormat(name) for name in ("csv", "json", "jsonl", "parquet", "table"))
@@ -32,7 +32,7 @@ NOBODY = 65534
 # Writes table blocks to stdout until told otherwise, and says on stderr how that ended.
 ENDLESS = """
 import sys
-from imgtool.config import OutputFormat
+from imgtool.options import OutputFormat
 from imgtool.formats.interface import open_writer
 from imgtool.formats.target import ReaderGone, Target
 from tests.results import answered
@@ -50,7 +50,7 @@ except ReaderGone:
 ONE_RESULT = """
 import sys
 from pathlib import Path
-from imgtool.config import OutputFormat
+from imgtool.options import OutputFormat
 from imgtool.errors import ImgtoolError
 from imgtool.formats.interface import open_writer
 from imgtool.formats.target import Target

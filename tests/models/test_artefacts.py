@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from imgtool.config import EngineOptions
 from imgtool.errors import ModelMissing
 from imgtool.models.artefact_manifest import ArtefactFile, read_manifest
 from imgtool.models.artefacts import (
@@ -26,6 +25,7 @@ from imgtool.models.artefacts import (
 from imgtool.models.compile import compile_model
 from imgtool.models.runtime_identity import cpu_features, installed_release, this_runtime
 from imgtool.models.wanted import Wanted, wanted_blip
+from imgtool.options import EngineOptions
 from tests.compiled import OPTIONS, Bench, change_manifest, flip, other_runtime
 from tests.models.conftest import blip_files
 
@@ -246,7 +246,7 @@ def test_looking_imports_nothing_heavy(bench: Bench) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from imgtool.config import EngineOptions
+from imgtool.options import EngineOptions
 from imgtool.models.artefacts import find_blip, status
 from imgtool.models.wanted import Wanted
 wanted = Wanted(kind="blip", model="owner/small", source="", command="")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.config import EngineOptions
 from imgtool.errors import ExitCode, ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.models.bake import BakeOptions, Result, Step, StepEnded, bake, exit_code
 from imgtool.models.errors import StoreNotWritable
 from imgtool.models.store import ModelStore
 from imgtool.models.trials import Trial
 from imgtool.models.units import Unit, configured_units
+from imgtool.options import EngineOptions
 from tests.fakes.hub import FakeHub
 from tests.models.conftest import QUICK
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.config import EngineOptions
 from imgtool.errors import ExitCode, ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.models.bake import BakeOptions, CompileOutcome, StepEnded, bake, exit_code
 from imgtool.models.observer import FetchObserver
 from imgtool.models.store import ModelStore
 from imgtool.models.units import Unit, configured_units
+from imgtool.options import EngineOptions
 from imgtool.types import Task
 from tests.fakes.hub import FakeHub
 from tests.models.conftest import QUICK

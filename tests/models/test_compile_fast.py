@@ -13,16 +13,17 @@ import pytest
 
 from imgtool.analyzers import _sessions
 from imgtool.analyzers._sessions import OpenVinoGraph, open_graph
-from imgtool.config import EngineOptions, Precision
 from imgtool.errors import ModelMissing
 from imgtool.models import artefacts, compile_fast
-from imgtool.models.artefact_manifest import FAST, NAME, ArtefactManifest, FastMode, encode, read_manifest
+from imgtool.models.artefact_manifest import FAST, NAME, ArtefactManifest, FastMode, read_manifest
 from imgtool.models.artefacts import Artefact, ArtefactUnusable, find_blip, why_unused
 from imgtool.models.compile import compile_model
 from imgtool.models.compile_fast import make_fast
 from imgtool.models.exporting import Parity
 from imgtool.models.runtime_identity import this_runtime
 from imgtool.models.wanted import wanted_blip
+from imgtool.options import EngineOptions, Precision
+from imgtool.versioned import encode
 from tests.compiled import OPTIONS, Bench, change_manifest, flip, other_runtime
 from tests.fakes.exporter import GRAPH, answering
 from tests.models.conftest import blip_files

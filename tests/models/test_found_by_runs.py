@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.analyzers._blip_weights import BlipWeights, weights_for
-from imgtool.config import EngineOptions
 from imgtool.errors import ModelMissing
+from imgtool.models.blip_weights import BlipWeights, weights_for
 from imgtool.models.catalogue import find
 from imgtool.models.errors import FileRefused
 from imgtool.models.fetch import fetch
 from imgtool.models.marker import Marker, write_marker
 from imgtool.models.refs import name_revision
 from imgtool.models.store import ModelStore
+from imgtool.options import EngineOptions
 from tests.fakes.hub import FakeHub
 from tests.models.conftest import BLIP, QUICK, blip_files
 

@@ -17,10 +17,11 @@ from imgtool.models.atomic import not_writable, writable, write_atomically
 from imgtool.models.catalogue import find
 from imgtool.models.errors import FetchBusy, FileRefused, ModelNotFound, RepositoryIncomplete, StoreNotWritable
 from imgtool.models.fetch import Outcome, fetch
-from imgtool.models.manifest import FileEntry, Manifest, Origin, decode, encode, now
+from imgtool.models.manifest import FileEntry, Manifest, Origin, decode, now
 from imgtool.models.places import Root
 from imgtool.models.prune import plan_prune, usage
 from imgtool.models.store import ModelStore, State
+from imgtool.versioned import encode
 from tests.fakes.hub import FakeHub, noise
 from tests.models.conftest import BLIP, CRAFT, QUICK, blip_files
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from imgtool.analyzers._blip_weights import weights_for
-from imgtool.analyzers._easyocr_weights import named_folder
 from imgtool.analyzers.easyocr import EasyOcrTorch
-from imgtool.config import BackendChoice, EngineOptions, Scale, Weights
 from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.models import from_synthetic
+from imgtool.models.blip_weights import weights_for
+from imgtool.models.easyocr_weights import named_folder
 from imgtool.models.errors import LanguagesRefused, LibraryMissing, UnknownModel
 from imgtool.models.manifest import Origin
 from imgtool.models.marker import NAME, Marker, write_marker
@@ -31,6 +30,7 @@ from imgtool.models.synthetic_store import (
     synthetic_store,
 )
 from imgtool.models.units import configured_units, named_units
+from imgtool.options import BackendChoice, EngineOptions, Scale, Weights
 from imgtool.types import Task
 from tests import pictures
 from tests.command import analyze, imgtool

@@ -21,12 +21,12 @@ from imgtool.bench.record import (
     Phase,
     Sample,
     Settings,
-    encode,
 )
 from imgtool.errors import ExitCode
 from imgtool.profiling.report import Report, build
 from imgtool.profiling.report_html import as_html
 from imgtool.profiling.report_markdown import as_markdown
+from imgtool.versioned import encode
 from tests.browser import CHROMIUM, Browser
 from tests.command import imgtool
 

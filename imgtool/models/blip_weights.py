@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.config import Weights
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.models.catalogue import find
 from imgtool.models.errors import UnknownModel
@@ -22,12 +21,13 @@ from imgtool.models.marker import read_marker
 from imgtool.models.places import find_snapshot, hub_cache, is_repository_id
 from imgtool.models.store import store_for
 from imgtool.models.synthetic_store import BLIP_NAME, how_to_make, synthetic_store
+from imgtool.options import Weights
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 DEFAULT_MODEL = "Salesforce/blip-image-captioning-base"
-WARM = "run `imgtool warm-cache blip`"
+WARM = "run `imgtool warm-cache blip-base`"
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.config import Weights
 from imgtool.errors import ModelMissing, UsageProblem
 from imgtool.models.catalogue import CATALOGUE, DETECTOR, ModelSpec, easyocr_models
 from imgtool.models.easyocr_tables import TableEntry, table_entry
@@ -19,9 +18,10 @@ from imgtool.models.languages import RECOGNISERS, easyocr_codes, with_usual_code
 from imgtool.models.marker import Marker, read_marker
 from imgtool.models.places import easyocr_folder
 from imgtool.models.synthetic_store import easyocr_spec, how_to_make, synthetic_store
+from imgtool.options import Weights
 
 if TYPE_CHECKING:
-    from imgtool.config import EngineOptions
+    from imgtool.options import EngineOptions
 
 __all__ = ["OcrWeights", "easyocr_codes", "find_weights", "named_folder", "readable_languages", "with_usual_codes"]
 

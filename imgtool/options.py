@@ -1,0 +1,172 @@
+"""Every option of the engine and of the output, as frozen values with the defaults that the documentation states.
+
+What sets them is :mod:`imgtool.config`'s matter.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+
+from imgtool.errors import ConfigProblem
+from imgtool.types import Task
+
+
+class Pages(str, Enum):
+    """Which pages of an animated or multi-page file are looked at."""
+
+    FIRST = "first"
+    ALL = "all"
+
+
+class LoadPolicy(str, Enum):
+    """When a worker loads its models: each at its first use, all at once side by side, or all one after the other."""
+
+    LAZY = "lazy"
+    PARALLEL = "parallel"
+    EAGER = "eager"
+
+
+class BackendChoice(str, Enum):
+    """What executes a model that can be run in two ways: compiled where it is here and valid, else torch."""
+
+    AUTO = "auto"
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+class Precision(str, Enum):
+    """``exact`` computes in single precision; ``fast`` in whatever this CPU does best, and answers may differ."""
+
+    EXACT = "exact"
+    FAST = "fast"
+
+
+class Weights(str, Enum):
+    """Real models, or made-up ones of the same shapes, whose answers mean nothing and say so."""
+
+    REAL = "real"
+    SYNTHETIC = "synthetic"
+
+
+class Scale(str, Enum):
+    """How large synthetic weights are: as the real ones, or as small as a test can do with."""
+
+    FULL = "full"
+    SMALL = "small"
+
+
+class OutputFormat(str, Enum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+    HTML = "html"
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine needs to know. Also the keyword arguments of :class:`imgtool.Engine`.
+
+    Sizes are bytes, durations seconds.
+    """
+
+    tasks: tuple[Task, ...] | None = None
+    caption_engine: str | None = None
+    text_engine: str | None = None
+    labels_engine: str | None = None
+    languages: tuple[str, ...] = ("ko", "en")
+    strict: bool = False
+
+    backend: BackendChoice = BackendChoice.AUTO
+    precision: Precision = Precision.EXACT
+    weights: Weights = Weights.REAL
+    scale: Scale = Scale.FULL
+    device: str = "auto"
+    caption_model: str | None = None
+    caption_revision: str | None = None
+    caption_prompt: str | None = None
+    num_beams: int = 1
+    max_new_tokens: int = 30
+    min_new_tokens: int = 0
+
+    easyocr_dir: Path | None = None
+    ocr_min_size: int | None = None
+    ocr_text_threshold: float | None = None
+    ocr_low_text: float | None = None
+    ocr_link_threshold: float | None = None
+    ocr_canvas_size: int | None = None
+    ocr_mag_ratio: float | None = None
+    ocr_decoder: str | None = None
+    ocr_beam_width: int | None = None
+    ocr_paragraph: bool | None = None
+    ocr_contrast_threshold: float | None = None
+    ocr_adjust_contrast: float | None = None
+    ocr_rotations: tuple[int, ...] | None = None
+    ocr_allowlist: str | None = None
+    ocr_blocklist: str | None = None
+    tesseract_psm: int = 4
+
+    labels_model: Path | None = None
+    labels_file: Path | None = None
+    labels_config: Path | None = None
+    labels_size: str | None = None
+    labels_mean: tuple[float, ...] | None = None
+    labels_std: tuple[float, ...] | None = None
+    labels_layout: str | None = None
+    labels_resize: str | None = None
+    top_k: int = 5
+    threshold: float = 0.0
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    hidden: bool = False
+    pages: Pages = Pages.FIRST
+    max_pixels: int = 300_000_000
+
+    batch_size: int = 8
+    batch_pixels: int = 48_000_000
+    workers: int = 1
+    threads: int | None = None
+    isolate: bool = True
+    load: LoadPolicy = LoadPolicy.LAZY
+    timeout: float = 120.0
+    load_timeout: float = 300.0
+    idle_ttl: float | None = None
+    max_worker_memory: int = 4_000_000_000
+
+    cache: bool = True
+    cache_dir: Path | None = None
+    cache_size: int = 2_000_000_000
+    cache_ttl: float | None = None
+    rehash: bool = False
+    retry_failed: bool = False
+
+    fail_fast: bool = False
+    max_failure_rate: float | None = None
+
+
+class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line does with the results."""
+
+    format: OutputFormat | None = None
+    output: Path | None = None
+    stats: str | None = None
+    quiet: bool = False
+    verbose: bool = False
+
+
+def cache_root(options: EngineOptions) -> Path:
+    """The directory of the result store and the stat index: the one that is set, or the platform's."""
+    from platformdirs import user_cache_path
+
+    try:
+        if options.cache_dir is not None:
+            return options.cache_dir.expanduser()
+        return user_cache_path("imgtool", appauthor=False)
+    except RuntimeError as error:  # how Python says that a user has no home
+        raise ConfigProblem(f"there is no place for the cache: {error}", "name a folder with --cache-dir") from error

@@ -1,0 +1,39 @@
+"""Sizes and durations as people write them."""
+
+from __future__ import annotations
+
+import re
+
+_SIZE = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
+_DURATION = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d)?\s*$")
+_LARGEST = 2**63 - 1  # what SQLite can store
+
+
+def parse_size(text: str) -> int:
+    """Bytes (or pixels) from ``2GB``, ``512MiB``, ``300M``: decimal units, binary with an ``i``.
+
+    Raises:
+        ValueError: the text is no size.
+    """
+    match = _SIZE.match(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a size like 500MB or 2GiB")
+    number, unit, binary = match.groups()
+    base = 1024 if binary else 1000
+    size = int(float(number) * base ** " kmgt".index(unit.lower() or " "))
+    if size > _LARGEST:
+        raise ValueError(f"{text!r} is more than any disk holds")
+    return size
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from ``90``, ``1.5s``, ``250ms``, ``2m``, ``1h``, ``7d``.
+
+    Raises:
+        ValueError: the text is no duration.
+    """
+    match = _DURATION.match(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a duration like 30s, 5m or 7d")
+    number, unit = match.groups()
+    return float(number) * {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[unit]
