@@ -10,11 +10,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from imgtool import __version__
 from imgtool.bench.machine import describe_machine
 from imgtool.bench.noise import Watch
 from imgtool.bench.order import interleaved
-from imgtool.bench.record import Arm, Experiment, PageCache, Sample, Settings
+from imgtool.bench.record import Arm, Experiment, Noise, PageCache, Sample, Settings
 from imgtool.bench.sample import Case, Sampler
 
 
@@ -77,21 +79,26 @@ def run_experiment(design: Design, observer: Observer | None = None) -> Experime
         imgtool.bench.process.LauncherGone: the process that starts the samples was killed.
     """
     observer = observer or Silent()
-    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    empty = planned(design)
     watch = Watch()
     for notice in watch.notices_before():
         observer.notice(notice)
     with _sampler(design) as sampler:
         samples = _take_all(design, sampler, observer)
+    return replace(empty, noise=watch.finish(), samples=tuple(samples))
+
+
+def planned(design: Design) -> Experiment:
+    """The experiment of ``design`` before its first sample: what it will be compared by is known already."""
     return Experiment(
         version=__version__,
-        created=created,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=design.command,
         machine=describe_machine(dict(pair for one in design.contenders for pair in one.weights), design.threads),
-        noise=watch.finish(),
+        noise=Noise(),
         settings=design.settings,
         arms=design.arms,
-        samples=tuple(samples),
+        samples=(),
         reference=design.reference,
     )
 

@@ -32,6 +32,10 @@ from imgtool.types import Backend, Problem
 
 Send = Callable[[FromWorker], None]
 
+_importing = threading.Lock()
+"""Imports are Python's own work: two at once take turns at the interpreter and are slower than one after the other.
+What another model loads meanwhile, from files and in native code, goes on beside them."""
+
 ATTEMPTS = 3
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 5.0
 
@@ -151,10 +155,11 @@ def _instance(plan: TaskPlan, cores: Cores) -> Analyzer:
 
 def _imported_and_loaded(analyzer: Analyzer) -> float:
     """Import its libraries, then load it; the seconds that the imports took."""
-    began = time.perf_counter()
-    with trace.span("imports", "start"):
-        analyzer.import_libraries()
-    imported = time.perf_counter() - began
+    with _importing:
+        began = time.perf_counter()
+        with trace.span("imports", "start"):
+            analyzer.import_libraries()
+        imported = time.perf_counter() - began
     analyzer.load()
     return imported
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from imgtool.bench.record import Experiment, Metric
 from imgtool.cli.main import app
 from imgtool.errors import ExitCode
-from imgtool.versioned import decode
+from imgtool.versioned import decode, encode
 from tests.command import Outcome, heed_signals, imgtool
 
 QUICK = ("--command", "quick=sleep 0.02")
@@ -119,6 +120,18 @@ def test_what_is_as_fast_as_its_baseline_passes(tmp_path: Path) -> None:
 
 def test_too_few_runs_for_a_verdict_are_inconclusive() -> None:
     assert bench(*QUICK, "--command", "same=sleep 0.02", "--fail-slower", "10%", runs=2).code is ExitCode.INCONCLUSIVE
+
+
+def test_a_baseline_from_another_machine_ends_it_before_anything_runs(tmp_path: Path) -> None:
+    path, ran = tmp_path / "base.json", tmp_path / "ran"
+    touching = ("--command", f"touch=touch {ran}")
+    saved = measured(path, *touching)
+    path.write_bytes(encode(replace(saved, machine=replace(saved.machine, kernel="1.0"))))
+    ran.unlink()
+    outcome = bench(*touching, "--baseline", path, "--fail-slower", "10%")
+    assert outcome.code is ExitCode.USAGE
+    assert "measured elsewhere" in outcome.err
+    assert not ran.exists()
 
 
 @pytest.mark.parametrize(
