@@ -92,6 +92,17 @@ class Slow(Hazard):
         return "slow"
 
 
+class SlowImports(Hazard):
+    """Takes a tenth of a second over its imports, and says when they begin and end."""
+
+    spec = _spec("slow-imports")
+
+    def import_libraries(self) -> None:
+        log("begin")
+        time.sleep(0.1)
+        log("end")
+
+
 class DiesLoading(Hazard):
     """Kills the worker that loads it."""
 

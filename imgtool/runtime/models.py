@@ -98,11 +98,15 @@ class Model:
     def _load(self, analyzer: Analyzer, warm_up: bool) -> None:
         self.state = State.LOADING
         step = f"{LOAD}{self.task}:{analyzer.label}"
-        self._send(Began(step=step, items=()))
-        before, began = held(), time.perf_counter()
         try:
             with trace.span(analyzer.spec.name, "load", task=self.task, backend=analyzer.spec.backend.value):
-                imported = self._attempts(analyzer.label)(_imported_and_loaded, analyzer)
+                with _importing:
+                    # Told now: time spent waiting for its turn does not make it late.
+                    self._send(Began(step=step, items=()))
+                    before, began = held(), time.perf_counter()
+                    self._attempts(analyzer.label)(_import, analyzer)
+                    imported = time.perf_counter() - began
+                self._attempts(analyzer.label)(analyzer.load)
             loaded = time.perf_counter()
             if warm_up:
                 with trace.span(analyzer.spec.name, "warm-up", task=self.task):
@@ -153,15 +157,9 @@ def _instance(plan: TaskPlan, cores: Cores) -> Analyzer:
     return analyzer
 
 
-def _imported_and_loaded(analyzer: Analyzer) -> float:
-    """Import its libraries, then load it; the seconds that the imports took."""
-    with _importing:
-        began = time.perf_counter()
-        with trace.span("imports", "start"):
-            analyzer.import_libraries()
-        imported = time.perf_counter() - began
-    analyzer.load()
-    return imported
+def _import(analyzer: Analyzer) -> None:
+    with trace.span("imports", "start"):
+        analyzer.import_libraries()
 
 
 def _loaded(task: str, engine: str, seconds: tuple[float, float, float], before: Held, after: Held) -> ModelLoaded:

@@ -72,6 +72,19 @@ def test_thirty_two_threads_at_once_load_once(tmp_path: Path, monkeypatch: pytes
     assert model.state is State.READY
 
 
+def test_imports_of_several_models_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTED_LOG", str(tmp_path / "log"))
+    said = Said()
+    models = [Model(plan("SlowImports", task=task), Cores(1, 1), said.append) for task in ("caption", "text", "labels")]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(Model.get, models))
+    elapsed = time.perf_counter() - began
+    words = [word for word in (tmp_path / "log").read_text().split() if word != "load"]
+    assert words == ["begin", "end"] * 3
+    assert sum(message.import_seconds for message in said.of(ModelLoaded)) < elapsed, "waiting is no importing"
+
+
 def test_while_it_loads_its_state_says_so() -> None:
     inside, go_on = threading.Event(), threading.Event()
     model = Model(plan("Hazard"), Cores(1, 1), Said().append)
