@@ -114,7 +114,8 @@ def test_a_failed_page_behind_a_good_first_one_is_retried(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_polite_signal_ends_as_ctrl_c_does(tmp_path: Path, number: int) -> None:
-    photos = pictures.folder(tmp_path / "photos", pictures.greys(40))
+    # Twenty seconds of work: on a busy machine seconds may pass between the first line and the signal.
+    photos = pictures.folder(tmp_path / "photos", pictures.greys(200))
     slow = ("-t", "caption", "--caption-engine", "tests.planted:Slow", "--no-cache")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
