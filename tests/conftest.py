@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.compiled import Bench
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,3 +26,19 @@ def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     # Workers and subprocesses find the planted analyzers by their module name.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture(scope="module")
+def baked(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A store with a small compiled model in it, for a module's tests to copy."""
+    from tests.compiled import Bench
+
+    bench = Bench.at(tmp_path_factory.mktemp("baked"))
+    bench.compile()
+    return bench
+
+
+@pytest.fixture
+def folder(baked: Bench, tmp_path: Path) -> Path:
+    """A copy of that model, to be spoiled."""
+    return Path(shutil.copytree(baked.folder, tmp_path / "model"))

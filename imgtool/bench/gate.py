@@ -28,7 +28,7 @@ __all__ = [
     "Judgement",
     "MachinesDiffer",
     "Outcome",
-    "check_beforehand",
+    "against",
     "choose",
     "confirm",
     "judge",
@@ -64,14 +64,6 @@ def judge(
     if found is not None:
         checks += _relative(found, budgets)
     return Judgement(checks=tuple(checks) if budgets else (), notices=tuple(_notices(found, budgets, exempt)))
-
-
-def check_beforehand(
-    planned: Experiment, baseline: Experiment | str | None, budgets: Budgets, *, across_machines: bool = False
-) -> None:
-    """Raise now what :func:`judge` would raise once ``planned``, which has no samples yet, is measured."""
-    if baseline or budgets.relative:
-        against(planned, baseline, across_machines=across_machines)
 
 
 def _exempt(experiment: Experiment, baseline: Experiment | str | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from imgtool.bench.contenders import Stage
 from imgtool.bench.experiment import Contender, Design, failed_arms, planned, run_experiment
 from imgtool.bench.filled import filled
-from imgtool.bench.gate import Judgement, check_beforehand, confirm, judge, load_experiment, needs_confirmation
+from imgtool.bench.gate import Judgement, against, confirm, judge, load_experiment, needs_confirmation
 from imgtool.bench.record import Experiment, PageCache, Settings
 from imgtool.bench.saved import save_experiment
 from imgtool.bench.selection import Chosen, Wanted, choose, images_for, is_cached
@@ -42,8 +42,9 @@ class Job:
         with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
             baseline = self._baseline()
             design = self._design(Path(scratch))
-            if options.budgets or baseline is not None:
-                check_beforehand(planned(design), baseline, options.budgets, across_machines=options.across_machines)
+            if baseline is not None or options.budgets.relative:
+                # What cannot be compared is refused now, not after the last sample.
+                against(planned(design), baseline, across_machines=options.across_machines)
             experiment = self._measured(design)
             judgement = self._judged(design, experiment, baseline)
         if options.save is not None:

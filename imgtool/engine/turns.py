@@ -22,10 +22,6 @@ class Turns(Generic[Thing]):
         self._held: dict[int, Thing] = {}
         self._since = 0.0
 
-    def __bool__(self) -> bool:
-        """Whether anything is held back."""
-        return bool(self._held)
-
     def held_seconds(self) -> float:
         """For how long something has been held back."""
         return self._clock() - self._since if self._held else 0.0
@@ -45,8 +41,6 @@ class Turns(Generic[Thing]):
 
     def let_go(self) -> list[Thing]:
         """Everything that is held back, in order; a number that was skipped goes on as soon as it arrives."""
-        if not self._held:
-            return []
-        self._next = max(self._held) + 1
         held, self._held = self._held, {}
+        self._next = max(held, default=self._next - 1) + 1
         return [held[number] for number in sorted(held)]

@@ -22,6 +22,7 @@ from functools import cached_property
 import msgspec
 
 from imgtool.errors import WorkerUnusable
+from imgtool.runtime.blame import crash, crash_in_load, late, late_load
 from imgtool.runtime.process import Died, Post, Worker
 from imgtool.runtime.protocol import (
     DECODE,
@@ -301,10 +302,10 @@ class Pool:
         suspects = self._suspects_of(seat, in_hand)
         self._put_back(item for item in in_hand if item not in suspects)
         if seat.isolated and len(in_hand) == 1 and loads:
-            yield from self._fail_model(loads[0], _crash_in_load(loads[0], died))
+            yield from self._fail_model(loads[0], crash_in_load(loads[0], died))
             self._suspects.append(tuple(suspects))
         elif seat.isolated and len(in_hand) == 1:
-            yield from self._convict(in_hand[0], _step_in_hand(seat), _crash(died, _step_in_hand(seat)))
+            yield from self._convict(in_hand[0], _step_in_hand(seat), crash(died, _step_in_hand(seat)))
         else:
             self._suspects.extend(_halves(suspects))
 
@@ -332,11 +333,11 @@ class Pool:
         seat.worker.kill()
         if name.startswith(LOAD):
             self._put_back(in_hand)
-            yield from self._fail_model(name, self._late_load(name))
+            yield from self._fail_model(name, late_load(name, self._limits.load_timeout))
             return
         self._put_back(item for item in in_hand if item not in items)
         if len(items) == 1:
-            yield from self._convict(items[0], name, self._late(name))
+            yield from self._convict(items[0], name, late(name, self._limits.timeout))
         else:
             self._suspects.extend(_halves([item for item in in_hand if item in items]))
 
@@ -390,24 +391,6 @@ class Pool:
         del self._open[item_id]
         self._waiting = deque(other for other in self._waiting if other != item_id)
 
-    def _late(self, step: str) -> Problem:
-        return Problem(
-            "timeout",
-            f"{'decoding' if step == DECODE else step} took longer than {self._limits.timeout:g} s and was stopped",
-            "raise --timeout, or leave this image out with --exclude",
-        )
-
-    def _late_load(self, step: str) -> Problem:
-        return Problem(
-            "model_load_failed",
-            f"loading {_engine_of(step)} took longer than {self._limits.load_timeout:g} s",
-            "raise --load-timeout",
-        )
-
-
-def _engine_of(step: str) -> str:
-    return step.rpartition(":")[2]
-
 
 def _step_in_hand(seat: Seat) -> str | None:
     return next((step for step, items in seat.deadlines if items), None)
@@ -416,20 +399,3 @@ def _step_in_hand(seat: Seat) -> str | None:
 def _halves(items: list[int]) -> list[tuple[int, ...]]:
     middle = (len(items) + 1) // 2
     return [tuple(half) for half in (items[:middle], items[middle:]) if half]
-
-
-def _crash(died: Died, step: str | None) -> Problem:
-    doing = {None: "working on this image", DECODE: "decoding this image"}.get(step, f"answering {step} for this image")
-    return Problem(
-        "worker_crashed",
-        f"the worker {died.description} while {doing}, twice",
-        "the file may be damaged or hostile: leave it out with --exclude, or convert it with another program",
-    )
-
-
-def _crash_in_load(step: str, died: Died) -> Problem:
-    return Problem(
-        "model_load_failed",
-        f"the worker {died.description} while loading {_engine_of(step)}",
-        "check that there is enough memory and that the model file is whole; `imgtool models` shows what is used",
-    )

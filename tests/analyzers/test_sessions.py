@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,6 @@ from tests.compiled import Bench, change_manifest, flip, other_runtime
 from tests.fakes.exporter import GRAPH, _scores, weights
 
 ONNX = onnxruntime.GraphOptimizationLevel
-
-
-@pytest.fixture(scope="module")
-def baked(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    bench = Bench.at(tmp_path_factory.mktemp("baked"))
-    bench.compile()
-    return bench
-
-
-@pytest.fixture
-def folder(baked: Bench, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(baked.folder, tmp_path / "model"))
 
 
 @pytest.fixture

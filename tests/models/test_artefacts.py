@@ -30,13 +30,6 @@ from tests.compiled import OPTIONS, Bench, change_manifest, flip, other_runtime
 from tests.models.conftest import blip_files
 
 
-@pytest.fixture(scope="module")
-def baked(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    bench = Bench.at(tmp_path_factory.mktemp("baked"))
-    bench.compile()
-    return bench
-
-
 @pytest.fixture
 def bench(baked: Bench, tmp_path: Path) -> Bench:
     shutil.copytree(baked.root, tmp_path / "compiled")

@@ -31,18 +31,6 @@ from tests.models.conftest import blip_files
 PRESENT = Parity(passed=True, figures={"answers_changed_share": 0.0})
 
 
-@pytest.fixture(scope="module")
-def baked(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    bench = Bench.at(tmp_path_factory.mktemp("baked"))
-    bench.compile()
-    return bench
-
-
-@pytest.fixture
-def folder(baked: Bench, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(baked.folder, tmp_path / "model"))
-
-
 def plant_seconds(monkeypatch: pytest.MonkeyPatch, exact: float, fast: float) -> None:
     """What the exact and the lossy answers seem to take, in turn."""
     seconds = iter([exact, fast] * 10)

@@ -19,13 +19,6 @@ from tests.compiled import Bench, change_manifest, other_runtime
 NEW, OLD = "2026-02-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00"
 
 
-@pytest.fixture(scope="module")
-def baked(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    bench = Bench.at(tmp_path_factory.mktemp("baked"))
-    bench.compile()
-    return bench
-
-
 @pytest.fixture
 def bench(baked: Bench, tmp_path: Path) -> Bench:
     shutil.copytree(baked.root, tmp_path / "compiled")
