@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.models.artefact_manifest import FAST
 from imgtool.privacy import SETTINGS
 from tests import pictures
 from tests.command import imgtool
+from tests.fakes.exporter import GRAPH
 
 
 def written_under(folder: Path) -> list[Path]:
@@ -37,6 +39,31 @@ def test_a_run_leaves_nothing_at_home_and_in_the_scratch_folder(
     assert done.code == 0, done.err
     assert written_under(Path(surroundings["HOME"])) == []
     assert written_under(Path(surroundings["TMPDIR"])) == []
+
+
+OPENVINO = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from imgtool.analyzers._sessions import OpenVinoGraph
+from imgtool.models.compile_fast import _in_bfloat16
+folder = Path(sys.argv[1])
+if sys.argv[2] == "compile":
+    _in_bfloat16(folder, SimpleNamespace(graphs=["network"]))
+OpenVinoGraph(folder / "fast" / "network.blob", 1)
+"""
+
+
+def test_openvino_is_imported_without_what_counts_its_imports(
+    folder: Path, tmp_path: Path, surroundings: dict[str, str]
+) -> None:
+    pytest.importorskip("openvino")
+    (folder / FAST).mkdir()
+    (folder / f"{GRAPH}.onnx").rename(folder / "network.onnx")
+    for what in ("compile", "open"):
+        words = [sys.executable, "-c", OPENVINO, str(folder), what]
+        subprocess.run(words, env={**os.environ, **surroundings, "CI": ""}, check=True)
+        assert written_under(Path(surroundings["HOME"])) == [], what
 
 
 def test_what_the_user_has_set_stays() -> None:

@@ -19,6 +19,7 @@ from imgtool.analyzers._session_memory import Arena, run_options, set_memory
 from imgtool.errors import ModelLoadFailed
 from imgtool.models.artefact_manifest import FAST, NAME, OPTIMISED, ArtefactManifest, read_manifest, wrong_sample
 from imgtool.models.runtime_identity import PROVIDER, installed_release, this_runtime
+from imgtool.privacy import import_openvino
 
 _REMEDY = "run `imgtool warm-cache --compile`"
 
@@ -73,8 +74,7 @@ class OpenVinoGraph:
     """A graph that OpenVINO compiled for this processor. Calls from several threads are answered in turn."""
 
     def __init__(self, path: Path, threads: int | None) -> None:
-        import openvino
-
+        openvino = import_openvino()
         settings = {"INFERENCE_NUM_THREADS": threads} if threads else {}
         # Mapped, privately: OpenVINO wants memory that could be written, and does not write.
         self._blob = openvino.Tensor(np.memmap(path, dtype=np.uint8, mode="c"), shared_memory=True)

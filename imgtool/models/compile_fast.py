@@ -19,6 +19,7 @@ import msgspec
 from imgtool.models.artefact_manifest import FAST, NAME, ArtefactManifest, FastMode
 from imgtool.models.exporting import Parity
 from imgtool.models.runtime_identity import installed_release
+from imgtool.privacy import import_openvino
 from imgtool.versioned import encode
 
 WORTH = 1.1
@@ -69,9 +70,7 @@ def _candidates(manifest: ArtefactManifest) -> list[tuple[FastMode, Callable[[Pa
 
 
 def _in_bfloat16(folder: Path, manifest: ArtefactManifest) -> bool:
-    import openvino
-
-    core = openvino.Core()
+    core = import_openvino().Core()
     for name in manifest.graphs:
         settings = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
         compiled = core.compile_model(str(folder / f"{name}.onnx"), "CPU", settings)
