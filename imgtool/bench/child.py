@@ -12,12 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from imgtool.errors import ExitCode, ImgtoolError
+from imgtool.fresh import python_calling
 from imgtool.runtime.process import describe_exit
 
 _TAIL_CHARACTERS = 2000
@@ -59,7 +59,7 @@ def ask(
         ChildFailed: the process died, took too long, or the function raised.
     """
     process = subprocess.Popen(
-        _command(function),
+        python_calling("imgtool.bench.child:answer", function),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -98,13 +98,6 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     except (ProcessLookupError, PermissionError):
         process.kill()
     process.communicate()
-
-
-def _command(function: str) -> list[str]:
-    # As for workers: `-c` would put the current folder first on the path.
-    package_parent = str(Path(__file__).resolve().parents[2])
-    code = f"import sys; sys.path[0] = {package_parent!r}; from imgtool.bench.child import answer; answer({function!r})"
-    return [sys.executable, "-c", code]
 
 
 def answer(name: str) -> None:

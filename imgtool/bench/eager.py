@@ -124,7 +124,3 @@ def _accept_synthetic(easyocr: Any, folder: Path) -> None:
     tables = (config.detection_models, *config.recognition_models.values())
     for row in (row for table in tables for row in table.values()):
         row["md5sum"] = stated.get(row["filename"], row["md5sum"])
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from msgspec import Struct
 from imgtool.bench.child import ChildFailed
 from imgtool.bench.drawn import draw_in_child
 from imgtool.errors import UsageProblem
+from imgtool.fresh import python_calling
 from imgtool.runtime.process import describe_exit
 
 
@@ -43,7 +43,8 @@ def measure_repeated(
         if not analyzed:
             draw_in_child(root / "images", ((640, 480), (1000, 600)), images)
             analyzed = [str(root / "images")]
-        command = [sys.executable, "-m", "imgtool", "analyze", *analyzed, "--cache-dir", str(root / "cache"), *options]
+        words = ["analyze", *analyzed, "--cache-dir", str(root / "cache"), *options]
+        command = python_calling("imgtool.__main__:main", words=words)
         first, again = (_run(command, root / f"{number}.json", timeout) for number in range(2))
         return Repeated(
             images=again.images,

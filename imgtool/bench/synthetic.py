@@ -7,6 +7,7 @@ import sys
 
 from imgtool.bench.child import ChildFailed
 from imgtool.errors import ExitCode
+from imgtool.fresh import python_calling
 from imgtool.options import EngineOptions
 
 
@@ -18,11 +19,12 @@ def make_models(options: EngineOptions) -> None:
         ChildFailed: it could not be done.
     """
     words = [
+        "warm-cache",
         *("--weights", options.weights.value, "--scale", options.scale.value),
         *("--languages", ",".join(options.languages)),
     ]
     # What it prints is for people here: stdout belongs to the figures.
-    done = subprocess.run([sys.executable, "-m", "imgtool", "warm-cache", *words], stdout=sys.stderr, check=False)
+    done = subprocess.run(python_calling("imgtool.__main__:main", words=words), stdout=sys.stderr, check=False)
     if done.returncode:
         raise ChildFailed(
             "the synthetic models could not be made",

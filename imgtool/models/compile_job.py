@@ -185,7 +185,3 @@ def _end_with_parent() -> None:
     while sys.stdin.buffer.read(4096):
         pass
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import IO
 import msgspec
 
 from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed
+from imgtool.fresh import python_calling
 from imgtool.models.compile_job import Finished, Order, Phase, Refused, Report
 from imgtool.models.errors import LibraryMissing, StoreNotWritable
 
@@ -28,7 +28,7 @@ def run_job(order: Order, tell: Callable[[str], None]) -> Finished:
     """
     with tempfile.TemporaryFile() as noise:
         process = subprocess.Popen(
-            [sys.executable, "-m", "imgtool.models.compile_job"],
+            python_calling("imgtool.models.compile_job:main"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=noise,

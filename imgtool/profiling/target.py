@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -15,6 +14,7 @@ from typing import Protocol
 
 from imgtool import trace
 from imgtool.errors import ExitCode
+from imgtool.fresh import python_calling
 
 _GRACE_SECONDS = 15.0
 _TAIL_BYTES = 4000
@@ -57,10 +57,8 @@ class Beside(Protocol):
 
 def analyze_command(arguments: Sequence[str], *, under: Sequence[str] = ()) -> list[str]:
     """The command of an ``analyze`` run; ``under`` are interpreter options such as ``-X importtime``."""
-    # `-m` would put the current folder first on the path, where a photo collection might hold a `PIL.py`.
-    parent = str(Path(__file__).resolve().parents[2])
-    code = f"import sys; sys.path[0] = {parent!r}; from imgtool.cli.main import main; main()"
-    return [sys.executable, *under, "-c", code, "analyze", *arguments]
+    interpreter, *rest = python_calling("imgtool.cli.main:main", words=["analyze", *arguments])
+    return [interpreter, *under, *rest]
 
 
 def run(

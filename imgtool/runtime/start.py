@@ -7,10 +7,9 @@ own; whoever needs a worker next takes it. One that nobody takes ends with the p
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 
 from imgtool import trace
+from imgtool.fresh import python_calling
 
 _ahead: subprocess.Popen[bytes] | None = None
 
@@ -19,7 +18,7 @@ def start_ahead(library: str) -> None:
     """Start a process now, for the first :func:`start` that comes. It imports ``library`` until then."""
     global _ahead  # noqa: PLW0603 - one process has one head start
     if _ahead is None:
-        _ahead = _start(f"main(ahead={library!r})")
+        _ahead = _start(ahead=library)
 
 
 def is_ahead() -> bool:
@@ -35,15 +34,12 @@ def start() -> subprocess.Popen[bytes]:
     """
     global _ahead
     found, _ahead = _ahead, None
-    return found if found is not None and found.poll() is None else _start("main()")
+    return found if found is not None and found.poll() is None else _start()
 
 
-def _start(call: str) -> subprocess.Popen[bytes]:
-    # `-c` would put the current folder first on the path, where a photo collection might hold a `PIL.py`.
-    package_parent = str(Path(__file__).resolve().parents[2])
-    code = f"import sys; sys.path[0] = {package_parent!r}; from imgtool.runtime.worker import main; {call}"
+def _start(**given: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", code],
+        python_calling("imgtool.runtime.worker:main", **given),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from imgtool.bench.record import ArmKind, Experiment, Metric
 from imgtool.errors import ExitCode
+from imgtool.fresh import python_calling
 from imgtool.versioned import decode
 from tests.command import analyze, imgtool
 
@@ -83,5 +83,5 @@ def test_all_strategies_are_measured_alike(models: Path, sign: Path, tmp_path: P
 
 
 def test_it_needs_an_image() -> None:
-    done = subprocess.run([sys.executable, "-m", "imgtool.bench.eager"], capture_output=True, check=False)
+    done = subprocess.run(python_calling("imgtool.bench.eager:main"), capture_output=True, check=False)
     assert done.returncode == ExitCode.USAGE
