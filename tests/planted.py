@@ -92,6 +92,26 @@ class Slow(Hazard):
         return "slow"
 
 
+class SlowTogether(Hazard):
+    """Takes a tenth of a second an image, several images at once."""
+
+    spec = _spec("slow-together", batched=True)
+
+    def _one(self, picture: Picture) -> str:
+        time.sleep(0.1)
+        return "slow"
+
+
+class SlowText(Hazard):
+    """Takes a tenth of a second an image for another task."""
+
+    spec = _spec("slow-text", Task.TEXT)
+
+    def _one(self, picture: Picture) -> Any:
+        time.sleep(0.1)
+        return ()
+
+
 class SlowImports(Hazard):
     """Takes a tenth of a second over its imports, and says when they begin and end."""
 

@@ -246,7 +246,7 @@ class Run:
         del self._items[finished.item]
         slot.seconds += finished.seconds
         slot.done = True
-        self._tally.busy(finished.seconds)
+        self._tally.busy(finished.answering_seconds)
         self._updates.extend(slot.updates(self._plan, time.time()))
         self._expand(slot)
         for other in self._same_content.pop(slot.key):

@@ -58,8 +58,8 @@ class CacheStatistics(msgspec.Struct, kw_only=True):
 class Statistics(msgspec.Struct, kw_only=True):
     """A run in figures. ``hit_rate_percent`` counts images all of whose tasks came from the result store.
 
-    ``parallel_efficiency`` is task seconds over the wall seconds in which workers were busy: above 1, tasks ran
-    side by side.
+    ``parallel_efficiency`` is task seconds over the wall seconds in which workers ran tasks, loading left out: above 1,
+    tasks ran side by side.
     """
 
     images: int = 0
@@ -118,7 +118,7 @@ class Tally:
         self.figures.decode_seconds_total += seconds
 
     def busy(self, seconds: float) -> None:
-        """Count the wall time a worker spent on an image."""
+        """Count the wall time in which a worker ran an image's tasks."""
         self._busy_seconds += seconds
 
     def model(self, loaded: ModelLoaded) -> None:

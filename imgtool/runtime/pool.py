@@ -137,7 +137,7 @@ class Pool:
             self._open[item.id] = item
             self._waiting.append(item.id)
         else:
-            yield Finished(item=item.id, seconds=0.0)
+            yield Finished(item=item.id)
 
     def dispatch(self, *, more_coming: bool) -> None:
         """Give workers what they can take. Partial batches wait for company only while ``more_coming``."""
@@ -355,7 +355,7 @@ class Pool:
             self._take_off(item_id, task, None)
         if task is None or not self._open[item_id].tasks:
             del self._open[item_id]
-            yield Finished(item=item_id, seconds=0.0)
+            yield Finished(item=item_id)
         else:
             self._suspects.append((item_id,))
 
@@ -385,7 +385,7 @@ class Pool:
             # One that is in a worker's hands is finished by that worker.
             if not self._open[item.id].tasks and not any(item.id in seat.open_items for seat in self._seats):
                 self._forget(item.id)
-                yield Finished(item=item.id, seconds=0.0)
+                yield Finished(item=item.id)
 
     def _forget(self, item_id: int) -> None:
         del self._open[item_id]

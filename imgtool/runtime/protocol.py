@@ -137,18 +137,22 @@ class Failed(Struct, frozen=True, tag="failed", kw_only=True):
 
 
 class Finished(Struct, frozen=True, tag="finished", kw_only=True):
-    """Everything about this item has been said. ``seconds`` is wall time from taking it up to here."""
+    """Everything about this item has been said.
+
+    ``seconds`` is its wall time: its decode, and its share of what the images that ran together took. Of the latter
+    ``answering_seconds`` is what tasks were running in, without any loading of models.
+    """
 
     item: int
-    seconds: float
+    seconds: float = 0.0
+    answering_seconds: float = 0.0
 
 
 class BatchDone(Struct, frozen=True, tag="batch_done", kw_only=True):
-    """A batch is finished. ``rss_bytes`` is the worker's resident set now; ``wall_seconds`` what the batch took."""
+    """A batch is finished. ``rss_bytes`` is the worker's resident set now."""
 
     batch: int
     rss_bytes: int
-    wall_seconds: float
 
 
 class ModelLoaded(Struct, frozen=True, tag="model_loaded", kw_only=True):

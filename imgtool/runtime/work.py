@@ -79,14 +79,13 @@ class Work:
 
     def run(self, batch: Batch) -> None:
         """Answer every item of a batch that was announced with ``expect``."""
-        began = time.perf_counter()
         left = len(batch.items)
         while left:
             group = self._take_group(left, batch)
             left -= len(group)
             self._run_group(group, side_by_side=not batch.isolated)
         rss = int(psutil.Process().memory_info().rss)
-        self._send(BatchDone(batch=batch.id, rss_bytes=rss, wall_seconds=time.perf_counter() - began))
+        self._send(BatchDone(batch=batch.id, rss_bytes=rss))
 
     def prepare(self) -> None:
         """Load what ``Setup.load`` wants loaded before the first image."""
@@ -142,11 +141,15 @@ class Work:
         jobs = [job for arrival in group if (job := self._accept(arrival, began)) is not None]
         tasks = {task for job in jobs for task in job.item.tasks}
         self._models.load(tasks, self._threads if side_by_side else None)
+        loaded = time.perf_counter()
         for wave in self._models.waves(tasks):
             self._run_wave(wave, jobs, side_by_side)
+        done = time.perf_counter()
+        seconds, answering = (done - began) / len(group), (done - loaded) / len(group)
         for arrival in group:
-            seconds = arrival.seconds + time.perf_counter() - began
-            self._send(Finished(item=arrival.item.id, seconds=seconds))
+            self._send(
+                Finished(item=arrival.item.id, seconds=arrival.seconds + seconds, answering_seconds=answering)
+            )
         jobs.clear()
         for arrival in group:
             self._ahead.release(arrival)

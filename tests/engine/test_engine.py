@@ -229,6 +229,18 @@ def test_warming_up_loads_before_the_first_image(tmp_path: Path, log: Path) -> N
     assert log.read_text().splitlines().count("load") == 1
 
 
+def test_tasks_side_by_side_show_in_the_efficiency_however_many_images_run_together(tmp_path: Path) -> None:
+    photos = pictures.folder(tmp_path / "photos", pictures.greys(9))
+    engines = {"caption_engine": "tests.planted:SlowTogether", "text_engine": "tests.planted:SlowText"}
+    with Engine(tasks=["caption", "text"], cache=False, **engines) as engine:
+        results = list(engine.analyze([photos]))
+        figures = engine.statistics
+    assert figures.inference_seconds_total == pytest.approx(1.8, rel=0.3)
+    assert figures.parallel_efficiency == pytest.approx(2.0, rel=0.3)
+    # Each image is charged its share of the time that it spent with others.
+    assert sum(result.processing_time_ms for result in results) < 1000 * figures.wall_seconds
+
+
 def start(photos: Path, output: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "imgtool", "analyze", str(photos), *SLOW, "-o", str(output), "-q"]
     return subprocess.Popen(command, stderr=subprocess.PIPE)
