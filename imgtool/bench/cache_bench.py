@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -71,8 +72,8 @@ class AtSize(Struct, frozen=True, kw_only=True):
 
     def spread(self, value: Callable[[LookUps], float]) -> tuple[float, float, float]:
         """Least, median and greatest of a figure over the runs."""
-        found = sorted(map(value, self.runs))
-        return found[0], found[len(found) // 2], found[-1]
+        found = [value(run) for run in self.runs]
+        return min(found), median(found), max(found)
 
 
 class CacheBench(Struct, frozen=True, kw_only=True):

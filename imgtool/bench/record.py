@@ -84,8 +84,8 @@ class MemoryStep(Struct, frozen=True, kw_only=True):
 
 
 class Memory(Struct, frozen=True, kw_only=True):
-    """Peaks of one sample. ``peak_rss`` is VmHWM as the largest process read it of itself; the tree's are sampled, or
-    counted by the cgroup: ``method`` says which. ``peak_file`` is RssFile of the tree at its peak."""
+    """Peaks of one sample. ``peak_rss`` is VmHWM of the largest process; the others are sums over the tree, each at its
+    own peak, sampled: ``method`` says how, and how often."""
 
     peak_rss: int
     peak_anon: int

@@ -44,9 +44,10 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class Measured(Struct, frozen=True, kw_only=True):
-    """What came of a cell. ``per_core`` is its rate divided by the cores it could use, ``efficiency`` that divided by
-    the same of the cell with the fewest threads of its arm and batch size: 1 where twice the threads are twice as fast.
-    """
+    """What came of a cell. ``per_core`` is images a second and core: its rate divided by the cores it could use, which
+    are its threads, or those that are granted where it has more. ``efficiency`` is its rate a thread divided by the
+    rate a thread of the cell with the fewest threads of its arm and batch size: 1 where twice the threads are twice as
+    fast, and less with every thread that has no core. ``per_cpu_second`` is images a second of processor time."""
 
     cell: Cell
     runs: tuple[Run, ...]
