@@ -150,6 +150,18 @@ class FailsLoading(Hazard):
         raise RuntimeError("planted load failure")
 
 
+class LoadsOnce(Slow):
+    """Has no room for a second worker: only the first process to come loads it."""
+
+    spec = _spec("loads-once")
+
+    def load(self) -> None:
+        try:
+            Path(os.environ["PLANTED_ROOM"]).mkdir()
+        except FileExistsError:
+            raise MemoryError from None
+
+
 class FailsTwice(Hazard):
     """Loads at the third attempt."""
 

@@ -27,7 +27,7 @@ from imgtool.engine.store import DECODE_FAILURE, ImageFacts, ResultStore, Stored
 from imgtool.engine.turns import Turns
 from imgtool.errors import TooManyFailures
 from imgtool.options import EngineOptions, Pages
-from imgtool.runtime.pool import Outcome, Pool
+from imgtool.runtime.pool import FewerWorkers, Outcome, Pool
 from imgtool.runtime.protocol import Answered, Decoded, Failed, Finished, LoadRetried, ModelFailed, ModelLoaded
 from imgtool.types import ImageResult, Problem
 
@@ -187,6 +187,8 @@ class Run:
                 self._observer.notice(_retry_line(outcome))
             elif isinstance(outcome, ModelFailed):
                 self._on_model_failed(outcome)
+            elif isinstance(outcome, FewerWorkers):
+                self._observer.notice(_fewer_line(outcome))
             elif (slot := self._items.get(outcome.item)) is not None:
                 self._on_item(slot, outcome)
 
@@ -307,6 +309,11 @@ class Run:
                 f"stopped: {bad} of {figures.images} images failed, more than --max-failure-rate {rate:g}",
                 "the failed images are listed in the output; --retry-failed runs only them",
             )
+
+
+def _fewer_line(fewer: FewerWorkers) -> str:
+    remedy = f" ({fewer.problem.remedy})" if fewer.problem.remedy else ""
+    return f"{fewer.problem.message}{remedy}: going on with {fewer.left} worker{'s' if fewer.left > 1 else ''}"
 
 
 def _retry_line(retried: LoadRetried) -> str:

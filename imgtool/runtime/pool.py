@@ -47,7 +47,16 @@ from imgtool.runtime.protocol import (
 )
 from imgtool.types import Problem
 
-Outcome = Decoded | Answered | Failed | Finished | ModelLoaded | LoadRetried | ModelFailed
+
+@dataclass(frozen=True)
+class FewerWorkers:
+    """A worker could not load what others may have: it was ended, and is not replaced."""
+
+    left: int
+    problem: Problem
+
+
+Outcome = Decoded | Answered | Failed | Finished | ModelLoaded | LoadRetried | ModelFailed | FewerWorkers
 """What the pool tells the engine."""
 
 Step = tuple[str, tuple[int, ...]]
@@ -117,6 +126,7 @@ class Pool:
         self._dead_tasks: dict[str, Problem] = {}
         self._batch_ids = itertools.count()
         self._failed_starts = 0
+        self._most_workers = limits.workers
         self._a_load_killed = False
         self.counters = Counters()
 
@@ -158,7 +168,7 @@ class Pool:
 
     def warm_up(self) -> None:
         """Start the workers and have each load all models."""
-        while len(self._seats) < self._limits.workers:
+        while len(self._seats) < self._most_workers:
             self._spawn()
         for seat in self._seats:
             seat.worker.send(WarmUp())
@@ -213,7 +223,7 @@ class Pool:
         for seat in self._seats:
             if not seat.batches and not seat.retiring:
                 return seat
-        return self._spawn() if len(self._seats) < self._limits.workers else None
+        return self._spawn() if len(self._seats) < self._most_workers else None
 
     def _seat_for_batch(self, more_coming: bool) -> Seat | None:
         idle = self._idle_seat()
@@ -246,13 +256,23 @@ class Pool:
         elif isinstance(message, BatchDone):
             self._on_batch_done(seat, message)
         elif isinstance(message, ModelFailed):
-            failed = self._without(message.task, message.analyzer, message.problem)
-            yield failed
-            if failed.stand_in is None:
-                yield from self._give_up_task(message.task, message.problem)
+            yield from self._on_model_failed(seat, message)
         else:
             self._note_progress(seat, message)
             yield message
+
+    def _on_model_failed(self, seat: Seat, failed: ModelFailed) -> Iterator[Outcome]:
+        others = [other for other in self._seats if other is not seat and not other.retiring]
+        if failed.stand_in is None and failed.task not in self._dead_tasks and others:
+            # There may be room for one less (memory, descriptors): the task is dead when the last one fails.
+            self._drop(seat)
+            self._most_workers = len(others)
+            in_hand = seat.open_items
+            seat.worker.kill()
+            self._put_back(in_hand)
+            yield FewerWorkers(len(others), failed.problem)
+            return
+        yield from self._do_without(failed.task, failed.analyzer, failed.problem)
 
     def _allowance(self, began: Began) -> float:
         if began.step.startswith(LOAD):
@@ -367,12 +387,17 @@ class Pool:
             self._plans[task] = msgspec.structs.replace(left[0], stand_ins=tuple(left[1:]))
         else:
             self._dead_tasks[task] = problem
+            # Whoever was ended for this task's sake can come back: nobody loads it any more.
+            self._most_workers = self._limits.workers
         stand_in = left[0].analyzer if left else None
         return ModelFailed(task=task, analyzer=engine, problem=problem, stand_in=stand_in)
 
     def _fail_model(self, step: str, problem: Problem) -> Iterator[Outcome]:
         """Do without a model that kills or hangs whoever loads it."""
         task, _, engine = step.removeprefix(LOAD).partition(":")
+        yield from self._do_without(task, engine, problem)
+
+    def _do_without(self, task: str, engine: str, problem: Problem) -> Iterator[Outcome]:
         failed = self._without(task, engine, problem)
         yield failed
         if failed.stand_in is None:

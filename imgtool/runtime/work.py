@@ -147,9 +147,7 @@ class Work:
         done = time.perf_counter()
         seconds, answering = (done - began) / len(group), (done - loaded) / len(group)
         for arrival in group:
-            self._send(
-                Finished(item=arrival.item.id, seconds=arrival.seconds + seconds, answering_seconds=answering)
-            )
+            self._send(Finished(item=arrival.item.id, seconds=arrival.seconds + seconds, answering_seconds=answering))
         jobs.clear()
         for arrival in group:
             self._ahead.release(arrival)

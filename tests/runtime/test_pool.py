@@ -151,6 +151,35 @@ def test_several_workers_answer_in_order(tmp_path: Path) -> None:
     assert [Path(r.path).name for r in results] == [f"{n:03}.png" for n in range(18)]
 
 
+def test_a_worker_that_has_no_room_for_a_model_costs_a_worker_and_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANTED_ROOM", str(tmp_path / "room"))
+    with caption_engine("LoadsOnce", workers=3, batch_size=2) as engine:
+        results = list(engine.analyze([hazards(tmp_path, {}, count=18)]))
+        assert engine.statistics.workers.started <= 3
+        assert engine.model_problems == {}
+    assert failed(results) == []
+    assert len(results) == 18
+
+
+def test_a_model_that_no_worker_can_load_costs_its_task_and_no_worker(tmp_path: Path) -> None:
+    engine = Engine(
+        tasks=["caption", "text"],
+        caption_engine="tests.planted:FailsLoading",
+        text_engine="tests.planted:SlowText",
+        cache=False,
+        workers=2,
+        batch_size=2,
+    )
+    with engine:
+        results = list(engine.analyze([hazards(tmp_path, {}, count=12)]))
+        alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    assert {result.status for result in results} == {Status.PARTIAL}
+    assert set(engine.model_problems) == {"caption"}
+    assert len(alive) == 2
+
+
 def test_without_isolation_the_work_is_done_in_this_process(tmp_path: Path) -> None:
     with caption_engine(isolate=False) as engine:
         iterator = engine.analyze([hazards(tmp_path, {}, count=4)])
