@@ -7,6 +7,7 @@ the weights are gone; where they are here it must have been made from exactly th
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -80,6 +81,18 @@ def artefacts_root(options: EngineOptions) -> Path:
     return cache_root(options) / FOLDER
 
 
+def precision_parameters(artefact: Artefact, precision: str) -> dict[str, str]:
+    """How ``artefact``, found for ``precision``, really computes: what answers are kept under.
+
+    ``fast`` is not the same on every machine, nor before and after another bake; where it runs as ``exact`` its answers
+    are the exact ones.
+    """
+    fast = artefact.manifest.fast
+    if precision != "fast" or artefact.notice or fast is None or not fast.executor:
+        return {"precision": "exact"}
+    return {"precision": "fast", "computed_by": " ".join(filter(None, (fast.executor, fast.release, fast.method)))}
+
+
 def find_blip(options: EngineOptions) -> Artefact:
     """The compiled BLIP that a run with ``options`` uses.
 
@@ -131,6 +144,12 @@ def folder_name(wanted: Wanted, version: str, runtime: RuntimeIdentity) -> str:
     parts = (wanted.kind, wanted.model, version, wanted.source, *_words(runtime))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
     return f"{wanted.stem}-{digest}"
+
+
+def is_named_after(stem: str, folder: str) -> bool:
+    """Whether ``folder``, of which the end of an unfinished one is left aside, is named as :func:`folder_name` does it
+    for a model called ``stem``. That of ``blip-my-v2`` is none of ``blip-my``."""
+    return re.fullmatch(rf"{re.escape(stem)}-[0-9a-f]{{12}}", folder.partition(TEMPORARY)[0]) is not None
 
 
 def all_artefacts(root: Path) -> Iterator[Artefact]:
@@ -186,7 +205,7 @@ def _candidates(root: Path, wanted: Wanted) -> list[Artefact]:
 
 def _none_readable(root: Path, wanted: Wanted) -> ArtefactStatus:
     for folder in _folders(root):
-        if folder.name.startswith(f"{wanted.stem}-"):
+        if is_named_after(wanted.stem, folder.name):
             try:
                 read_manifest(folder)
             except FileNotFoundError:

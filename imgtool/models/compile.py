@@ -7,7 +7,6 @@ us before that leaves a folder that nobody takes for a model, and that the next 
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -18,9 +17,10 @@ from typing import Any
 import msgspec
 
 from imgtool.errors import ModelNotUsable
-from imgtool.models.artefact_manifest import NAME, ArtefactManifest
+from imgtool.models.artefact_manifest import ArtefactManifest
 from imgtool.models.artefacts import Artefact, ArtefactState, folder_name, status
-from imgtool.models.atomic import TEMPORARY, require_space, sync_folder, temporary_beside, writable
+from imgtool.models.atomic import require_space, temporary_beside, writable
+from imgtool.models.compile_install import install, sweep
 from imgtool.models.compile_job import Finished, Order
 from imgtool.models.compile_process import run_job
 from imgtool.models.hashing import measure
@@ -29,7 +29,6 @@ from imgtool.models.observer import SILENT, FetchObserver
 from imgtool.models.runtime_identity import this_runtime
 from imgtool.models.store import ModelStore
 from imgtool.models.wanted import BLIP, EASYOCR, Wanted
-from imgtool.versioned import encode
 
 EXPORTERS = {BLIP: "imgtool.models.compile_blip", EASYOCR: "imgtool.models.compile_easyocr"}
 """The module that exports each kind of model."""
@@ -89,6 +88,8 @@ def compile_model(
     with ModelStore.at(root).lock(
         wanted.stem, timeout=options.lock_timeout, on_wait=lambda: observer.waiting(wanted.model)
     ):
+        with writable(root):
+            sweep(root, wanted.stem)
         # Whoever had the lock before may have done it.
         if (found := _finished(wanted, root, options)) is not None:
             return Compiled(found, False, 0.0)
@@ -121,7 +122,6 @@ class _Compiler:
         target = self.root / folder_name(self.wanted, self.wanted.version, this_runtime())
         staging = temporary_beside(target)
         with writable(self.root):
-            self._sweep()
             base = self._base(target)
             require_space(self.root, int(_ROOM * _size_of_weights(self.wanted.folder)))
             staging.mkdir(parents=True)
@@ -183,34 +183,6 @@ class _Compiler:
             )
         install(manifest, staging, target)
         return Artefact(target, manifest)
-
-    def _sweep(self) -> None:
-        """Remove what compiles of this model left that were killed; nobody else works on it now."""
-        for path in self.root.glob(f"{self.wanted.stem}-*{TEMPORARY}*"):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def install(manifest: ArtefactManifest, staging: Path, target: Path) -> None:
-    """Write ``manifest`` into ``staging``, flush it, and put that folder in the place of ``target``."""
-    temporary = staging / f"{NAME}{TEMPORARY}"
-    with temporary.open("wb") as file:
-        file.write(encode(manifest))
-        file.flush()
-        os.fsync(file.fileno())
-    # Exporters and their libraries differ about who may read what they write; the runs of others must.
-    for path in staging.rglob("*"):
-        if path.is_file():
-            path.chmod(temporary.stat().st_mode)
-    temporary.replace(staging / NAME)
-    for folder in {staging, *(path for path in staging.rglob("*") if path.is_dir())}:
-        sync_folder(folder)
-    former = temporary_beside(target)
-    if target.exists():
-        # A folder cannot be replaced in one step. Runs that have the old files open keep them.
-        target.replace(former)
-    staging.replace(target)
-    sync_folder(target.parent)
-    shutil.rmtree(former, ignore_errors=True)
 
 
 def _weights(source: Path) -> list[Path]:

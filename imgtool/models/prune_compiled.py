@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imgtool.models.artefacts import Artefact, all_artefacts
 from imgtool.models.atomic import TEMPORARY
+from imgtool.models.compile_install import is_only_copy
 from imgtool.models.prune import STALE_SECONDS, Plan, Removal, size_of
 from imgtool.models.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.models.wanted import stem_of
@@ -48,7 +49,7 @@ def _leftovers(root: Path, whole: set[Path]) -> Iterator[Removal]:
         if TEMPORARY not in path.name:
             if path not in whole:
                 yield Removal(stem, "damaged or unfinished", (path,), size_of(path))
-        elif time.time() - path.stat().st_mtime > STALE_SECONDS:
+        elif time.time() - path.stat().st_mtime > STALE_SECONDS and not is_only_copy(path):
             yield Removal(stem, "damaged or unfinished", (path,), size_of(path))
 
 

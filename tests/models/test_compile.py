@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -17,7 +18,9 @@ import pytest
 from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed
 from imgtool.models.artefact_manifest import OPTIMISED, read_manifest
 from imgtool.models.artefacts import ArtefactState, status
+from imgtool.models.atomic import TEMPORARY
 from imgtool.models.compile import CompileOptions, NotAlike
+from imgtool.models.compile_install import FORMER
 from imgtool.models.errors import FetchBusy, StoreNotWritable
 from imgtool.models.observer import FetchObserver
 from tests.compiled import OPTIONS, Bench, flip
@@ -28,13 +31,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench.at(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def baked(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    bench = Bench.at(tmp_path_factory.mktemp("baked"))
-    bench.compile()
-    return bench
 
 
 @pytest.fixture
@@ -166,7 +162,7 @@ import os, signal, sys
 from pathlib import Path
 from dataclasses import replace
 from tests.compiled import OPTIONS, Bench
-from imgtool.models import compile as compiling
+from imgtool.models import compile_install as installing
 
 flag, point, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 bench = Bench(folder / "weights", folder / "compiled")
@@ -176,9 +172,9 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if point == "before the manifest":
-    compiling.encode = die
+    installing.encode = die
 elif point == "before the move":
-    compiling.sync_folder = die
+    installing.sync_folder = die
 elif point == "between two moves":
     real, calls = Path.replace, []
     def replace_(self, target):
@@ -186,7 +182,7 @@ elif point == "between two moves":
         return die() if len(calls) == 3 else real(self, target)
     Path.replace = replace_
 elif point == "after the move":
-    compiling.shutil.rmtree = die
+    installing.shutil.rmtree = die
 arguments = {"disturb": point, "flag": str(flag)} if point.endswith("hangs") else {}
 bench.compile(replace(OPTIONS, anew=True), **arguments)
 """
@@ -232,15 +228,61 @@ def test_a_kill_leaves_nothing_half_installed_and_the_next_compile_completes(
     assert len(bench.folders) == 1, "what the killed one left is swept"
 
 
-@pytest.mark.parametrize("point", ["parity hangs", "before the move", "between two moves", "after the move"])
-def test_a_kill_while_one_is_replaced_leaves_a_whole_one_or_none(made: Bench, flag: Path, point: str) -> None:
+@pytest.mark.parametrize("point", ["parity hangs", "before the move", "after the move"])
+def test_a_kill_while_one_is_replaced_leaves_a_whole_one(made: Bench, flag: Path, point: str) -> None:
     bench = made
     killed(bench, flag, point)
-    expected = ArtefactState.ABSENT if point == "between two moves" else ArtefactState.COMPILED
-    assert state(bench) is expected
+    assert state(bench) is ArtefactState.COMPILED
     assert bench.anew().changed
     assert state(bench) is ArtefactState.COMPILED
     assert len(bench.folders) == 1
+
+
+def test_a_kill_between_the_two_moves_loses_nothing(made: Bench, flag: Path) -> None:
+    bench, inode = made, made.folder.stat().st_ino
+    killed(bench, flag, "between two moves")
+    assert state(bench) is ArtefactState.ABSENT
+    assert len(bench.folders) == 2, "the former one and what was to replace it"
+    again = bench.compile()
+    assert not again.changed
+    assert bench.folder.stat().st_ino == inode, "the former one is back, and what else was left is gone"
+    assert state(bench) is ArtefactState.COMPILED
+
+
+def test_what_was_moved_aside_without_a_manifest_is_no_model(made: Bench) -> None:
+    folder = made.folder
+    aside = folder.rename(folder.with_name(f"{folder.name}{FORMER}0123456789ab"))
+    (aside / "manifest.json").unlink()
+    assert made.compile().changed
+    assert made.folders == [folder]
+
+
+def test_a_move_that_fails_leaves_the_former_one_where_it_was(made: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, real = made.folder, Path.replace
+
+    def replace_(self: Path, target: Path) -> Path:
+        if target == before and FORMER not in self.name:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(self, target)
+
+    inode = before.stat().st_ino
+    with monkeypatch.context() as patch, pytest.raises(StoreNotWritable, match="Read-only"):
+        patch.setattr(Path, "replace", replace_)
+        made.anew()
+    assert (made.folder, made.folder.stat().st_ino) == (before, inode)
+    assert state(made) is ArtefactState.COMPILED
+
+
+def test_the_folders_of_a_model_whose_name_goes_on_are_left_alone(bench: Bench) -> None:
+    bench.root.mkdir()
+    digest = "0123456789ab"
+    others = [bench.root / f"blip-small-v2-{digest}{end}" for end in ("", f"{TEMPORARY}1", f"{FORMER}1")]
+    for folder in others:
+        folder.mkdir()
+    (bench.root / f"blip-small-{digest}{TEMPORARY}1").mkdir()
+    assert state(bench) is ArtefactState.ABSENT, "a folder of another model is no damaged one of this"
+    done = bench.compile()
+    assert bench.folders == sorted([done.artefact.folder, *others])
 
 
 def _require_end(pid: int) -> None:

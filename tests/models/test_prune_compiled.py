@@ -11,6 +11,7 @@ import pytest
 
 from imgtool.models.artefact_manifest import read_manifest
 from imgtool.models.artefacts import folder_name
+from imgtool.models.compile_install import FORMER
 from imgtool.models.prune_compiled import plan_prune_compiled
 from imgtool.models.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.models.store import ModelStore
@@ -82,6 +83,16 @@ def test_what_is_damaged_or_was_left_goes_but_not_what_may_be_at_work(bench: Ben
     os.utime(left, (0, 0))
     assert pruned(bench) == {damaged, left}
     assert working.exists()
+
+
+def test_the_only_copy_of_one_stays_though_its_name_is_that_of_a_leftover(bench: Bench) -> None:
+    folder = bench.folder
+    aside = folder.rename(folder.with_name(f"{folder.name}{FORMER}aaa"))
+    os.utime(aside, (0, 0))
+    assert pruned(bench) == set()
+    shutil.copytree(aside, folder)
+    os.utime(aside, (0, 0))
+    assert pruned(bench) == {aside}
 
 
 def test_nothing_compiled_is_nothing_to_prune(tmp_path: Path) -> None:
