@@ -65,14 +65,15 @@ class BlipOnnx(Analyzer):
             UsageProblem: a length or the number of beams makes no sense.
             ModelMissing: there is no compiled model here that could be used.
         """
-        from imgtool.models.artefacts import find_blip
+        from imgtool.models.artefacts import find_blip, precision_parameters
 
+        artefact = find_blip(options)
         return {
             **writing_parameters(options),
+            **precision_parameters(artefact, check_precision(options, "onnx", "exact", "fast")),
             # Part of what torch answers under, too: the two share what they keep.
             "device": options.device,
-            "paths": {"artefact": str(find_blip(options).folder)},
-            "precision": check_precision(options, "onnx", "exact", "fast"),
+            "paths": {"artefact": str(artefact.folder)},
         }
 
     def load(self) -> None:

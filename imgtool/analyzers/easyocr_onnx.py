@@ -68,13 +68,14 @@ class EasyOcrOnnx(Analyzer):
             UsageProblem: EasyOCR does not read these languages together, or there is no such decoder.
             ModelMissing: there is no compiled model of them here that could be used.
         """
-        from imgtool.models.artefacts import find_easyocr
+        from imgtool.models.artefacts import find_easyocr, precision_parameters
 
+        artefact = find_easyocr(options)
         return {
             **reading_parameters(options),
-            "paths": {"artefact": str(find_easyocr(options).folder)},
-            # Not what torch answers under: there upstream quantises the recogniser, and reads some lines otherwise.
-            "precision": options.precision.value,
+            # Not kept together with torch's answers: the confidences differ in their last digits.
+            **precision_parameters(artefact, options.precision.value),
+            "paths": {"artefact": str(artefact.folder)},
         }
 
     def load(self) -> None:

@@ -288,7 +288,8 @@ class TestCaptions:
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The store of compiled models, which has one; ``found.folder`` may be set, ``found.problem`` is raised."""
-    manifest = SimpleNamespace(model="tiny-blip", model_version="synthetic-3 sha256:0", size_bytes=5)
+    fast = SimpleNamespace(executor="openvino", release="1.2", method="bfloat16")
+    manifest = SimpleNamespace(model="tiny-blip", model_version="synthetic-3 sha256:0", size_bytes=5, fast=fast)
     store = SimpleNamespace(folder=tmp_path / "artefact", manifest=manifest, problem=None, notice="")
 
     def find_blip(options: EngineOptions) -> Any:
@@ -328,10 +329,24 @@ class TestAnalyzer:
             "min_new_tokens": 0,
             "prompt": "a photo",
             "precision": "fast",
+            "computed_by": "openvino 1.2 bfloat16",
             "device": "auto",
         }
         assert json.loads(json.dumps(parameters)) == parameters
         assert type(parameters["precision"]) is str
+
+    @pytest.mark.parametrize(
+        "exact", [{"notice": "runs as exact"}, {"fast": None}, {"fast": SimpleNamespace(executor="")}]
+    )
+    def test_fast_that_computes_exactly_is_kept_as_exact(self, found: Any, exact: dict[str, Any]) -> None:
+        found.notice = exact.get("notice", "")
+        found.manifest.fast = exact.get("fast", found.manifest.fast)
+        assert BlipOnnx.parameters(EngineOptions(precision=Precision.FAST)) == BlipOnnx.parameters(EngineOptions())
+
+    def test_another_way_to_be_fast_is_another_answer(self, found: Any) -> None:
+        before = BlipOnnx.parameters(EngineOptions(precision=Precision.FAST))
+        found.manifest.fast.release = "1.3"
+        assert BlipOnnx.parameters(EngineOptions(precision=Precision.FAST)) != before
 
     def test_exact_answers_are_kept_under_the_name_of_torch(self, found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """What one backend answered the other need not compute again: all that a fingerprint is made of is equal."""

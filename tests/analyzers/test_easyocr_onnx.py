@@ -371,6 +371,7 @@ class TestFinding:
     def artefact(self, monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
         """What the store would find; set ``problem`` to have it find none."""
         manifest = types.SimpleNamespace(model="korean_g2", model_version="easyocr 1.7.2, korean_g2 abc", size_bytes=99)
+        manifest.fast = None
         found = types.SimpleNamespace(folder=Path("/compiled/easyocr-1"), manifest=manifest, problem=None, notice="")
 
         def find(_: EngineOptions) -> Any:
