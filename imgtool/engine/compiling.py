@@ -10,7 +10,7 @@ from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProble
 from imgtool.models.artefact_manifest import ArtefactManifest, FastMode
 from imgtool.models.artefacts import ArtefactState, ArtefactStatus, artefacts_root, status
 from imgtool.models.bake import CompileOutcome
-from imgtool.models.compile import CompileOptions, compile_model
+from imgtool.models.compile import TIMEOUT, CompileOptions, compile_model
 from imgtool.models.exporting import Parity
 from imgtool.models.observer import FetchObserver
 from imgtool.models.units import BLIP, EASYOCR, Unit
@@ -64,6 +64,7 @@ class UnitCompiler:
             anew=anew,
             fast=self.options.precision is Precision.FAST,
             threads=self.options.threads or granted_cores(),
+            timeout=max(TIMEOUT, self.options.load_timeout),
         )
         arguments = {"languages": list(unit.languages)} if unit.engine == EASYOCR else {}
         done = compile_model(self._wanted(unit), artefacts_root(self.options), options, arguments, observer)

@@ -38,21 +38,26 @@ _ROOM = 1.6
 """Bytes needed for each byte of weights: the graphs, what optimising rewrites, and its raw result meanwhile."""
 
 
+TIMEOUT = 1800.0
+"""Seconds. A step takes a minute where the machine has nothing else to do."""
+
+
 class NotAlike(ModelNotUsable):
     """A compiled model that does not agree with the original: it was not installed."""
 
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """``anew`` compiles also what is here and whole; ``fast`` adds the lossy twin; ``lock_timeout`` is in seconds.
+    """``anew`` compiles also what is here and whole; ``fast`` adds the lossy twin. ``exporters`` is for tests.
 
-    ``exporters`` is for tests.
+    ``lock_timeout`` is how many seconds another process may have the model, ``timeout`` how many a step may take.
     """
 
     anew: bool = False
     fast: bool = False
     threads: int = 1
     lock_timeout: float = 3600.0
+    timeout: float = TIMEOUT
     exporters: Mapping[str, str] = field(default_factory=lambda: EXPORTERS)
 
 
@@ -77,7 +82,7 @@ def compile_model(
 
     Raises:
         NotAlike: the compiled model does not agree with the original; nothing was installed.
-        imgtool.errors.ModelLoadFailed: the compiling process crashed, or a library failed in it.
+        imgtool.errors.ModelLoadFailed: the compiling process crashed or took too long, or a library failed in it.
         imgtool.models.errors.FetchBusy: another process has been compiling this model for too long.
         imgtool.models.errors.StoreNotWritable: no space, no permission.
         imgtool.errors.ImgtoolError: the weights are missing or damaged, or a library is missing.
@@ -146,7 +151,7 @@ class _Compiler:
             fast=self.options.fast,
             is_exported=base is not None,
         )
-        finished = run_job(order, lambda phase: self.observer.compiling(self.wanted.model, phase))
+        finished = run_job(order, lambda phase: self.observer.compiling(self.wanted.model, phase), self.options.timeout)
         seconds = time.perf_counter() - started
         return Finished(msgspec.structs.replace(finished.manifest, created=now(), seconds=seconds))
 

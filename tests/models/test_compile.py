@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,16 @@ def test_a_compile_that_fails_leaves_nothing_and_says_why(
     assert bench.compile().changed
 
 
+def test_a_compile_that_stands_still_is_ended(bench: Bench, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    with pytest.raises(ModelLoadFailed, match="exporting took more than 4 s") as caught:
+        bench.compile(replace(OPTIONS, timeout=4.0), disturb="export hangs", flag=str(flag))
+    assert "--load-timeout" in caught.value.remedy
+    _require_end(int(flag.read_text()))
+    assert bench.folders == []
+    assert bench.compile().changed
+
+
 def test_a_failed_attempt_at_another_one_leaves_the_former_in_its_place(made: Bench) -> None:
     before = made.folder
     with pytest.raises(NotAlike):
@@ -146,8 +157,6 @@ def test_a_failed_attempt_at_another_one_leaves_the_former_in_its_place(made: Be
 
 
 def test_without_weights_there_is_nothing_to_compile(bench: Bench) -> None:
-    from dataclasses import replace
-
     from imgtool.models.compile import compile_model
 
     with pytest.raises(ModelLoadFailed, match="not here"):
