@@ -8,14 +8,14 @@ the launcher itself. The sum over the tree is sampled; pages that forked process
 from __future__ import annotations
 
 from imgtool.bench.phases import Course
-from imgtool.bench.process import LOOK_SECONDS, Ended
+from imgtool.bench.process import Ended
 from imgtool.bench.record import Memory
 
 _MARGIN = 1.05
 """The launcher's peak grows a little as it works; a figure this near to it may be its own."""
 
 
-def memory_of(ended: Ended, course: Course, launcher_rss: int, look_seconds: float = LOOK_SECONDS) -> Memory | None:
+def memory_of(ended: Ended, course: Course, launcher_rss: int, look_seconds: float) -> Memory | None:
     """The peaks of a sample, or ``None`` where this system does not show them."""
     seen = ended.memory
     waited = ended.largest_waited if ended.largest_waited > launcher_rss * _MARGIN else 0

@@ -63,7 +63,7 @@ class Launcher:
     """A context: the launcher lives as long as it does, and whatever it started ends with it."""
 
     def __init__(self, *, look_seconds: float = LOOK_SECONDS) -> None:
-        self._look_seconds = look_seconds
+        self.look_seconds = look_seconds
         script = Path(__file__).with_name("launcher.py")
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(script)],
@@ -96,7 +96,7 @@ class Launcher:
             "stdout": str(stdout),
             "stderr": str(stderr),
             "timeout": timeout,
-            "interval": self._look_seconds,
+            "interval": self.look_seconds,
         }
         assert self._process.stdin is not None
         try:
