@@ -31,19 +31,31 @@ class UnitCompiler:
 
     options: EngineOptions
 
-    def unusable(self, unit: Unit) -> ImgtoolError | None:
-        """Why ``unit`` is not to be compiled: a library is not installed, or a run would not use it."""
+    def unusable(self, unit: Unit, *, anew: bool = False) -> ImgtoolError | None:
+        """Why ``unit`` is not to be compiled: a library is not installed, or a run would not use it.
+
+        What needs nothing, or only its lossy twin, needs no library of the original's; with ``anew`` all is made again.
+        """
         if self.options.backend is BackendChoice.TORCH:
             return UsageProblem("the options ask for torch")
         try:
-            if self.status(unit).state is ArtefactState.COMPILED:
+            needed = _PACKAGES[unit.engine] if anew else self._needed(unit)
+            if not needed:
                 return None
             if self._wanted(unit).folder is None:
                 return ModelMissing("a run would not find what it was made from")
         except ImgtoolError as problem:
             return problem
-        missing = missing_modules(*_PACKAGES[unit.engine])
+        missing = missing_modules(*needed)
         return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
+
+    def _needed(self, unit: Unit) -> tuple[str, ...]:
+        """The packages that what is still to be done for ``unit`` needs."""
+        found = self.status(unit)
+        if found.state is not ArtefactState.COMPILED or found.artefact is None:
+            return _PACKAGES[unit.engine]
+        lacks_twin = self.options.precision is Precision.FAST and found.artefact.manifest.fast is None
+        return ("onnx",) if lacks_twin else ()
 
     def is_damaged(self, unit: Unit) -> bool:
         """Whether a file of the compiled ``unit`` is not what it was; reads every byte."""

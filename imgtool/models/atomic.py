@@ -17,6 +17,7 @@ TEMPORARY = ".tmp-"
 SET_ASIDE = ".corrupt-"
 """In the name of every damaged file that was put away."""
 
+_FULL_BYTES = 1 << 20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
@@ -102,6 +103,13 @@ def not_writable(error: OSError, folder: Path) -> StoreNotWritable | None:
             "mend its permissions, or choose another place with IMGTOOL_CACHE_DIR, HF_HOME or EASYOCR_MODULE_PATH",
         )
     return None
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk that ``folder`` is on has no room left: libraries that write files say so in their own words."""
+    import shutil
+
+    return shutil.disk_usage(folder).free < _FULL_BYTES
 
 
 def require_space(folder: Path, needed: int) -> None:

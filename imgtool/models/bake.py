@@ -100,8 +100,8 @@ class CompileOutcome:
 class Compiler(Protocol):
     """Compiles the models of a unit."""
 
-    def unusable(self, unit: Unit) -> ImgtoolError | None:
-        """Why ``unit`` cannot be compiled on this machine at all, for example without torch."""
+    def unusable(self, unit: Unit, *, anew: bool = False) -> ImgtoolError | None:
+        """Why ``unit`` cannot be compiled on this machine, for example without torch; with ``anew`` also what is."""
 
     def is_damaged(self, unit: Unit) -> bool:
         """Whether ``unit`` was compiled, and a file of it is no longer what it was."""
@@ -203,7 +203,7 @@ class _Baker:
     def _compile(self, unit: Unit, *, anew: bool) -> Iterator[Event]:
         if self.compiler is None:
             return
-        if (missing := self.compiler.unusable(unit)) is not None:
+        if (missing := self.compiler.unusable(unit, anew=anew)) is not None:
             yield StepEnded(unit.name, Step.COMPILE, Result.SKIPPED, str(missing), remedy=missing.remedy)
             return
         yield Began(unit.name, Step.COMPILE)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from imgtool.models.artefact_manifest import FAST, NAME, ArtefactManifest, FastMode
+from imgtool.models.atomic import is_full
 from imgtool.models.exporting import Parity
 from imgtool.models.runtime_identity import installed_release
 from imgtool.privacy import import_openvino
@@ -27,6 +28,8 @@ WORTH = 1.1
 
 BFLOAT16 = ("amx_bf16", "avx512_bf16")
 _ROUNDS = 3
+_WORDS = 200
+"""Characters of an error that are kept."""
 
 Ask = Callable[[], Sequence[str]]
 """Answers a fixed set of made-up pictures, in text."""
@@ -38,18 +41,26 @@ Answering = Callable[[Path, str, int], Ask]
 def make_fast(folder: Path, manifest: ArtefactManifest, answering: Answering, threads: int) -> FastMode:
     """Add the lossy twin to the compiled model in ``folder``, which has the manifest in it.
 
+    A way that fails is a way that does not pay, whatever its library raised: the exact model is whole.
+
     Raises:
         ImgtoolError: the compiled model cannot be opened.
         OSError: the folder cannot be written.
     """
-    tried = []
+    exact, tried = answering(folder, "exact", threads), []
     for draft, build in _candidates(manifest):
         shutil.rmtree(folder / FAST, ignore_errors=True)
         (folder / FAST).mkdir()
-        if not build(folder, manifest):
+        try:
+            if not build(folder, manifest):
+                continue
+            (folder / NAME).write_bytes(encode(msgspec.structs.replace(manifest, fast=draft)))
+            measured = _measured(draft, exact, answering(folder, "fast", threads))
+        except Exception as error:
+            if isinstance(error, OSError) or is_full(folder):
+                raise
+            tried.append(f"{draft.method} failed ({_in_short(error)})")
             continue
-        (folder / NAME).write_bytes(encode(msgspec.structs.replace(manifest, fast=draft)))
-        measured = _measured(draft, answering(folder, "exact", threads), answering(folder, "fast", threads))
         if measured.speed_up >= WORTH:
             return measured
         tried.append(f"{measured.method} was {measured.speed_up:.2g} times as fast")
@@ -105,6 +116,11 @@ def _share_of_matrices(graph: Path) -> float:
     matrices = {node.input[1] for node in model.node if node.op_type == "Gemm"}
     total = sum(sizes.values())
     return sum(sizes.get(name, 0) for name in matrices) / total if total else 0.0
+
+
+def _in_short(error: Exception) -> str:
+    """``error`` on one line; OpenVINO tells its call stack."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_WORDS]}"
 
 
 def _measured(draft: FastMode, exact: Ask, fast: Ask) -> FastMode:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import inspect
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -24,13 +23,12 @@ import msgspec
 
 from imgtool.errors import ImgtoolError
 from imgtool.models.artefact_manifest import NAME, ArtefactFile, ArtefactManifest
-from imgtool.models.atomic import not_writable, writable
+from imgtool.models.atomic import is_full, not_writable, writable
 from imgtool.models.exporting import Export, Parity
 from imgtool.models.hashing import measure, sampled_sha256
 from imgtool.versioned import encode
 
 SETTINGS = "settings.json"
-_FULL_BYTES = 1 << 20
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,8 +164,7 @@ def _described(path: Path, folder: Path) -> ArtefactFile:
 
 
 def _refused(error: Exception, folder: Path) -> Refused:
-    # Libraries that write files by themselves report a full disk in words of their own.
-    if shutil.disk_usage(folder).free < _FULL_BYTES:
+    if is_full(folder):
         full = not_writable(OSError(errno.ENOSPC, ""), folder)
         assert full is not None
         return Refused(type(full).__name__, str(full), full.remedy, int(full.exit_code))

@@ -29,7 +29,7 @@ class Compiler:
     damaged: bool = False
     calls: list[bool] = field(default_factory=list)
 
-    def unusable(self, unit: Unit) -> ImgtoolError | None:
+    def unusable(self, unit: Unit, *, anew: bool = False) -> ImgtoolError | None:
         return self.missing
 
     def is_damaged(self, unit: Unit) -> bool:

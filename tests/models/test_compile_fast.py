@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,16 +15,22 @@ import pytest
 
 from imgtool.analyzers import _sessions
 from imgtool.analyzers._sessions import OpenVinoGraph, open_graph
-from imgtool.errors import ModelMissing
+from imgtool.engine import compiling
+from imgtool.engine.compiling import UnitCompiler
+from imgtool.errors import ImgtoolError, ModelMissing
 from imgtool.models import artefacts, compile_fast
+from imgtool.models import compile as compiling_models
 from imgtool.models.artefact_manifest import FAST, NAME, ArtefactManifest, FastMode, read_manifest
 from imgtool.models.artefacts import Artefact, ArtefactUnusable, find_blip, why_unused
 from imgtool.models.compile import compile_model
 from imgtool.models.compile_fast import make_fast
+from imgtool.models.compile_job import Finished, Order, carry_out
 from imgtool.models.exporting import Parity
 from imgtool.models.runtime_identity import this_runtime
+from imgtool.models.units import configured_units
 from imgtool.models.wanted import wanted_blip
 from imgtool.options import EngineOptions, Precision
+from imgtool.types import Task
 from imgtool.versioned import encode
 from tests.compiled import OPTIONS, Bench, change_manifest, flip, other_runtime
 from tests.fakes.exporter import GRAPH, answering
@@ -78,6 +86,46 @@ def test_what_hardly_pays_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPa
     assert np.array_equal(scores(folder, "exact"), scores(folder, "fast"))
 
 
+def test_a_way_that_fails_is_told_and_the_next_one_tried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    exact = FastMode(executor="openvino", method="bfloat16 by OpenVINO", parity=PRESENT)
+    lossy = FastMode(executor="onnxruntime", method="matrices in int8", parity=PRESENT)
+
+    def fails(folder: Path, _: ArtefactManifest) -> bool:
+        (folder / FAST / "half").write_bytes(b"h")
+        raise RuntimeError("Exception from core.cpp:1:\nno such operation")
+
+    def works(folder: Path, manifest: ArtefactManifest) -> bool:
+        return compile_fast._in_int8(folder, manifest)
+
+    monkeypatch.setattr(compile_fast, "_candidates", lambda _: [(exact, fails), (lossy, works)])
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, (folder / FAST / "half").exists()) == ("onnxruntime", False)
+    monkeypatch.setattr(compile_fast, "_candidates", lambda _: [(exact, fails), (lossy, fails)])
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, (folder / FAST).exists()) == ("", False)
+    failed = "failed (RuntimeError: Exception from core.cpp:1: no such operation)"
+    assert fast.method == f"bfloat16 by OpenVINO {failed}; matrices in int8 {failed}"
+
+
+def test_a_full_disk_is_no_property_of_a_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(compile_fast, "_in_int8", full)
+    monkeypatch.setattr(compile_fast, "installed_release", lambda _: "")
+    with pytest.raises(OSError, match="No space"):
+        make_fast(folder, read_manifest(folder), answering, 1)
+
+
+def test_a_damaged_model_gets_no_twin(folder: Path) -> None:
+    flip(folder / f"{GRAPH}.optimised.onnx", 100)
+    with pytest.raises(ImgtoolError, match="damaged"):
+        make_fast(folder, read_manifest(folder), answering, 1)
+
+
 def test_changed_answers_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant_seconds(monkeypatch, exact=2.0, fast=1.0)
     answers = {"exact": ["a", "b", "c", "d"], "fast": ["a", "x", "c", "y"]}
@@ -107,7 +155,15 @@ def test_bfloat16_is_for_processors_that_multiply_it(folder: Path, monkeypatch: 
     assert np.array_equal(scores(folder, "exact"), scores(folder, "fast"))
 
 
-def test_it_is_added_to_what_was_compiled_before(baked: Bench, tmp_path: Path) -> None:
+def in_this_process(order: Order, tell: object, timeout: float) -> Finished:
+    """Where seconds can be planted."""
+    return Finished(carry_out(order, lambda _: None))
+
+
+def test_it_is_added_to_what_was_compiled_before(baked: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    monkeypatch.setattr(compile_fast, "installed_release", lambda _: "")
+    monkeypatch.setattr(compiling_models, "run_job", in_this_process)
     bench = Bench(baked.weights, tmp_path / "compiled")
     shutil.copytree(baked.root, bench.root)
     before = read_manifest(bench.folder)
@@ -115,17 +171,23 @@ def test_it_is_added_to_what_was_compiled_before(baked: Bench, tmp_path: Path) -
     done = bench.compile(wanted)
     assert done.changed
     assert done.artefact.manifest.fast is not None
+    assert done.artefact.manifest.fast.executor == "onnxruntime"
     assert done.artefact.manifest.parity == before.parity, "nothing is exported again"
     assert set(before.files) <= set(done.artefact.manifest.files)
     assert not bench.compile(wanted).changed
     assert not bench.compile().changed
-    if done.artefact.manifest.fast.executor:
-        twin = bench.folder / FAST / f"{GRAPH}.optimised.onnx"
-        assert done.artefact.manifest.file(f"{FAST}/{twin.name}") is not None
-        flip(twin, 100)
-        with pytest.raises(Exception, match="damaged"):
-            open_graph(bench.folder, GRAPH, precision="fast")
-        open_graph(bench.folder, GRAPH)
+    twin = bench.folder / FAST / f"{GRAPH}.optimised.onnx"
+    assert done.artefact.manifest.file(f"{FAST}/{twin.name}") is not None
+    flip(twin, 100)
+    with pytest.raises(ImgtoolError, match="damaged"):
+        open_graph(bench.folder, GRAPH, precision="fast")
+    open_graph(bench.folder, GRAPH)
+
+
+def test_a_process_of_its_own_makes_it_too(baked: Bench, tmp_path: Path) -> None:
+    bench = Bench(baked.weights, tmp_path / "compiled")
+    shutil.copytree(baked.root, bench.root)
+    assert bench.compile(replace(OPTIONS, fast=True)).artefact.manifest.fast is not None
 
 
 # -- finding it
@@ -149,6 +211,18 @@ def test_what_was_not_measured_is_not_used(options: EngineOptions) -> None:
     assert caught.value.remedy.endswith("--precision fast`")
     assert caught.value.remedy in why_unused(caught.value)
     assert find_blip(msgspec.structs.replace(options, precision=Precision.EXACT)).notice == ""
+
+
+def test_what_only_lacks_its_twin_needs_one_library(options: EngineOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "missing_modules", lambda *names: [name for name in names if name != "torchvision"])
+    exact = UnitCompiler(msgspec.structs.replace(options, precision=Precision.EXACT))
+    (unit,) = configured_units(msgspec.structs.replace(options, tasks=(Task.CAPTION,)), ())
+    assert exact.unusable(unit) is None
+    lossy, anew = UnitCompiler(options).unusable(unit), exact.unusable(unit, anew=True)
+    assert (str(lossy), str(anew)) == ("onnx not installed", "torch and transformers and onnx not installed")
+    assert lossy is not None and "imgtool[torch]" in lossy.remedy
+    found_with(options)
+    assert UnitCompiler(options).unusable(unit) is None
 
 
 def found_with(options: EngineOptions, **fast: object) -> Artefact:
