@@ -117,9 +117,25 @@ def _convert_one(name: str, value: Any, source: Source) -> Any:
     return _check_range(name, converted)
 
 
-_AT_LEAST_ONE = {"batch_size", "batch_pixels", "workers", "top_k", "max_pixels", "threads"}
+_AT_LEAST_ONE = {"batch_size", "batch_pixels", "top_k", "max_pixels"}
 _POSITIVE = {"timeout", "load_timeout", "cache_ttl", "idle_ttl", "cache_size", "max_worker_memory"}
 _UNIT = {"threshold", "max_failure_rate"}
+_BETWEEN = {
+    # A runtime starts every thread that it is allowed: more than any machine has cores only exhausts the system.
+    "threads": (1, 1024),
+    "workers": (1, 256),
+    "num_beams": (1, 100),
+    # Of EasyOCR, which takes anything and then fails on each image, or reads nothing.
+    "ocr_min_size": (0, 100_000),
+    "ocr_text_threshold": (0, 1),
+    "ocr_low_text": (0, 1),
+    "ocr_link_threshold": (0, 1),
+    "ocr_canvas_size": (1, 100_000),
+    "ocr_mag_ratio": (0.01, 100),
+    "ocr_beam_width": (1, 1000),
+    "ocr_contrast_threshold": (0, 1),
+    "ocr_adjust_contrast": (0, 1),
+}
 
 
 def _check_range(name: str, value: Any) -> Any:
@@ -132,6 +148,8 @@ def _check_range(name: str, value: Any) -> Any:
         raise UsageProblem(f"{flag} must be at least 1, not {value}")
     if name in _POSITIVE and not value > 0:
         raise UsageProblem(f"{flag} must be more than 0, not {value}")
+    if name in _BETWEEN and not _BETWEEN[name][0] <= value <= _BETWEEN[name][1]:
+        raise UsageProblem(f"{flag} must lie between {_BETWEEN[name][0]} and {_BETWEEN[name][1]}, not {value}")
     if name == "tesseract_psm" and (value not in range(1, 14) or value == 2):
         raise UsageProblem(f"{flag} {value} reads no text", "1 or 3 to 13")
     if name in _UNIT and not 0 <= value <= 1:

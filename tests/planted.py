@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
+from imgtool.errors import UsageProblem
 from imgtool.options import EngineOptions
 from imgtool.types import Backend, Problem, Task
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-YELLOW, MAGENTA = (255, 255, 0), (255, 0, 255)
+YELLOW, MAGENTA, CYAN = (255, 255, 0), (255, 0, 255), (0, 255, 255)
 
 
 def _spec(name: str, task: Task = Task.CAPTION, **more: Any) -> AnalyzerSpec:
@@ -35,7 +36,8 @@ def log(line: str) -> None:
 
 
 class Hazard(Analyzer):
-    """Says the colour of the image; red is a segmentation fault, blue a SIGKILL, green a hang, yellow an exception."""
+    """Says the colour of the image; red is a segmentation fault, blue a SIGKILL, green a hang, yellow an exception,
+    cyan one with a remedy."""
 
     spec = _spec("hazard")
 
@@ -60,6 +62,8 @@ class Hazard(Analyzer):
             time.sleep(3600)
         if colour == YELLOW:
             raise RuntimeError("planted exception")
+        if colour == CYAN:
+            raise UsageProblem("planted refusal", "ask for something else")
         if colour == MAGENTA:
             raise MemoryError
         return f"colour {colour}"

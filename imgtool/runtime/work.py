@@ -14,6 +14,7 @@ import psutil
 
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, Picture
+from imgtool.errors import ImgtoolError
 from imgtool.options import LoadPolicy
 from imgtool.runtime.ahead import Arrival, DecodeAhead, Refused
 from imgtool.runtime.models import Models
@@ -233,6 +234,8 @@ def run_problem(analyzer: str, error: Exception) -> Problem:
         return Problem(
             "out_of_memory", f"{analyzer} ran out of memory on this image", "lower --max-pixels or free memory"
         )
+    if isinstance(error, ImgtoolError):
+        return Problem("model_failed", f"{analyzer}: {error}", error.remedy)
     return Problem(
         "model_failed", f"{analyzer} failed on this image: {type(error).__name__}: {error}", "run again with --verbose"
     )

@@ -83,6 +83,14 @@ def test_an_exception_is_a_failure_of_that_image_and_kills_nobody(tmp_path: Path
     assert [error_code(results[n]) for n in (1, 2)] == ["model_failed", "out_of_memory"]
 
 
+def test_what_an_engine_refuses_keeps_its_remedy(tmp_path: Path) -> None:
+    (result,) = answers(caption_engine(), hazards(tmp_path, {0: planted.CYAN}, count=1))
+    caption = result.tasks.get(planted.Task.CAPTION)
+    assert caption is not None
+    assert caption.error is not None
+    assert (caption.error.message, caption.error.remedy) == ("hazard: planted refusal", "ask for something else")
+
+
 def test_the_other_task_of_a_guilty_image_is_still_answered(tmp_path: Path) -> None:
     engine = Engine(
         tasks=["caption", "text"], caption_engine=HAZARD, text_engine="tests.planted:Fine", cache=False, timeout=30
