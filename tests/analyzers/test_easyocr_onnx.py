@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from imgtool.analyzers._easyocr_onnx import Recognition
 from imgtool.analyzers.easyocr_onnx import EasyOcrOnnx
 from imgtool.analyzers.interface import Picture
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
@@ -75,8 +76,8 @@ def upstream_reader(weights: Path, languages: tuple[str, ...], recogniser: dict[
 
 
 def analyzer_for(folder: Path, languages: tuple[str, ...], **given: Any) -> EasyOcrOnnx:
-    parameters = {"languages": list(languages), "detect": {}, "recognize": {}, "precision": "exact", **given}
-    analyzer = EasyOcrOnnx({**parameters, "paths": {"artefact": str(folder)}, "threads": 1})
+    parameters = {"languages": list(languages), "detect": {}, "recognize": {}, "precision": "exact", "threads": 1}
+    analyzer = EasyOcrOnnx({**parameters, **given, "paths": {"artefact": str(folder)}})
     analyzer.load()
     return analyzer
 
@@ -127,7 +128,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     place, languages = tmp_path_factory.mktemp("easyocr"), ("ko", "en")
     folder = compiled(languages, place / "weights", place / "compiled", seed=3)
     upstream = upstream_reader(place / "weights", languages, config.recognition_models["gen2"]["korean_g2"])
-    yield Both(upstream, analyzer_for(folder, languages), folder, place / "weights")
+    # Three threads: lines are read side by side.
+    yield Both(upstream, analyzer_for(folder, languages, threads=3), folder, place / "weights")
     torch.set_num_threads(threads)
 
 
@@ -195,6 +197,17 @@ class TestAsUpstream:
         tally = compare_drawn(both, tmp_path, range(6 if not settings else 2), settings)
         assert tally.lines >= 2
         assert tally.ties <= 1
+
+    def test_lines_read_side_by_side_come_in_order(self, both: Both) -> None:
+        graphs, alone = both.analyzer._graphs, analyzer_for(both.folder, both.languages)._graphs
+        assert graphs is not None
+        assert alone is not None
+        levels = np.asarray(Image.fromarray(text_page(5).pixels).convert("L").resize((600, 400)))
+        # The widest first, which takes longest: the others are done before it.
+        boxes = [[0, 600 - 40 * n, 40 * n, 40 * n + 40] for n in range(9)]
+        read = graphs.recognise(levels, boxes, [], Recognition())
+        assert [line[0] for line in read] == [line[0] for line in alone.recognise(levels, boxes, [], Recognition())]
+        assert [line[1:] for line in read] == [line[1:] for line in alone.recognise(levels, boxes, [], Recognition())]
 
     @pytest.mark.slow
     def test_100_drawn_pages(self, both: Both, tmp_path: Path) -> None:
