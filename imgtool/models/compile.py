@@ -91,7 +91,10 @@ def compile_model(
         return Compiled(found, False, 0.0)
     started = time.perf_counter()
     with ModelStore.at(root).lock(
-        wanted.stem, timeout=options.lock_timeout, on_wait=lambda: observer.waiting(wanted.model)
+        wanted.stem,
+        timeout=options.lock_timeout,
+        on_wait=lambda: observer.waiting(wanted.model),
+        work=f"compiling {wanted.model}",
     ):
         with writable(root):
             sweep(root, wanted.stem)

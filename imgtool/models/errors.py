@@ -50,7 +50,7 @@ class FileRefused(ModelNotUsable):
 
 
 class FetchBusy(ModelMissing):
-    """Another process has been fetching the same model for longer than we are willing to wait."""
+    """Another process has been fetching or compiling the same model for longer than we are willing to wait."""
 
 
 class LibraryMissing(MissingExtra):

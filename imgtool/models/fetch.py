@@ -53,7 +53,12 @@ def fetch(
     started = time.perf_counter()
     if (manifest := _present(spec, store, options)) is not None:
         return Fetched(spec.name, Outcome.PRESENT, manifest, seconds=time.perf_counter() - started)
-    with store.lock(spec.name, timeout=options.lock_timeout, on_wait=lambda: observer.waiting(spec.name)):
+    with store.lock(
+        spec.name,
+        timeout=options.lock_timeout,
+        on_wait=lambda: observer.waiting(spec.name),
+        work=f"fetching {spec.name}",
+    ):
         if (manifest := _present(spec, store, options)) is not None:
             return Fetched(spec.name, Outcome.PRESENT, manifest, seconds=time.perf_counter() - started)
         job = Job(spec, store, options, observer, store.manifest(spec.name))

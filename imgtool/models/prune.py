@@ -62,7 +62,7 @@ class Plan:
         """Remove what is planned, each model under its lock; returns the bytes that were freed.
 
         Raises:
-            imgtool.models.errors.FetchBusy: a model is being fetched.
+            imgtool.models.errors.FetchBusy: a model is being fetched or compiled.
             imgtool.models.errors.StoreNotWritable: something may not be removed.
         """
         for removal in self.removals:

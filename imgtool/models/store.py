@@ -22,6 +22,8 @@ from imgtool.models.places import Places, places
 from imgtool.versioned import encode
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from imgtool.models.catalogue import ModelSpec
     from imgtool.options import EngineOptions
 
@@ -148,10 +150,13 @@ class ModelStore:
             (folder / f"{FORMER}{manifest.fingerprint}.json").unlink(missing_ok=True)
 
     @contextmanager
-    def lock(self, name: str, *, timeout: float = 3600.0, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    def lock(
+        self, name: str, *, timeout: float = 3600.0, on_wait: Callable[[], None] | None = None, work: str = ""
+    ) -> Iterator[None]:
         """Keep other processes from fetching or pruning ``name``; waits up to ``timeout`` seconds for them.
 
-        The lock belongs to the process: that of a process which died is free.
+        The lock belongs to the process: that of a process which died is free. ``work`` is what those others do, in
+        words: ``fetching blip-base``.
 
         Raises:
             FetchBusy: another process held it all that time.
@@ -168,23 +173,11 @@ class ModelStore:
             except Timeout:
                 if on_wait is not None:
                     on_wait()
-                self._wait(lock, name, timeout)
+                _wait(lock, timeout, work or f"at work on {name}")
         try:
             yield
         finally:
             lock.release()
-
-    def _wait(self, lock: object, name: str, timeout: float) -> None:
-        from filelock import FileLock, Timeout
-
-        assert isinstance(lock, FileLock)
-        try:
-            lock.acquire(timeout=timeout)
-        except Timeout as error:
-            raise FetchBusy(
-                f"another process has been fetching {name} for more than {timeout:.0f} s",
-                "wait for it, or end it, then run this again",
-            ) from error
 
 
 def store_for(options: EngineOptions) -> ModelStore:
@@ -194,6 +187,18 @@ def store_for(options: EngineOptions) -> ModelStore:
     root = cache_root(options) / "models"
     synthetic = options.weights is Weights.SYNTHETIC
     return ModelStore.at(root / "synthetic" / options.scale.value if synthetic else root)
+
+
+def _wait(lock: FileLock, timeout: float, work: str) -> None:
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout as error:
+        raise FetchBusy(
+            f"another process has been {work} for more than {timeout:.0f} s",
+            "wait for it, or end it, then run this again",
+        ) from error
 
 
 def _other_revision(spec: ModelSpec, manifest: Manifest) -> ModelStatus:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed
 from imgtool.models.artefact_manifest import OPTIMISED, read_manifest
 from imgtool.models.artefacts import ArtefactState, status
 from imgtool.models.atomic import TEMPORARY
-from imgtool.models.compile import CompileOptions, NotAlike
+from imgtool.models.compile import NotAlike
 from imgtool.models.compile_install import FORMER
 from imgtool.models.errors import FetchBusy, StoreNotWritable
 from imgtool.models.observer import FetchObserver
@@ -167,9 +168,10 @@ def test_without_weights_there_is_nothing_to_compile(bench: Bench) -> None:
 
 
 PROGRAM = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from dataclasses import replace
+from imgtool.models.observer import FetchObserver
 from tests.compiled import OPTIONS, Bench
 from imgtool.models import compile_install as installing
 
@@ -192,8 +194,15 @@ elif point == "between two moves":
     Path.replace = replace_
 elif point == "after the move":
     installing.shutil.rmtree = die
+class Seen(FetchObserver):
+    def compiling(self, model, phase):
+        if point == "until nobody sees it" and phase == "exporting":
+            flag.write_text("0")
+            while flag.exists():
+                time.sleep(0.02)
+
 arguments = {"disturb": point, "flag": str(flag)} if point.endswith("hangs") else {}
-bench.compile(replace(OPTIONS, anew=True), **arguments)
+bench.compile(replace(OPTIONS, anew=True), Seen(), **arguments)
 """
 
 
@@ -311,14 +320,41 @@ def _require_end(pid: int) -> None:
 # -- two at once
 
 
+@contextmanager
+def at_work(bench: Bench, flag: Path, point: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has begun to compile, and ends with this."""
+    with start(bench, flag, point) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not flag.exists():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield process
+        finally:
+            process.kill()
+
+
 def test_of_two_compiles_at_once_one_works_and_the_other_finds_it_done(bench: Bench, flag: Path) -> None:
-    with start(bench, flag, "export hangs") as first:
-        while not flag.exists():
-            assert first.poll() is None
-            time.sleep(0.02)
+    class LettingOn(Watcher):
+        def waiting(self, model: str) -> None:
+            super().waiting(model)
+            flag.unlink()
+
+    watcher = LettingOn()
+    with at_work(bench, flag, "until nobody sees it") as first:
+        done = bench.compile(observer=watcher)
+        assert first.wait(60) == 0
+    assert (done.changed, watcher.waited, watcher.phases) == (False, 1, [])
+    assert done.artefact.folder == bench.folder
+    assert state(bench) is ArtefactState.COMPILED
+
+
+def test_one_that_waits_too_long_is_told_for_what_and_a_kill_lets_it_in(bench: Bench, flag: Path) -> None:
+    with at_work(bench, flag, "export hangs") as first:
         watcher = Watcher()
-        with pytest.raises(FetchBusy, match="another process"):
-            bench.compile(CompileOptions(exporters=OPTIONS.exporters, lock_timeout=0.1), observer=watcher)
+        with pytest.raises(FetchBusy, match="another process has been compiling owner/small for"):
+            bench.compile(replace(OPTIONS, lock_timeout=0.1), observer=watcher)
         assert watcher.waited == 1
         first.send_signal(signal.SIGKILL)
     assert bench.compile().changed

@@ -204,11 +204,13 @@ def test_a_lock_that_stays_taken_is_a_message(store: ModelStore) -> None:
     waited = []
     with (
         store.lock("blip-base"),
-        pytest.raises(FetchBusy, match="another process"),
+        pytest.raises(FetchBusy, match="another process has been at work on blip-base for"),
         store.lock("blip-base", timeout=0.1, on_wait=lambda: waited.append(1)),
     ):
         pytest.fail("two have the lock")
     assert waited == [1]
+    with store.lock(SPEC.name), pytest.raises(FetchBusy, match=f"another process has been fetching {SPEC.name} for"):
+        fetch(SPEC, store, replace(QUICK, lock_timeout=0.1))
 
 
 def test_the_lock_file_of_a_dead_process_blocks_nobody(store: ModelStore) -> None:
