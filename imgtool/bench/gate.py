@@ -15,7 +15,15 @@ from collections.abc import Iterator, Sequence
 from imgtool.bench.baseline import Baseline, Compared, MachinesDiffer, against, choose
 from imgtool.bench.budgets import Budgets, parse_budgets
 from imgtool.bench.comparison import SAVED_MARGIN, Comparison, Verdict
-from imgtool.bench.judgement import Check, Judgement, Outcome, confirm, needs_confirmation
+from imgtool.bench.judgement import (
+    Check,
+    Judgement,
+    Outcome,
+    confirm,
+    failed_comparison,
+    needs_confirmation,
+    unconfirmed,
+)
 from imgtool.bench.record import ArmKind, Experiment, Metric, PageCache, Sample
 from imgtool.bench.saved import BaselineUnusable, load_experiment
 from imgtool.bench.statistics import summarise
@@ -31,13 +39,17 @@ __all__ = [
     "against",
     "choose",
     "confirm",
+    "failed_comparison",
     "judge",
     "load_experiment",
     "needs_confirmation",
     "parse_budgets",
+    "unconfirmed",
 ]
 
-_TIMES = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.STEADY)
+_TIMES = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.STEADY, Metric.WALL)
+"""Wall time beside the phases: a program can lose after its first result what no phase shows. It holds all images, so
+that the arms of one experiment, and a baseline of the same settings, have it of the same work."""
 _MEMORIES = (Metric.PEAK_ANON, Metric.PEAK_RSS)
 
 _ENOUGH = 0.9
@@ -81,11 +93,25 @@ def _notices(found: Baseline | None, budgets: Budgets, exempt: str) -> Iterator[
     if found is None:
         return
     yield from found.notices
+    if budgets.fail_slower is not None:
+        yield from _one_sided(found, _TIMES)
+        yield from _unlike(found)
     if found.then is not None and budgets.fail_slower is not None and budgets.fail_slower < SAVED_MARGIN:
         yield (
             f"two sessions on one machine often differ by more than {share_text(budgets.fail_slower)}: "
             "to be sure, run both versions interleaved, each as an arm of one experiment"
         )
+
+
+def _unlike(found: Baseline) -> Iterator[str]:
+    """A warning for each arm that is a program of the user's against one of ours, or the other way round."""
+    kinds = {arm.name: arm.kind is ArmKind.COMMAND for arm in found.now.arms}
+    then = kinds if found.then is None else {arm.name: arm.kind is ArmKind.COMMAND for arm in found.then.arms}
+    for arm in found.arms:
+        other = found.reference if found.then is None else arm
+        if kinds[arm] is not then[other]:
+            against = other if found.then is None else "the baseline"
+            yield f"wall time of {arm} and {against} is compared as of the same work: give both the same images"
 
 
 def _relative(found: Baseline, budgets: Budgets) -> Iterator[Check]:
@@ -96,39 +122,73 @@ def _relative(found: Baseline, budgets: Budgets) -> Iterator[Check]:
 
 
 def _all_compared(found: Baseline, budget: float, metrics: tuple[Metric, ...]) -> Iterator[Check]:
-    checks = [
-        _compared(compared, budget)
-        for arm in found.arms
-        for state in found.page_caches
-        for compared in _known(found, arm, state, metrics, budget)
-    ]
+    """Every arm in every state has at least one check: what nothing is known of must not pass for kept."""
     allowed = f"at most {change_text(1 + budget)} is allowed"
-    yield from checks or [_unmeasured(metrics[0], budget, found.arms, allowed)]
+    cells = {
+        (arm, state): _known(found, arm, state, metrics, budget) for arm in found.arms for state in found.page_caches
+    }
+    if not any(cells.values()):
+        yield _unmeasured(metrics[0], budget, found.arms, allowed)
+        return
+    for (arm, state), known in cells.items():
+        for compared in known:
+            yield _compared(compared, budget, _gaps(found, compared))
+        if not known:
+            yield _unknown(arm, metrics[0], state, budget, allowed)
 
 
-def _known(
-    found: Baseline, arm: str, state: PageCache, metrics: tuple[Metric, ...], budget: float
-) -> Iterator[Compared]:
-    """What either side has of ``metrics``; of a program without phases, that is its wall time."""
+def _known(found: Baseline, arm: str, state: PageCache, metrics: tuple[Metric, ...], budget: float) -> list[Compared]:
+    """What both sides have of ``metrics``: a program without a trace has wall time alone. What one side has, where
+    they have nothing in common."""
     known = [compared for metric in metrics if (compared := found.compared(arm, metric, state, budget)) is not None]
-    if not known and metrics is _TIMES and (wall := found.compared(arm, Metric.WALL, state, budget)) is not None:
-        known = [wall]
-    yield from known
+    return [compared for compared in known if compared.values and compared.reference] or known
 
 
-def _compared(compared: Compared, budget: float) -> Check:
+def _one_sided(found: Baseline, metrics: tuple[Metric, ...]) -> Iterator[str]:
+    """A sentence for each figure that is left out because one side alone has it."""
+    for arm in found.arms:
+        for state in found.page_caches:
+            known = [compared for metric in metrics if (compared := found.compared(arm, metric, state)) is not None]
+            if not any(compared.values and compared.reference for compared in known):
+                continue
+            for compared in known:
+                lacking = arm if not compared.values else "" if compared.reference else compared.against
+                if lacking:
+                    yield f"{_subject(arm, compared.metric, state)} is not compared: {lacking} has none"
+
+
+def _compared(compared: Compared, budget: float, gaps: str) -> Check:
     comparison = compared.comparison
     return Check(
         arm=compared.arm,
         metric=compared.metric,
         page_cache=compared.page_cache,
-        outcome=_outcome(comparison, budget),
-        text=_comparison_text(compared, budget),
+        outcome=Outcome.INCONCLUSIVE if gaps else _outcome(comparison, budget),
+        text=_comparison_text(compared, budget) + gaps,
         value=_median(compared.values),
         reference=_median(compared.reference),
         limit=budget,
         comparison=comparison,
     )
+
+
+def _gaps(found: Baseline, compared: Compared) -> str:
+    """What of either side only some runs have."""
+    own, state = (found.now, compared.arm), compared.page_cache
+    other = (found.now, found.reference) if found.then is None else (found.then, compared.arm)
+    return "".join(
+        f"; of {name} it is {gap}"
+        for (experiment, arm), name in ((own, compared.arm), (other, compared.against))
+        if (gap := _gap(experiment, arm, compared.metric, state))
+    )
+
+
+def _gap(experiment: Experiment, arm: str, metric: Metric, state: PageCache) -> str:
+    """``known of 5 of 10 runs``, empty where all that succeeded have the figure: those that have it are no fair choice,
+    because memory is seen of the longer and larger ones."""
+    runs = [sample for sample in _counted(experiment, arm) if sample.page_cache is state and sample.error is None]
+    known = sum(sample.value(metric) is not None for sample in runs)
+    return f"known of {known} of {len(runs)} runs" if 0 < known < len(runs) else ""
 
 
 def _outcome(comparison: Comparison, budget: float) -> Outcome:
@@ -162,20 +222,25 @@ def _sides(compared: Compared) -> str:
 
 
 def _limits(experiment: Experiment, budgets: Budgets, exempt: str) -> Iterator[Check]:
-    names = [arm.name for arm in experiment.arms]
-    judged = [name for name in names if name != exempt]
+    judged = [arm.name for arm in experiment.arms if arm.name != exempt]
     for metric, limit in budgets.limits.items():
-        checks = [
-            _limit(arm, metric, state, values, limit)
+        allowed = f"at most {figure_text(metric, limit)} is allowed"
+        cells = {
+            (arm, state): experiment.values(arm, metric, state)
             for arm in judged
             for state in experiment.settings.page_cache
-            if (values := experiment.values(arm, metric, state))
-        ]
-        allowed = f"at most {figure_text(metric, limit)} is allowed"
-        yield from checks or [_unmeasured(metric, limit, judged, allowed)]
+        }
+        if not any(cells.values()):
+            yield _unmeasured(metric, limit, judged, allowed)
+            continue
+        for (arm, state), values in cells.items():
+            if values:
+                yield _limit(arm, metric, state, values, limit, _gap(experiment, arm, metric, state))
+            else:
+                yield _unknown(arm, metric, state, limit, allowed)
 
 
-def _limit(arm: str, metric: Metric, state: PageCache, values: list[float], limit: float) -> Check:
+def _limit(arm: str, metric: Metric, state: PageCache, values: list[float], limit: float, gap: str) -> Check:
     summary = summarise(values)
     interval = summary.interval
     text = (
@@ -184,7 +249,9 @@ def _limit(arm: str, metric: Metric, state: PageCache, values: list[float], limi
         f"at most {figure_text(metric, limit)} is allowed"
     )
     outcome = Outcome.INCONCLUSIVE
-    if interval.coverage < _ENOUGH:
+    if gap:
+        text += f"; it is {gap}"
+    elif interval.coverage < _ENOUGH:
         text += f"; {summary.n} run{'s are' if summary.n > 1 else ' is'} too few for a verdict: give 5 or more"
     elif interval.low > limit:
         outcome = Outcome.FAILED
@@ -205,8 +272,18 @@ def _limit(arm: str, metric: Metric, state: PageCache, values: list[float], limi
 def _unmeasured(metric: Metric, limit: float, arms: Sequence[str], allowed: str) -> Check:
     """A budget that no figure could be held against must not pass for kept."""
     names = ", ".join(arms)
-    text = f"{metric_text(metric)} is known of no arm ({names}); {allowed}"
+    text = f"{metric_text(metric)} is known of no arm ({names}){_why_unknown(metric)}; {allowed}"
     return Check(arm=names, metric=metric, outcome=Outcome.INCONCLUSIVE, text=text, limit=limit)
+
+
+def _unknown(arm: str, metric: Metric, state: PageCache, limit: float, allowed: str) -> Check:
+    """Nor must one arm, because others were measured."""
+    text = f"{_subject(arm, metric, state)} is not known{_why_unknown(metric)}; {allowed}"
+    return Check(arm=arm, metric=metric, page_cache=state, outcome=Outcome.INCONCLUSIVE, text=text, limit=limit)
+
+
+def _why_unknown(metric: Metric) -> str:
+    return ": it ended too soon, and was too small, to be weighed" if metric.is_memory else ""
 
 
 def _broken(experiment: Experiment, found: Baseline | None, exempt: str) -> Iterator[Check]:
