@@ -84,13 +84,35 @@ def needs_confirmation(judgement: Judgement) -> tuple[str, ...]:
     return tuple(dict.fromkeys(check.arm for check in failed))
 
 
+def failed_comparison(judgement: Judgement) -> bool:
+    """Whether a figure failed for what it is compared with, and not for a limit alone."""
+    return any(check.outcome is Outcome.FAILED and check.comparison is not None for check in judgement.checks)
+
+
 def confirm(first: Judgement, second: Judgement) -> Judgement:
     """``first`` in the light of a second experiment on its failed arms: a check of figures fails where it failed both
-    times and passes where it passed once; a crash in either counts. Checks that were not repeated stay as they were."""
+    times and passes where it passed once; a crash in either counts. Checks that were not repeated stay as they were.
+    Notices are of the first alone: the second lacks arms on purpose."""
     repeated = {check.question: check for check in second.checks}
     merged = [_merged(check, repeated.pop(check.question, None)) for check in first.checks]
     crashed = [check for check in repeated.values() if check.metric is None]
-    return Judgement(checks=(*merged, *crashed), notices=tuple(dict.fromkeys((*first.notices, *second.notices))))
+    return Judgement(checks=(*merged, *crashed), notices=first.notices)
+
+
+def unconfirmed(first: Judgement) -> Judgement:
+    """``first`` where the second experiment did not come to its end: failures of figures decide nothing."""
+    if not needs_confirmation(first):
+        return first
+    checks = tuple(
+        replace(check, outcome=Outcome.INCONCLUSIVE, text=f"{check.text}; not confirmed")
+        if check.outcome is Outcome.FAILED and check.metric is not None
+        else check
+        for check in first.checks
+    )
+    return Judgement(checks=checks, notices=(*first.notices, _UNFINISHED))
+
+
+_UNFINISHED = "the second measurement did not finish: what failed in the first is not confirmed"
 
 
 def _merged(first: Check, second: Check | None) -> Check:

@@ -17,6 +17,7 @@ from imgtool.bench.gate import (
     confirm,
     judge,
     needs_confirmation,
+    unconfirmed,
 )
 from imgtool.bench.record import Arm, ArmKind, Experiment, Metric, PageCache
 from imgtool.errors import ExitCode, UsageProblem
@@ -344,6 +345,28 @@ def test_a_crash_counts_in_whichever_run_it_happened() -> None:
         merged = confirm(judge(one, "base", TEN_PERCENT), judge(two, "base", TEN_PERCENT))
         assert merged.exit_code is ExitCode.REGRESSION
         assert any("SIGSEGV" in check.text for check in merged.checks)
+
+
+def test_an_arm_that_is_not_measured_again_is_not_said_to_be_missing() -> None:
+    then = experiment({"head": startup(1.0), "other": startup(1.0)})
+    now = {"head": startup(SLOWER, seed=1), "other": startup(SAME, seed=2)}
+    again = judge(experiment({"head": now["head"]}), then, TEN_PERCENT)
+    merged = confirm(judge(experiment(now), then, TEN_PERCENT), again)
+    assert merged.exit_code is ExitCode.REGRESSION
+    assert not any("was not measured now" in notice for notice in merged.notices)
+
+
+def test_what_was_not_confirmed_is_no_failure() -> None:
+    crash = samples("head", {}, failed=1)[1:]
+    slow = versus(SLOWER)
+    found = unconfirmed(judge(slow, "base", TEN_PERCENT))
+    assert found.exit_code is ExitCode.INCONCLUSIVE
+    assert only(found).text.endswith("; not confirmed")
+    assert "the second measurement did not finish" in found.notices[-1]
+    crashed = judge(msgspec.structs.replace(slow, samples=(*slow.samples, *crash)), "base", TEN_PERCENT)
+    assert unconfirmed(crashed).exit_code is ExitCode.REGRESSION, "a crash needs no second measurement"
+    well = judge(versus(SAME), "base", TEN_PERCENT)
+    assert unconfirmed(well) == well, "nothing was to be confirmed"
 
 
 def test_a_judgement_is_data() -> None:
