@@ -23,6 +23,7 @@ from imgtool.models.atomic import require_space, temporary_beside, writable
 from imgtool.models.compile_install import install, sweep
 from imgtool.models.compile_job import Finished, Order
 from imgtool.models.compile_process import run_job
+from imgtool.models.compile_sources import own_weights
 from imgtool.models.hashing import measure
 from imgtool.models.manifest import now
 from imgtool.models.observer import SILENT, FetchObserver
@@ -33,7 +34,6 @@ from imgtool.models.wanted import BLIP, EASYOCR, Wanted
 EXPORTERS = {BLIP: "imgtool.models.compile_blip", EASYOCR: "imgtool.models.compile_easyocr"}
 """The module that exports each kind of model."""
 
-_WEIGHTS = (".safetensors", ".pth", ".bin")
 _ROOM = 1.6
 """Bytes needed for each byte of weights: the graphs, what optimising rewrites, and its raw result meanwhile."""
 
@@ -131,7 +131,7 @@ class _Compiler:
         staging = temporary_beside(target)
         with writable(self.root):
             base = self._base(target)
-            require_space(self.root, int(_ROOM * _size_of_weights(self.wanted.folder)))
+            require_space(self.root, int(_ROOM * sum(path.stat().st_size for path in own_weights(self.wanted))))
             staging.mkdir(parents=True)
             try:
                 if base is not None:
@@ -149,7 +149,7 @@ class _Compiler:
             source=str(source),
             into=str(staging),
             arguments=self.arguments,
-            manifest=self._draft(source) if base is None else base.manifest,
+            manifest=self._draft() if base is None else base.manifest,
             threads=self.options.threads,
             fast=self.options.fast,
             is_exported=base is not None,
@@ -165,14 +165,14 @@ class _Compiler:
         found = status(self.root, self.wanted)
         return found.artefact if found.artefact is not None and found.artefact.folder == target else None
 
-    def _draft(self, source: Path) -> ArtefactManifest:
+    def _draft(self) -> ArtefactManifest:
         return ArtefactManifest(
             kind=self.wanted.kind,
             model=self.wanted.model,
             model_version=self.wanted.version or "",
             source=self.wanted.source,
             revision=self.wanted.revision,
-            source_files={path.name: measure(path).sha256 for path in _weights(source)},
+            source_files={path.name: measure(path).sha256 for path in own_weights(self.wanted)},
             graphs=(),
             exporter="",
             opset=0,
@@ -191,11 +191,3 @@ class _Compiler:
             )
         install(manifest, staging, target)
         return Artefact(target, manifest)
-
-
-def _weights(source: Path) -> list[Path]:
-    return sorted(path for path in source.iterdir() if path.suffix in _WEIGHTS and path.is_file())
-
-
-def _size_of_weights(source: Path) -> int:
-    return sum(path.stat().st_size for path in _weights(source))

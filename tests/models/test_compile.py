@@ -21,11 +21,13 @@ from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed
 from imgtool.models.artefact_manifest import OPTIMISED, read_manifest
 from imgtool.models.artefacts import ArtefactState, status
 from imgtool.models.atomic import TEMPORARY
-from imgtool.models.compile import NotAlike
+from imgtool.models.compile import NotAlike, compile_model
 from imgtool.models.compile_install import FORMER
+from imgtool.models.compile_sources import own_weights
 from imgtool.models.errors import FetchBusy, StoreNotWritable
 from imgtool.models.observer import FetchObserver
 from tests.compiled import OPTIONS, Bench, flip
+from tests.fakes import exporter
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -158,8 +160,6 @@ def test_a_failed_attempt_at_another_one_leaves_the_former_in_its_place(made: Be
 
 
 def test_without_weights_there_is_nothing_to_compile(bench: Bench) -> None:
-    from imgtool.models.compile import compile_model
-
     with pytest.raises(ModelLoadFailed, match="not here"):
         compile_model(replace(bench.wanted, folder=None, version=None), bench.root, OPTIONS)
 
@@ -358,3 +358,32 @@ def test_one_that_waits_too_long_is_told_for_what_and_a_kill_lets_it_in(bench: B
         assert watcher.waited == 1
         first.send_signal(signal.SIGKILL)
     assert bench.compile().changed
+
+
+# -- whose weights
+
+
+def test_of_a_snapshot_the_safetensors_count_alone(bench: Bench) -> None:
+    (bench.weights / "pytorch_model.bin").write_bytes(b"p")
+    assert set(bench.compile().artefact.manifest.source_files) == {"model.safetensors"}
+    (bench.weights / "model.safetensors").rename(bench.weights / "part-1.safetensors")
+    (bench.weights / "other.safetensors").write_bytes(b"o")
+    (bench.weights / "model.safetensors.index.json").write_text('{"weight_map": {"a": "part-1.safetensors"}}')
+    assert own_weights(bench.wanted) == [bench.weights / "part-1.safetensors"]
+
+
+@pytest.mark.usefixtures("easyocr")
+def test_of_a_directory_that_all_languages_share_two_files_count(bench: Bench) -> None:
+    for name in ("craft_mlt_25k", "korean_g2", "japanese_g2", "english_g2"):
+        (bench.weights / f"{name}.pth").write_bytes(name.encode())
+    wanted = replace(bench.wanted, kind="easyocr", model="korean_g2")
+    done = compile_model(wanted, bench.root, replace(OPTIONS, exporters={"easyocr": exporter.NAME}))
+    assert set(done.artefact.manifest.source_files) == {"craft_mlt_25k.pth", "korean_g2.pth"}
+
+
+def test_room_is_asked_for_by_the_weights_of_the_model(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("imgtool.models.compile.require_space", lambda _, needed: asked.append(needed))
+    (bench.weights / "pytorch_model.bin").write_bytes(b"p" * 10_000)
+    bench.compile()
+    assert asked == [800], "1.6 bytes for each of 500"
