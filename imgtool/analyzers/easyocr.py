@@ -10,7 +10,7 @@ from imgtool.analyzers._easyocr_parameters import reading_parameters
 from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
 from imgtool.errors import ImgtoolError
-from imgtool.models.easyocr_weights import find_weights, named_folder, readable_languages
+from imgtool.models.easyocr_weights import named_folder, readable_languages, weights_for
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ class EasyOcrTorch(Analyzer):
         if missing := missing_modules("torch", "torchvision", "easyocr"):
             return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=EXTRA_REMEDY)
         try:
-            folder = named_folder(options)
-            readable = readable_languages(folder)
-            found = find_weights(options.languages, folder)
+            readable = readable_languages(named_folder(options))
+            found = weights_for(options)
         except ImgtoolError as problem:
             return Probe(False, reason=str(problem), remedy=problem.remedy)
         return Probe(
@@ -66,7 +65,7 @@ class EasyOcrTorch(Analyzer):
         """
         return {
             **reading_parameters(options),
-            "paths": {"folder": str(find_weights(options.languages, named_folder(options)).folder)},
+            "paths": {"folder": str(weights_for(options).folder)},
             "device": check_device(getattr(options, "device", "auto")),
             "precision": str(options.precision.value),
         }

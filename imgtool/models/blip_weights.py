@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.models.bake_commands import DEFAULT_MODEL, bake_blip
 from imgtool.models.catalogue import find
 from imgtool.models.errors import UnknownModel
 from imgtool.models.hashing import sampled_sha256
@@ -20,13 +21,12 @@ from imgtool.models.manifest import Manifest
 from imgtool.models.marker import read_marker
 from imgtool.models.places import find_snapshot, hub_cache, is_repository_id
 from imgtool.models.store import store_for
-from imgtool.models.synthetic_store import BLIP_NAME, how_to_make, synthetic_store
+from imgtool.models.synthetic_store import BLIP_NAME, synthetic_store
 from imgtool.options import Weights
 
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
-DEFAULT_MODEL = "Salesforce/blip-image-captioning-base"
 WARM = "run `imgtool warm-cache blip-base`"
 
 WEIGHTS = "model.safetensors"
@@ -61,15 +61,17 @@ def weights_for(options: EngineOptions) -> BlipWeights:
         return _synthetic(options)
     model, revision = options.caption_model, options.caption_revision
     try:
-        return find_weights(model, revision)
+        return find_weights(model, revision, bake_blip(options).remedy)
     except ModelMissing:
         if (found := _in_store(options, model or DEFAULT_MODEL, revision)) is None:
             raise
         return found
 
 
-def find_weights(model: str | None, revision: str | None) -> BlipWeights:
+def find_weights(model: str | None, revision: str | None, remedy: str = WARM) -> BlipWeights:
     """The files of ``model``: a folder, or a repository whose files are in the hub's cache. No network.
+
+    ``remedy`` is what to do where the hub's cache lacks them.
 
     Raises:
         ModelMissing: they are not here, not complete, a pickle, or synthetic without having been named as a folder.
@@ -81,7 +83,7 @@ def find_weights(model: str | None, revision: str | None) -> BlipWeights:
         return _in_folder(folder.absolute())
     if name.startswith(("/", "~", ".")) or not is_repository_id(name):
         raise ModelMissing(f"the caption model {name!r} is neither a folder nor a repository", "check --caption-model")
-    return _in_cache(name, revision)
+    return _in_cache(name, revision, remedy)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -111,16 +113,16 @@ def _in_folder(folder: Path) -> BlipWeights:
     return BlipWeights(folder, folder.name, version, _bytes(weights))
 
 
-def _in_cache(repository: str, revision: str | None) -> BlipWeights:
+def _in_cache(repository: str, revision: str | None, remedy: str) -> BlipWeights:
     snapshot = find_snapshot(hub_cache(os.environ), repository, revision)
     if snapshot is None:
         at = f" at revision {revision}" if revision else ""
-        raise ModelMissing(f"the weights of {repository}{at} are not in the hub's cache", WARM)
+        raise ModelMissing(f"the weights of {repository}{at} are not in the hub's cache", remedy)
     weights = _complete(snapshot.folder)
     if read_marker(snapshot.folder) is not None:
         raise ModelMissing(
             f"the weights in {snapshot.folder} are synthetic: their answers mean nothing",
-            f"{WARM}, or name that folder with --caption-model",
+            f"{remedy}, or name that folder with --caption-model",
         )
     return BlipWeights(snapshot.folder, repository, snapshot.commit, _bytes(weights))
 
@@ -133,7 +135,7 @@ def _synthetic(options: EngineOptions) -> BlipWeights:
         )
     folder = synthetic_store(options).folder(BLIP_NAME)
     if folder is None:
-        raise ModelMissing(f"no synthetic weights of {BLIP_NAME} are here", how_to_make(options))
+        raise ModelMissing(f"no synthetic weights of {BLIP_NAME} are here", bake_blip(options).remedy)
     return replace(_in_folder(folder), model=BLIP_NAME)
 
 

@@ -9,23 +9,28 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imgtool.errors import ModelMissing, UsageProblem
+from imgtool.models.bake_commands import bake_easyocr
 from imgtool.models.catalogue import CATALOGUE, DETECTOR, ModelSpec, easyocr_models
 from imgtool.models.easyocr_tables import TableEntry, table_entry
 from imgtool.models.languages import RECOGNISERS, easyocr_codes, with_usual_codes
 from imgtool.models.marker import Marker, read_marker
 from imgtool.models.places import easyocr_folder
-from imgtool.models.synthetic_store import easyocr_spec, how_to_make, synthetic_store
-from imgtool.options import Weights
+from imgtool.models.synthetic_store import easyocr_spec, synthetic_store
+from imgtool.options import EngineOptions, Weights
 
-if TYPE_CHECKING:
-    from imgtool.options import EngineOptions
+__all__ = [
+    "OcrWeights",
+    "easyocr_codes",
+    "find_weights",
+    "named_folder",
+    "readable_languages",
+    "weights_for",
+    "with_usual_codes",
+]
 
-__all__ = ["OcrWeights", "easyocr_codes", "find_weights", "named_folder", "readable_languages", "with_usual_codes"]
-
-WARM = "run `imgtool warm-cache easyocr`"
+WARM = bake_easyocr(EngineOptions()).remedy
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,26 @@ def named_folder(options: EngineOptions) -> Path | None:
     name = easyocr_spec(options).name
     folder = synthetic_store(options).folder(name)
     if folder is None:
-        raise ModelMissing(f"no synthetic weights of {name} are here", how_to_make(options))
+        raise ModelMissing(f"no synthetic weights of {name} are here", bake_easyocr(options).remedy)
     return folder
 
 
-def find_weights(languages: Iterable[str], folder: Path | None) -> OcrWeights:
+def weights_for(options: EngineOptions) -> OcrWeights:
+    """The files that a run with ``options`` uses.
+
+    Raises:
+        As :func:`named_folder` and :func:`find_weights` do.
+    """
+    folder = named_folder(options)
+    if options.easyocr_dir is not None:
+        return find_weights(options.languages, folder, "put it there, or leave out --easyocr-dir")
+    return find_weights(options.languages, folder, bake_easyocr(options).remedy)
+
+
+def find_weights(languages: Iterable[str], folder: Path | None, remedy: str = WARM) -> OcrWeights:
     """The detector and the recogniser of ``languages`` in ``folder``, by default EasyOCR's own directory. No network.
+
+    ``remedy`` is what to do where a file is not there.
 
     Raises:
         imgtool.models.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
@@ -74,10 +93,10 @@ def find_weights(languages: Iterable[str], folder: Path | None) -> OcrWeights:
     place = weights_folder(folder)
     entries = [_entry(spec) for spec in needed]
     if missing := [entry.filename for entry in entries if not _is_there(place / entry.filename)]:
-        raise ModelMissing(f"{' and '.join(missing)} not in {place}", WARM)
+        raise ModelMissing(f"{' and '.join(missing)} not in {place}", remedy)
     marker = read_marker(place)
     if marker is not None and folder is None:
-        raise ModelMissing(f"the weights in {place} are synthetic: their answers mean nothing", f"{WARM} elsewhere")
+        raise ModelMissing(f"the weights in {place} are synthetic: their answers mean nothing", f"{remedy} elsewhere")
     recogniser = needed[-1].name
     size = sum((place / entry.filename).stat().st_size for entry in entries)
     return OcrWeights(place, recogniser, _version(recogniser, entries[-1], marker), size, marker)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.models.atomic import writable, write_atomically
+from imgtool.models.bake_commands import bake_spec
 from imgtool.models.errors import FetchBusy
 from imgtool.models.hashing import Expected, measure
 from imgtool.models.manifest import FileEntry, Manifest, Origin, decode
@@ -109,7 +110,7 @@ class ModelStore:
     def status(self, spec: ModelSpec, *, full: bool = False) -> ModelStatus:
         """How ``spec`` is here: by existence and sizes, or with ``full`` by the hash of every file."""
         path = self.folder_of(spec.name) / MANIFEST
-        remedy = f"run `imgtool warm-cache {spec.name}`"
+        remedy = bake_spec(spec).remedy
         try:
             manifest = decode(path.read_bytes())
         except FileNotFoundError:

@@ -33,12 +33,6 @@ class SyntheticFolders:
     easyocr: Path
 
 
-def how_to_make(options: EngineOptions) -> str:
-    """The remedy where the synthetic weights that ``options`` ask for are missing."""
-    scale = options.scale.value
-    return f"run `imgtool warm-cache --weights synthetic{'' if scale == 'full' else f' --scale {scale}'}`"
-
-
 def blip_spec(options: EngineOptions) -> ModelSpec:
     """BLIP base as a synthetic model of the scale that ``options`` set."""
     return _spec(BLIP_NAME, Task.CAPTION, options, _BLIP_BYTES)

@@ -6,13 +6,13 @@ Where the weights are is the analyzers' knowledge, and they stand above this lay
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import ModelMissing
+from imgtool.models.bake_commands import DEFAULT_MODEL, Bake, bake_blip, bake_easyocr, folder_named, pinned_revision
 from imgtool.models.errors import LibraryMissing
 from imgtool.options import Weights
 
@@ -28,7 +28,8 @@ class Wanted:
     """A model as a run asks for it.
 
     ``source`` is as in :class:`imgtool.models.artefact_manifest.ArtefactManifest`. ``version`` and ``folder`` are of
-    the weights; both ``None`` where those are not on this machine, or the library that knows them is not.
+    the weights; both ``None`` where those are not on this machine, or the library that knows them is not. ``command``
+    brings it as :class:`imgtool.models.bake_commands.Bake` says.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Wanted:
     version: str | None = None
     folder: Path | None = None
     revision: str = ""
+    is_fast: bool = False
 
     @property
     def stem(self) -> str:
@@ -47,7 +49,12 @@ class Wanted:
     @property
     def remedy(self) -> str:
         """What to do where it is not compiled."""
-        return f"run `{self.command}`"
+        return Bake(self.command, self.is_fast).remedy
+
+    @property
+    def mending(self) -> str:
+        """What to do where it is compiled, and the compiled one is of no use."""
+        return Bake(self.command, self.is_fast).mending
 
     def is_named_by(self, manifest: ArtefactManifest) -> bool:
         """Whether ``manifest`` speaks of what is called like this, in whatever version."""
@@ -75,22 +82,24 @@ def wanted_blip(options: EngineOptions) -> Wanted:
     Raises:
         imgtool.errors.ImgtoolError: the options contradict each other, or the mark of synthetic weights is damaged.
     """
-    from imgtool.models.blip_weights import DEFAULT_MODEL, weights_for
+    from imgtool.models.blip_weights import weights_for
     from imgtool.models.synthetic_store import BLIP_NAME
 
     found = _if_here(lambda: weights_for(options))
     named = options.caption_model or DEFAULT_MODEL
-    model, source = _repository(named), _source(options, _folder_named(named))
+    model, source = _repository(named), _source(options, folder_named(named))
     if options.weights is Weights.SYNTHETIC:
         model = BLIP_NAME
+    bake = bake_blip(options)
     return Wanted(
         kind=BLIP,
         model=model if found is None else found.model,
         source=source,
-        command=_command(options, _blip_arguments(named)),
+        command=bake.command,
         version=None if found is None else found.version,
         folder=None if found is None else found.folder,
-        revision=options.caption_revision or "",
+        revision=pinned_revision(options),
+        is_fast=bake.is_fast,
     )
 
 
@@ -102,19 +111,20 @@ def wanted_easyocr(options: EngineOptions) -> Wanted:
         imgtool.errors.ImgtoolError: the options contradict each other, or the mark of synthetic weights is damaged.
     """
     from imgtool.models.catalogue import easyocr_models
-    from imgtool.models.easyocr_weights import find_weights, named_folder
+    from imgtool.models.easyocr_weights import weights_for
     from imgtool.models.languages import easyocr_codes
 
     recogniser = easyocr_models(easyocr_codes(options.languages))[-1].name
-    found = _if_here(lambda: find_weights(options.languages, named_folder(options)))
-    folder = options.easyocr_dir
+    found = _if_here(lambda: weights_for(options))
+    folder, bake = options.easyocr_dir, bake_easyocr(options)
     return Wanted(
         kind=EASYOCR,
         model=recogniser,
         source=_source(options, None if folder is None else folder.expanduser().absolute()),
-        command=_command(options, _easyocr_arguments(options)),
+        command=bake.command,
         version=None if found is None else found.version,
         folder=None if found is None else found.folder,
+        is_fast=bake.is_fast,
     )
 
 
@@ -130,7 +140,7 @@ def _repository(named: str) -> str:
     from imgtool.models.catalogue import find
     from imgtool.models.errors import UnknownModel
 
-    if (folder := _folder_named(named)) is not None:
+    if (folder := folder_named(named)) is not None:
         return folder.name
     try:
         return find(named).repository
@@ -138,38 +148,7 @@ def _repository(named: str) -> str:
         return named
 
 
-def _folder_named(named: str) -> Path | None:
-    folder = Path(named).expanduser()
-    if named.startswith(("/", "~", ".")) or folder.is_dir():
-        return folder.absolute()
-    return None
-
-
 def _source(options: EngineOptions, folder: Path | None) -> str:
     if options.weights is Weights.SYNTHETIC:
         return f"synthetic/{options.scale.value}"
     return "" if folder is None else str(folder)
-
-
-def _blip_arguments(named: str) -> str:
-    from imgtool.models.catalogue import find
-    from imgtool.models.errors import UnknownModel
-
-    if (folder := _folder_named(named)) is not None:
-        return f"caption --caption-model {shlex.quote(str(folder))}"
-    try:
-        return find(named).name
-    except UnknownModel:
-        return named
-
-
-def _easyocr_arguments(options: EngineOptions) -> str:
-    folder = options.easyocr_dir
-    return "easyocr" if folder is None else f"text --easyocr-dir {shlex.quote(str(folder))}"
-
-
-def _command(options: EngineOptions, name: str) -> str:
-    if options.weights is Weights.SYNTHETIC:
-        scale = options.scale.value
-        return f"imgtool warm-cache --weights synthetic{'' if scale == 'full' else f' --scale {scale}'}"
-    return f"imgtool warm-cache {name}"
