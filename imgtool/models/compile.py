@@ -23,7 +23,7 @@ from imgtool.models.atomic import require_space, temporary_beside, writable
 from imgtool.models.compile_install import install, sweep
 from imgtool.models.compile_job import Finished, Order
 from imgtool.models.compile_process import run_job
-from imgtool.models.compile_sources import own_weights
+from imgtool.models.compile_sources import own_weights, reading
 from imgtool.models.hashing import measure
 from imgtool.models.manifest import now
 from imgtool.models.observer import SILENT, FetchObserver
@@ -85,7 +85,7 @@ def compile_model(
         imgtool.errors.ModelLoadFailed: the compiling process crashed or took too long, or a library failed in it.
         imgtool.models.errors.FetchBusy: another process has been compiling this model for too long.
         imgtool.models.errors.StoreNotWritable: no space, no permission.
-        imgtool.errors.ImgtoolError: the weights are missing or damaged, or a library is missing.
+        imgtool.errors.ImgtoolError: the weights are missing, damaged or not to be read, or a library is missing.
     """
     if (found := _finished(wanted, root, options)) is not None:
         return Compiled(found, False, 0.0)
@@ -129,7 +129,7 @@ class _Compiler:
             raise ModelNotUsable(f"the weights of {self.wanted.model} are not here", self.wanted.remedy)
         target = self.root / folder_name(self.wanted, self.wanted.version, this_runtime())
         staging = temporary_beside(target)
-        with writable(self.root):
+        with writable(self.root), reading(self.root):
             base = self._base(target)
             require_space(self.root, int(_ROOM * sum(path.stat().st_size for path in own_weights(self.wanted))))
             staging.mkdir(parents=True)

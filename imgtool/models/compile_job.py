@@ -24,6 +24,7 @@ import msgspec
 from imgtool.errors import ImgtoolError
 from imgtool.models.artefact_manifest import NAME, ArtefactFile, ArtefactManifest
 from imgtool.models.atomic import is_full, not_writable, writable
+from imgtool.models.compile_sources import reading
 from imgtool.models.exporting import Export, Parity
 from imgtool.models.hashing import measure, sampled_sha256
 from imgtool.versioned import encode
@@ -89,7 +90,7 @@ def main() -> None:
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        with writable(order.folder):
+        with writable(order.folder), reading(order.folder):
             say(Finished(carry_out(order, say)))
     except ImgtoolError as error:
         say(Refused(type(error).__name__, str(error), error.remedy, int(error.exit_code)))

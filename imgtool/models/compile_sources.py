@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from imgtool.models.blip_weights import weight_files
 from imgtool.models.catalogue import CATALOGUE, DETECTOR
 from imgtool.models.easyocr_tables import table_entry
+from imgtool.models.errors import WeightsUnreadable
 from imgtool.models.wanted import BLIP, Wanted
+
+
+@contextmanager
+def reading(store: Path) -> Iterator[None]:
+    """Tell a permission that is missing outside of ``store``, where a compile only reads, from one inside of it.
+
+    Raises:
+        WeightsUnreadable: a file elsewhere may not be read.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        if error.filename is None or _is_inside(Path(os.fsdecode(error.filename)), store):
+            raise
+        raise WeightsUnreadable(
+            f"{error.filename} cannot be read: {error.strerror}",
+            "mend its permissions, or those of the folders that it is in, then run this again",
+        ) from error
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return path.is_relative_to(folder) or path.resolve().is_relative_to(folder.resolve())
 
 
 def own_weights(wanted: Wanted) -> list[Path]:

@@ -49,6 +49,10 @@ class FileRefused(ModelNotUsable):
     """A weights file that is damaged, or of a kind that could run code when it is opened."""
 
 
+class WeightsUnreadable(ModelNotUsable):
+    """Weights that are here and may not be read."""
+
+
 class FetchBusy(ModelMissing):
     """Another process has been fetching or compiling the same model for longer than we are willing to wait."""
 

@@ -24,7 +24,7 @@ from imgtool.models.atomic import TEMPORARY
 from imgtool.models.compile import NotAlike, compile_model
 from imgtool.models.compile_install import FORMER
 from imgtool.models.compile_sources import own_weights
-from imgtool.models.errors import FetchBusy, StoreNotWritable
+from imgtool.models.errors import FetchBusy, StoreNotWritable, WeightsUnreadable
 from imgtool.models.observer import FetchObserver
 from tests.compiled import OPTIONS, Bench, flip
 from tests.fakes import exporter
@@ -387,3 +387,40 @@ def test_room_is_asked_for_by_the_weights_of_the_model(bench: Bench, monkeypatch
     (bench.weights / "pytorch_model.bin").write_bytes(b"p" * 10_000)
     bench.compile()
     assert asked == [800], "1.6 bytes for each of 500"
+
+
+DENIED = """
+def export(source, into):
+    raise PermissionError(13, "Permission denied", str({folder} / "config.json"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "error", "code"),
+    [
+        ("source", ModelLoadFailed, ExitCode.MODEL_MISSING),
+        ("into", StoreNotWritable, ExitCode.NOT_WRITABLE),
+    ],
+)
+def test_what_cannot_be_read_is_no_fault_of_the_store(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, folder: str, error: type[ImgtoolError], code: ExitCode
+) -> None:
+    (bench.weights / "denied.py").write_text(DENIED.format(folder=folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.environ["PYTHONPATH"], str(bench.weights)]))
+    with pytest.raises(error, match="Permission denied") as caught:
+        bench.compile(replace(OPTIONS, exporters={"blip": "denied"}))
+    assert caught.value.exit_code is code
+    named = bench.weights / "config.json" if folder == "source" else bench.root
+    assert str(caught.value).startswith(f"{named}")
+    assert "permissions" in caught.value.remedy
+
+
+def test_weights_that_cannot_be_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("imgtool.models.compile.measure", denied)
+    with pytest.raises(WeightsUnreadable, match=r"model\.safetensors cannot be read: Permission denied") as caught:
+        bench.compile()
+    assert caught.value.exit_code is ExitCode.MODEL_MISSING
+    assert bench.folders == []
