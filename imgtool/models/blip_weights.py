@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.models.bake_commands import DEFAULT_MODEL, bake_blip
 from imgtool.models.catalogue import find
-from imgtool.models.errors import UnknownModel
+from imgtool.models.errors import UnknownModel, unreadable
 from imgtool.models.hashing import sampled_sha256
 from imgtool.models.manifest import Manifest
 from imgtool.models.marker import read_marker
@@ -54,7 +54,7 @@ def weights_for(options: EngineOptions) -> BlipWeights:
 
     Raises:
         ModelMissing: they are not here, not complete, a pickle, or synthetic without having been asked for.
-        ModelLoadFailed: the mark of synthetic weights is damaged.
+        ModelLoadFailed: the mark of synthetic weights is damaged, or a file may not be read.
         UsageProblem: synthetic weights are asked for, and a model is named.
     """
     if options.weights is Weights.SYNTHETIC:
@@ -75,7 +75,7 @@ def find_weights(model: str | None, revision: str | None, remedy: str = WARM) ->
 
     Raises:
         ModelMissing: they are not here, not complete, a pickle, or synthetic without having been named as a folder.
-        ModelLoadFailed: the mark of synthetic weights is damaged.
+        ModelLoadFailed: the mark of synthetic weights is damaged, or a file may not be read.
     """
     name = model or DEFAULT_MODEL
     folder = Path(name).expanduser()
@@ -86,8 +86,10 @@ def find_weights(model: str | None, revision: str | None, remedy: str = WARM) ->
     return _in_cache(name, revision, remedy)
 
 
-def weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path, remedy: str = WARM) -> list[Path]:
     """The safetensors files of the model in ``folder``, in order: one, or the parts that its index names.
+
+    ``remedy`` is what to do where there are none.
 
     Raises:
         ModelMissing: there are none, one of them is missing, or the weights are a pickle.
@@ -101,13 +103,16 @@ def weight_files(folder: Path) -> list[Path]:
             f"the weights in {folder} are a pickle ({pickle}), which can run code when it is opened",
             f"use a revision that has {WEIGHTS}, or convert the weights with the safetensors library",
         )
-    raise ModelMissing(f"{folder} has no {WEIGHTS}", WARM)
+    raise ModelMissing(f"{folder} has no {WEIGHTS}", remedy)
 
 
 def _in_folder(folder: Path) -> BlipWeights:
     weights = _complete(folder)
     marker = read_marker(folder)
-    version = f"sha256:{_identity(folder, weights)[:12]}"
+    try:
+        version = f"sha256:{_identity(folder, weights)[:12]}"
+    except PermissionError as error:
+        raise unreadable(error) from error
     if marker is not None:
         version = f"{marker.version} {version}"
     return BlipWeights(folder, folder.name, version, _bytes(weights))

@@ -10,7 +10,7 @@ from pathlib import Path
 from imgtool.models.blip_weights import weight_files
 from imgtool.models.catalogue import CATALOGUE, DETECTOR
 from imgtool.models.easyocr_tables import table_entry
-from imgtool.models.errors import WeightsUnreadable
+from imgtool.models.errors import unreadable
 from imgtool.models.wanted import BLIP, Wanted
 
 
@@ -26,10 +26,7 @@ def reading(store: Path) -> Iterator[None]:
     except PermissionError as error:
         if error.filename is None or _is_inside(Path(os.fsdecode(error.filename)), store):
             raise
-        raise WeightsUnreadable(
-            f"{error.filename} cannot be read: {error.strerror}",
-            "mend its permissions, or those of the folders that it is in, then run this again",
-        ) from error
+        raise unreadable(error) from error
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

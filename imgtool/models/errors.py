@@ -63,6 +63,14 @@ class LibraryMissing(MissingExtra):
     exit_code = ExitCode.MODEL_MISSING
 
 
+def unreadable(error: PermissionError) -> WeightsUnreadable:
+    """``error``, which names a file, as a message with a remedy."""
+    return WeightsUnreadable(
+        f"{error.filename} cannot be read: {error.strerror}",
+        "mend its permissions, or those of the folders that it is in, then run this again",
+    )
+
+
 class StoreNotWritable(ImgtoolError):
     """The model store or an upstream cache cannot be written: no space, no permission, read-only."""
 

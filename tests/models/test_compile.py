@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,15 +19,17 @@ import pytest
 
 from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed
 from imgtool.models.artefact_manifest import OPTIMISED, read_manifest
-from imgtool.models.artefacts import ArtefactState, status
+from imgtool.models.artefacts import ArtefactState, find_blip, status
 from imgtool.models.atomic import TEMPORARY
 from imgtool.models.compile import NotAlike, compile_model
 from imgtool.models.compile_install import FORMER
 from imgtool.models.compile_sources import own_weights
 from imgtool.models.errors import FetchBusy, StoreNotWritable, WeightsUnreadable
 from imgtool.models.observer import FetchObserver
+from imgtool.options import EngineOptions
 from tests.compiled import OPTIONS, Bench, flip
 from tests.fakes import exporter
+from tests.models.conftest import blip_files
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -172,6 +174,7 @@ import os, signal, sys, time
 from pathlib import Path
 from dataclasses import replace
 from imgtool.models.observer import FetchObserver
+from imgtool.options import EngineOptions
 from tests.compiled import OPTIONS, Bench
 from imgtool.models import compile_install as installing
 
@@ -424,3 +427,16 @@ def test_weights_that_cannot_be_read(bench: Bench, monkeypatch: pytest.MonkeyPat
         bench.compile()
     assert caught.value.exit_code is ExitCode.MODEL_MISSING
     assert bench.folders == []
+
+
+def test_a_folder_of_weights_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, data in blip_files(seed=21).items():
+        (tmp_path / name).write_bytes(data)
+
+    def denied(paths: Iterable[Path]) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(list(paths)[-1]))
+
+    monkeypatch.setattr("imgtool.models.blip_weights.sampled_sha256", denied)
+    with pytest.raises(WeightsUnreadable, match=r"model\.safetensors cannot be read: Permission denied") as caught:
+        find_blip(EngineOptions(caption_model=str(tmp_path)))
+    assert "permissions" in caught.value.remedy
