@@ -12,8 +12,10 @@ from msgspec import Struct
 
 from imgtool.bench.child import ChildFailed
 from imgtool.bench.drawn import draw_in_child
+from imgtool.bench.filled import beside_models
 from imgtool.errors import UsageProblem
 from imgtool.fresh import python_calling
+from imgtool.options import EngineOptions
 from imgtool.runtime.process import describe_exit
 
 
@@ -29,9 +31,18 @@ class Repeated(Struct, frozen=True, kw_only=True):
 
 
 def measure_repeated(
-    paths: Sequence[str], *, images: int, options: Sequence[str], folder: Path | None, timeout: float = 3600.0
+    paths: Sequence[str],
+    *,
+    images: int,
+    options: Sequence[str],
+    models: EngineOptions,
+    folder: Path | None,
+    timeout: float = 3600.0,
 ) -> Repeated:
     """Analyze ``paths``, or ``images`` drawn ones, twice with one cache, each time in a fresh process.
+
+    ``options`` are words of ``imgtool analyze``, and ``models`` what they mean: the cache is a scratch one with the
+    models of theirs. ``timeout`` is seconds a run.
 
     Raises:
         UsageProblem: the run failed; the message holds what it said.
@@ -43,7 +54,8 @@ def measure_repeated(
         if not analyzed:
             draw_in_child(root / "images", ((640, 480), (1000, 600)), images)
             analyzed = [str(root / "images")]
-        words = ["analyze", *analyzed, "--cache-dir", str(root / "cache"), *options]
+        beside_models(models, root / "cache")
+        words = ["analyze", *analyzed, *options, "--cache-dir", str(root / "cache")]
         command = python_calling("imgtool.__main__:main", words=words)
         first, again = (_run(command, root / f"{number}.json", timeout) for number in range(2))
         return Repeated(
@@ -71,5 +83,6 @@ def _run(command: list[str], stats: Path, timeout: float) -> _Counted:
         raise ChildFailed(f"the run did not finish within {timeout:.0f} s") from None
     if not stats.is_file() or not stats.stat().st_size or done.returncode not in (0, 3):
         said = done.stderr.decode("utf-8", "replace").strip()[-1000:]
-        raise UsageProblem(f"the run {describe_exit(done.returncode)}: {said}")
+        message = f"the run {describe_exit(done.returncode)}{': ' if said else ''}{said}"
+        raise ChildFailed(message) if done.returncode < 0 else UsageProblem(message)
     return msgspec.json.decode(stats.read_bytes(), type=_Counted)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imgtool.bench.arms import BUILT_IN, CACHED, arm_of_command, arm_of_options, built_in
+from imgtool.bench.arms import BUILT_IN, arm_of_command, arm_of_options, built_in
 from imgtool.bench.contenders import Stage, available, contender
 from imgtool.bench.experiment import Contender
 from imgtool.bench.record import Arm, ArmKind
@@ -124,8 +124,3 @@ def images_for(paths: Sequence[str], folder: Path, steady: int) -> tuple[str, ..
         if not Path(path).is_file():
             raise UsageProblem(f"{path} is no file", "name images, not folders: each arm gets the same ones")
     return tuple(str(Path(path).absolute()) for path in paths[: steady + 1])
-
-
-def is_cached(contender: Contender) -> bool:
-    """Whether it needs a cache filled beforehand."""
-    return contender.arm.kind is ArmKind.ANALYZE and contender.arm.name == CACHED

@@ -41,13 +41,15 @@ def cache(
     with boundary(verbose=verbose):
         from imgtool.bench.cache_bench import CacheBench, measure
         from imgtool.bench.repeated import measure_repeated
+        from imgtool.cli.analyze_words import engine_options
         from imgtool.cli.bench_common import folder_option, print_json, seconds_option, split_options, teller
 
         limit = seconds_option("--max-p99", max_p99)
         say, place = teller(quiet), folder_option("--scratch", scratch)
         chosen = split_options(options)
+        models = engine_options(chosen)
         say("analyzing twice")
-        repeated = measure_repeated(paths or [], images=images, options=chosen, folder=place)
+        repeated = measure_repeated(paths or [], images=images, options=chosen, models=models, folder=place)
         sizes = tuple(measure(records, lookups=lookups, runs=runs, folder=place, say=say))
         found = CacheBench(repeated=repeated, sizes=sizes)
         if json:

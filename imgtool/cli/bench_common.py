@@ -140,3 +140,22 @@ def contenders(
         raise UsageProblem(f"two arms have the name {max(names, key=names.count)!r}", "name each differently")
     stage = Stage(images=tuple(images), common=tuple(common), parse=lambda words: resolve(engine_flags(words)).engine)
     return [contender(arm, stage) for arm in chosen]
+
+
+def made_ready(
+    contender: Contender, common: Sequence[str], scratch: Path, timeout: float, say: Callable[[str], None]
+) -> Contender:
+    """``contender``, with a filled cache in ``scratch`` where it answers from one; one for all that share ``scratch``.
+
+    ``common`` are its options of analyze beside its own, ``timeout`` is seconds.
+
+    Raises:
+        UsageProblem: its options cannot be read.
+    """
+    from imgtool.bench.filled import filled, is_cached
+    from imgtool.cli.analyze_words import engine_options
+
+    if not is_cached(contender):
+        return contender
+    options = engine_options((*common, *contender.arm.options))
+    return filled(contender, options, scratch / "cache", timeout, say)

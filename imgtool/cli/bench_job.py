@@ -8,13 +8,13 @@ from pathlib import Path
 
 from imgtool.bench.contenders import Stage
 from imgtool.bench.experiment import Contender, Design, failed_arms, planned, run_experiment
-from imgtool.bench.filled import filled
 from imgtool.bench.gate import Judgement, against, confirm, judge, load_experiment, needs_confirmation
 from imgtool.bench.record import Experiment, PageCache, Settings
 from imgtool.bench.saved import save_experiment
-from imgtool.bench.selection import Chosen, Wanted, choose, images_for, is_cached
+from imgtool.bench.selection import Chosen, Wanted, choose, images_for
 from imgtool.bench.self_test import doubled
 from imgtool.cli.analyze_words import engine_options
+from imgtool.cli.bench_common import made_ready, teller
 from imgtool.cli.bench_options import BenchOptions
 from imgtool.cli.bench_progress import Progress
 from imgtool.cli.bench_report import check_places, print_outcome, print_self_test, write_reports
@@ -79,7 +79,10 @@ class Job:
         chosen = choose(wanted, stage, self._make_synthetic)
         for name, problem in chosen.missing.items():
             self._messages.notice(f"arm {name} is left out: {problem}")
-        contenders = tuple(self._made_ready(each, chosen, scratch) for each in chosen.contenders)
+        contenders = tuple(
+            made_ready(each, chosen.stage.common, scratch, options.timeout, teller(self._quiet))
+            for each in chosen.contenders
+        )
         if PageCache.COLD in options.page_cache:
             for name in (each.arm.name for each in contenders if not each.files):
                 self._messages.notice(f"arm {name} has no model files that are known here: cold is as warm for it")
@@ -103,12 +106,6 @@ class Job:
 
         self._messages.plain("making synthetic models (once; minutes at full size)")
         make_models(stage.parse(stage.common))
-
-    def _made_ready(self, contender: Contender, chosen: Chosen, scratch: Path) -> Contender:
-        if not is_cached(contender):
-            return contender
-        self._messages.plain(self._messages.dim("filling the cache of the arm cached"))
-        return filled(contender, chosen.stage.parse(chosen.stage.common), scratch / "cache", self._options.timeout)
 
     def _settings(self, chosen: Chosen) -> Settings:
         options = self._options

@@ -48,7 +48,7 @@ def soak(
     Exit code 7 where a start failed, something was left behind, grew or leaked; 8 where a leak cannot be told.
     """
     with boundary(verbose=verbose):
-        from imgtool.cli.bench_common import contenders, seconds_option, size_option, split_options, teller
+        from imgtool.cli.bench_common import contenders, made_ready, seconds_option, size_option, split_options, teller
 
         seconds, bytes_a_call = seconds_option("--timeout", timeout), size_option("--tolerance", tolerance)
         common, say = split_options(options), teller(quiet)
@@ -56,8 +56,11 @@ def soak(
         with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
             picture = _picture(image, Path(scratch))
             chosen = contenders(arm or [], command or [], common, [str(picture)])
+            if leak:
+                _check_engines(chosen)
             starts = restarts if restarts is not None else 0 if leak else _RESTARTS
-            soaks = [_soak(one, starts, seconds, say) for one in chosen] if starts else []
+            ready = [made_ready(one, common, Path(scratch), seconds, say) for one in chosen] if starts else []
+            soaks = [_soak(one, starts, seconds, say) for one in ready]
             leaks = {one.arm.name: _leak(one, picture, common, calls, bytes_a_call, say) for one in chosen if leak}
         _report(soaks, leaks, json)
 
@@ -72,6 +75,24 @@ def _picture(image: str | None, scratch: Path) -> Path:
     if not path.is_file():
         raise PathMissing(f"{image} is no file", "name one image")
     return path.absolute()
+
+
+def _check_engines(chosen: Sequence[Contender]) -> None:
+    """Refuse arms that have no engine of imgtool's to look into, or whose engine is not to compute.
+
+    Raises:
+        UsageProblem: there is one.
+    """
+    from imgtool.bench.filled import is_cached
+    from imgtool.bench.record import ArmKind
+    from imgtool.errors import UsageProblem
+
+    for one in chosen:
+        name, remedy = one.arm.name, "an arm of analyze options, or lazy"
+        if one.arm.kind is not ArmKind.ANALYZE:
+            raise UsageProblem(f"arm {name}: --leak looks into imgtool's engine", remedy)
+        if is_cached(one):
+            raise UsageProblem(f"arm {name}: --leak computes every answer anew, and keeps none", remedy)
 
 
 def _soak(contender: Contender, restarts: int, timeout: float, say: Callable[[str], None]) -> Soak:
@@ -94,13 +115,9 @@ def _leak(
     contender: Contender, picture: Path, common: Sequence[str], calls: int, tolerance: int, say: Callable[[str], None]
 ) -> Leak:
     from imgtool.bench.leak import measure_leak
-    from imgtool.bench.record import ArmKind
     from imgtool.cli.analyze_words import engine_flags
-    from imgtool.errors import UsageProblem
 
     arm = contender.arm
-    if arm.kind is not ArmKind.ANALYZE:
-        raise UsageProblem(f"arm {arm.name}: --leak looks into imgtool's engine", "an arm of analyze options, or lazy")
     say(f"{arm.name}: {calls} calls in one process")
     with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
         flags = engine_flags((*common, *arm.options))

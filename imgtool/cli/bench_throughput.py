@@ -42,7 +42,14 @@ def throughput(
     """Images a second, a core and a thread more, each combination in fresh processes. Exit code 3 where one failed."""
     with boundary(verbose=verbose):
         from imgtool.bench.throughput import Throughput, measure
-        from imgtool.cli.bench_common import numbers_option, print_json, seconds_option, split_options, teller
+        from imgtool.cli.bench_common import (
+            made_ready,
+            numbers_option,
+            print_json,
+            seconds_option,
+            split_options,
+            teller,
+        )
         from imgtool.errors import ExitCode
         from imgtool.runtime.cores import granted_cores
 
@@ -54,7 +61,8 @@ def throughput(
         common = split_options(options)
         with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
             files = _images(paths or [], wanted, images, Path(scratch))
-            cells = _cells(arm or [], command or [], common, files, batches, counts)
+            chosen = _cells(arm or [], command or [], common, files, batches, counts)
+            cells = [(cell, made_ready(each, common, Path(scratch), seconds, say)) for cell, each in chosen]
             measured = measure(cells, len(files), runs=runs, timeout=seconds, say=say)
             found = Throughput(
                 images=len(files),

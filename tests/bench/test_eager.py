@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from imgtool.bench.arms import CACHED, built_in
+from imgtool.bench.contenders import Stage, contender
+from imgtool.bench.filled import filled
 from imgtool.bench.record import ArmKind, Experiment, Metric
+from imgtool.cli.analyze_words import engine_options
 from imgtool.errors import ExitCode
 from imgtool.fresh import python_calling
 from imgtool.versioned import decode
@@ -31,6 +36,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache
 
 
+@pytest.fixture(scope="module")
+def compiled(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same cache with the models compiled too."""
+    for name in ("onnx", "onnxruntime"):
+        pytest.importorskip(name)
+    cache = tmp_path_factory.mktemp("compiled") / "cache"
+    shutil.copytree(models, cache, symlinks=True)
+    outcome = imgtool("warm-cache", *SYNTHETIC, "--compile", timeout=900, IMGTOOL_CACHE_DIR=str(cache))
+    assert outcome.code is ExitCode.OK, outcome.err
+    return cache
+
+
 @pytest.fixture
 def sign(tmp_path: Path) -> Path:
     """A little picture with two dark words: large ones take minutes with weights that see text everywhere."""
@@ -42,7 +59,8 @@ def sign(tmp_path: Path) -> Path:
     return tmp_path / "sign.png"
 
 
-def measured(models: Path, saved: Path, *arguments: str) -> None:
+def measured(models: Path, saved: Path, *arguments: str) -> str:
+    """Bench with ``arguments``; what it said on stderr."""
     outcome = imgtool(
         *("bench", *arguments, *SYNTHETIC[:4], "--languages", "en", "-n", "2", "--warm-ups", "0", "--steady", "0"),
         *("--save", saved),
@@ -50,6 +68,7 @@ def measured(models: Path, saved: Path, *arguments: str) -> None:
         IMGTOOL_CACHE_DIR=str(models),
     )
     assert outcome.code is ExitCode.OK, outcome.err
+    return outcome.err
 
 
 def test_it_answers_as_imgtool_does_on_the_same_libraries(models: Path, sign: Path, tmp_path: Path) -> None:
@@ -80,6 +99,25 @@ def test_all_strategies_are_measured_alike(models: Path, sign: Path, tmp_path: P
         assert {step.model for step in sample.memory.steps} == {name.removeprefix("load ") for name in loads}
     for metric in (Metric.STARTUP, Metric.FIRST_RESULT, Metric.PEAK_ANON):
         assert max(found.values("cached", metric)) < min(found.values("eager", metric))
+
+
+def test_what_is_kept_comes_from_compiled_models_where_they_are(compiled: Path, sign: Path, tmp_path: Path) -> None:
+    said = measured(compiled, tmp_path / "run.json", "--arms", "compiled,cached", str(sign))
+    assert "it keeps answers of blip (onnx), easyocr (onnx)" in said
+    found = decode((tmp_path / "run.json").read_bytes(), Experiment)
+    assert max(found.values("cached", Metric.STARTUP)) < min(found.values("compiled", Metric.STARTUP))
+
+
+def test_the_cache_of_the_arm_cached_holds_answers_of_compiled_models(
+    compiled: Path, sign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGTOOL_CACHE_DIR", str(compiled))
+    stage = Stage(images=(str(sign),), common=(*SYNTHETIC, "--tasks", "caption,text"), parse=engine_options)
+    cached = contender(built_in([CACHED])[0], stage)
+    ready = filled(cached, stage.parse(stage.common), tmp_path / "scratch", 300, print)
+    said = json.loads(subprocess.run(ready.arm.command, capture_output=True, check=True).stdout)
+    kept = {task: (each["engine"], each["backend"], each["from_cache"]) for task, each in said["tasks"].items()}
+    assert kept == {"caption": ("blip", "onnx", True), "text": ("easyocr", "onnx", True)}
 
 
 def test_it_needs_an_image() -> None:

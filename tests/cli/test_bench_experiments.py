@@ -57,6 +57,15 @@ class TestThroughput:
         assert twice["efficiency"] == pytest.approx(rate / 2 / single)
         assert found["cells"][0]["efficiency"] is None
 
+    def test_the_cached_arm_is_measured_on_a_cache_of_its_own(self, tmp_path: Path) -> None:
+        images = folder(tmp_path / "images", greys(3))
+        words = ("--arm", "cached", "--batch-sizes", "1,2", "--runs", "1", "--options", DESCRIBE, "--json")
+        done = bench("throughput", images, *words)
+        assert done.code is ExitCode.OK, done.err
+        assert [each["error"] for each in json.loads(done.out)["cells"]] == [None, None], "hits alone"
+        assert done.err.count("filling the cache") == 1, "one for all combinations"
+        assert not (tmp_path / "home" / "cache").exists(), "the user's own is left alone"
+
     def test_draws_images_of_the_sizes_asked_for(self) -> None:
         words = ("--sizes", "64x48,32x80", "--images", "2", "--runs", "1", "--options", DESCRIBE)
         done = bench("throughput", *words)
@@ -156,6 +165,18 @@ class TestSoak:
         assert "left behind: nothing" in done.out
         assert done.err == ""
 
+    def test_the_cached_arm_starts_on_a_cache_of_its_own(self, tmp_path: Path) -> None:
+        done = bench("soak", "--restarts", "3", "--arm", "cached", "--options", DESCRIBE)
+        assert "cached: 3 of 3 starts succeeded" in done.out, done.err
+        assert "it keeps answers of describe (python)" in done.err
+        assert not (tmp_path / "home" / "cache").exists(), "the user's own is left alone"
+
+    def test_a_cache_that_cannot_be_filled_is_said_with_what_was_written(self) -> None:
+        words = ("--restarts", "3", "--arm", "cached=--caption-engine tests.planted:DiesLoading")
+        done = bench("soak", *words, "--options", "--tasks caption")
+        assert done.code is ExitCode.REGRESSION
+        assert "the cache of the arm cached lacks answers: what was to fill it exited with code " in done.err
+
     def test_of_an_arm_that_fails_is_a_regression(self) -> None:
         done = bench("soak", "--restarts", "3", "--command", f"bad={PYTHON} -c 'import sys; sys.exit(\"planted\")'")
         assert done.code is ExitCode.REGRESSION
@@ -189,6 +210,7 @@ class TestSoak:
             (("/no/such/image.png",), "is no file"),
             (("--tolerance", "little"), "not a size"),
             (("--leak", "--command", f"x={PYTHON}"), "looks into imgtool's engine"),
+            (("--leak", "--arm", "cached", "--options", DESCRIBE), "--leak computes every answer anew"),
             (("--options", "--nope"), "No such option: --nope"),
         ],
     )
