@@ -8,7 +8,16 @@ from pathlib import Path
 
 from imgtool.bench.contenders import Stage
 from imgtool.bench.experiment import Contender, Design, failed_arms, planned, run_experiment
-from imgtool.bench.gate import Judgement, against, confirm, judge, load_experiment, needs_confirmation
+from imgtool.bench.gate import (
+    Judgement,
+    against,
+    confirm,
+    failed_comparison,
+    judge,
+    load_experiment,
+    needs_confirmation,
+    unconfirmed,
+)
 from imgtool.bench.record import Experiment, PageCache, Settings
 from imgtool.bench.saved import save_experiment
 from imgtool.bench.selection import Chosen, Wanted, choose, images_for
@@ -46,14 +55,10 @@ class Job:
                 # What cannot be compared is refused now, not after the last sample.
                 against(planned(design), baseline, across_machines=options.across_machines)
             experiment = self._measured(design)
+            if options.save is not None:
+                save_experiment(options.save, experiment)
             judgement = self._judged(design, experiment, baseline)
-        if options.save is not None:
-            save_experiment(options.save, experiment)
-        write_reports(experiment, judgement, options)
-        if Path("-") not in (options.json, options.csv, options.markdown):
-            print_outcome(experiment, judgement)
-            if options.self_test:
-                print_self_test(experiment)
+        self._report(experiment, judgement)
         return self._exit_code(experiment, judgement)
 
     # -- before
@@ -142,17 +147,38 @@ class Job:
         options = self._options
         if not options.budgets and baseline is None:
             return None
-        across = options.across_machines
-        judgement = judge(experiment, baseline, options.budgets, across_machines=across)
-        arms = needs_confirmation(judgement) if options.confirm else ()
-        if not arms:
-            return judgement
+        first = judge(experiment, baseline, options.budgets, across_machines=options.across_machines)
+        if not options.confirm or not needs_confirmation(first):
+            return first
+        try:
+            return confirm(first, self._second(design, first, baseline))
+        except BaseException:
+            # Ctrl-C, or nothing more can be started: what was measured took long and is not lost.
+            self._report(experiment, unconfirmed(first))
+            raise
+
+    def _second(self, design: Design, first: Judgement, baseline: Experiment | str | None) -> Judgement:
+        """Another experiment, on the arms that failed ``first``, and what they failed by."""
+        arms, budgets = needs_confirmation(first), self._options.budgets
         self._messages.notice(f"{', '.join(arms)}: beyond a budget; measured once more before that counts")
-        kept = {*arms, design.reference, *([baseline] if isinstance(baseline, str) else [])}
+        kept = set(arms)
+        if failed_comparison(first):
+            kept |= {design.reference, *([baseline] if isinstance(baseline, str) else [])}
+        else:
+            # They broke limits alone, and may have nothing among them to compare them with.
+            baseline, budgets = None, budgets.without_comparisons()
         again = replace(design, contenders=tuple(one for one in design.contenders if one.arm.name in kept))
-        return confirm(judgement, judge(self._measured(again), baseline, options.budgets, across_machines=across))
+        return judge(self._measured(again), baseline, budgets, across_machines=self._options.across_machines)
 
     # -- after
+
+    def _report(self, experiment: Experiment, judgement: Judgement | None) -> None:
+        options = self._options
+        write_reports(experiment, judgement, options)
+        if Path("-") not in (options.json, options.csv, options.markdown):
+            print_outcome(experiment, judgement)
+            if options.self_test:
+                print_self_test(experiment)
 
     def _exit_code(self, experiment: Experiment, judgement: Judgement | None) -> ExitCode:
         failed = failed_arms(experiment)

@@ -112,6 +112,23 @@ def test_a_planted_slowing_fails_after_it_was_confirmed() -> None:
     assert "measured once more" in outcome.err
 
 
+def test_a_reference_that_alone_breaks_its_limit_is_measured_again(tmp_path: Path) -> None:
+    """Beside a relative budget, which a second experiment on that arm alone could not be held to."""
+    budgets = ("--fail-slower", "50%", "--max-wall", "50ms")
+    outcome = bench(*SLOW, *QUICK, *budgets, "--save", tmp_path / "run.json")
+    assert outcome.code is ExitCode.REGRESSION, outcome.err
+    assert "slow: beyond a budget; measured once more" in outcome.err
+    assert "as in the run before" in " ".join(outcome.out.split())
+    assert (tmp_path / "run.json").exists()
+
+
+def test_an_arm_that_the_baseline_lacks_is_held_to_its_limit_twice(tmp_path: Path) -> None:
+    measured(tmp_path / "base.json", *QUICK)
+    outcome = bench(*SLOW, *QUICK, "--baseline", tmp_path / "base.json", "--max-wall", "50ms")
+    assert outcome.code is ExitCode.REGRESSION, outcome.err
+    assert "as in the run before" in " ".join(outcome.out.split())
+
+
 def test_what_is_as_fast_as_its_baseline_passes(tmp_path: Path) -> None:
     path = tmp_path / "base.json"
     measured(path, *SLOW)
@@ -247,6 +264,35 @@ def test_an_interrupt_kills_what_runs_and_leaves_no_file(tmp_path: Path) -> None
     assert b"Traceback" not in said
     assert not sample.is_running()
     assert not any(tmp_path.glob("run.json*"))
+
+
+AFTERWARDS = "echo >> {count}; test $(wc -l < {count}) -gt 5 && {then}; exec sleep 0.1"
+"""A program that does something else from its sixth run on, which is the first of the confirmation."""
+
+
+def test_an_interrupt_of_the_confirmation_keeps_what_was_measured(tmp_path: Path) -> None:
+    script = AFTERWARDS.format(count=tmp_path / "count", then="exec sleep 96.25")
+    files = ("--save", tmp_path / "run.json", "--markdown", tmp_path / "run.md")
+    words = ("--command", f"late=sh -c '{script}'", "--max-wall", "50ms", "-n", "5", "--warm-ups", "0", *files)
+    command = [sys.executable, "-m", "imgtool", "bench", *map(str, words)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, preexec_fn=heed_signals)
+    _wait_for("96.25")
+    os.killpg(running.pid, signal.SIGINT)
+    out, _ = running.communicate(timeout=30)
+    assert running.returncode == ExitCode.INTERRUPTED
+    assert len(decode((tmp_path / "run.json").read_bytes(), Experiment).samples) == 5
+    for said in (out.decode(), (tmp_path / "run.md").read_text()):
+        assert "not confirmed" in " ".join(said.split())
+
+
+def test_a_confirmation_that_cannot_go_on_keeps_what_was_measured(tmp_path: Path) -> None:
+    script = AFTERWARDS.format(count=tmp_path / "count", then="kill -9 $PPID")
+    words = ("--command", f"late=sh -c '{script}'", "--max-wall", "50ms")
+    outcome = bench(*words, "--save", tmp_path / "run.json", "--json", tmp_path / "again.json")
+    assert outcome.code is ExitCode.INTERNAL
+    assert "ended unexpectedly" in outcome.err
+    assert len(decode((tmp_path / "run.json").read_bytes(), Experiment).samples) == 5
+    assert (tmp_path / "again.json").exists()
 
 
 def _wait_for(word: str) -> psutil.Process:
