@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imgtool.bench.record import Arm, ArmKind
-from imgtool.bench.soak import Soak, soak
+from imgtool.bench.soak import Drift, Soak, soak
 
 GROWING = """
 import pathlib, sys
@@ -20,6 +20,15 @@ import time; time.sleep(0.08)
 """
 
 
+COMPUTING = """
+import pathlib, sys, time
+count = pathlib.Path(sys.argv[1])
+count.write_text(count.read_text() + "x" if count.exists() else "x")
+while time.process_time() < 0.2 + len(count.read_text()) * float(sys.argv[2]): pass
+"""
+"""Takes so much processor time a start, whatever else the machine does, and so many seconds more with each."""
+
+
 def run(code: str, *arguments: str, restarts: int = 4, timeout: float = 20) -> Soak:
     command = (sys.executable, "-c", code, *arguments)
     return soak(Arm(name="a", kind=ArmKind.COMMAND, command=command), restarts, timeout=timeout)
@@ -28,8 +37,27 @@ def run(code: str, *arguments: str, restarts: int = 4, timeout: float = 20) -> S
 def test_a_sound_program_is_sound() -> None:
     found = run("pass")
     assert (found.succeeded, found.files, found.shared_memory, found.processes, found.outlived) == (4, (), (), (), 0)
-    assert found.sound or any(drift.grows for drift in found.drifts if drift.judged)
     assert not found.failures
+
+
+def computing(tmp_path: Path, more: float) -> tuple[Soak, Drift]:
+    found = run(COMPUTING, str(tmp_path / "count"), str(more), restarts=12)
+    assert found.succeeded == 12
+    (drift,) = (drift for drift in found.drifts if drift.name == "processor time")
+    return found, drift
+
+
+def test_a_program_of_steady_figures_is_sound(tmp_path: Path) -> None:
+    found, drift = computing(tmp_path, 0.0)
+    assert drift.grows is False
+    assert found.sound
+
+
+def test_a_program_that_takes_longer_from_start_to_start_is_not(tmp_path: Path) -> None:
+    found, drift = computing(tmp_path, 0.05)
+    assert drift.grows is True
+    assert drift.low > 0.5
+    assert not found.sound
 
 
 def test_failures_are_counted_with_what_was_said(tmp_path: Path) -> None:
