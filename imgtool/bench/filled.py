@@ -61,7 +61,8 @@ def _fill(command: Sequence[str], timeout: float, say: Callable[[str], None]) ->
         return
     if done.returncode:
         _complain(describe_exit(done.returncode), done.stderr, say)
-    if engines := _engines(done.stdout):
+    # What was killed may have left a line that is none.
+    if engines := _engines(done.stdout) if done.returncode >= 0 else []:
         say(f"it keeps answers of {', '.join(engines)}")
 
 

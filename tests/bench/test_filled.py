@@ -61,7 +61,11 @@ def test_it_answers_from_what_it_kept_and_who_answered_is_told(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("script", "why"),
-    [("echo all is lost >&2; exit 9", "exited with code 9"), ("echo all is lost >&2; exec sleep 60", "within 0.5 s")],
+    [
+        ("echo all is lost >&2; exit 9", "exited with code 9"),
+        ("echo all is lost >&2; exec sleep 60", "within 0.5 s"),
+        ("echo '{\"tasks\": {'; echo all is lost >&2; kill -9 $$", "was killed by SIGKILL"),
+    ],
 )
 def test_why_it_was_not_filled_is_told(script: str, why: str, tmp_path: Path) -> None:
     told = Told()
