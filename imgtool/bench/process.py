@@ -27,12 +27,18 @@ class LauncherGone(ImgtoolError):
 
 
 class TreeMemory(Struct, frozen=True):
-    """Peaks in bytes: sums over the processes that lived at the same moment, and the largest one's own peak."""
+    """Peaks in bytes: sums over the processes that lived at the same moment, the largest one's own peak, and the most
+    that one had of files and shared memory. ``grew_ns`` and ``shared_grew_ns`` are when they were last seen to grow,
+    ``looked_ns`` when anything was last seen, in nanoseconds of the monotonic clock."""
 
     tree_rss: int
     anon: int
     file: int
     largest: int
+    shared: int = 0
+    grew_ns: int = 0
+    shared_grew_ns: int = 0
+    looked_ns: int = 0
 
 
 class Ended(Struct, frozen=True, kw_only=True):

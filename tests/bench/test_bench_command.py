@@ -55,7 +55,8 @@ def test_programs_are_run_interleaved_as_often_as_asked_and_compared(tmp_path: P
     assert found.reference == "quick"
     assert found.settings.runs == 6
     assert found.machine.cores == os.cpu_count()
-    assert all(s.memory is not None and s.startup is None for s in found.samples)
+    assert all(s.startup is None for s in found.samples)
+    assert any(s.memory is not None for s in found.samples if s.arm == "slow"), "the quick one may be over too soon"
 
 
 def test_a_run_of_imgtool_is_seen_inside(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.bench.memory import memory_of
+from imgtool.bench.phases import Course
+from imgtool.bench.process import Ended, TreeMemory
 from imgtool.bench.record import Arm, ArmKind, Memory, PageCache
 from imgtool.bench.sample import Case, Sampler
 
@@ -14,14 +17,20 @@ MB = 1_000_000
 AMOUNT = 200 * MB
 
 
-def memory_of_program(code: str, *arguments: str) -> Memory:
-    """What a sample of ``python -S -c code`` reports."""
-    arm = Arm(name="program", kind=ArmKind.COMMAND, command=(sys.executable, "-S", "-c", code, *arguments))
+def weighed(*command: str) -> Memory | None:
+    """What a sample of ``command`` reports."""
+    arm = Arm(name="program", kind=ArmKind.COMMAND, command=command)
     with Sampler(timeout=60) as sampler:
         sample = sampler.take(Case(arm, PageCache.WARM, 0))
     assert sample.error is None, sample.stderr_tail
-    assert sample.memory is not None
     return sample.memory
+
+
+def memory_of_program(code: str, *arguments: str) -> Memory:
+    """What a sample of ``python -S -c code`` reports."""
+    found = weighed(sys.executable, "-S", "-c", code, *arguments)
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +99,83 @@ def test_a_large_program_is_not_counted_twice_when_it_starts_a_small_one(nothing
 def test_the_method_is_named(nothing: Memory) -> None:
     assert "RssAnon" in nothing.method
     assert "VmHWM" in nothing.method
+
+
+@pytest.mark.parametrize("command", [("true",), ("sh", "-c", ":")])
+def test_what_is_over_before_it_can_be_looked_at_has_no_figure(command: tuple[str, ...]) -> None:
+    """It is smaller than the launcher, whose own peak hides the kernel's figure."""
+    assert [weighed(*command) for _ in range(5)] == [None] * 5
+
+
+def test_a_small_program_that_is_looked_at_long_enough_has_one() -> None:
+    found = weighed("sleep", "0.3")
+    assert found is not None
+    assert 500_000 < found.peak_rss < 10 * MB
+    assert "looks alone" in found.method
+
+
+@pytest.mark.parametrize("run", range(3))
+def test_a_burst_between_two_looks_is_anonymous_all_the_same(nothing: Memory, run: int) -> None:
+    found = memory_of_program(f"import time; time.sleep(0.15); data = bytearray(b'x') * {AMOUNT // 4}")
+    assert found.peak_anon - nothing.peak_anon == about(AMOUNT // 4)
+
+
+def ended(
+    *,
+    waited: int,
+    largest: int,
+    anon: int,
+    file: int,
+    grew: float = 10,
+    shared_grew: float = 10,
+    looked: float = 90,
+    end: float = 100,
+) -> Ended:
+    """A process that a launcher of 10 MB saw; sizes in MB, times in milliseconds from its start."""
+    seen = TreeMemory(
+        tree_rss=(anon + file) * MB,
+        anon=anon * MB,
+        file=file * MB,
+        largest=largest * MB,
+        shared=file * MB,
+        grew_ns=int(grew * 1e6),
+        shared_grew_ns=int(shared_grew * 1e6),
+        looked_ns=int(looked * 1e6),
+    )
+    return Ended(ended_ns=int(end * 1e6), largest_waited=waited * MB, memory=seen)
+
+
+def known(one: Ended, **course: int) -> Memory | None:
+    return memory_of(one, Course(**course), 10 * MB, 0.02)
+
+
+def test_looks_alone_count_where_they_went_on_longer_than_what_they_missed() -> None:
+    """Of a program of 4 MB, which the kernel's figure does not tell from the launcher."""
+    calm = ended(waited=10, largest=4, anon=1, file=3)
+    grows = ended(waited=10, largest=4, anon=1, file=3, grew=90)
+    missed = ended(waited=10, largest=4, anon=1, file=3, looked=40)
+    assert [known(one) is not None for one in (calm, grows, missed)] == [True, False, False]
+    assert known(missed, peak_rss=6 * MB) is not None, "it read its own peak"
+
+
+def test_of_a_program_that_has_not_begun_nothing_is_known() -> None:
+    assert known(ended(waited=10, largest=0, anon=0, file=0, grew=0)) is None
+
+
+def test_what_the_peak_has_beyond_files_is_anonymous() -> None:
+    found = known(ended(waited=30, largest=10, anon=3, file=7))
+    assert found is not None
+    assert (found.peak_rss, found.peak_anon, found.peak_file) == (30 * MB, 23 * MB, 7 * MB)
+
+
+def test_where_files_still_grew_at_the_end_what_the_peak_has_beyond_them_may_be_files() -> None:
+    found = known(ended(waited=30, largest=10, anon=3, file=7, shared_grew=90))
+    assert found is not None
+    assert (found.peak_rss, found.peak_anon) == (30 * MB, 3 * MB)
+    assert "not known" in found.method
+
+
+def test_what_the_looks_saw_of_several_processes_is_not_lessened() -> None:
+    found = known(ended(waited=30, largest=30, anon=50, file=12))
+    assert found is not None
+    assert found.peak_anon == 50 * MB
