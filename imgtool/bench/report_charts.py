@@ -18,6 +18,9 @@ _COLOURS = 9
 _LAST = f"c{_COLOURS}"
 """The class of what has no colour of its own."""
 
+_SLIGHT = 0.001
+"""Share of a bar that no eye would see."""
+
 
 def strips(findings: Findings) -> Iterator[str]:
     """A chart for each figure: arms below each other on one scale."""
@@ -46,25 +49,38 @@ def _strip(findings: Findings, metric: Metric, row: Row, maximum: float) -> str:
 
 
 def phases(findings: Findings) -> str:
-    """Where the time to the first result went, by the medians of each arm; empty where no arm has phases."""
+    """Where the time to the first result went, by the medians of each arm; empty where no arm has phases.
+
+    Medians of parts do not add up to that of the whole, which stands beside the bar: what they leave out counts as
+    other, and where they exceed it the bar is longer than its figure.
+    """
     bars = {
-        arm.name + state_text(state, findings.page_caches): found
+        arm.name + state_text(state, findings.page_caches): (median(values), found)
         for arm in findings.experiment.arms
         for state in findings.page_caches
-        if (found := median_shares(findings.experiment, arm.name, state))
+        if (values := findings.experiment.values(arm.name, Metric.FIRST_RESULT, state))
+        and (found := _parts(median(values), median_shares(findings.experiment, arm.name, state)))
     }
     if not bars:
         return ""
-    styles = _phase_styles(bars.values())
-    maximum = max(sum(found.values()) for found in bars.values())
+    styles = _phase_styles(found for _, found in bars.values())
+    maximum = max(sum(found.values()) for _, found in bars.values())
     rows = [
-        _row(name, _phase_bar(name, found, styles, maximum), f"<b>{escape(seconds_text(sum(found.values())))}</b>")
-        for name, found in bars.items()
+        _row(name, _phase_bar(name, found, styles, maximum), f"<b>{escape(seconds_text(whole))}</b>")
+        for name, (whole, found) in bars.items()
     ]
     scale = scale_for(Metric.STARTUP, maximum)
-    rest = any(name not in styles for found in bars.values() for name in found)
+    rest = any(name not in styles for _, found in bars.values() for name in found)
     legend = {**styles, **({OTHER: _LAST} if rest else {})}
     return "".join(rows) + _foot(svg.axis(maximum, scale.tick)) + _legend(legend)
+
+
+def _parts(whole: float, found: dict[str, float]) -> dict[str, float]:
+    """``found``, seconds by phase, with what is missing of ``whole`` in :data:`OTHER`; empty where there are none."""
+    missing = whole - sum(found.values())
+    if not found or missing < _SLIGHT * whole:
+        return found
+    return {**found, OTHER: found.get(OTHER, 0.0) + missing}
 
 
 def _phase_styles(bars: Iterable[dict[str, float]]) -> dict[str, str]:
@@ -122,11 +138,13 @@ def _peaks(findings: Findings, arm: str, state: PageCache) -> tuple[float, float
 
 
 def trends(series: Sequence[Series]) -> Iterator[str]:
-    """A drawing for each figure that has been measured more than once."""
-    timed = {one.metric for one in series}
-    first = Metric.STARTUP if Metric.STARTUP in timed else Metric.WALL
-    for metric in (first, Metric.FIRST_RESULT, Metric.STEADY, Metric.PEAK_RSS):
+    """A drawing for each figure that has been measured more than once; wall time of arms that were once without a
+    startup, because it says the most of them."""
+    for metric in (Metric.WALL, Metric.STARTUP, Metric.FIRST_RESULT, Metric.STEADY, Metric.PEAK_RSS):
         lines = [one for one in series if one.metric is metric]
+        if metric is Metric.WALL:
+            started = {(one.arm, one.page_cache): len(one.points) for one in series if one.metric is Metric.STARTUP}
+            lines = [one for one in lines if started.get((one.arm, one.page_cache), 0) < len(one.points)]
         if any(len(one.points) > 1 for one in lines):
             yield _trend(metric, lines)
 
