@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class BlipNetwork:
     """A loaded model. ``caption`` is all it does; it is not meant for several threads at once."""
 
-    def __init__(self, folder: Path, device: str, threads: int | None) -> None:
-        """Load the model in ``folder`` in single precision.
+    def __init__(self, folder: Path, device: str, threads: int | None, remedy: str = WARM) -> None:
+        """Load the model in ``folder`` in single precision; ``remedy`` is what to do where its files are of no use.
 
         Raises:
             ModelLoadFailed: torch or transformers is missing, the device is not here, a file is damaged, or the
@@ -33,12 +33,12 @@ class BlipNetwork:
         self._torch = import_torch(threads)
         self._device = choose_device(self._torch, device)
         blip, processor = _import_blip()
-        files = weight_files(folder)
+        files = weight_files(folder, remedy)
         for path in files:
             check_safetensors(path)
-        with BUILDING, transformers_silenced(), _as_load_failure(folder):
+        with BUILDING, transformers_silenced(), _as_load_failure(folder, remedy):
             self._processor = processor.from_pretrained(folder, local_files_only=True)
-            self._model = _build(blip, folder, files, self._torch).to(self._device).eval()
+            self._model = _build(blip, folder, files, self._torch, remedy).to(self._device).eval()
 
     @property
     def device(self) -> str:
@@ -89,7 +89,7 @@ def _import_blip() -> tuple[Any, Any]:
     return BlipForConditionalGeneration, BlipProcessor
 
 
-def _build(blip: Any, folder: Path, files: Sequence[Path], torch: Any) -> Any:
+def _build(blip: Any, folder: Path, files: Sequence[Path], torch: Any, remedy: str) -> Any:
     """The model with its weights, memory-mapped where the file system can."""
     common = {"local_files_only": True, "dtype": torch.float32, "output_loading_info": True}
     if all(can_map(path) for path in files):
@@ -102,7 +102,7 @@ def _build(blip: Any, folder: Path, files: Sequence[Path], torch: Any) -> Any:
         raise ModelLoadFailed(
             f"the weights in {folder} are not those of this network: {len(unfilled)} tensors are missing or have "
             f"another shape, for example {unfilled[0]}",
-            WARM,
+            remedy,
         )
     return model
 
@@ -124,11 +124,11 @@ def _read(files: Sequence[Path]) -> dict[str, Any]:
 
 
 @contextmanager
-def _as_load_failure(folder: Path) -> Iterator[None]:
+def _as_load_failure(folder: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except (ImgtoolError, MemoryError):
         raise
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
-        raise ModelLoadFailed(f"BLIP in {folder} cannot be loaded: {type(error).__name__}: {first}", WARM) from error
+        raise ModelLoadFailed(f"BLIP in {folder} cannot be loaded: {type(error).__name__}: {first}", remedy) from error

@@ -14,13 +14,11 @@ from imgtool.analyzers._blip_parameters import Decoding
 from imgtool.analyzers._blip_pixels import PixelSettings, prepare
 from imgtool.analyzers._blip_search import Limits, beam_search, greedy
 from imgtool.analyzers._session_memory import Arena
-from imgtool.analyzers._sessions import Graph, open_graph
-from imgtool.errors import ModelLoadFailed, UsageProblem
+from imgtool.analyzers._sessions import Damaged, Graph, open_graph
+from imgtool.errors import UsageProblem
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-_REMEDY = "run `imgtool warm-cache blip`"
 
 _SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 """Spaces that transformers takes out of decoded text where the tokenizer's settings say so."""
@@ -35,7 +33,7 @@ class BlipGraphs:
         """Open the compiled model in ``folder``. ``share`` of the threads is its own where others compute beside it.
 
         Raises:
-            ModelLoadFailed: a file is missing or damaged.
+            Damaged: a file is missing or was changed.
         """
         self._settings = _read_settings(folder)
         self._pixels = PixelSettings(self._settings["image"])
@@ -143,11 +141,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     try:
         settings = json.loads((folder / "settings.json").read_bytes())
     except (OSError, ValueError) as error:
-        raise ModelLoadFailed(
-            f"the settings of the compiled model in {folder} cannot be read: {error}", _REMEDY
-        ) from error
+        raise Damaged(f"the settings of the compiled model in {folder} cannot be read: {error}") from error
     if not isinstance(settings, dict) or not settings.keys() >= {"image", "tokens", "layers", "positions"}:
-        raise ModelLoadFailed(f"the settings in {folder} are not those of BLIP", _REMEDY)
+        raise Damaged(f"the settings in {folder} are not those of BLIP")
     return settings
 
 
@@ -157,7 +153,7 @@ def _open_tokenizer(folder: Path) -> Tokenizer:
 
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:
-        raise ModelLoadFailed(f"the tokenizer in {folder} cannot be opened: {error}", _REMEDY) from error
+        raise Damaged(f"the tokenizer in {folder} cannot be opened: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

@@ -19,7 +19,7 @@ from imgtool.analyzers._craft_pre import detector_input
 from imgtool.analyzers._easyocr_lines import is_inside, lowest, text_line, vanishes
 from imgtool.analyzers._paragraphs import join_paragraphs
 from imgtool.analyzers._session_memory import Arena
-from imgtool.analyzers._sessions import open_graph
+from imgtool.analyzers._sessions import Damaged, open_graph
 from imgtool.analyzers._spline_rotate import rotate
 from imgtool.analyzers._text_crops import Crop, cut_out, recogniser_input
 from imgtool.analyzers._text_lines import Grouping, group_words
@@ -80,7 +80,8 @@ class EasyOcrGraphs:
         """Open both graphs.
 
         Raises:
-            ModelLoadFailed: the model is not for these languages, or right-to-left text cannot be ordered here.
+            Damaged: the model is not for these languages, or a file is missing or was changed.
+            ModelLoadFailed: right-to-left text cannot be ordered here.
         """
         self._settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
         self._characters: str = self._settings["characters"]
@@ -219,7 +220,7 @@ class EasyOcrGraphs:
         alphabets = self._settings["alphabets"]
         if unknown := sorted(set(languages) - set(alphabets)):
             text = f"the compiled {self._settings['recogniser']} does not read {', '.join(unknown)}"
-            raise ModelLoadFailed(text, "run `imgtool warm-cache easyocr` for these languages")
+            raise Damaged(text)
         return frozenset(self._settings["symbols"]).union(*(alphabets[code] for code in languages))
 
     def _joined(self, lines: Sequence[Line], wanted: Recognition) -> list[Line]:

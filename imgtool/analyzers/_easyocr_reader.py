@@ -25,11 +25,18 @@ class EasyOcrReader:
     """A loaded reader. Not meant for several threads at once."""
 
     def __init__(
-        self, folder: Path, languages: Sequence[str], device: str, threads: int | None, quantize: bool = False
+        self,
+        folder: Path,
+        languages: Sequence[str],
+        device: str,
+        threads: int | None,
+        quantize: bool = False,
+        remedy: str = WARM,
     ) -> None:
         """Load detector and recogniser from ``folder``; upstream checks their MD5 before torch opens them.
 
-        ``quantize`` has the recogniser compute in 8-bit integers on the CPU.
+        ``quantize`` has the recogniser compute in 8-bit integers on the CPU. ``remedy`` is what to do where a file is
+        of no use.
 
         Raises:
             ModelLoadFailed: torch or EasyOCR is missing, the device is not here, or a file is damaged.
@@ -39,7 +46,7 @@ class EasyOcrReader:
         self._device = choose_device(torch, device)
         easyocr = _import_easyocr()
         marker = read_marker(folder)
-        with BUILDING, _as_load_failure(folder), _tables_as_marked(easyocr, torch, folder, languages, marker):
+        with BUILDING, _as_load_failure(folder, remedy), _tables_as_marked(easyocr, torch, folder, languages, marker):
             self._reader = _construct(easyocr, folder, languages, self._device, quantize)
         self._paragraphs = easyocr.utils.get_paragraph
 
@@ -138,11 +145,11 @@ def _row(easyocr: Any, spec: ModelSpec) -> dict[str, str]:
 
 
 @contextmanager
-def _as_load_failure(folder: Path) -> Iterator[None]:
+def _as_load_failure(folder: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except (ImgtoolError, MemoryError):
         raise
     except Exception as error:
         text = f"EasyOCR cannot load its weights in {folder}: {type(error).__name__}: {error}"
-        raise ModelLoadFailed(text, WARM) from error
+        raise ModelLoadFailed(text, remedy) from error

@@ -8,7 +8,8 @@ portable one beside it is optimised as it is opened.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,17 +17,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgtool.analyzers._session_memory import Arena, run_options, set_memory
-from imgtool.errors import ModelLoadFailed
+from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.models.artefact_manifest import FAST, NAME, OPTIMISED, ArtefactManifest, read_manifest, wrong_sample
 from imgtool.models.runtime_identity import PROVIDER, installed_release, this_runtime
 from imgtool.privacy import import_openvino
 
-_REMEDY = "run `imgtool warm-cache --compile`"
+REMEDY = "run `imgtool warm-cache --compile`"
+"""Where it is not known how the model was asked for."""
 
 Feeds = Mapping[str, NDArray[Any]]
 """Inputs by name."""
 Shapes = Mapping[str, tuple[int, ...]]
 """By name."""
+
+
+class Damaged(ModelLoadFailed):
+    """A compiled model that has to be compiled anew; whoever knows how it was asked for says with which command."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, REMEDY)
+
+
+@contextmanager
+def opening(what: str, folder: Path, remedy: str) -> Iterator[None]:
+    """Whatever keeps the compiled ``what`` in ``folder`` from being opened, with the ``remedy`` that compiles it anew.
+
+    Raises:
+        ModelLoadFailed: it is damaged, or a library refuses it.
+        ImgtoolError: as it was raised inside, where compiling would not help.
+    """
+    try:
+        yield
+    except Damaged as error:
+        raise ModelLoadFailed(str(error), remedy) from error
+    except (ImgtoolError, MemoryError):
+        raise
+    except Exception as error:
+        text = f"the compiled {what} in {folder} cannot be opened: {type(error).__name__}: {error}"
+        raise ModelLoadFailed(text, remedy) from error
 
 
 class Graph(Protocol):
@@ -122,7 +150,7 @@ def open_graph(
     the lossy twin where there is one that was measured on a machine like this; else it is the same as ``exact``.
 
     Raises:
-        ModelLoadFailed: a file of it is missing or was changed, or the manifest is damaged.
+        Damaged: a file of it is missing or was changed, or the manifest cannot be used.
     """
     manifest = _manifest(folder)
     if manifest is None:
@@ -161,13 +189,13 @@ def _manifest(folder: Path) -> ArtefactManifest | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ModelLoadFailed(f"{folder / NAME} cannot be used: {error}", _REMEDY) from error
+        raise Damaged(f"{folder / NAME} cannot be used: {error}") from error
 
 
 def _check(folder: Path, manifest: ArtefactManifest, graph: tuple[str, ...]) -> None:
     """
     Raises:
-        ModelLoadFailed: a file of the graph, or one that belongs to all graphs, is missing or was changed.
+        Damaged: a file of the graph, or one that belongs to all graphs, is missing or was changed.
     """
     for file in manifest.files:
         if file.path in graph or not _is_of_a_graph(file.path):
@@ -176,7 +204,7 @@ def _check(folder: Path, manifest: ArtefactManifest, graph: tuple[str, ...]) -> 
             except OSError as error:
                 problem = f"{folder / file.path} cannot be read: {error.strerror}"
             if problem:
-                raise ModelLoadFailed(f"{manifest.label} is damaged: {problem}", _REMEDY)
+                raise Damaged(f"{manifest.label} is damaged: {problem}")
 
 
 def _is_of_a_graph(path: str) -> bool:

@@ -10,7 +10,8 @@ from imgtool.analyzers._blip_parameters import Decoding, check_precision, writin
 from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
 from imgtool.errors import ImgtoolError
-from imgtool.models.blip_weights import weights_for
+from imgtool.models.bake_commands import bake_blip
+from imgtool.models.blip_weights import WARM, weights_for
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class BlipTorch(Analyzer):
         return {
             **writing_parameters(options),
             "paths": {"model": str(weights_for(options).folder)},
+            "remedy": bake_blip(options).remedy,
             "device": check_device(getattr(options, "device", "auto")),
             "precision": check_precision(options, "torch", "exact"),
         }
@@ -80,7 +82,8 @@ class BlipTorch(Analyzer):
         from imgtool.analyzers._blip_network import BlipNetwork
 
         given = self.parameters_given
-        self._network = BlipNetwork(Path(given["paths"]["model"]), given["device"], given.get("threads"))
+        folder, remedy = Path(given["paths"]["model"]), given.get("remedy", WARM)
+        self._network = BlipNetwork(folder, given["device"], given.get("threads"), remedy)
 
     def warm_up(self) -> None:
         """Caption a black picture."""

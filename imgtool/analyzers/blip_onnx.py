@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers._blip_parameters import Decoding, check_precision, writing_parameters
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
-from imgtool.errors import ImgtoolError, ModelLoadFailed
+from imgtool.errors import ImgtoolError
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
     from imgtool.analyzers._blip_onnx import BlipGraphs
     from imgtool.options import EngineOptions
-
-_COMPILE = "run `imgtool warm-cache blip`"
 
 
 class BlipOnnx(Analyzer):
@@ -66,6 +64,7 @@ class BlipOnnx(Analyzer):
             ModelMissing: there is no compiled model here that could be used.
         """
         from imgtool.models.artefacts import find_blip, precision_parameters
+        from imgtool.models.bake_commands import bake_blip
 
         artefact = find_blip(options)
         return {
@@ -74,6 +73,7 @@ class BlipOnnx(Analyzer):
             # Part of what torch answers under, too: the two share what they keep.
             "device": options.device,
             "paths": {"artefact": str(artefact.folder)},
+            "remedy": bake_blip(options).mending,
         }
 
     def load(self) -> None:
@@ -83,16 +83,12 @@ class BlipOnnx(Analyzer):
             ModelLoadFailed: the compiled model is damaged.
         """
         from imgtool.analyzers._blip_onnx import BlipGraphs
+        from imgtool.analyzers._sessions import REMEDY, opening
 
         given = self.parameters_given
         folder = Path(given["paths"]["artefact"])
-        try:
+        with opening("BLIP", folder, given.get("remedy", REMEDY)):
             self._graphs = BlipGraphs(folder, given.get("threads"), given["precision"], given.get("share"))
-        except (ImgtoolError, MemoryError):
-            raise
-        except Exception as error:
-            text = f"the compiled BLIP in {folder} cannot be opened: {type(error).__name__}: {error}"
-            raise ModelLoadFailed(text, _COMPILE) from error
 
     def warm_up(self) -> None:
         """Caption a black picture."""

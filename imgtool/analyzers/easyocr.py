@@ -10,7 +10,7 @@ from imgtool.analyzers._easyocr_parameters import reading_parameters
 from imgtool.analyzers._torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
 from imgtool.errors import ImgtoolError
-from imgtool.models.easyocr_weights import named_folder, readable_languages, weights_for
+from imgtool.models.easyocr_weights import WARM, how_to_get, named_folder, readable_languages, weights_for
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class EasyOcrTorch(Analyzer):
         return {
             **reading_parameters(options),
             "paths": {"folder": str(weights_for(options).folder)},
+            "remedy": how_to_get(options),
             "device": check_device(getattr(options, "device", "auto")),
             "precision": str(options.precision.value),
         }
@@ -90,8 +91,10 @@ class EasyOcrTorch(Analyzer):
         given = self.parameters_given
         folder = Path(given["paths"]["folder"])
         # Upstream's own default on the CPU is a recogniser in 8-bit integers, whose answers differ.
-        quantize = given.get("precision") == "fast"
-        self._reader = EasyOcrReader(folder, given["languages"], given["device"], given.get("threads"), quantize)
+        quantize, remedy = given.get("precision") == "fast", given.get("remedy", WARM)
+        self._reader = EasyOcrReader(
+            folder, given["languages"], given["device"], given.get("threads"), quantize, remedy
+        )
 
     def warm_up(self) -> None:
         """Read a small page with one dark bar, so that the recogniser runs too."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers._easyocr_parameters import reading_parameters
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
-from imgtool.errors import ImgtoolError, ModelLoadFailed
+from imgtool.errors import ImgtoolError
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from imgtool.analyzers._easyocr_onnx import EasyOcrGraphs
     from imgtool.options import EngineOptions
-
-_COMPILE = "run `imgtool warm-cache easyocr`"
 
 
 class EasyOcrOnnx(Analyzer):
@@ -69,6 +67,7 @@ class EasyOcrOnnx(Analyzer):
             ModelMissing: there is no compiled model of them here that could be used.
         """
         from imgtool.models.artefacts import find_easyocr, precision_parameters
+        from imgtool.models.bake_commands import bake_easyocr
 
         artefact = find_easyocr(options)
         return {
@@ -76,6 +75,7 @@ class EasyOcrOnnx(Analyzer):
             # Not kept together with torch's answers: the confidences differ in their last digits.
             **precision_parameters(artefact, options.precision.value),
             "paths": {"artefact": str(artefact.folder)},
+            "remedy": bake_easyocr(options).mending,
         }
 
     def load(self) -> None:
@@ -85,16 +85,12 @@ class EasyOcrOnnx(Analyzer):
             ModelLoadFailed: the compiled model is not for these languages, or damaged.
         """
         from imgtool.analyzers._easyocr_onnx import EasyOcrGraphs
+        from imgtool.analyzers._sessions import REMEDY, opening
 
         given = self.parameters_given
         folder = Path(given["paths"]["artefact"])
-        try:
+        with opening("EasyOCR", folder, given.get("remedy", REMEDY)):
             self._graphs = EasyOcrGraphs(folder, given["languages"], given.get("threads"), given["precision"])
-        except (ImgtoolError, MemoryError):
-            raise
-        except Exception as error:
-            text = f"the compiled EasyOCR in {folder} cannot be opened: {type(error).__name__}: {error}"
-            raise ModelLoadFailed(text, _COMPILE) from error
 
     def warm_up(self) -> None:
         """Read a small page with one dark bar, so that the recogniser runs too."""

@@ -20,9 +20,9 @@ from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
 from imgtool.types import Task
 
-UNPRINTED = frozenset({"paths", "seconds"})
+UNPRINTED = frozenset({"paths", "remedy", "seconds"})
 """Keys of ``Analyzer.parameters`` that are left out of the fingerprint: a moved model gives the same answers, and so
-does one that was given more time."""
+does one that was given more time, or another remedy for when it cannot be loaded."""
 
 
 @dataclass(frozen=True)

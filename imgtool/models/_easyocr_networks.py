@@ -20,7 +20,8 @@ SHAPES = {"gen1": ("model", 512), "gen2": ("vgg_model", 256)}
 
 _PREFIX = "module."
 """EasyOCR's weights were saved from a network that was spread over several devices."""
-_REMEDY = "run `imgtool warm-cache easyocr`"
+_REMEDY = "remove it, or put back the one that belongs there, and run the same `imgtool warm-cache` again"
+"""The one who reads it has just run it, with the options that matter."""
 
 
 @dataclass(frozen=True)

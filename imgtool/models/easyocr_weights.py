@@ -24,6 +24,7 @@ __all__ = [
     "OcrWeights",
     "easyocr_codes",
     "find_weights",
+    "how_to_get",
     "named_folder",
     "readable_languages",
     "weights_for",
@@ -72,10 +73,14 @@ def weights_for(options: EngineOptions) -> OcrWeights:
     Raises:
         As :func:`named_folder` and :func:`find_weights` do.
     """
-    folder = named_folder(options)
+    return find_weights(options.languages, named_folder(options), how_to_get(options))
+
+
+def how_to_get(options: EngineOptions) -> str:
+    """What to do where a file for ``options`` is missing or damaged. Nothing is fetched into a user's folder."""
     if options.easyocr_dir is not None:
-        return find_weights(options.languages, folder, "put it there, or leave out --easyocr-dir")
-    return find_weights(options.languages, folder, bake_easyocr(options).remedy)
+        return "put EasyOCR's own files there, or leave out --easyocr-dir"
+    return bake_easyocr(options).remedy
 
 
 def find_weights(languages: Iterable[str], folder: Path | None, remedy: str = WARM) -> OcrWeights:

@@ -24,6 +24,7 @@ from imgtool.analyzers._blip_search import Limits, beam_search, greedy
 from imgtool.analyzers.blip import BlipTorch
 from imgtool.analyzers.blip_onnx import BlipOnnx
 from imgtool.analyzers.interface import Picture
+from imgtool.engine.plan import UNPRINTED
 from imgtool.errors import ImgtoolError, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import EngineOptions, Precision
 from tests.blips import compiled, make_source, picture
@@ -324,6 +325,7 @@ class TestAnalyzer:
         )
         assert parameters == {
             "paths": {"artefact": str(found.folder)},
+            "remedy": "run `imgtool warm-cache blip-base --precision fast --compile`",
             "beams": 3,
             "max_new_tokens": 30,
             "min_new_tokens": 0,
@@ -341,7 +343,9 @@ class TestAnalyzer:
     def test_fast_that_computes_exactly_is_kept_as_exact(self, found: Any, exact: dict[str, Any]) -> None:
         found.notice = exact.get("notice", "")
         found.manifest.fast = exact.get("fast", found.manifest.fast)
-        assert BlipOnnx.parameters(EngineOptions(precision=Precision.FAST)) == BlipOnnx.parameters(EngineOptions())
+        fast, plain = (BlipOnnx.parameters(EngineOptions(precision=each)) for each in (Precision.FAST, Precision.EXACT))
+        assert fast.pop("remedy") != plain.pop("remedy")
+        assert fast == plain
 
     def test_another_way_to_be_fast_is_another_answer(self, found: Any) -> None:
         before = BlipOnnx.parameters(EngineOptions(precision=Precision.FAST))
@@ -350,10 +354,10 @@ class TestAnalyzer:
 
     def test_exact_answers_are_kept_under_the_name_of_torch(self, found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """What one backend answered the other need not compute again: all that a fingerprint is made of is equal."""
-        compiled = {key: value for key, value in BlipOnnx.parameters(EngineOptions()).items() if key != "paths"}
+        compiled = {key: value for key, value in BlipOnnx.parameters(EngineOptions()).items() if key not in UNPRINTED}
         weights = SimpleNamespace(folder=found.folder)
         monkeypatch.setattr("imgtool.analyzers.blip.weights_for", lambda _: weights)
-        plain = {key: value for key, value in BlipTorch.parameters(EngineOptions()).items() if key != "paths"}
+        plain = {key: value for key, value in BlipTorch.parameters(EngineOptions()).items() if key not in UNPRINTED}
         assert compiled == plain
         assert BlipOnnx.spec.same_answers_as is BlipTorch.spec.backend
         assert BlipOnnx.spec.version == BlipTorch.spec.version

@@ -106,6 +106,7 @@ class TestOptions:
             "languages": ["ko", "en"],
             "detect": {"mag_ratio": 1.5},
             "recognize": {"decoder": "beamsearch", "rotation_info": [90], "paragraph": False},
+            "remedy": "run `imgtool warm-cache easyocr`",
             "device": "auto",
             "precision": "exact",
         }
@@ -343,7 +344,7 @@ class TestDamage:
         (copy / "SYNTHETIC").unlink()
         with pytest.raises(ModelLoadFailed, match="MD5 mismatch") as caught:
             loaded(copy)
-        assert "warm-cache easyocr" in caught.value.remedy
+        assert "--easyocr-dir" in caught.value.remedy
         assert (copy / "craft_mlt_25k.pth").exists()
 
     @pytest.mark.parametrize("name", ["craft_mlt_25k.pth", "korean_g2.pth"])

@@ -418,6 +418,7 @@ class TestFinding:
         given = EasyOcrOnnx.parameters(options)
         assert given == {
             "paths": {"artefact": "/compiled/easyocr-1"},
+            "remedy": "run `imgtool warm-cache easyocr --languages KO --compile`",
             "languages": ["ko"],
             "detect": {"mag_ratio": 1.5},
             "recognize": {"decoder": "beamsearch", "rotation_info": [90]},

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
-from imgtool.errors import ModelMissing
+from imgtool.analyzers.registry import load_class
+from imgtool.engine.plan import UNPRINTED
+from imgtool.errors import ImgtoolError, ModelMissing
 from imgtool.models import blip_weights, easyocr_weights
 from imgtool.models.artefacts import find_blip, find_easyocr
 from imgtool.models.catalogue import CATALOGUE, find
@@ -29,6 +32,38 @@ def _empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(command: str) -> str:
     return f"run `imgtool warm-cache {command}`"
+
+
+@pytest.mark.parametrize(
+    ("analyzer", "given", "command"),
+    [
+        ("blip_onnx:BlipOnnx", {"caption_revision": "v2"}, "blip-base@v2 --compile"),
+        ("blip_onnx:BlipOnnx", SMALL, "--weights synthetic --scale small --compile"),
+        (
+            "easyocr_onnx:EasyOcrOnnx",
+            {"languages": ("ja",), **FAST},
+            "easyocr --languages ja --precision fast --compile",
+        ),
+        ("blip:BlipTorch", {"caption_revision": "v2"}, "blip-base@v2"),
+        ("easyocr:EasyOcrTorch", {"languages": ("ja",)}, "easyocr --languages ja"),
+    ],
+)
+def test_a_worker_that_finds_damage_knows_what_was_asked_for(
+    analyzer: str, given: dict[str, Any], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = SimpleNamespace(folder=tmp_path, manifest=SimpleNamespace(fast=None), notice="")
+    for place in ("models.artefacts.find_blip", "models.artefacts.find_easyocr"):
+        monkeypatch.setattr(f"imgtool.{place}", lambda _: here)
+    for place in ("analyzers.blip.weights_for", "analyzers.easyocr.weights_for"):
+        monkeypatch.setattr(f"imgtool.{place}", lambda _: here)
+    options = EngineOptions(cache_dir=tmp_path, **given)
+    cls = load_class(f"imgtool.analyzers.{analyzer}")
+    parameters = cls.parameters(options)
+    assert parameters["remedy"] == run(command)
+    assert "remedy" in UNPRINTED
+    with pytest.raises(ImgtoolError) as caught:
+        cls({**parameters, "device": "cpu"}).load()
+    assert caught.value.remedy == run(command)
 
 
 @pytest.mark.parametrize(
