@@ -6,14 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from imgtool.bench.comparison import Comparison, Verdict, compare
+from imgtool.bench.comparison import CONFIDENCE, Comparison, Verdict, compare
 from imgtool.bench.record import ArmKind, Experiment, Metric, PageCache, Sample
 from imgtool.bench.shown import median_text
-from imgtool.bench.statistics import Summary, summarise
+from imgtool.bench.statistics import MEDIAN_CONFIDENCE, Summary, summarise
 from imgtool.bench.wording import change_interval_text, figure_text, share_text
 
 NOISY = 0.1
 """Spread, as a share of the mean, from which on a reader is told what to do about it."""
+
+LEGEND = (
+    f"± is the standard deviation of the runs; (a..b) is the {share_text(CONFIDENCE)} interval of the ratio before it, "
+    f"which is the median over all pairs of runs; a median's interval is one of {share_text(MEDIAN_CONFIDENCE)}, from "
+    "six runs on"
+)
+"""What the figures of a report are."""
 
 _SHOWN = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.STEADY, Metric.PEAK_RSS, Metric.PEAK_ANON)
 _HEADINGS = {

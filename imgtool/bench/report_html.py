@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
-from statistics import median
 
 from imgtool.bench import report_charts as charts
-from imgtool.bench.findings import Findings, failure_sentence, heading, state_text
+from imgtool.bench.findings import LEGEND, Findings, failure_sentence, heading, state_text
 from imgtool.bench.judgement import Judgement, Outcome
-from imgtool.bench.record import Arm, Experiment, Machine, MemoryStep, Metric, Noise, Sample, Settings
-from imgtool.bench.shown import median_text, range_text, scale_for
+from imgtool.bench.model_loads import HEADS as LOAD_HEADS
+from imgtool.bench.model_loads import load_note, load_rows
+from imgtool.bench.record import Arm, Experiment, Machine, Metric, Noise, Settings
+from imgtool.bench.shown import SUMMARY_HEADS, summary_texts
 from imgtool.bench.trend import History, trend
 from imgtool.bench.wording import bytes_text
 from imgtool.formats.clean import well_formed
@@ -83,7 +84,7 @@ def _sections(findings: Findings, history: History | None) -> Iterator[tuple[str
         ("Every sample", "".join(charts.strips(findings)) + _key()),
         ("Where the time to the first result goes", charts.phases(findings)),
         ("Memory at the peak", charts.memory(findings)),
-        ("Memory before and after each model", _steps(findings)),
+        ("Loading each model", _loads(findings)),
         ("All figures", _figures(findings)),
         ("Over time", _history(history)),
         ("Noise", _noise(findings)),
@@ -103,49 +104,26 @@ def _key() -> str:
     )
 
 
-def _steps(findings: Findings) -> str:
-    rows: list[tuple[str, ...]] = []
-    for arm in findings.experiment.arms:
-        taken = [s.memory.steps for s in findings.experiment.samples if _counts(s, arm) and s.memory]
-        for model in dict.fromkeys(step.model for steps in taken for step in steps):
-            found = [step for steps in taken for step in steps if step.model == model]
-            rows.append((arm.name, model, *_step_cells(found)))
-    return _table(("arm", "model", "anonymous before", "after", "files before", "after"), rows, numbers=4)
-
-
-def _step_cells(found: Sequence[MemoryStep]) -> tuple[str, ...]:
-    fields = ("anon_before", "anon_after", "file_before", "file_after")
-    return tuple(bytes_text(median(getattr(step, field) for step in found)) for field in fields)
-
-
-def _counts(sample: Sample, arm: Arm) -> bool:
-    return sample.arm == arm.name and sample.run >= 0 and sample.error is None
+def _loads(findings: Findings) -> str:
+    rows = load_rows(findings)
+    return _table(LOAD_HEADS, rows, numbers=5) + f'<p class="legend">{escape(load_note(findings))}</p>' if rows else ""
 
 
 def _figures(findings: Findings) -> str:
-    names = ("arm", "median ± deviation", "mean", "range", "median's interval", "runs", "apart")
-    return "".join(
-        f"<h3>{escape(heading(metric))}</h3>" + _table(names, _figure_rows(findings, metric), numbers=6)
+    names = ("arm", *SUMMARY_HEADS, "apart")
+    tables = "".join(
+        f"<h3>{escape(heading(metric))}</h3>" + _table(names, _figure_rows(findings, metric), numbers=8)
         for metric in findings.metrics
     )
+    return tables and f'{tables}<p class="legend">{escape(LEGEND)}</p>'
 
 
 def _figure_rows(findings: Findings, metric: Metric) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for row in findings.rows(metric):
-        scale = scale_for(metric, row.summary.median)
+        name = row.arm + state_text(row.page_cache, findings.page_caches)
         apart = ", ".join(f"run {run}" for run in findings.outlier_runs(metric, row))
-        rows.append(
-            (
-                row.arm + state_text(row.page_cache, findings.page_caches),
-                median_text(metric, row.summary),
-                scale.one(row.summary.mean),
-                range_text(metric, row.summary),
-                scale.two(row.summary.interval.low, row.summary.interval.high),
-                str(row.summary.n),
-                apart or "none",
-            )
-        )
+        rows.append((name, *summary_texts(metric, row.summary), apart or "none"))
     return rows
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from imgtool.bench.findings import Findings, failure_sentence, heading, state_text, versus_text
+from imgtool.bench.findings import LEGEND, Findings, failure_sentence, heading, state_text, versus_text
 from imgtool.bench.judgement import Judgement, Outcome
-from imgtool.bench.record import Experiment
-from imgtool.bench.shown import median_text, range_text
+from imgtool.bench.model_loads import HEADS as LOAD_HEADS
+from imgtool.bench.model_loads import load_note, load_rows
+from imgtool.bench.record import Experiment, Metric
+from imgtool.bench.shown import SUMMARY_HEADS, median_text, range_text, summary_texts
 from imgtool.bench.wording import bytes_text
 from imgtool.formats.clean import printable, printable_prose, well_formed
 
@@ -23,7 +25,8 @@ def render(experiment: Experiment, judgement: Judgement | None = None) -> str:
     What comes from an experiment is escaped: no name of an arm becomes a table, a tag or a mention.
     """
     findings = Findings(experiment)
-    parts = [*_head(findings, judgement), *_tables(findings), *_failures(findings), *_folded(findings)]
+    parts = [*_head(findings, judgement), *_tables(findings), *_failures(findings)]
+    parts += [*_figures(findings), *_loads(findings), *_method(findings)]
     return well_formed("\n\n".join(parts) + "\n")
 
 
@@ -53,7 +56,7 @@ def _tables(findings: Findings) -> Iterator[str]:
             )
             for row in findings.rows(metric)
         ]
-        yield f"**{_text(heading(metric))}**\n\n" + _table(_heads(findings), rows)
+        yield f"**{_text(heading(metric))}**\n\n" + _table(_heads(findings), rows, words=(0, 4))
 
 
 def _heads(findings: Findings) -> tuple[str, ...]:
@@ -68,7 +71,30 @@ def _failures(findings: Findings) -> Iterator[str]:
             yield "\n".join("    " + printable(line) for line in tail.splitlines())
 
 
-def _folded(findings: Findings) -> Iterator[str]:
+def _figures(findings: Findings) -> Iterator[str]:
+    tables = [
+        f"**{_text(heading(metric))}**\n\n" + _table(("arm", *SUMMARY_HEADS), _figure_rows(findings, metric))
+        for metric in findings.metrics
+    ]
+    if tables:
+        yield _folded("All figures", "\n\n".join([*tables, _text(LEGEND)]))
+
+
+def _figure_rows(findings: Findings, metric: Metric) -> list[tuple[str, ...]]:
+    return [
+        (_text(row.arm + state_text(row.page_cache, findings.page_caches)), *summary_texts(metric, row.summary))
+        for row in findings.rows(metric)
+    ]
+
+
+def _loads(findings: Findings) -> Iterator[str]:
+    rows = [(_text(arm), _text(model), *figures) for arm, model, *figures in load_rows(findings)]
+    if rows:
+        table = _table(LOAD_HEADS, rows, words=(0, 1))
+        yield _folded("Loading each model", f"{table}\n\n{_text(load_note(findings))}")
+
+
+def _method(findings: Findings) -> Iterator[str]:
     experiment = findings.experiment
     machine, settings = experiment.machine, experiment.settings
     lines = [
@@ -82,15 +108,20 @@ def _folded(findings: Findings) -> Iterator[str]:
     ]
     body = _list(filter(None, lines))
     command = printable_prose(shlex.join(experiment.command))
-    yield f"<details><summary>Environment and method</summary>\n\n{body}\n\n    {command}\n\n</details>"
+    yield _folded("Environment and method", f"{body}\n\n    {command}")
+
+
+def _folded(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
 
 
 def _list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {_text(line)}" for line in lines)
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [heads, ("---", "---:", "---:", "---:", "---"), *rows]
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]], words: Collection[int] = (0,)) -> str:
+    """A table; its columns are set to the right but for those in the places of ``words``."""
+    lines = [heads, ["---" if place in words else "---:" for place in range(len(heads))], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

@@ -49,6 +49,23 @@ def median_text(metric: Metric, summary: Summary) -> str:
     return f"{scale.number(summary.median)} ± {scale.number(summary.standard_deviation)} {scale.unit}"
 
 
+def summary_texts(metric: Metric, summary: Summary) -> tuple[str, ...]:
+    """All there is, in :data:`SUMMARY_HEADS`' order."""
+    scale, deviation = scale_for(metric, summary.median), summary.standard_deviation
+    return (
+        scale.one(summary.mean),
+        scale.one(summary.minimum),
+        scale.one(summary.maximum),
+        "-" if deviation is None else scale.one(deviation),
+        scale.one(summary.median),
+        scale.two(summary.interval.low, summary.interval.high),
+        str(summary.n),
+    )
+
+
+SUMMARY_HEADS = ("mean", "min", "max", "deviation", "median", "its interval", "runs")
+
+
 def range_text(metric: Metric, summary: Summary) -> str:
     """Minimum and maximum: ``5.01..5.30 s``."""
     return scale_for(metric, summary.median).two(summary.minimum, summary.maximum)

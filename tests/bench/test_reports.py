@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean, median, stdev
 
 import pytest
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from imgtool.bench import report_csv, report_html, report_markdown, tables
 from imgtool.bench.findings import Findings
 from imgtool.bench.gate import judge, parse_budgets
-from imgtool.bench.record import Arm, ArmKind, Experiment, Metric, Noise, PageCache
+from imgtool.bench.record import Arm, ArmKind, Experiment, Metric, Noise, PageCache, Sample
 from imgtool.bench.shares import OTHER, median_shares, shares
 from imgtool.bench.trend import append, load_history
 from tests.bench.experiments import BOTH, experiment, machine, sample
@@ -32,6 +33,20 @@ def hostile() -> Experiment:
     )
     arm = Arm(name=HOSTILE, kind=ArmKind.COMMAND, command=("sh", "-c", WORDS))
     return replace(made, arms=(*made.arms, arm), samples=(*made.samples, bad))
+
+
+def beside(made: Experiment) -> Experiment:
+    """``made`` with a second model that every sample of ``lazy`` loads beside the first, and others after it."""
+
+    def more(one: Sample) -> Sample:
+        assert one.memory is not None
+        load = next(phase for phase in one.phases if phase.name == "load blip")
+        began = load.began + (0.5 if one.arm == "lazy" else 1.0) * load.seconds
+        second = replace(load, name="load easyocr", began=began, seconds=2 * load.seconds)
+        steps = (*one.memory.steps, replace(one.memory.steps[0], model="easyocr", anon_after=int(7e8)))
+        return replace(one, phases=(*one.phases, second), memory=replace(one.memory, steps=steps))
+
+    return replace(made, samples=tuple(map(more, made.samples)))
 
 
 def text(**changes: object) -> str:
@@ -189,6 +204,30 @@ class TestMarkdown:
             r"^\| compiled \| \d+ ± \d+ ms \| \d+\.\.\d+ ms \| 10 \| \S+ \(\S+\) times faster \|$", out, re.M
         )
 
+    def test_has_every_figure_folded_away(self) -> None:
+        made = experiment({"eager": 5.0, "lazy": 4.6}, runs=7)
+        out = report_markdown.render(made)
+        folded = out.partition("<details><summary>All figures</summary>")[2].partition("</details>")[0]
+        assert "| arm | mean | min | max | deviation | median | its interval | runs |" in folded
+        assert folded.count("\n| lazy | ") == len(Findings(made).metrics)
+        values = made.values("lazy", Metric.STARTUP)
+        figures = (mean(values), min(values), max(values), stdev(values), median(values))
+        assert f"| lazy | {' | '.join(f'{figure:.2f} s' for figure in figures)} | " in folded
+
+    def test_says_what_deviations_and_intervals_are_of(self) -> None:
+        out = report_markdown.render(experiment())
+        assert "± is the standard deviation of the runs" in out
+        assert "(a..b) is the 98 % interval of the ratio before it" in out
+
+    def test_has_the_seconds_of_each_model_and_its_memory_where_that_can_be_told(self) -> None:
+        out = report_markdown.render(beside(experiment({"eager": 5.0, "lazy": 4.6}, spread=0.0)))
+        folded = out.partition("<details><summary>Loading each model</summary>")[2].partition("</details>")[0]
+        assert "| eager | blip | 2.00 s | 50 MB | 1.00 GB | 10 MB | 90 MB |" in folded
+        assert "| eager | easyocr | 4.00 s | 50 MB | 700 MB | 10 MB | 90 MB |" in folded
+        assert "| lazy | blip | 1.84 s | - | - | - | - |" in folded
+        assert "lazy loads models side by side: what each of them takes cannot be told apart" in folded
+        assert "eager loads" not in folded
+
     def test_says_the_verdict_of_the_gate_first(self) -> None:
         made = experiment()
         judged = judge(made, "eager", parse_budgets({"max_startup": "2s"}))
@@ -236,8 +275,23 @@ class TestHtml:
 
     def test_shows_memory_around_each_model_by_medians_of_good_runs(self) -> None:
         page = report_html.render(hostile())
-        rows = re.findall(r"<tr><td>([^<]*)</td><td>blip</td><td class=\"number\">([^<]*)</td>", page)
-        assert rows == [("eager", "50 MB"), ("compiled", "50 MB")]
+        cell = r"<td class=\"number\">([^<]*)</td>"
+        rows = re.findall(rf"<tr><td>([^<]*)</td><td>blip</td>{cell}{cell}", page)
+        assert [(arm, before) for arm, _, before in rows] == [("eager", "50 MB"), ("compiled", "50 MB")]
+        assert [seconds.split()[1] for _, seconds, _ in rows] == ["s", "ms"]
+
+    def test_models_that_load_side_by_side_have_no_memory_of_their_own(self) -> None:
+        page = report_html.render(beside(experiment({"eager": 5.0, "lazy": 4.6})))
+        cell = r"<td class=\"number\">([^<]*)</td>"
+        rows = re.findall(rf"<tr><td>([^<]*)</td><td>easyocr</td>{cell}{cell}{cell}", page)
+        assert [(arm, *memory) for arm, _, *memory in rows] == [("eager", "50 MB", "700 MB"), ("lazy", "-", "-")]
+        assert re.findall(rf"<td>([^<]*)</td><td>all together</td>{cell}", page)[0][0] == "lazy"
+        assert "lazy loads models side by side" in page
+
+    def test_says_what_deviations_and_intervals_are_of(self) -> None:
+        page = report_html.render(experiment())
+        assert "± is the standard deviation of the runs" in page
+        assert "(a..b) is the 98 % interval of the ratio before it" in page
 
     def test_draws_the_trend_of_a_history_and_breaks_it_where_the_machine_changed(self, tmp_path: Path) -> None:
         for day in range(1, 5):
