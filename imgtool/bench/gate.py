@@ -5,7 +5,8 @@ estimate is beyond 1.10; it passes where the whole interval is at or below 1.10;
 10 runs and a spread of 5 % this finds 97 of 100 regressions of 15 %, where asking for the whole interval beyond 1.10
 finds 29; of equal arms none fails, 93 pass and 7 are inconclusive (at a spread of 8 %: 0.3, 51 and 49; with 20 runs
 0, 89 and 11). An absolute budget fails where the whole interval of the median is beyond it. A failure of figures counts
-after :func:`confirm` alone: a second experiment must fail the same check.
+after :func:`confirm` alone: a second experiment must fail the same check. A figure that an arm lacks, wholly or in some
+of its runs, is inconclusive; one that its counterpart lacks is left out with a notice where they share another.
 """
 
 from __future__ import annotations
@@ -27,7 +28,14 @@ from imgtool.bench.judgement import (
 from imgtool.bench.record import ArmKind, Experiment, Metric, PageCache, Sample
 from imgtool.bench.saved import BaselineUnusable, load_experiment
 from imgtool.bench.statistics import summarise
-from imgtool.bench.wording import change_interval_text, change_text, figure_text, metric_text, share_text
+from imgtool.bench.wording import (
+    change_interval_text,
+    change_text,
+    figure_text,
+    metric_text,
+    share_text,
+    unlike_text,
+)
 
 __all__ = [
     "BaselineUnusable",
@@ -243,9 +251,9 @@ def _limits(experiment: Experiment, budgets: Budgets, exempt: str) -> Iterator[C
 def _limit(arm: str, metric: Metric, state: PageCache, values: list[float], limit: float, gap: str) -> Check:
     summary = summarise(values)
     interval = summary.interval
+    median, low, high = (unlike_text(metric, each, limit) for each in (summary.median, interval.low, interval.high))
     text = (
-        f"{_subject(arm, metric, state)}: median {figure_text(metric, summary.median)} "
-        f"({figure_text(metric, interval.low)} to {figure_text(metric, interval.high)}); "
+        f"{_subject(arm, metric, state)}: median {median} ({low} to {high}); "
         f"at most {figure_text(metric, limit)} is allowed"
     )
     outcome = Outcome.INCONCLUSIVE

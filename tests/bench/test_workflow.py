@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from imgtool.bench import report_markdown
+from imgtool.bench.gate import Budgets, Judgement, confirm, judge, unconfirmed
+from imgtool.bench.record import Experiment, Metric
 from imgtool.errors import ExitCode
+from tests.bench.judged import Figures, around, experiment
 from tests.command import imgtool
 from tests.conftest import ROOT
 
@@ -97,6 +101,64 @@ def gate(runner: Path) -> subprocess.CompletedProcess[str]:
     }
     words = ["bash", "-e", "-c", script]
     return subprocess.run(words, cwd=runner, env={**os.environ, **given}, capture_output=True, text=True, check=False)
+
+
+def judged(base: Figures, head: Figures, **budgets: float) -> tuple[Experiment, Judgement]:
+    """Two arms with these figures, and what the gate says of them."""
+    made = experiment({"base": base, "head": head})
+    return made, judge(made, "base", Budgets(**budgets))
+
+
+def wall(*, spread: float = 0.02, runs: int = 10, seed: int = 0) -> Figures:
+    return {Metric.WALL: around(1, spread=spread, runs=runs, seed=seed)}
+
+
+NOISE = judged(wall(spread=0.3), wall(spread=0.3, seed=1), fail_slower=0.1)
+ONCE_SLOWER = (NOISE[0], confirm(judged(wall(), {Metric.WALL: around(2)}, fail_slower=0.1)[1], NOISE[1]))
+NO_MEMORY = judged(wall(spread=0.3), wall(spread=0.3, seed=1), fail_slower=0.1, fail_memory=0.1)
+TOO_FEW = judged(wall(runs=2), wall(runs=2), fail_slower=0.1)
+NO_BASE = judged({}, wall(), fail_slower=0.1)
+NOT_CONFIRMED = (NOISE[0], unconfirmed(judged(wall(), {Metric.WALL: around(2)}, fail_slower=0.1)[1]))
+
+
+def after(runner: Path, code: int, found: tuple[Experiment, Judgement] | None) -> subprocess.CompletedProcess[str]:
+    """The gate's script where its bench ends with ``code``, and has written the report on ``found``."""
+    if found is not None:
+        (runner / "report").write_text(report_markdown.render(*found), encoding="utf-8")
+    bench = runner / "venv-head" / "bin" / "imgtool"
+    bench.unlink()
+    bench.write_text(f"#!/bin/sh\n[ -f report ] && cp report bench.md\nexit {code}\n")
+    bench.chmod(0o755)
+    return gate(runner)
+
+
+@pytest.mark.parametrize("found", [NOISE, ONCE_SLOWER], ids=["noise", "slower once"])
+def test_noise_alone_is_a_warning_that_says_that_nothing_was_shown(
+    runner: Path, found: tuple[Experiment, Judgement]
+) -> None:
+    assert found[1].exit_code is ExitCode.INCONCLUSIVE
+    done = after(runner, 8, found)
+    assert done.returncode == ExitCode.OK
+    assert "::warning" in done.stdout
+    assert "not a pass" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "found",
+    [NO_MEMORY, TOO_FEW, NO_BASE, NOT_CONFIRMED, None],
+    ids=["no memory", "too few runs", "a base that fails", "a failure that was not confirmed", "no report"],
+)
+def test_a_lack_of_figures_stays_inconclusive(runner: Path, found: tuple[Experiment, Judgement] | None) -> None:
+    assert found is None or found[1].exit_code is ExitCode.INCONCLUSIVE
+    done = after(runner, 8, found)
+    assert done.returncode == ExitCode.INCONCLUSIVE
+    assert "::error" in done.stdout
+
+
+@pytest.mark.parametrize("code", [0, 2, 7])
+def test_every_other_exit_code_is_the_steps_own(runner: Path, code: int) -> None:
+    done = after(runner, code, NOISE)
+    assert (done.returncode, done.stdout) == (code, "")
 
 
 @pytest.mark.slow
