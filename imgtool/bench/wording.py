@@ -19,27 +19,38 @@ def metric_text(metric: Metric) -> str:
     return _NAMES[metric]
 
 
-def figure_text(metric: Metric, value: float) -> str:
-    """``value`` with its unit: ``1.23 s``, ``45.1 ms``, ``512 MB``."""
-    return bytes_text(value) if metric.is_memory else seconds_text(value)
+def figure_text(metric: Metric, value: float, more: int = 0) -> str:
+    """``value`` with its unit: ``1.23 s``, ``45.1 ms``, ``512 MB``; with ``more`` digits than usual."""
+    return bytes_text(value, more) if metric.is_memory else seconds_text(value, more)
 
 
-def seconds_text(seconds: float) -> str:
-    """Three digits with the unit that suits: ``1.23 s``, ``45.1 ms``."""
+def unlike_text(metric: Metric, value: float, limit: float) -> str:
+    """``value`` with the digits that tell it from ``limit``: 5.0015 s beyond 5 s is ``5.002 s``, not ``5.00 s``."""
+    for more in range(_MOST_DIGITS):
+        if (text := figure_text(metric, value, more)) != figure_text(metric, limit, more):
+            return text
+    return figure_text(metric, value)
+
+
+_MOST_DIGITS = 4
+
+
+def seconds_text(seconds: float, more: int = 0) -> str:
+    """Three digits with the unit that suits: ``1.23 s``, ``45.1 ms``; ``more`` are added."""
     if seconds == 0 or seconds >= 0.9995:
-        return f"{seconds:.2f} s"
+        return f"{seconds:.{2 + more}f} s"
     if seconds >= 0.0009995:
-        return f"{seconds * 1e3:.3g} ms"
-    return f"{seconds * 1e6:.3g} µs"
+        return f"{seconds * 1e3:.{3 + more}g} ms"
+    return f"{seconds * 1e6:.{3 + more}g} µs"
 
 
-def bytes_text(size: float) -> str:
-    """Decimal units: ``512 MB``, ``1.25 GB``."""
+def bytes_text(size: float, more: int = 0) -> str:
+    """Decimal units: ``512 MB``, ``1.25 GB``; ``more`` digits are added."""
     if size >= 999.5e6:
-        return f"{size / 1e9:.2f} GB"
+        return f"{size / 1e9:.{2 + more}f} GB"
     if size >= 1e6:
-        return f"{size / 1e6:.0f} MB"
-    return f"{size / 1e3:.0f} kB"
+        return f"{size / 1e6:.{more}f} MB"
+    return f"{size / 1e3:.{more}f} kB"
 
 
 def change_text(ratio: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -152,6 +153,14 @@ def test_limits_hold_for_the_median_with_its_interval(median: float, spread: flo
     assert check.interval is not None
     assert check.value == pytest.approx(median, rel=0.05)
     assert ("too few" in check.text) == (runs < 5)
+
+
+def test_a_median_that_rounds_to_its_limit_is_told_from_it() -> None:
+    found = only(judge(experiment({"a": startup(2.0015, spread=0.00002)}), None, Budgets(max_startup=2.0)))
+    assert found.outcome is Outcome.FAILED
+    assert re.search(r"median 2\.00[12] s \(2\.001 s to 2\.00[12] s\); at most 2\.00 s is allowed", found.text), (
+        found.text
+    )
 
 
 def test_limits_do_not_hold_for_what_others_are_compared_with() -> None:
