@@ -16,7 +16,7 @@ from imgtool.bench.wording import bytes_text, seconds_text
 
 HEADS = ("arm", "model", "time to load", "anonymous before", "after", "files before", "after")
 
-IMPORTS = "the time to load holds what a model imports as it loads: nothing where all was imported before"
+IMPORTS = "Time to load holds what a model imports as it loads: nothing where all was imported before"
 
 _LOAD = "load "
 _ALL = "all together"
