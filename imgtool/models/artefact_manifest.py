@@ -24,6 +24,7 @@ FAST = "fast"
 """The folder of the lossy twin."""
 
 _SMALL = 4_000_000
+SETTINGS = "settings.json"
 OPTIMISED = ".optimised.onnx"
 """Ends the name of a graph that is opened without any work, where the runtime is the one that it was written by."""
 
@@ -120,16 +121,31 @@ def _read(path: Path, *_: int) -> ArtefactManifest:
         given = PurePosixPath(file.path)
         if given.is_absolute() or ".." in given.parts or "\0" in file.path:
             raise ValueError(f"the path {file.path!r} leaves its folder")
+    if missing := _needed(manifest) - {file.path for file in manifest.files}:
+        raise ValueError(f"it does not list {', '.join(sorted(missing))}")
     return manifest
+
+
+def _needed(manifest: ArtefactManifest) -> set[str]:
+    """What a run opens and would not look at if it were not listed."""
+    return {SETTINGS, *(f"{graph}{end}" for graph in manifest.graphs for end in (".onnx", OPTIMISED))}
 
 
 def wrong_size(folder: Path, file: ArtefactFile) -> str:
     """What a look at the size of ``file`` finds wrong, in words; empty where it is right.
 
+    A link is wrong wherever it leads: onnxruntime refuses weights that lie outside of the model's folder.
+
     Raises:
         FileNotFoundError: it is not there.
     """
-    size = (folder / file.path).stat().st_size
+    path = folder / file.path
+    # The folder itself may be behind one.
+    if link := next(
+        (each for each in (path, *path.parents[: len(Path(file.path).parts) - 1]) if each.is_symlink()), None
+    ):
+        return f"{link} is a symbolic link"
+    size = path.stat().st_size
     return "" if size == file.size else f"{folder / file.path} has {size} bytes instead of {file.size}"
 
 

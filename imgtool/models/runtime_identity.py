@@ -44,7 +44,8 @@ class RuntimeIdentity(msgspec.Struct, frozen=True, kw_only=True):
         if self.serves(other):
             return ""
         if self.architecture != other.architecture:
-            return f"a {self.architecture} processor, and this is {other.architecture}"
+            article = "an" if self.architecture[:1] in "aeiou" else "a"
+            return f"{article} {self.architecture} processor, and this is {other.architecture}"
         lacks = sorted(set(self.cpu_features) - set(other.cpu_features))
         more = sorted(set(other.cpu_features) - set(self.cpu_features))
         words = [f"without {', '.join(lacks)}"] if lacks else []

@@ -58,6 +58,11 @@ def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 
 
+def _link(path: Path) -> None:
+    """The same bytes, outside of the folder: onnxruntime follows no link that leads out of it."""
+    path.symlink_to(path.rename(path.parents[2] / "outside"))
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], None], ArtefactState, bool]] = {
     "no manifest": (lambda f: (f / "manifest.json").unlink(), ArtefactState.UNREADABLE, False),
     "half a manifest": (lambda f: _truncate(f / "manifest.json"), ArtefactState.UNREADABLE, False),
@@ -66,6 +71,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], ArtefactState, bool]] = {
     "truncated": (lambda f: _truncate(f / "small.onnx.data"), ArtefactState.CHANGED_FILE, False),
     "empty": (lambda f: (f / "small.optimised.onnx").write_bytes(b""), ArtefactState.CHANGED_FILE, False),
     "longer": (lambda f: (f / "settings.json").write_bytes(b" " * 999), ArtefactState.CHANGED_FILE, False),
+    "link": (lambda f: _link(f / "small.onnx.data"), ArtefactState.CHANGED_FILE, False),
     "flipped byte": (lambda f: flip(f / "small.onnx.data", 100_000), ArtefactState.CHANGED_FILE, True),
 }
 
@@ -93,6 +99,30 @@ def test_a_manifest_does_not_lead_out_of_its_folder(bench: Bench, path: str) -> 
     outside = ArtefactFile(path=path, size=1, sha256="", sample="")
     change_manifest(bench.folder, files=(outside,))
     assert look(bench).state is ArtefactState.UNREADABLE
+
+
+@pytest.mark.parametrize("kept", [{"settings.json"}, {"small.onnx", "small.optimised.onnx"}])
+def test_a_manifest_that_leaves_out_what_is_needed_is_not_read(bench: Bench, kept: set[str]) -> None:
+    files = tuple(file for file in read_manifest(bench.folder).files if file.path in kept)
+    change_manifest(bench.folder, files=files)
+    assert look(bench).state is ArtefactState.UNREADABLE
+    assert "does not list" in look(bench).message
+
+
+def test_a_manifest_of_graphs_that_are_not_there_is_not_read(bench: Bench) -> None:
+    change_manifest(bench.folder, graphs=("foo",))
+    assert look(bench).state is ArtefactState.UNREADABLE
+
+
+def test_a_folder_behind_a_link_holds_no_file_of_it(bench: Bench) -> None:
+    manifest = read_manifest(bench.folder)
+    inner = ArtefactFile(path="fast/small.blob", size=1, sha256="", sample="")
+    change_manifest(bench.folder, files=(*manifest.files, inner))
+    outside = bench.root.parent / "outside"
+    outside.mkdir()
+    (outside / "small.blob").write_bytes(b"x")
+    (bench.folder / "fast").symlink_to(outside)
+    assert "symbolic link" in look(bench).message
 
 
 def test_nothing_compiled_is_not_an_error_of_the_store(tmp_path: Path) -> None:
