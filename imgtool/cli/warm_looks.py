@@ -32,12 +32,12 @@ def check(units: Sequence[Unit], store: ModelStore, request: Request, options: E
     covered = {model for unit, one in compiled if one.usable for model in unit.models}
     missing = [status for model, status in found.items() if not status.complete and model not in covered]
     damaged = [one for _, one in compiled if one.problems]
-    unfound = _unfound(units, store, options) if not missing else []
-    code = ExitCode.MODEL_MISSING if missing or damaged or unfound else ExitCode.OK
+    unready = _unready(units, store, options) if not missing else []
+    code = ExitCode.MODEL_MISSING if missing or damaged or unready else ExitCode.OK
     if request.json:
         models = [_status_object(status) for status in found.values()]
         rows = [_compiled_object(one) for _, one in compiled]
-        print_json({"ok": not code, "exit_code": int(code), "models": models, "compiled": rows, "unfound": unfound})
+        print_json({"ok": not code, "exit_code": int(code), "models": models, "compiled": rows, "unfound": unready})
         return code
     for status in found.values():
         print_line(f"{status.state.value}: {status.message}")
@@ -47,7 +47,7 @@ def check(units: Sequence[Unit], store: ModelStore, request: Request, options: E
         Messages().error(status.message, status.remedy)
     for one in damaged:
         Messages().error(one.message, one.remedy)
-    for problem in unfound:
+    for problem in unready:
         Messages().error(problem.message, problem.remedy)
     if code is ExitCode.OK:
         print_line("a run needs no network" if found else "the engines that are configured need no fetched model")
@@ -64,11 +64,11 @@ def _compiled(units: Sequence[Unit], options: EngineOptions, full: bool) -> list
     return [(unit, compiler.status(unit, full=full)) for unit in units if unit.engine]
 
 
-def _unfound(units: Sequence[Unit], store: ModelStore, options: EngineOptions) -> list[Problem]:
+def _unready(units: Sequence[Unit], store: ModelStore, options: EngineOptions) -> list[Problem]:
     from imgtool.engine.trial import WorkerLoader
 
     loader = WorkerLoader(options)
-    return [problem for unit in units if (problem := loader.unfound(unit, store)) is not None]
+    return [problem for unit in units if (problem := loader.unready(unit, store)) is not None]
 
 
 def dry_run(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitCode:
@@ -99,11 +99,11 @@ def prune(store: ModelStore, request: Request, options: EngineOptions) -> ExitCo
     """Show the plans, of models and of compiled ones, then carry them out unless they are only to be shown."""
     from imgtool.models.artefacts import artefacts_root
     from imgtool.models.prune import plan_prune
-    from imgtool.models.prune_compiled import plan_prune_compiled
+    from imgtool.models.prune_compiled import in_use, plan_prune_compiled
     from imgtool.models.store import ModelStore
 
     root = artefacts_root(options)
-    plan, compiled = plan_prune(store, request.max_size), plan_prune_compiled(root)
+    plan, compiled = plan_prune(store, request.max_size), plan_prune_compiled(root, in_use=in_use(options))
     for one, place in ((plan, store), (compiled, ModelStore.at(root))):
         if not request.dry_run and one.removals:
             one.execute(place)

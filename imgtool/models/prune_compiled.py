@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imgtool.models.artefacts import Artefact, all_artefacts
+from imgtool.errors import ImgtoolError
+from imgtool.models.artefacts import Artefact, all_artefacts, artefacts_root, problems, status
 from imgtool.models.atomic import TEMPORARY
 from imgtool.models.compile_install import is_only_copy
 from imgtool.models.prune import STALE_SECONDS, Plan, Removal, size_of
 from imgtool.models.runtime_identity import RuntimeIdentity, this_runtime
-from imgtool.models.wanted import stem_of
+from imgtool.models.wanted import stem_of, wanted_blip, wanted_easyocr
+
+if TYPE_CHECKING:
+    from imgtool.options import EngineOptions
 
 
-def plan_prune_compiled(root: Path, runtime: RuntimeIdentity | None = None) -> Plan:
+def plan_prune_compiled(root: Path, runtime: RuntimeIdentity | None = None, in_use: Collection[Path] = ()) -> Plan:
     """What to remove below ``root``, to be executed with ``ModelStore.at(root)``.
 
-    Of each model the newest stays, and beside it those for other processors: machines may share the folder. One for
-    an onnxruntime that is no longer installed stays only where there is nothing newer.
+    Of each model the newest whole one stays, and beside it those for other processors: machines may share the folder.
+    One for an onnxruntime that is no longer installed stays only where there is nothing newer. The folders ``in_use``
+    stay in any case.
     """
     runtime = runtime or this_runtime()
-    whole = list(all_artefacts(root))
-    removals = [*_leftovers(root, {each.folder for each in whole}), *_superseded(whole, runtime)]
+    whole = [each for each in all_artefacts(root) if not problems(each.folder, each.manifest.files, full=False)]
+    superseded = [each for each in _superseded(whole, runtime) if each.folder not in in_use]
+    removals = [*_leftovers(root, {each.folder for each in whole}), *map(_removal, superseded)]
     before = sum(size_of(path) for path in _folders(root))
     return Plan(tuple(removals), before, None)
 
 
-def _superseded(whole: list[Artefact], runtime: RuntimeIdentity) -> Iterator[Removal]:
-    for one in whole:
-        if any(_supersedes(other, one, runtime) for other in whole):
-            manifest = one.manifest
-            stem = stem_of(manifest.kind, manifest.model)
-            yield Removal(stem, "superseded", (one.folder,), size_of(one.folder))
+def in_use(options: EngineOptions) -> list[Path]:
+    """The folders of what a run with ``options`` would open, which need not be the newest: a revision may be pinned."""
+    root, found = artefacts_root(options), []
+    for wanted in (wanted_blip, wanted_easyocr):
+        with suppress(ImgtoolError):  # options that make no sense use none
+            if (artefact := status(root, wanted(options)).artefact) is not None:
+                found.append(artefact.folder)
+    return found
+
+
+def _superseded(whole: list[Artefact], runtime: RuntimeIdentity) -> Iterator[Artefact]:
+    return (one for one in whole if any(_supersedes(other, one, runtime) for other in whole))
+
+
+def _removal(one: Artefact) -> Removal:
+    stem = stem_of(one.manifest.kind, one.manifest.model)
+    return Removal(stem, "superseded", (one.folder,), size_of(one.folder))
 
 
 def _supersedes(other: Artefact, one: Artefact, runtime: RuntimeIdentity) -> bool:

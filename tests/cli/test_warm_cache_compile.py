@@ -140,6 +140,16 @@ def test_a_run_says_before_it_starts_that_it_will_start_slower(baked: Machine, t
     assert done.results[0]["tasks"]["caption"]["engine"] == "describe"
 
 
+def test_pruning_leaves_the_one_of_the_revision_that_is_pinned(machine: Machine) -> None:
+    older = machine.plant(BLIP, PUBLISHED, "a" * 40)
+    change_manifest(older, model_version="a" * 40, created="2026-01-01T00:00:00+00:00")
+    newer = machine.plant(BLIP, PUBLISHED, COMMIT)
+    assert "superseded" not in machine.warm("--prune", IMGTOOL_CAPTION_REVISION="a" * 40).out
+    assert older.exists()
+    assert "removed blip-blip-image-captioning-base, superseded" in machine.warm("--prune").out
+    assert (older.exists(), newer.exists()) == (False, True)
+
+
 @pytest.mark.parametrize(
     "arguments", [("--compile", "--no-compile"), ("--compile", "--check"), ("--compile", "--no-load")]
 )

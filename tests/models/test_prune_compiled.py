@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -83,6 +84,24 @@ def test_what_is_damaged_or_was_left_goes_but_not_what_may_be_at_work(bench: Ben
     os.utime(left, (0, 0))
     assert pruned(bench) == {damaged, left}
     assert working.exists()
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, _truncate])
+def test_one_that_lacks_a_file_goes_and_replaces_none(bench: Bench, spoil: Callable[[Path], None]) -> None:
+    another(bench, version="v0")
+    newest = next(folder for folder in bench.folders if read_manifest(folder).created == NEW)
+    spoil(newest / "small.onnx.data")
+    assert pruned(bench) == {newest}
+
+
+def test_one_in_use_stays_though_there_is_a_newer_one(bench: Bench) -> None:
+    pinned = another(bench, version="v0")
+    assert plan_prune_compiled(bench.root, in_use=[pinned]).removals == ()
+    assert pruned(bench) == {pinned}
 
 
 def test_the_only_copy_of_one_stays_though_its_name_is_that_of_a_leftover(bench: Bench) -> None:
