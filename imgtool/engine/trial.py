@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ import msgspec
 from imgtool.analyzers._torch import EXTRA_REMEDY, missing_modules
 from imgtool.analyzers.registry import choose_target, load_class
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
-from imgtool.models.artefacts import find_blip, find_easyocr
+from imgtool.models.artefact_manifest import wrong_sample
+from imgtool.models.artefacts import Artefact, find_blip, find_easyocr
 from imgtool.models.store import ModelStore
 from imgtool.models.trials import Trial
 from imgtool.models.units import BLIP, EASYOCR, Unit
@@ -47,17 +49,31 @@ class WorkerLoader:
         return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
 
     def unfound(self, unit: Unit, store: ModelStore) -> Problem | None:
-        """Why a run would not find ``unit``, which is whole; ``None`` where it would, or has no use for it."""
+        """Why a run would not find ``unit``, which is whole; ``None`` where it would, or nothing here could load it."""
         if not unit.engine or self.unusable(unit) is not None:
             return None
+        return self.unready(unit, store)
+
+    def unready(self, unit: Unit, store: ModelStore) -> Problem | None:
+        """Why a run cannot use ``unit``, which is whole; ``None`` where it can, or no engine loads it alone."""
+        if not unit.engine:
+            return None
         options = asked_for(self.options, unit)
-        probe = load_class(choose_target(unit.engine, options)).probe(options)
+        cls = load_class(choose_target(unit.engine, options))
+        probe = cls.probe(options)
         if probe.available:
             return None
         named = ""
-        if unit.engine == BLIP and unit.models:
-            named = f"name its folder: --caption-model {store.folder(unit.models[0].name)}"
-        return Problem("model_missing", f"a run would not find {unit.name}: {probe.reason}", named or probe.remedy)
+        if cls.spec.backend is Backend.TORCH and self.unusable(unit) is None:
+            named = self._where(unit, store)
+        return Problem("model_missing", f"a run cannot use {unit.name}: {probe.reason}", named or probe.remedy)
+
+    def _where(self, unit: Unit, store: ModelStore) -> str:
+        """How to name weights that are here and that torch would not find by name; empty where there is no way."""
+        if unit.engine != BLIP or not unit.models or self.options.weights is Weights.SYNTHETIC:
+            return ""
+        folder = store.folder(unit.models[0].name)
+        return f"name its folder: --caption-model {shlex.quote(str(folder))}" if folder is not None else ""
 
     def versions(self, unit: Unit) -> Mapping[str, str]:
         """Of the engine's own code, and of the packages that it runs on."""
@@ -92,12 +108,21 @@ class WorkerLoader:
         return cls.spec.backend is Backend.ONNX and cls.probe(options).available
 
     def _artefact(self, unit: Unit) -> dict[str, str]:
-        """Which compiled model a run would use, where it would."""
+        """Which compiled model a run would use, where it would, and what a quick look finds wrong with it: a trial of a
+        whole one says nothing about one that was damaged since."""
         if not self._is_compiled(unit):
             return {}
         options = asked_for(self.options, unit)
         found = find_blip(options) if unit.engine == BLIP else find_easyocr(options)
-        return {"artefact": f"{found.folder.name} {found.manifest.created}", "precision": options.precision.value}
+        named = {"artefact": f"{found.folder.name} {found.manifest.created}", "precision": options.precision.value}
+        return {**named, "damage": damage} if (damage := _damage(found)) else named
+
+
+def _damage(artefact: Artefact) -> str:
+    try:
+        return "; ".join(filter(None, (wrong_sample(artefact.folder, file) for file in artefact.manifest.files)))
+    except OSError as error:
+        return str(error)
 
 
 def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:

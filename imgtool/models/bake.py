@@ -225,9 +225,9 @@ class _Baker:
             yield from _tried(unit, before, Result.UNCHANGED)
             return
         yield Began(unit.name, Step.LOAD)
-        yield from self._attempt(unit, versions, mending=True)
+        yield from self._attempt(unit, mending=True)
 
-    def _attempt(self, unit: Unit, versions: Mapping[str, str], *, mending: bool) -> Iterator[Event]:
+    def _attempt(self, unit: Unit, *, mending: bool) -> Iterator[Event]:
         started = time.perf_counter()
         try:
             trial = self.loader.load(unit, self.store)
@@ -239,11 +239,12 @@ class _Baker:
                     yield from self._bring(model, replace(self.options.fetch, full=True))
                 if compiled:
                     yield from self._compile(unit, anew=True)
-                yield from self._attempt(unit, versions, mending=False)
+                yield from self._attempt(unit, mending=False)
             else:
                 yield _failed(unit.name, Step.LOAD, error, time.perf_counter() - started)
             return
-        keep_trial(unit, self.store, versions, trial)
+        # Mending made something else of what the versions speak of.
+        keep_trial(unit, self.store, self.loader.versions(unit), trial)
         yield from _tried(unit, trial, Result.DONE)
 
     def _damaged(self, unit: Unit) -> list[ModelSpec]:

@@ -26,6 +26,7 @@ from tests.fakes.easyocr_table import CRAFT_URL, KOREAN_URL, write_easyocr
 from tests.fakes.hub import FakeHub, noise, running_hub
 from tests.models.conftest import BLIP, blip_files
 
+TORCH = ("torch", "torchvision", "transformers")
 CRAFT, KOREAN = noise(30_000, 1), noise(20_000, 2)
 
 
@@ -36,13 +37,25 @@ class Desk:
     hub: FakeHub
     home: Path
     packages: Path
-    hidden: list[str] = field(default_factory=lambda: ["torch", "torchvision", "transformers"])
+    hidden: list[str] = field(default_factory=lambda: list(TORCH))
 
     @property
     def environment(self) -> dict[str, str]:
-        code = "".join(f"import sys; sys.modules[{name!r}] = None\n" for name in self.hidden)
-        (self.packages / "sitecustomize.py").write_text(code)
-        return {**self.hub.environment(self.home), "PYTHONPATH": f"{ROOT}:{self.packages}"}
+        return self._environment(self.hidden, self.packages)
+
+    @property
+    def with_torch(self) -> dict[str, str]:
+        """As if torch were here: enough for a look, which imports none of it."""
+        stubs = self.packages.with_name("stubs")
+        for name in TORCH:
+            (stubs / name).mkdir(parents=True, exist_ok=True)
+            (stubs / name / "__init__.py").touch()
+        return self._environment([name for name in self.hidden if name not in TORCH], stubs, self.packages)
+
+    def _environment(self, hidden: list[str], *packages: Path) -> dict[str, str]:
+        code = "".join(f"import sys; sys.modules[{name!r}] = None\n" for name in hidden)
+        (packages[0] / "sitecustomize.py").write_text(code)
+        return {**self.hub.environment(self.home), "PYTHONPATH": ":".join(map(str, (ROOT, *packages)))}
 
     def warm(self, *arguments: str | Path, **environ: str) -> Outcome:
         return imgtool("warm-cache", *arguments, **{**self.environment, **environ})
@@ -56,7 +69,8 @@ class Desk:
         return report
 
     def states(self, *arguments: str | Path, code: ExitCode = ExitCode.OK) -> dict[str, str]:
-        return {model["name"]: model["state"] for model in self.report(*arguments, code=code)["models"]}
+        report = self.report(*arguments, code=code, **self.with_torch)
+        return {model["name"]: model["state"] for model in report["models"]}
 
     def weights(self) -> Path:
         (path,) = (self.home / "hf").glob("hub/models--*/snapshots/*/model.safetensors")
@@ -150,17 +164,19 @@ def test_the_languages_choose_the_reader(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "models"),
+    ("variables", "models", "code"),
     [
-        ({"IMGTOOL_TASKS": "caption"}, {"blip-base"}),
-        ({"IMGTOOL_CAPTION_ENGINE": "describe"}, {"craft", "korean_g2"}),
-        ({"IMGTOOL_TEXT_ENGINE": "rapidocr", "IMGTOOL_CAPTION_ENGINE": "describe"}, set()),
-        ({"IMGTOOL_TASKS": "caption", "IMGTOOL_CAPTION_MODEL": str(ROOT)}, set()),
-        ({"IMGTOOL_TASKS": "text", "IMGTOOL_EASYOCR_DIR": str(ROOT)}, set()),
+        ({"IMGTOOL_TASKS": "caption"}, {"blip-base"}, ExitCode.MODEL_MISSING),
+        ({"IMGTOOL_CAPTION_ENGINE": "describe"}, {"craft", "korean_g2"}, ExitCode.MODEL_MISSING),
+        ({"IMGTOOL_TEXT_ENGINE": "rapidocr", "IMGTOOL_CAPTION_ENGINE": "describe"}, set(), ExitCode.OK),
+        ({"IMGTOOL_TASKS": "caption", "IMGTOOL_CAPTION_MODEL": str(ROOT)}, set(), ExitCode.MODEL_MISSING),
+        ({"IMGTOOL_TASKS": "text", "IMGTOOL_EASYOCR_DIR": str(ROOT)}, set(), ExitCode.MODEL_MISSING),
     ],
 )
-def test_without_names_the_configuration_counts(desk: Desk, variables: dict[str, str], models: set[str]) -> None:
-    found = desk.report("--check", code=ExitCode.MODEL_MISSING if models else ExitCode.OK, **variables)
+def test_without_names_the_configuration_counts(
+    desk: Desk, variables: dict[str, str], models: set[str], code: ExitCode
+) -> None:
+    found = desk.report("--check", code=code, **variables)
     assert {model["name"] for model in found["models"]} == models
 
 
@@ -186,6 +202,27 @@ def test_nothing_here_is_told_with_what_to_do(desk: Desk) -> None:
     assert "blip-base has not been fetched" in done.out
     assert "imgtool warm-cache blip-base" in done.err
     assert desk.hub.seen == []
+
+
+def test_weights_that_nothing_here_can_load_are_not_enough(desk: Desk) -> None:
+    desk.report("blip-base", "--no-load")
+    done = desk.warm("blip-base", "--check")
+    assert done.code is ExitCode.MODEL_MISSING
+    assert "complete" in done.out and "needs no network" not in done.out
+    assert "torch and torchvision and transformers not installed" in done.err
+    assert "imgtool[torch]" in done.err
+    assert desk.report("blip-base", "--check", code=ExitCode.MODEL_MISSING)["unfound"]
+
+
+@pytest.mark.parametrize("has_torch", [False, True])
+def test_whoever_asks_for_a_compiled_model_is_told_how_to_compile_it(desk: Desk, has_torch: bool) -> None:
+    desk.report("blip-base", "--no-load")
+    environ = desk.with_torch if has_torch else desk.environment
+    done = desk.warm("blip-base", "--check", **{**environ, "IMGTOOL_BACKEND": "onnx"})
+    assert done.code is ExitCode.MODEL_MISSING
+    assert "has not been compiled" in done.err
+    assert "imgtool warm-cache blip-base" in done.err
+    assert "--caption-model" not in done.err
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,16 @@ import pytest
 
 from imgtool.engine.trial import WorkerLoader, trial_of
 from imgtool.errors import ModelLoadFailed
+from imgtool.models.artefacts import artefacts_root
+from imgtool.models.compile import compile_model
 from imgtool.models.trials import Trial
 from imgtool.models.units import Unit, configured_units
+from imgtool.models.wanted import wanted_blip
 from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import TaskPlan
+from imgtool.types import Task
+from tests.compiled import OPTIONS, flip
+from tests.models.conftest import blip_files
 
 
 def tried(name: str, **options: Any) -> Trial:
@@ -58,6 +64,20 @@ def test_what_a_trial_holds_for_names_the_libraries(engine: str) -> None:
     unit = next(unit for unit in configured_units(EngineOptions(), ("ko", "en")) if unit.engine == engine)
     versions = WorkerLoader(EngineOptions()).versions(unit)
     assert {"engine", "torch"} <= set(versions)
+
+
+def test_a_trial_does_not_hold_for_a_compiled_model_that_was_damaged_since(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for name, data in blip_files().items():
+        (weights / name).write_bytes(data)
+    options = EngineOptions(cache_dir=tmp_path / "cache", caption_model=str(weights), tasks=(Task.CAPTION,))
+    folder = compile_model(wanted_blip(options), artefacts_root(options), OPTIONS).artefact.folder
+    (unit,) = configured_units(options, ())
+    before = WorkerLoader(options).versions(unit)
+    assert WorkerLoader(options).versions(unit) == before
+    flip(folder / "settings.json", 5)
+    assert WorkerLoader(options).versions(unit) != before
 
 
 def test_every_engine_that_models_are_fetched_for_has_a_unit() -> None:

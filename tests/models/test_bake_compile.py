@@ -97,6 +97,24 @@ def test_a_load_that_fails_over_a_damaged_compile_is_tried_once_more(
     assert seen(ended)[-1] == (("warm-up", "done") if mended else ("load", "failed"))
 
 
+def test_what_was_mended_is_not_tried_a_third_time(hub: FakeHub, store: ModelStore) -> None:
+    compiler = Compiler(damaged=True)
+    loader = Planted(whole=lambda: not compiler.damaged)
+    compiled = Compiler.compile
+
+    def compile_(unit: Unit, observer: FetchObserver, *, anew: bool = False) -> CompileOutcome:
+        done = compiled(compiler, unit, observer, anew=anew)
+        compiler.damaged = not anew
+        loader.version = "anew" if anew else loader.version
+        return done
+
+    compiler.compile = compile_  # type: ignore[method-assign]
+    steps(store, loader, compiler)
+    compiler.compile = lambda *_, **__: CompileOutcome(False, "", 0.0, 0)  # type: ignore[method-assign]
+    assert seen(steps(store, loader, compiler))[-1] == ("warm-up", "unchanged")
+    assert len(loader.loads) == 2
+
+
 def test_what_the_user_keeps_in_folders_is_compiled_though_nothing_is_fetched(tmp_path: Path) -> None:
     options = EngineOptions(caption_model=str(tmp_path), easyocr_dir=tmp_path)
     found = configured_units(options, ("ko", "en"))
