@@ -19,7 +19,8 @@ from imgtool.types import Backend
 Parse = Callable[[Sequence[str]], EngineOptions]
 """Options of ``imgtool analyze`` as typed, made into the engine's, with environment and files taken in."""
 
-_TORCH, _COMPILED = ("lazy", "parallel"), ("compiled", "compiled-fast")
+FAST = "compiled-fast"
+_TORCH, _COMPILED = ("lazy", "parallel"), ("compiled", FAST)
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ def _check_backend(arm: Arm, plan: Plan) -> None:
     wanted = Backend.TORCH if arm.name in (EAGER, *_TORCH) else Backend.ONNX if arm.name in _COMPILED else None
     if wanted is None:
         return
+    if arm.name == FAST and not any(chosen.parameters.get("precision") == "fast" for chosen in _all(plan)):
+        reasons = "; ".join(filter(None, (chosen.notice for chosen in _all(plan)))) or "nothing computes otherwise"
+        raise ModelMissing(f"arm {arm.name}: {reasons}", "run `imgtool warm-cache --precision fast`")
     for task, chosen in plan.chosen.items():
         if chosen.spec.backend is not wanted or chosen.stands_in_for:
             reason = chosen.notice or f"{task} would be answered by {chosen.spec.name}"

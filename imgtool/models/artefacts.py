@@ -170,14 +170,13 @@ def _found(wanted: Wanted, options: EngineOptions) -> Artefact:
 
 
 def _with_fast(artefact: Artefact, wanted: Wanted) -> Artefact:
-    """``artefact`` for a run that accepts other answers for speed: it must have been measured what they are."""
+    """``artefact`` for a run that accepts other answers for speed; where it was not measured what they are, exact."""
     fast, label = artefact.manifest.fast, artefact.manifest.label
-    if fast is None:
-        raise ArtefactUnusable(
-            f"{label} has not been measured in --precision fast", f"run `{wanted.command} --precision fast`"
-        )
     if artefact.notice:
         return artefact
+    if fast is None:
+        remedy = f"run `{wanted.command} --precision fast`"
+        return replace(artefact, notice=f"{label} runs as exact: fast has not been measured; {remedy}")
     if fast.executor == "openvino" and (release := installed_release("openvino")) != fast.release:
         here = f"this is {release}" if release else "none is installed"
         return replace(artefact, notice=f"{label} runs as exact: fast needs OpenVINO {fast.release}, and {here}")

@@ -162,7 +162,8 @@ class _Compiler:
         """What only lacks its lossy twin, where that is wanted."""
         if not self.options.fast or self.options.anew:
             return None
-        found = status(self.root, self.wanted)
+        # Byte by byte: its files are hashed again when the twin is added, and what is damaged now would pass for whole.
+        found = status(self.root, self.wanted, full=True)
         return found.artefact if found.artefact is not None and found.artefact.folder == target else None
 
     def _draft(self) -> ArtefactManifest:

@@ -17,11 +17,11 @@ from imgtool.analyzers import _sessions
 from imgtool.analyzers._sessions import OpenVinoGraph, open_graph
 from imgtool.engine import compiling
 from imgtool.engine.compiling import UnitCompiler
-from imgtool.errors import ImgtoolError, ModelMissing
+from imgtool.errors import ImgtoolError
 from imgtool.models import artefacts, compile_fast
 from imgtool.models import compile as compiling_models
 from imgtool.models.artefact_manifest import FAST, NAME, ArtefactManifest, FastMode, read_manifest
-from imgtool.models.artefacts import Artefact, ArtefactUnusable, find_blip, why_unused
+from imgtool.models.artefacts import Artefact, find_blip, precision_parameters
 from imgtool.models.compile import compile_model
 from imgtool.models.compile_fast import make_fast
 from imgtool.models.compile_job import Finished, Order, carry_out
@@ -204,13 +204,24 @@ def options(tmp_path: Path) -> EngineOptions:
     return options
 
 
-def test_what_was_not_measured_is_not_used(options: EngineOptions) -> None:
-    with pytest.raises(ArtefactUnusable, match="has not been measured") as caught:
-        find_blip(options)
-    assert isinstance(caught.value, ModelMissing)
-    assert caught.value.remedy.endswith("--precision fast`")
-    assert caught.value.remedy in why_unused(caught.value)
+def test_what_was_not_measured_runs_as_exact_and_says_so(options: EngineOptions) -> None:
+    found = find_blip(options)
+    assert "runs as exact: fast has not been measured; run `imgtool warm-cache" in found.notice
+    assert found.notice.endswith("--precision fast`")
+    assert precision_parameters(found, "fast") == {"precision": "exact"}
     assert find_blip(msgspec.structs.replace(options, precision=Precision.EXACT)).notice == ""
+
+
+def test_what_is_damaged_gets_no_twin_and_is_compiled_anew(options: EngineOptions) -> None:
+    """The files are hashed again when a twin is added: what is damaged then would pass for whole ever after."""
+    wanted, root = wanted_blip(options), artefacts.artefacts_root(options)
+    folder = find_blip(options).folder
+    flip(folder / f"{GRAPH}.onnx.data", 300)
+    exact = (folder / f"{GRAPH}.onnx.data").read_bytes()
+    done = compile_model(wanted, root, replace(OPTIONS, fast=True))
+    assert done.artefact.manifest.fast is not None
+    assert (done.artefact.folder / f"{GRAPH}.onnx.data").read_bytes() != exact
+    assert artefacts.status(root, wanted, full=True).state is artefacts.ArtefactState.COMPILED
 
 
 def test_what_only_lacks_its_twin_needs_one_library(options: EngineOptions, monkeypatch: pytest.MonkeyPatch) -> None:
