@@ -139,6 +139,7 @@ def test_nothing_compiled_is_not_an_error_of_the_store(tmp_path: Path) -> None:
         (other_runtime(more=["avx512f"]), ArtefactState.OTHER_CPU, "without avx512f"),
         (other_runtime(less=this_runtime().cpu_features[:1]), ArtefactState.OTHER_CPU, "with "),
         (msgspec.structs.replace(this_runtime(), architecture="sparc"), ArtefactState.OTHER_CPU, "sparc"),
+        (msgspec.structs.replace(this_runtime(), architecture="alpha"), ArtefactState.OTHER_CPU, "an alpha processor"),
     ],
 )
 def test_one_from_elsewhere_is_used_with_a_line_that_says_so(
