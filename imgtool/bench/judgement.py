@@ -119,6 +119,6 @@ def _merged(first: Check, second: Check | None) -> Check:
     if second is None or first.metric is None or first.outcome is Outcome.PASSED:
         return first
     if first.outcome is Outcome.FAILED and second.outcome is Outcome.FAILED:
-        return replace(second, text=f"{second.text}, as in the run before")
+        return replace(second, text=f"{second.text} (measured once more; at first {first.text})")
     outcome = Outcome.PASSED if second.outcome is Outcome.PASSED else Outcome.INCONCLUSIVE
     return replace(second, outcome=outcome, text=f"{second.text} (the run before: {first.outcome.value})")

@@ -31,6 +31,8 @@ def flags_of(words: Sequence[str]) -> dict[str, Any]:
     """
     from imgtool.cli.analyze import NOT_OPTIONS
 
+    if shows := {"--help", "-h"} & set(words):
+        raise UsageProblem(f"{shows.pop()} only shows something and ends", "give options of an analysis")
     try:
         given = parse(words)
     except Exception as error:

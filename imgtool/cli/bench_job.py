@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from imgtool.bench.arms import BUILT_IN
 from imgtool.bench.contenders import Stage
 from imgtool.bench.experiment import Contender, Design, failed_arms, planned, run_experiment
 from imgtool.bench.gate import (
@@ -66,10 +67,11 @@ class Job:
     def _baseline(self) -> Experiment | str | None:
         """Read now what the run is compared with: that it cannot be used is better known before than after."""
         text = self._options.baseline
-        named = {
+        typed = (
             *self._options.arms,
             *(each.partition("=")[0] for each in (*self._options.arm, *self._options.command)),
-        }
+        )
+        named = set(typed) or {arm.name for arm in BUILT_IN}
         if text is None or text in named:
             return text
         return load_experiment(Path(text).expanduser())
@@ -174,11 +176,11 @@ class Job:
 
     def _report(self, experiment: Experiment, judgement: Judgement | None) -> None:
         options = self._options
-        write_reports(experiment, judgement, options)
         if Path("-") not in (options.json, options.csv, options.markdown):
             print_outcome(experiment, judgement)
             if options.self_test:
                 print_self_test(experiment)
+        write_reports(experiment, judgement, options, self._messages)
 
     def _exit_code(self, experiment: Experiment, judgement: Judgement | None) -> ExitCode:
         failed = failed_arms(experiment)

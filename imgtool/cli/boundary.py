@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import typer
@@ -41,7 +41,7 @@ def boundary(*, verbose: bool = False) -> Iterator[None]:
         _explain(error, verbose)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        Messages().error("interrupted", "run the same command again: what was finished is kept")
+        Messages().error("interrupted", _after_interrupt(sys.argv))
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except BrokenPipeError:
         _close_stdout()
@@ -60,6 +60,12 @@ def boundary(*, verbose: bool = False) -> Iterator[None]:
             "this is a bug in imgtool: run again with --verbose and report the traceback",
         )
         raise typer.Exit(ExitCode.INTERNAL) from None
+
+
+def _after_interrupt(words: Sequence[str]) -> str:
+    """What a command that was interrupted has left to build on."""
+    resumes = {"analyze", "warm-cache"}
+    return "run the same command again: what was finished is kept" if resumes & set(words[1:2]) else ""
 
 
 def _explain(error: ImgtoolError, verbose: bool) -> None:
