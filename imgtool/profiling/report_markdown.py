@@ -6,9 +6,10 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-from imgtool.bench.findings import heading, state_text, versus_text
-from imgtool.bench.record import Experiment, MemoryStep, PageCache
-from imgtool.bench.shown import median_text, range_text
+from imgtool.bench.findings import LEGEND, Findings, heading, state_text, versus_text
+from imgtool.bench.model_loads import IMPORTS, ModelLoad, model_loads, not_apart, side_by_side
+from imgtool.bench.record import Experiment, PageCache
+from imgtool.bench.shown import SUMMARY_HEADS, median_text, range_text, summary_texts
 from imgtool.bench.wording import bytes_text, seconds_text, share_text
 from imgtool.profiling.advice import BACK
 from imgtool.profiling.report import METRICS, Figure, Report
@@ -28,6 +29,7 @@ def _parts(report: Report, picture: str) -> Iterator[str]:
         yield bullets(report.notices)
     yield "## Before and after\n\n" + bullets(report.sentences)
     yield table(FIGURE_HEADS, [figure_row(report, figure) for figure in report.figures])
+    yield text(LEGEND)
     yield "### Targets\n\n" + table(TARGET_HEADS, target_rows(report))
     yield "## Main improvements\n\n" + IMPROVEMENTS
     if picture:
@@ -39,6 +41,7 @@ def _parts(report: Report, picture: str) -> Iterator[str]:
     yield table(NEXT_HEADS, next_rows(report))
     yield "## The way back\n\n" + table(("switch", "brings back"), [(f"`{switch}`", what) for switch, what in BACK])
     yield "## All arms\n\n" + table(("arm", "what it is", *map(heading_short, METRICS)), arm_rows(report))
+    yield f"<details><summary>{ALL_FIGURES}</summary>\n\n{_all_figures(report)}\n\n</details>"
     yield "## How it was measured\n\n" + bullets(facts(report))
     yield f"```\n{commands(report)}\n```"
 
@@ -117,8 +120,6 @@ def next_rows(report: Report) -> list[tuple[str, ...]]:
 
 def arm_rows(report: Report) -> list[tuple[str, ...]]:
     """Every arm of the later experiment, median by median."""
-    from imgtool.bench.findings import Findings
-
     found = Findings(report.experiment)
     rows = []
     for arm in report.experiment.arms:
@@ -126,6 +127,27 @@ def arm_rows(report: Report) -> list[tuple[str, ...]]:
         figures = [median_text(metric, row.summary) if row else "-" for metric, row in zip(METRICS, each, strict=True)]
         rows.append((arm.name, arm.summary or shlex.join(arm.options), *figures))
     return rows
+
+
+ALL_FIGURES = "Mean, least and greatest of every figure"
+SUMMARY_ROW = ("arm", *SUMMARY_HEADS)
+
+
+def _all_figures(report: Report) -> str:
+    tables = (f"**{text(title)}**\n\n{table(SUMMARY_ROW, rows)}" for title, rows in summary_rows(report))
+    return "\n\n".join(tables)
+
+
+def summary_rows(report: Report) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """The heading of each metric with a row an arm and state of the page cache: everything that is said of it."""
+    found = Findings(report.experiment)
+    for metric in METRICS:
+        rows = [
+            (row.arm + state_text(row.page_cache, found.page_caches), *summary_texts(metric, row.summary))
+            for row in found.rows(metric)
+        ]
+        if rows:
+            yield heading(metric), rows
 
 
 def heading_short(metric: object) -> str:
@@ -138,27 +160,44 @@ def heading_short(metric: object) -> str:
 def _memory(report: Report) -> Iterator[str]:
     rows = memory_rows(report)
     if rows:
-        yield "### Memory around each model\n\n" + table(MEMORY_HEADS, rows)
+        yield "### Loading each model\n\n" + table(MEMORY_HEADS, rows)
+        yield text(memory_note(report))
 
 
-MEMORY_HEADS = ("arm", "model", "own memory before", "after", "mapped files added")
+MEMORY_HEADS = ("arm", "model", "time to load", "own memory before", "after", "mapped files added")
 
 
 def memory_rows(report: Report) -> list[tuple[str, ...]]:
-    """Memory before and after each model, of the last counted run of either arm."""
-    pairs = ((report.former, report.before.name), (report.experiment, report.after.name))
-    return [_memory_row(arm, step) for experiment, arm in pairs for step in _steps(experiment, arm)]
+    """Seconds of each model and memory before and after it, by the medians of either arm's runs."""
+    return [_memory_row(arm, load) for experiment, arm in _either_arm(report) for load in _model_loads(experiment, arm)]
 
 
-def _steps(experiment: Experiment, arm: str) -> Sequence[MemoryStep]:
-    good = [s for s in experiment.samples if s.arm == arm and s.run >= 0 and s.error is None and s.memory is not None]
-    memory = good[-1].memory if good else None
-    return memory.steps if memory is not None else ()
+def memory_note(report: Report) -> str:
+    """What to know when reading :func:`memory_rows`."""
+    beside = [arm for experiment, arm in _either_arm(report) if arm in side_by_side(experiment, _state(experiment))]
+    return "; ".join((IMPORTS, *((not_apart(beside),) if beside else ())))
 
 
-def _memory_row(arm: str, step: MemoryStep) -> tuple[str, ...]:
+def _either_arm(report: Report) -> tuple[tuple[Experiment, str], ...]:
+    return (report.former, report.before.name), (report.experiment, report.after.name)
+
+
+def _model_loads(experiment: Experiment, arm: str) -> tuple[ModelLoad, ...]:
+    return model_loads(experiment, arm, _state(experiment))
+
+
+def _state(experiment: Experiment) -> PageCache:
+    """Warm, but where only cold runs were made."""
+    states = experiment.settings.page_cache
+    return PageCache.WARM if PageCache.WARM in states or not states else states[0]
+
+
+def _memory_row(arm: str, load: ModelLoad) -> tuple[str, ...]:
+    seconds = "-" if load.seconds is None else seconds_text(load.seconds)
+    if (step := load.memory) is None:
+        return arm, load.model, seconds, "-", "-", "-"
     mapped = max(0, step.file_after - step.file_before)
-    return arm, step.model, bytes_text(step.anon_before), bytes_text(step.anon_after), bytes_text(mapped)
+    return arm, load.model, seconds, bytes_text(step.anon_before), bytes_text(step.anon_after), bytes_text(mapped)
 
 
 def facts(report: Report) -> list[str]:

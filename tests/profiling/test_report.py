@@ -6,8 +6,10 @@ import json
 import random
 import re
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
+from msgspec.structs import replace
 
 from imgtool.bench.record import (
     Arm,
@@ -16,6 +18,7 @@ from imgtool.bench.record import (
     Machine,
     Memory,
     MemoryStep,
+    Metric,
     Noise,
     PageCache,
     Phase,
@@ -162,6 +165,39 @@ def test_targets_are_kept_or_not_measured() -> None:
         "peak memory at most 20 % larger": True,
         "first result within 5 s": True,
     }
+
+
+def test_a_median_that_rounds_to_its_target_is_told_from_it() -> None:
+    found = experiment(EAGER, COMPILED)
+    late = [replace(one, first_result=5.0015) if one.arm == "compiled" else one for one in found.samples]
+    found = replace(found, samples=tuple(late))
+    text = as_markdown(build(found, found, (None, None), "x", ("a", "b")))
+    assert re.search(r"\| first result within 5 s \| 5\.00[12] s \| no \|", text)
+
+
+def test_every_arm_has_mean_least_and_greatest_of_every_figure() -> None:
+    report = _report(EAGER, SAME, COMPILED)
+    text, page = as_markdown(report), as_html(report)
+    startups = report.experiment.values("same", Metric.STARTUP)
+    shown = [f"{figure:.2f} s" for figure in (mean(startups), min(startups), max(startups), stdev(startups))]
+    assert f"| same | {' | '.join(shown)} | " in text.partition("<details>")[2]
+    assert "".join(f'<td class="number">{each}</td>' for each in shown) in page
+    for out in (text, page):
+        assert "± is the standard deviation of the runs" in out
+
+
+def test_models_that_load_side_by_side_have_seconds_and_no_memory_of_their_own() -> None:
+    apart, found = experiment(EAGER, COMPILED), []
+    for one in apart.samples:
+        load = next(phase for phase in one.phases if phase.name == "load blip")
+        beside = [replace(each, began=load.began) if each.name == "load easyocr" else each for each in one.phases]
+        found.append(replace(one, phases=tuple(beside)) if one.arm == "compiled" else one)
+    both = replace(apart, samples=tuple(found))
+    text = as_markdown(build(both, both, (None, None), "x", ("a", "b")))
+    assert re.search(r"\| eager \| blip \| (1\.0\d s|9\d\d ms) \| 0 kB \| 1\.1\d GB \| 10 MB \|", text)
+    assert re.search(r"\| compiled \| blip \| \d+(\.\d)? ms \| - \| - \| - \|", text)
+    assert re.search(r"\| compiled \| all together \| \d+(\.\d)? ms \| 0 kB \| \d+ MB \| 10 MB \|", text)
+    assert "compiled loads models side by side" in text
 
 
 def test_two_sessions_and_two_machines_are_said() -> None:
