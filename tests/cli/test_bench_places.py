@@ -1,4 +1,4 @@
-"""Where `imgtool bench` writes: what cannot work is refused before the first sample; one failure takes nothing along."""
+"""Where `imgtool bench` writes: what cannot work is refused before the first sample, and no failure takes the rest."""
 
 from __future__ import annotations
 
