@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -75,14 +76,16 @@ def test_it_answers_as_imgtool_does_on_the_same_libraries(models: Path, sign: Pa
     measured(models, tmp_path / "run.json", "--arms", "eager", str(sign))
     (arm,) = decode((tmp_path / "run.json").read_bytes(), Experiment).arms
     said = json.loads(subprocess.run(arm.command, capture_output=True, check=True).stdout)
-    outcome = analyze(
-        *(sign, *SYNTHETIC, "--backend", "torch", "--tasks", "caption,text", "--no-cache"),
-        timeout=300,
-        IMGTOOL_CACHE_DIR=str(models),
-    )
-    (result,) = outcome.results
-    assert said["caption"] == result["tasks"]["caption"]["value"]
-    assert [line for line, _ in said["text"]] == [line["text"] for line in result["tasks"]["text"]["value"]]
+    assert said["caption"] == answered(models, sign, "caption", "exact")
+    # As its users would write it, which has EasyOCR quantise its recogniser: that is what imgtool calls fast.
+    lines = answered(models, sign, "text", "fast")
+    assert [line for line, _ in said["text"]] == [line["text"] for line in lines]
+
+
+def answered(models: Path, sign: Path, task: str, precision: str) -> Any:
+    words = (sign, *SYNTHETIC, "--backend", "torch", "--tasks", task, "--precision", precision, "--no-cache")
+    (result,) = analyze(*words, timeout=300, IMGTOOL_CACHE_DIR=str(models)).results
+    return result["tasks"][task]["value"]
 
 
 def test_all_strategies_are_measured_alike(models: Path, sign: Path, tmp_path: Path) -> None:
