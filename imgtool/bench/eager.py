@@ -1,9 +1,9 @@
 """The program that imgtool's users would write themselves: import everything, load both models, then loop.
 
 The reference of every comparison, so it is kept honest: the same weights, the same number of threads, no gradients, the
-same results printed; nothing slower than what the two libraries' own examples do, and EasyOCR's recogniser in 8 bits, as
-its default is. ``main`` takes ``--blip DIR --easyocr DIR --languages ko,en IMAGE...`` and writes the same trace as imgtool
-does.
+same results printed; nothing slower than what the two libraries' own examples do, and EasyOCR's recogniser in 8 bits,
+as its default is. ``main`` takes ``--blip DIR --easyocr DIR --languages ko,en IMAGE...``; it writes the same trace as
+imgtool does.
 """
 
 from __future__ import annotations
