@@ -448,7 +448,7 @@ from imgtool.analyzers.interface import Picture
 from imgtool.options import EngineOptions
 from imgtool.models import artefacts
 
-manifest = types.SimpleNamespace(model="korean_g2", model_version="1", size_bytes=1)
+manifest = types.SimpleNamespace(model="korean_g2", model_version="1", size_bytes=1, fast=None)
 found = types.SimpleNamespace(folder=Path(folder), manifest=manifest, notice="")
 artefacts.find_easyocr = lambda options: found
 options = EngineOptions(languages=("ko", "en"), ocr_rotations=(45,), ocr_paragraph=True, ocr_min_size=5)

@@ -120,7 +120,8 @@ def test_a_slow_import_is_the_top_of_the_imports_view(tmp_path: Path) -> None:
     worker = _tree(profile, "worker")
     top = max(worker.imports, key=lambda each: each.own_seconds)
     assert top.name == "tests.profiling.slow_module"
-    assert 0.5 <= top.own_seconds <= top.cumulative_seconds < 0.8
+    # What it imports itself is not its own.
+    assert 0.45 <= top.own_seconds <= top.cumulative_seconds < 0.8
     assert top.cause.startswith("imgtool.runtime.models:")
 
 
