@@ -1,6 +1,6 @@
 """Which model a run asks for, so that a compiled one can be recognised: by name, and by its weights if they are here.
 
-Where the weights are is the analyzers' knowledge, and they stand above this layer: they are asked by name.
+Where the weights are is the knowledge of :mod:`imgtool.models.blip_weights` and :mod:`imgtool.models.easyocr_weights`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,16 @@ def _empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(command: str) -> str:
     return f"run `imgtool warm-cache {command}`"
+
+
+def remedies(options: EngineOptions, *looks: Callable[[EngineOptions], object]) -> set[str]:
+    """What each of ``looks`` proposes where it finds no model."""
+    found = set()
+    for look in looks:
+        with pytest.raises(ModelMissing) as caught:
+            look(options)
+        found.add(caught.value.remedy)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -81,10 +92,7 @@ def test_a_worker_that_finds_damage_knows_what_was_asked_for(
 )
 def test_a_missing_blip(given: dict[str, Any], command: str, tmp_path: Path) -> None:
     options = EngineOptions(cache_dir=tmp_path, **given)
-    for look in (find_blip, blip_weights.weights_for):
-        with pytest.raises(ModelMissing) as caught:
-            look(options)
-        assert caught.value.remedy == run(command), look
+    assert remedies(options, find_blip, blip_weights.weights_for) == {run(command)}
 
 
 def test_a_revision_behind_the_name(tmp_path: Path) -> None:
@@ -106,10 +114,7 @@ def test_a_revision_behind_the_name(tmp_path: Path) -> None:
 )
 def test_a_missing_easyocr(given: dict[str, Any], command: str, tmp_path: Path) -> None:
     options = EngineOptions(cache_dir=tmp_path, **given)
-    for look in (find_easyocr, easyocr_weights.weights_for):
-        with pytest.raises(ModelMissing) as caught:
-            look(options)
-        assert caught.value.remedy == run(command), look
+    assert remedies(options, find_easyocr, easyocr_weights.weights_for) == {run(command)}
 
 
 def test_a_folder_is_named_and_languages_with_it(tmp_path: Path) -> None:
