@@ -11,10 +11,10 @@ import sys
 
 def main() -> None:
     """Run the command that ``sys.argv`` holds."""
-    from imgtool.cli.head_start import runs_on_torch, surely_needs_worker
+    from imgtool.cli.analyze.head_start import runs_on_torch, surely_needs_worker
 
     if surely_needs_worker(sys.argv[1:]):
-        from imgtool.runtime.start import start_ahead
+        from imgtool.runtime.start_process import start_ahead
 
         start_ahead("torch" if runs_on_torch(sys.argv[1:]) else "onnxruntime")
     from imgtool.cli.main import main as run

@@ -92,6 +92,12 @@ class OutputNotWritable(ImgtoolError):
     exit_code = ExitCode.NOT_WRITABLE
 
 
+class StoreNotWritable(ImgtoolError):
+    """The model store or an upstream cache cannot be written: no space, no permission, read-only."""
+
+    exit_code = ExitCode.NOT_WRITABLE
+
+
 class MissingExtra(UsageProblem):
     """A format or option needs an optional dependency; the remedy names the extra."""
 

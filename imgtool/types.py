@@ -146,6 +146,11 @@ class ImageResult(Struct, frozen=True, kw_only=True):
     thumbnail: bytes | UnsetType = UNSET
     """A small JPEG; present only where the output asked for it (the HTML gallery does)."""
 
+    def problems(self) -> list[tuple[Task | None, Problem]]:
+        """Everything that went wrong: the image's own problem (task ``None``), then each task's."""
+        own: list[tuple[Task | None, Problem]] = [] if self.error is None else [(None, self.error)]
+        return own + [(task, found.error) for task, found in self.tasks.items() if found.error is not None]
+
 
 RESULT_TYPES: dict[Task, type[AnyTaskResult]] = {
     Task.CAPTION: CaptionResult,

@@ -60,8 +60,8 @@ def _wrapped(program: Sequence[str], slowing: float) -> list[str]:
 
 def _experiment(program: Sequence[str], slowing: float, runs: int) -> tuple[str, float, float, float]:
     """The verdict of the command on the second arm's wall time, and the ratio with its interval."""
-    from imgtool.bench.comparison import compare
-    from imgtool.bench.record import Experiment, Metric
+    from imgtool.bench.data.record import Experiment, Metric
+    from imgtool.bench.stats.comparison import compare
     from imgtool.versioned import decode
 
     with tempfile.TemporaryDirectory() as folder:

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgtool import trace
-from imgtool.analyzers.blip import BlipTorch
-from imgtool.analyzers.easyocr import EasyOcrTorch
-from imgtool.analyzers.interface import Analyzer, Picture
+from imgtool.analyzers.caption.blip import BlipTorch
+from imgtool.analyzers.interface import Analyzer
+from imgtool.analyzers.text.easyocr import EasyOcrTorch
+from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 from imgtool.runtime.cores import granted_cores
 

@@ -3,7 +3,8 @@
     python scripts/profile_overhead.py [--rounds 7] [--images 50] [-- ANALYZE OPTIONS]
 
 Prints a Markdown table: median wall time and processor time of each, and the ratio to the plain run's median, with the
-exact interval of ``imgtool.bench.comparison``. The order of the arms turns with each round, so that drift hits all.
+exact interval of ``imgtool.bench.stats.comparison``. The order of the arms turns with each round, so that drift
+hits all.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from pathlib import Path
 from statistics import median
 
 from imgtool import trace
-from imgtool.bench.comparison import compare
-from imgtool.bench.drawn import draw_in_child
-from imgtool.profiling import cpu, imports, memory
+from imgtool.bench.arms.images import draw_in_child
+from imgtool.bench.stats.comparison import compare
 from imgtool.profiling.target import Outcome, analyze_command, run
+from imgtool.profiling.views import cpu, imports, memory
 
 OPTIONS = ("--tasks", "caption", "--caption-engine", "describe", "--no-cache")
 ONE_BY_ONE = "plain, models one after the other"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from imgtool.bench.record import Experiment
-from imgtool.bench.report_headline import render
-from imgtool.bench.saved import load_experiment
-from imgtool.cli.profile_report import write_report
+from imgtool.bench.data.record import Experiment
+from imgtool.bench.data.saved import load_experiment
+from imgtool.bench.report.headline import render
+from imgtool.cli.profile.report import write_report
 from imgtool.versioned import encode
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,7 +17,7 @@ def make_source(folder: Path, size: str = "tiny", seed: int = 3, eagerness_to_en
     """Weights; ``eagerness_to_end`` is added to the logit of the token that ends a caption, so that lengths differ."""
     from safetensors.torch import load_file, save_file
 
-    from imgtool.models.synthetic import make_blip
+    from imgtool.weights.synthetic.networks import make_blip
 
     make_blip(folder, size, seed=seed)
     if eagerness_to_end:
@@ -32,7 +32,7 @@ def make_source(folder: Path, size: str = "tiny", seed: int = 3, eagerness_to_en
 
 def compiled(source: Path, into: Path) -> Path:
     """``source`` compiled, as it lies in the store of compiled models."""
-    from imgtool.models.compile_blip import export
+    from imgtool.compiling.blip.export import export
 
     made = export(source, into)
     (into / "settings.json").write_text(json.dumps(made.settings))

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from imgtool.engine.discover import ImageRef
-from imgtool.engine.store import ImageFacts, ResultStore, StoredAnswer, Update
+from imgtool.engine.cache.store import ImageFacts, ResultStore, StoredAnswer, Update
+from imgtool.engine.files.discover import ImageRef
 from imgtool.types import Backend, Problem
 
 FACTS = ImageFacts("JPEG", 40, 30, 1, 1234)
@@ -67,8 +67,8 @@ import os, sys, time
 from pathlib import Path
 from tests.caches import *
 from tests.caches import Opened
-from imgtool.engine.discover import ImageRef
-from imgtool.engine.identity import Identity
+from imgtool.engine.files.discover import ImageRef
+from imgtool.engine.files.identity import Identity
 root = Path(sys.argv[1])
 """
 

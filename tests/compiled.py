@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from imgtool.models.artefact_manifest import NAME, ArtefactManifest, read_manifest
-from imgtool.models.compile import Compiled, CompileOptions, compile_model
-from imgtool.models.observer import SILENT, FetchObserver
-from imgtool.models.runtime_identity import RuntimeIdentity, this_runtime
-from imgtool.models.wanted import Wanted
+from imgtool.artefacts.manifest import NAME, ArtefactManifest, read_manifest
+from imgtool.artefacts.request import Wanted
+from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
+from imgtool.compiling.compile import Compiled, CompileOptions, compile_model
 from imgtool.versioned import encode
+from imgtool.weights.observer import SILENT, FetchObserver
 from tests.fakes import exporter
 
 OPTIONS = CompileOptions(exporters={"blip": exporter.NAME})

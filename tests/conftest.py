@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.compiled import Bench
 
+pytest_plugins = ["tests.model_files"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

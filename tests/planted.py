@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Picture, Probe
+from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.errors import UsageProblem
+from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 from imgtool.types import Backend, Problem, Task
 

@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from imgtool.models.catalogue import easyocr_models
-from imgtool.models.easyocr_tables import table_entry
+from imgtool.weights.catalogue import easyocr_models
+from imgtool.weights.located.easyocr_tables import table_entry
 from tests.conftest import ROOT
 from tests.fakes.easyocr_table import CRAFT_URL, KOREAN_URL, write_easyocr
 from tests.fakes.hub import FakeHub, noise, running_hub
-from tests.models.conftest import BLIP, blip_files
+from tests.model_files import BLIP, blip_files
 
 pytestmark = pytest.mark.slow
 
@@ -150,7 +150,7 @@ def test_a_baked_folder_passes_the_check_without_network(image: Image, stranger:
 _MAKE = """
 import sys
 from pathlib import Path
-from imgtool.models.synthetic import make_blip, make_easyocr
+from imgtool.weights.synthetic.networks import make_blip, make_easyocr
 make_blip(Path(sys.argv[1]) / "blip")
 make_easyocr(Path(sys.argv[1]) / "easyocr", ["ko", "en"])
 """

@@ -25,14 +25,14 @@ def trap(tmp_path: Path) -> Path:
     "function",
     [
         "imgtool.__main__:main",
-        "imgtool.bench.child:answer",
-        "imgtool.bench.eager:main",
-        "imgtool.models.compile_job:main",
-        "imgtool.runtime.worker:main",
+        "imgtool.bench.measure.child:answer",
+        "imgtool.bench.arms.eager:main",
+        "imgtool.compiling.job:main",
+        "imgtool.runtime.worker.main:main",
     ],
 )
 def test_a_module_in_the_current_folder_is_not_imported(trap: Path, function: str) -> None:
-    given = ("imgtool.bench.drawn:draw",) if function.endswith(":answer") else ()
+    given = ("imgtool.bench.arms.images:draw",) if function.endswith(":answer") else ()
     command = python_calling(function, *given, words=["--help"])
     done = subprocess.run(command, cwd=trap, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert not (trap / "imported").exists(), done.stderr.decode()

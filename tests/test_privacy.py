@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.models.artefact_manifest import FAST
+from imgtool.artefacts.manifest import FAST
 from imgtool.privacy import SETTINGS
 from tests import pictures
 from tests.command import imgtool
@@ -45,8 +45,8 @@ OPENVINO = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from imgtool.analyzers._sessions import OpenVinoGraph
-from imgtool.models.compile_fast import _in_bfloat16
+from imgtool.inference.sessions import OpenVinoGraph
+from imgtool.compiling.fast import _in_bfloat16
 folder = Path(sys.argv[1])
 if sys.argv[2] == "compile":
     _in_bfloat16(folder, SimpleNamespace(graphs=["network"]))

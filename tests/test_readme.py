@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.bench.record import Experiment
-from imgtool.bench.report_headline import render
+from imgtool.bench.data.record import Experiment
+from imgtool.bench.report.headline import render
 from imgtool.errors import ExitCode
 from imgtool.versioned import decode
 from tests.command import imgtool

@@ -9,16 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Problem, Task
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from imgtool.options import EngineOptions
 
 THUMBNAIL = "thumbnail"
@@ -63,20 +61,6 @@ class Probe:
     languages: tuple[str, ...] = ()
     size_bytes: int = 0
     notice: str = ""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded image: ``pixels`` is (H, W, 3) uint8 RGB, upright, alpha already composed.
-
-    ``answers`` holds the values of the tasks in ``AnalyzerSpec.after`` that this image has answers for.
-    """
-
-    pixels: NDArray[np.uint8]
-    width: int
-    height: int
-    format: str
-    answers: Mapping[Task, Any] = field(default_factory=dict)
 
 
 Answer = Any

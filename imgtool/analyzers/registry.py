@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
 ANALYZERS: dict[str, tuple[str, ...]] = {
-    "blip": ("imgtool.analyzers.blip_onnx:BlipOnnx", "imgtool.analyzers.blip:BlipTorch"),
-    "describe": ("imgtool.analyzers.describe:Describe",),
-    "easyocr": ("imgtool.analyzers.easyocr_onnx:EasyOcrOnnx", "imgtool.analyzers.easyocr:EasyOcrTorch"),
-    "rapidocr": ("imgtool.analyzers.rapidocr:RapidOcr",),
-    "tesseract": ("imgtool.analyzers.tesseract:Tesseract",),
-    "classifier": ("imgtool.analyzers.classifier:Classifier",),
+    "blip": ("imgtool.analyzers.caption.blip_compiled:BlipOnnx", "imgtool.analyzers.caption.blip:BlipTorch"),
+    "describe": ("imgtool.analyzers.caption.describe:Describe",),
+    "easyocr": ("imgtool.analyzers.text.easyocr_compiled:EasyOcrOnnx", "imgtool.analyzers.text.easyocr:EasyOcrTorch"),
+    "rapidocr": ("imgtool.analyzers.text.rapidocr:RapidOcr",),
+    "tesseract": ("imgtool.analyzers.text.tesseract:Tesseract",),
+    "classifier": ("imgtool.analyzers.labels.classifier:Classifier",),
     "thumbnail": ("imgtool.analyzers.thumbnail:Thumbnail",),
 }
 """The implementations of each, one a backend, the one that starts faster first."""

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Answer, Picture, Probe
+from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Problem
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 from imgtool.cli.boundary import boundary
 
 if TYPE_CHECKING:
-    from imgtool.engine.upkeep import CacheStats, Plan, VerifyReport
+    from imgtool.engine.cache.upkeep import CacheStats, Plan, VerifyReport
 
 app = typer.Typer(help="Look at, clear, prune and verify the kept answers.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
 def stats(cache_dir: Dir = None, json: Json = False) -> None:
     """Entries, bytes, limit, and whose answers they are."""
     with boundary():
-        from imgtool.engine.upkeep import stats as look
+        from imgtool.engine.cache.upkeep import stats as look
 
         found = look(_root(cache_dir))
         if json:
@@ -41,7 +41,7 @@ def stats(cache_dir: Dir = None, json: Json = False) -> None:
 def clear(cache_dir: Dir = None, dry_run: DryRun = False) -> None:
     """Remove every kept answer and the index of files."""
     with boundary():
-        from imgtool.engine.upkeep import plan_clear
+        from imgtool.engine.cache.upkeep import plan_clear
 
         _carry_out(plan_clear(_root(cache_dir)), dry_run)
 
@@ -58,7 +58,7 @@ def prune(
 ) -> None:
     """Remove a part: by age, size, engine; failures; stale files."""
     with boundary():
-        from imgtool.engine.upkeep import plan_prune
+        from imgtool.engine.cache.upkeep import plan_prune
         from imgtool.errors import UsageProblem
 
         if not (older_than or max_size or engine or failures or stale_index):
@@ -77,8 +77,8 @@ def verify(
 ) -> None:
     """Read everything and say what is damaged. Exit code 6 where something is."""
     with boundary():
-        from imgtool.engine.upkeep import plan_repair
-        from imgtool.engine.upkeep import verify as check
+        from imgtool.engine.cache.upkeep import plan_repair
+        from imgtool.engine.cache.upkeep import verify as check
         from imgtool.errors import ExitCode
 
         root = _root(cache_dir)
@@ -121,7 +121,7 @@ def _parsed(flag: str, text: str, parse: Any) -> Any:
 
 def _carry_out(plan: Plan, dry_run: bool) -> None:
     """Show a plan, then do it, unless it is only to be shown."""
-    from imgtool.engine.upkeep import execute
+    from imgtool.engine.cache.upkeep import execute
 
     if plan.is_empty:
         print_line("nothing to remove")

@@ -7,8 +7,12 @@ from typing import Annotated
 import typer
 
 from imgtool import trace
-from imgtool.cli import analyze, bench, cache, models, profile, schema, warm_cache
+from imgtool.cli import cache, models, schema
+from imgtool.cli.analyze.command import analyze
+from imgtool.cli.bench.command import app as bench_app
 from imgtool.cli.boundary import end_politely_on_signals
+from imgtool.cli.profile.command import app as profile_app
+from imgtool.cli.warm.command import warm_cache
 
 app = typer.Typer(
     name="imgtool",
@@ -36,13 +40,13 @@ def _root(
     """Batch image analysis that starts at once: captions, text and labels for folders of images."""
 
 
-app.command("analyze")(analyze.analyze)
+app.command("analyze")(analyze)
 app.command("models")(models.models)
-app.command("warm-cache")(warm_cache.warm_cache)
+app.command("warm-cache")(warm_cache)
 app.command("schema")(schema.schema)
 app.add_typer(cache.app, name="cache")
-app.add_typer(bench.app, name="bench")
-app.add_typer(profile.app, name="profile")
+app.add_typer(bench_app, name="bench")
+app.add_typer(profile_app, name="profile")
 
 
 def main() -> None:

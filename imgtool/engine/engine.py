@@ -13,21 +13,21 @@ from typing import Any
 
 from imgtool import trace
 from imgtool.config import convert_options
-from imgtool.engine.discover import discover
-from imgtool.engine.identity import Identity
-from imgtool.engine.leftovers import claim, sweep
+from imgtool.engine.cache.leftovers import claim, sweep
+from imgtool.engine.cache.store import ResultStore
+from imgtool.engine.files.discover import discover
+from imgtool.engine.files.identity import Identity
+from imgtool.engine.files.selection import Rules
 from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.engine.run import Run
-from imgtool.engine.selection import Rules
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
-from imgtool.engine.store import ResultStore
 from imgtool.options import EngineOptions, LoadPolicy, cache_root
 from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.pool import Limits, Pool
 from imgtool.runtime.process import Died, Post, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, Setup, TaskPlan
-from imgtool.runtime.start import is_ahead
+from imgtool.runtime.start_process import is_ahead
 from imgtool.types import ImageResult, Problem
 
 _SCRATCH = "imgtool-run-"
@@ -208,7 +208,7 @@ class Engine(AbstractContextManager["Engine"]):
         if options.isolate:
             with trace.span("start worker", "parent"):
                 return WorkerProcess(setup, post, echo_stderr=self._echo_worker)
-        from imgtool.runtime.inprocess import WorkerThread
+        from imgtool.runtime.worker_thread import WorkerThread
 
         return WorkerThread(setup, post)
 

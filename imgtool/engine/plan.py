@@ -15,10 +15,10 @@ import msgspec
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.registry import ORDER, load_class, targets
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMissing, UsageProblem
-from imgtool.models.marker import SYNTHETIC
 from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
 from imgtool.types import Task
+from imgtool.weights.marker import SYNTHETIC
 
 UNPRINTED = frozenset({"paths", "remedy", "seconds"})
 """Keys of ``Analyzer.parameters`` that are left out of the fingerprint: a moved model gives the same answers, and so

@@ -15,16 +15,16 @@ from typing import Any
 
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL
-from imgtool.engine.discover import ImageRef, Refused
-from imgtool.engine.identity import Identity
-from imgtool.engine.intake import Exhausted, Found, Intake, IntakeEvent, Unreadable
+from imgtool.engine.cache.store import DECODE_FAILURE, ImageFacts, ResultStore, StoredAnswer, Update
+from imgtool.engine.files.discover import ImageRef, Refused
+from imgtool.engine.files.identity import Identity
+from imgtool.engine.files.intake import Exhausted, Found, Intake, IntakeEvent, Unreadable
+from imgtool.engine.files.refusals import shown
+from imgtool.engine.files.turns import Turns
 from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan
-from imgtool.engine.refusals import shown
 from imgtool.engine.slot import Slot, thumbnail_key
 from imgtool.engine.statistics import Tally
-from imgtool.engine.store import DECODE_FAILURE, ImageFacts, ResultStore, StoredAnswer, Update
-from imgtool.engine.turns import Turns
 from imgtool.errors import TooManyFailures
 from imgtool.options import EngineOptions, Pages
 from imgtool.runtime.pool import FewerWorkers, Outcome, Pool

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import UNSET
 
 from imgtool.analyzers.interface import THUMBNAIL
-from imgtool.engine.discover import ImageRef
+from imgtool.engine.cache.store import DECODE_FAILURE, ImageFacts, Record, StoredAnswer, Update
+from imgtool.engine.files.discover import ImageRef
 from imgtool.engine.plan import Chosen, Plan
-from imgtool.engine.store import DECODE_FAILURE, ImageFacts, Record, StoredAnswer, Update
 from imgtool.runtime.protocol import Item
 from imgtool.types import (
     RESULT_TYPES,

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from imgtool.formats.clean import REPLACEMENT, well_formed
-from imgtool.formats.interface import problems
 from imgtool.types import ImageResult, LabelsResult, TaskResult, TextResult
 
 COLUMNS = (
@@ -103,7 +102,7 @@ def _text_cells(answer: TextResult) -> dict[str, Any]:
 
 
 def _problem_cells(result: ImageResult) -> dict[str, str]:
-    found = list(problems(result))
+    found = result.problems()
     return {
         "error_code": safe_cell("; ".join(dict.fromkeys(problem.code for _, problem in found))),
         "error": safe_cell("; ".join(f"{task.value}: {p.message}" if task else p.message for task, p in found)),

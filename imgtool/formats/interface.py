@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import IO, Any, Protocol
 
 from imgtool.options import OutputFormat
-from imgtool.types import ImageResult, Problem, Task
+from imgtool.types import ImageResult
 
 
 class Writer(Protocol):
@@ -62,12 +62,3 @@ def open_writer(
     from imgtool.formats.jsonout import JsonLinesWriter, JsonWriter
 
     return JsonWriter(stream) if format is OutputFormat.JSON else JsonLinesWriter(stream)
-
-
-def problems(result: ImageResult) -> Iterator[tuple[Task | None, Problem]]:
-    """Everything that went wrong with an image: the image's own problem (task ``None``), then each task's."""
-    if result.error is not None:
-        yield None, result.error
-    for task, answer in result.tasks.items():
-        if answer.error is not None:
-            yield task, answer.error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imgtool.bench.record import Arm, ArmKind
+from imgtool.bench.data.record import Arm, ArmKind
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from imgtool.errors import OutputNotWritable
-from imgtool.models.atomic import temporary_beside
-from imgtool.profiling.chrome import chrome_trace
+from imgtool.files import temporary_beside
 from imgtool.profiling.compare import FILE, Change
-from imgtool.profiling.html import page
-from imgtool.profiling.pictures import all_pictures
+from imgtool.profiling.page.html import page
+from imgtool.profiling.page.pictures import all_pictures
+from imgtool.profiling.page.svg import document
 from imgtool.profiling.record import Profile
-from imgtool.profiling.speedscope import speedscope
-from imgtool.profiling.stacks import unfolded
-from imgtool.profiling.svg import document
+from imgtool.profiling.views.chrome_trace import chrome_trace
+from imgtool.profiling.views.speedscope import speedscope
+from imgtool.profiling.views.stacks import unfolded
 from imgtool.versioned import encode
 
 PAGE = "index.html"

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from imgtool.bench.record import MemoryStep
+from imgtool.bench.data.record import MemoryStep
 
 SCHEMA_VERSION = 1
 """Version of :class:`Profile` as JSON. Raised when a reader written for the former version would break."""

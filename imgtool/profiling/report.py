@@ -1,7 +1,8 @@
 """The performance report, before anybody decides how to print it: one arm of a benchmark against another.
 
 ``before`` and ``after`` come from files of ``imgtool bench --save``; often both from one, where the arms took turns.
-Whether something became faster is said by ``imgtool.bench.comparison`` alone; shares and advice come from the phases.
+Whether something became faster is said by ``imgtool.bench.stats.comparison`` alone; shares and advice come from the
+phases.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from imgtool.bench.comparison import INTERLEAVED_MARGIN, SAVED_MARGIN, Comparison, Verdict, compare
-from imgtool.bench.findings import Findings, comparison_sentence, metric_name
-from imgtool.bench.fingerprint import differences, workload_differences
-from imgtool.bench.record import Arm, ArmKind, Experiment, Metric, PageCache
-from imgtool.bench.shares import median_shares
-from imgtool.bench.statistics import Summary, summarise
-from imgtool.bench.wording import unlike_text
+from imgtool.bench.data.fingerprint import differences, workload_differences
+from imgtool.bench.data.record import Arm, ArmKind, Experiment, Metric, PageCache
+from imgtool.bench.measure.shares import median_shares
+from imgtool.bench.report.findings import Findings, comparison_sentence, metric_name
+from imgtool.bench.report.wording import unlike_text
+from imgtool.bench.stats.comparison import INTERLEAVED_MARGIN, SAVED_MARGIN, Comparison, Verdict, compare
+from imgtool.bench.stats.statistics import Summary, summarise
 from imgtool.errors import UsageProblem
 from imgtool.profiling.advice import Way, group_of, way_for
 

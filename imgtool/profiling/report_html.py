@@ -6,9 +6,20 @@ import shlex
 from collections.abc import Iterable
 from html import escape
 
-from imgtool.bench.findings import LEGEND
+from imgtool.bench.report.findings import LEGEND
 from imgtool.profiling.advice import BACK
-from imgtool.profiling.markup import asset, digest_policy, fill, heading, legend, legend_style, notes, paragraph, table
+from imgtool.profiling.page.markup import (
+    asset,
+    digest_policy,
+    fill,
+    heading,
+    legend,
+    legend_style,
+    notes,
+    paragraph,
+    table,
+)
+from imgtool.profiling.page.svg import STYLE, picture
 from imgtool.profiling.report import METRICS, Report
 from imgtool.profiling.report_markdown import (
     ALL_FIGURES,
@@ -33,7 +44,6 @@ from imgtool.profiling.report_markdown import (
     target_rows,
 )
 from imgtool.profiling.report_picture import legend_entries, phase_picture
-from imgtool.profiling.svg import STYLE, picture
 
 
 def as_html(report: Report) -> str:

@@ -6,11 +6,11 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-from imgtool.bench.findings import LEGEND, Findings, heading, state_text, versus_text
-from imgtool.bench.model_loads import IMPORTS, ModelLoad, model_loads, not_apart, side_by_side
-from imgtool.bench.record import Experiment, PageCache
-from imgtool.bench.shown import SUMMARY_HEADS, median_text, range_text, summary_texts
-from imgtool.bench.wording import bytes_text, seconds_text, share_text
+from imgtool.bench.data.record import Experiment, PageCache
+from imgtool.bench.report.findings import LEGEND, Findings, heading, state_text, versus_text
+from imgtool.bench.report.model_loads import IMPORTS, ModelLoad, model_loads, not_apart, side_by_side
+from imgtool.bench.report.units import SUMMARY_HEADS, median_text, range_text, summary_texts
+from imgtool.bench.report.wording import bytes_text, seconds_text, share_text
 from imgtool.profiling.advice import BACK
 from imgtool.profiling.report import METRICS, Figure, Report
 
@@ -152,7 +152,7 @@ def summary_rows(report: Report) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
 
 def heading_short(metric: object) -> str:
     """A metric's name for a column."""
-    from imgtool.bench.wording import metric_text
+    from imgtool.bench.report.wording import metric_text
 
     return metric_text(metric)  # type: ignore[arg-type]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from imgtool.bench.wording import seconds_text
-from imgtool.profiling.pictures import Picture
+from imgtool.bench.report.wording import seconds_text
+from imgtool.profiling.page.pictures import Picture
+from imgtool.profiling.page.svg import ROW, Bar, bars, text, time_axis
 from imgtool.profiling.report import Report
-from imgtool.profiling.svg import ROW, Bar, bars, text, time_axis
 
 _KINDS = {
     "start of processes": "k-start",

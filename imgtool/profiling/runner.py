@@ -14,11 +14,12 @@ from pathlib import Path
 
 from imgtool import __version__, trace
 from imgtool.errors import ExitCode, ImgtoolError
-from imgtool.profiling import cpu, fallback, imports, lines, memory, memray
-from imgtool.profiling.phases import phases_of
 from imgtool.profiling.record import Absence, Cpu, ImportTree, Memory, MemoryTool, Phases, Profile, View
 from imgtool.profiling.target import Outcome, analyze_command, run
-from imgtool.profiling.tracefile import read_trace
+from imgtool.profiling.views import cprofile as fallback
+from imgtool.profiling.views import cpu, imports, lines, memory, memray
+from imgtool.profiling.views.phases import phases_of
+from imgtool.profiling.views.trace_file import read_trace
 
 Say = Callable[[str], None]
 
@@ -197,7 +198,7 @@ def _no_timeline() -> Memory:
 
 
 def _machine() -> dict[str, str]:
-    from imgtool.bench.machine import describe_machine
+    from imgtool.bench.measure.machine import describe_machine
 
     found = describe_machine({}, 0)
     return {

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from imgtool.runtime import protocol
 from imgtool.runtime.protocol import FromWorker, Setup, Stop, ToWorker
-from imgtool.runtime.start import start
+from imgtool.runtime.start_process import start
 
 
 class Died:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgtool.analyzers.interface import THUMBNAIL, Picture
+from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.analyzers.registry import load_class
 from imgtool.analyzers.thumbnail import Thumbnail, fitted
+from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imgtool.bench.record import (
+from imgtool.bench.data.record import (
     Arm,
     ArmKind,
     Experiment,

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from imgtool.analyzers.interface import Picture
+from imgtool.inference.picture import Picture
 from tests.planted import Hazard, _spec
 
 BYTES = 100_000

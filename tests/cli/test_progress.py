@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from imgtool.cli.progress import duration, progress_line
-from imgtool.engine.discover import count_images
+from imgtool.engine.files.discover import count_images
 from imgtool.engine.statistics import Statistics
 from tests import pictures
 from tests.command import imgtool

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from imgtool.analyzers import registry
-from imgtool.analyzers.interface import Analyzer, Answer, Picture, Probe
+from imgtool.analyzers.interface import Analyzer, Answer, Probe
 from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelMissing, UsageProblem
+from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 from imgtool.types import Problem, Task
 from tests import pictures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from imgtool.models.languages import RECOGNISERS
+from imgtool.weights.languages import RECOGNISERS
 
 CRAFT_URL = "https://models.invalid/releases/craft_mlt_25k.zip"
 KOREAN_URL = "https://models.invalid/releases/korean_g2.zip"

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgtool.analyzers._sessions import open_graph
-from imgtool.models.exporting import Export, Parity
+from imgtool.artefacts.exported import Export, Parity
+from imgtool.inference.sessions import open_graph
 
 NAME = "tests.fakes.exporter"
 GRAPH = "small"

@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from imgtool.analyzers.interface import Answer, Picture
+from imgtool.analyzers.interface import Answer
+from imgtool.inference.picture import Picture
 from imgtool.types import Problem
 from tests.planted import Hazard, _spec
 

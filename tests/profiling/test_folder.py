@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from imgtool.profiling.html import page
+from imgtool.profiling.page.html import page
 from imgtool.profiling.record import Absence, Cpu, Function, Import, ImportTree, Profile
 from tests.browser import CHROMIUM, Browser
 from tests.profiling.runs import profiled

@@ -11,7 +11,7 @@ from statistics import mean, stdev
 import pytest
 from msgspec.structs import replace
 
-from imgtool.bench.record import (
+from imgtool.bench.data.record import (
     Arm,
     ArmKind,
     Experiment,

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from imgtool.errors import ExitCode
-from imgtool.profiling import fallback
 from imgtool.profiling.compare import read_profile
-from imgtool.profiling.cpu import How, sample
-from imgtool.profiling.memory import MemorySampler, missing_parts
 from imgtool.profiling.record import Memory
 from imgtool.profiling.runner import Request, Runner, TargetFailed
+from imgtool.profiling.views import cprofile as fallback
+from imgtool.profiling.views.cpu import How, sample
+from imgtool.profiling.views.memory import MemorySampler, missing_parts
 from tests.command import heed_signals, imgtool
 from tests.pictures import folder, greys
 from tests.profiling.runs import PLANTED, profiled
@@ -74,7 +74,7 @@ def test_a_py_spy_that_does_not_start(tmp_path: Path) -> None:
 
 
 def test_without_memory_profiler_the_system_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgtool.profiling.memory.find_spec", lambda name: None)
+    monkeypatch.setattr("imgtool.profiling.views.memory.find_spec", lambda name: None)
     assert MemorySampler().profiler is None
     (absence,) = missing_parts(Memory(tool="/proc", interval_seconds=0.05, times=(0.1,), anon=(1,), file=(1,)))
     assert "imgtool[profile]" in absence.remedy

@@ -1,0 +1,147 @@
+"""``text`` by RapidOCR: PP-OCR models in ONNX that come inside the ``rapidocr`` package, so nothing is downloaded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.errors import ModelLoadFailed
+from imgtool.inference.picture import Picture
+from imgtool.types import Backend, Problem, Task
+
+if TYPE_CHECKING:
+    from imgtool.analyzers.text.rapidocr_session import Reader
+    from imgtool.options import EngineOptions
+
+MODEL = "PP-OCRv6 small"
+FILES = {
+    "Det": "PP-OCRv6_det_small.onnx",
+    "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
+    "Rec": "PP-OCRv6_rec_small.onnx",
+}
+"""The models by the section of RapidOCR's configuration that uses them: find lines, turn them upright, read them."""
+
+# Every language whose whole alphabet is in the dictionary of the recognition model (18,708 entries) and which its
+# authors name among those it was trained for. The dictionary has no Hangul, no Cyrillic and no Thai, and lacks most
+# of the tone letters of Vietnamese and the accented vowels of Greek.
+LANGUAGES = (
+    *("en", "zh", "ja"),
+    *("af", "az", "bs", "ca", "cs", "da", "de", "es", "et", "eu", "fi", "fr", "ga", "gl", "hr", "hu", "id", "is"),
+    *("it", "ku", "la", "lb", "lt", "lv", "mi", "ms", "mt", "nl", "no", "oc", "pl", "pt", "qu", "rm", "ro", "sk"),
+    *("sl", "sq", "sv", "sw", "tl", "tr"),
+)
+
+_REMEDY = "pip install --force-reinstall 'rapidocr>=3.10'"
+
+
+class RapidOcr(Analyzer):
+    """Lines of text with their boxes, equal to those of ``RapidOCR()(image)`` with upstream's own settings."""
+
+    spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
+        name="rapidocr",
+        task=Task.TEXT.value,
+        version="1",
+        backend=Backend.ONNX,
+        summary="Lines of printed text in Latin, Chinese and Japanese script, by PP-OCR",
+        licence="Apache-2.0",
+    )
+    libraries = ("imgtool.analyzers.text.rapidocr_session",)
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._reader: Reader | None = None
+        # RapidOCR keeps the state of a call in the instance (RapidAI/RapidOCR #724).
+        self._lock = threading.Lock()
+
+    @classmethod
+    def probe(cls, options: EngineOptions) -> Probe:
+        """Whether the package is installed and its models are in it."""
+        folder = _models_folder()
+        if folder is None:
+            return Probe(available=False, reason="the package rapidocr is not installed", remedy=_REMEDY)
+        missing = [name for name in FILES.values() if not (folder / name).is_file()]
+        if missing:
+            reason = f"rapidocr is installed without {', '.join(missing)}"
+            return Probe(available=False, model=MODEL, reason=reason, remedy=_REMEDY)
+        return Probe(
+            available=True,
+            model=MODEL,
+            model_version=_installed_version(),
+            languages=LANGUAGES,
+            size_bytes=sum((folder / name).stat().st_size for name in FILES.values()),
+        )
+
+    def load(self) -> None:
+        """Open the three models and the pipeline around them; never touches the network.
+
+        Raises:
+            ModelLoadFailed: the package or one of its models is missing or broken.
+        """
+        from importlib import import_module
+
+        folder = _models_folder()
+        if folder is None:
+            raise ModelLoadFailed("rapidocr is not installed", _REMEDY)
+        try:
+            reading = import_module("imgtool.analyzers.text.rapidocr_session")
+            threads = self.parameters_given.get("threads")
+            self._reader = reading.open_reader({key: folder / name for key, name in FILES.items()}, threads)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ModelLoadFailed(f"rapidocr cannot be loaded: {type(error).__name__}: {error}", _REMEDY) from error
+
+    def warm_up(self) -> None:
+        """Read a drawn word, so that all three models have run."""
+        with self._lock:
+            self._loaded().warm_up()
+
+    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
+        """A tuple of :class:`imgtool.types.TextLine` for each picture, in reading order; empty where there is none."""
+        return [self._run_one(picture) for picture in pictures]
+
+    def _run_one(self, picture: Picture) -> Answer | Problem:
+        try:
+            with self._lock:
+                return self._loaded().read(picture.pixels)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one image must not take the others, whatever is raised below
+            cause = error.__cause__ or error
+            said = str(cause).strip().splitlines()
+            return Problem(
+                "model_failed",
+                f"rapidocr failed on this image: {type(cause).__name__}: {said[-1] if said else ''}",
+                "convert the image to PNG and try again, or leave it out",
+            )
+
+    def close(self) -> None:
+        """Free the models."""
+        self._reader = None
+
+    def _loaded(self) -> Reader:
+        if self._reader is None:
+            raise ModelLoadFailed("rapidocr was not loaded", "call load() first")
+        return self._reader
+
+
+def _models_folder() -> Path | None:
+    """Where the package keeps its models, found without importing it."""
+    from importlib.util import find_spec
+
+    found = find_spec("rapidocr")
+    if found is None or found.origin is None:
+        return None
+    return Path(found.origin).parent / "models"
+
+
+def _installed_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("rapidocr")
+    except PackageNotFoundError:
+        return "unknown"

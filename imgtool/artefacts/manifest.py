@@ -1,0 +1,165 @@
+"""What stands in the folder of a compiled model: which files, what they were made from, on what, and how well.
+
+The manifest is written last. A folder without one is no compiled model, whatever else is in it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from imgtool.artefacts.exported import Parity
+from imgtool.artefacts.runtime_identity import RuntimeIdentity
+from imgtool.weights.hashing import measure, sampled_sha256
+from imgtool.weights.marker import SYNTHETIC
+
+SCHEMA_VERSION = 1
+COMPILER_VERSION = 1
+"""Of what this project writes into a compiled model: raise it whenever graphs or settings change their meaning."""
+
+NAME = "manifest.json"
+FAST = "fast"
+"""The folder of the lossy twin."""
+
+_SMALL = 4_000_000
+SETTINGS = "settings.json"
+OPTIMISED = ".optimised.onnx"
+"""Ends the name of a graph that is opened without any work, where the runtime is the one that it was written by."""
+
+
+class ArtefactFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file by its name in the folder. ``sample`` is a hash of 64 blocks of 4 kB, spread over a large file."""
+
+    path: str
+    size: int
+    sha256: str
+    sample: str
+
+
+class FastMode(msgspec.Struct, frozen=True, kw_only=True):
+    """The lossy twin of a compiled model on this kind of machine, and what it gives and takes.
+
+    ``executor`` is ``openvino`` or ``onnxruntime``, or empty where nothing was faster and ``fast`` runs as ``exact``
+    does. ``release`` is OpenVINO's. ``speed_up`` is how many times as fast it answers; ``parity`` compares its answers
+    with the exact ones.
+    """
+
+    executor: str
+    release: str = ""
+    method: str
+    speed_up: float = 1.0
+    parity: Parity
+
+
+class ArtefactManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """One compiled model.
+
+    ``model`` and ``model_version`` are what its source calls itself in results. ``source`` is the folder that the user
+    named, ``synthetic/<scale>``, or empty for a published model; ``source_files`` holds the SHA-256 of its weights.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    compiler: int = COMPILER_VERSION
+    kind: str
+    model: str
+    model_version: str
+    source: str = ""
+    revision: str = ""
+    source_files: dict[str, str] = {}
+    graphs: tuple[str, ...]
+    exporter: str
+    opset: int
+    runtime: RuntimeIdentity
+    files: tuple[ArtefactFile, ...]
+    parity: Parity | None = None
+    fast: FastMode | None = None
+    created: str
+    seconds: float = 0.0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it was made from made-up weights."""
+        return self.model_version.startswith(SYNTHETIC)
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"the compiled {self.model}"
+
+    def file(self, path: str) -> ArtefactFile | None:
+        """The line about the file ``path``."""
+        return next((file for file in self.files if file.path == path), None)
+
+
+def read_manifest(folder: Path) -> ArtefactManifest:
+    """The manifest of the compiled model in ``folder``.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is damaged, was written by another version of imgtool, or leads out of its folder.
+    """
+    path = folder / NAME
+    facts = path.stat()
+    return _read(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+
+
+@lru_cache(maxsize=32)
+def _read(path: Path, *_: int) -> ArtefactManifest:
+    manifest = msgspec.json.decode(path.read_bytes(), type=ArtefactManifest)
+    if (manifest.schema_version, manifest.compiler) != (SCHEMA_VERSION, COMPILER_VERSION):
+        raise ValueError("it was written by another version of imgtool")
+    if not manifest.files or not manifest.graphs:
+        raise ValueError("it names no files")
+    for file in manifest.files:
+        given = PurePosixPath(file.path)
+        if given.is_absolute() or ".." in given.parts or "\0" in file.path:
+            raise ValueError(f"the path {file.path!r} leaves its folder")
+    if missing := _needed(manifest) - {file.path for file in manifest.files}:
+        raise ValueError(f"it does not list {', '.join(sorted(missing))}")
+    return manifest
+
+
+def _needed(manifest: ArtefactManifest) -> set[str]:
+    """What a run opens and would not look at if it were not listed."""
+    return {SETTINGS, *(f"{graph}{end}" for graph in manifest.graphs for end in (".onnx", OPTIMISED))}
+
+
+def wrong_size(folder: Path, file: ArtefactFile) -> str:
+    """What a look at the size of ``file`` finds wrong, in words; empty where it is right.
+
+    A link is wrong wherever it leads: onnxruntime refuses weights that lie outside of the model's folder.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    path = folder / file.path
+    # The folder itself may be behind one.
+    if link := next(
+        (each for each in (path, *path.parents[: len(Path(file.path).parts) - 1]) if each.is_symlink()), None
+    ):
+        return f"{link} is a symbolic link"
+    size = path.stat().st_size
+    return "" if size == file.size else f"{folder / file.path} has {size} bytes instead of {file.size}"
+
+
+def wrong_sample(folder: Path, file: ArtefactFile) -> str:
+    """What a quick look at the content of ``file`` finds wrong, in words; empty where nothing is.
+
+    Files of up to 4 MB are read whole: graphs, settings, words. Of weights only samples are: one flipped byte between
+    two of them goes unseen, which a look at every byte (``imgtool warm-cache --full-check``) finds.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if problem := wrong_size(folder, file):
+        return problem
+    path = folder / file.path
+    same = measure(path).sha256 == file.sha256 if file.size <= _SMALL else sampled_sha256([path]) == file.sample
+    return "" if same else f"{path} was changed"

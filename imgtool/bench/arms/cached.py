@@ -1,0 +1,88 @@
+"""The arm ``cached``: a cache of its own, filled once, before anything is measured."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from imgtool.artefacts.find import FOLDER
+from imgtool.bench.arms.arms import CACHED
+from imgtool.bench.data.record import ArmKind
+from imgtool.bench.measure.experiment import Contender
+from imgtool.formats.clean import printable
+from imgtool.options import EngineOptions, cache_root
+from imgtool.runtime.process import describe_exit
+
+_TAIL_LINES = 12
+_OF_MODELS = ("models", FOLDER)
+"""Folders of a cache that hold what answers, fetched or compiled; all else in it is answers."""
+
+
+def filled(
+    contender: Contender, options: EngineOptions, folder: Path, timeout: float, say: Callable[[str], None]
+) -> Contender:
+    """``contender`` with a cache in ``folder`` that holds its answers, by running its command once.
+
+    Where ``folder`` is there already, another contender of the same images has filled it. ``timeout`` is seconds;
+    ``say`` is told who answered, or why nobody did: that is no error here, as a sample that loads a model is a failed
+    one.
+    """
+    arm = msgspec.structs.replace(contender.arm, command=(*contender.arm.command, "--cache-dir", str(folder)))
+    if not folder.exists():
+        beside_models(options, folder)
+        _fill(arm.command, timeout, say)
+    return Contender(arm, contender.weights)  # no model is read: there is nothing to bring into the page cache
+
+
+def is_cached(contender: Contender) -> bool:
+    """Whether it needs a cache filled beforehand."""
+    return contender.arm.kind is ArmKind.ANALYZE and contender.arm.name == CACHED
+
+
+def beside_models(options: EngineOptions, folder: Path) -> None:
+    """Make ``folder`` a cache without answers, in which the models are those of the cache that ``options`` name."""
+    folder.mkdir(parents=True)
+    for name in _OF_MODELS:
+        models = cache_root(options).absolute() / name
+        if models.is_dir():
+            (folder / name).symlink_to(models, target_is_directory=True)
+
+
+def _fill(command: Sequence[str], timeout: float, say: Callable[[str], None]) -> None:
+    say(f"filling the cache of the arm {CACHED}")
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as error:
+        _complain(f"did not end within {timeout:g} s", error.stderr, say)
+        return
+    if done.returncode:
+        _complain(describe_exit(done.returncode), done.stderr, say)
+    # What was killed may have left a line that is none.
+    if engines := _engines(done.stdout) if done.returncode >= 0 else []:
+        say(f"it keeps answers of {', '.join(engines)}")
+
+
+def _complain(how: str, said: bytes | None, say: Callable[[str], None]) -> None:
+    say(f"the cache of the arm {CACHED} lacks answers: what was to fill it {how}")
+    for line in (said or b"").decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]:
+        say(f"    {printable(line)}")
+
+
+class _Answer(Struct):
+    engine: str
+    backend: str
+
+
+class _Result(Struct):
+    tasks: dict[str, _Answer] = {}
+
+
+def _engines(output: bytes) -> list[str]:
+    """Who answered, of results as JSON Lines: ``blip (onnx)``."""
+    results = (msgspec.json.decode(line, type=_Result) for line in output.splitlines())
+    answers = (answer for result in results for answer in result.tasks.values())
+    return sorted({f"{answer.engine} ({answer.backend})" for answer in answers})

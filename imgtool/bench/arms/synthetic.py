@@ -1,0 +1,33 @@
+"""Synthetic models for a benchmark: made by ``imgtool warm-cache`` in a process of its own, as a user would."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from imgtool.bench.measure.child import ChildFailed
+from imgtool.errors import ExitCode
+from imgtool.fresh import python_calling
+from imgtool.options import EngineOptions
+
+
+def make_models(options: EngineOptions) -> None:
+    """Make the weights that ``options`` ask for and compile them; what is there already is left as it is. What it says
+    goes to stderr as it comes.
+
+    Raises:
+        ChildFailed: it could not be done.
+    """
+    words = [
+        "warm-cache",
+        *("--weights", options.weights.value, "--scale", options.scale.value),
+        *("--languages", ",".join(options.languages)),
+    ]
+    # What it prints is for people here: stdout belongs to the figures.
+    done = subprocess.run(python_calling("imgtool.__main__:main", words=words), stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise ChildFailed(
+            "the synthetic models could not be made",
+            "see above; or name arms that need none, such as --arm slim='--text-engine rapidocr'",
+            ExitCode.MODEL_MISSING,
+        )

@@ -1,0 +1,144 @@
+"""Starting again and again: does every start succeed, is anything left behind, does anything creep up.
+
+Each start is a fresh process of an arm, timed and weighed as every sample of ``imgtool bench`` is.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from imgtool.bench.data.record import Arm, Metric, Sample
+from imgtool.bench.experiments.left_behind import Lookout
+from imgtool.bench.measure.process import Launcher
+from imgtool.bench.measure.sample_process import start
+from imgtool.bench.report.wording import metric_text
+from imgtool.bench.stats.slope import slope
+
+TIME_MARGIN, MEMORY_MARGIN = 0.1, 0.05
+"""Share of the median: a drift over all restarts that is certainly more is one."""
+
+_WALL_METRICS = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.WALL)
+
+
+class Drift(Struct, frozen=True, kw_only=True):
+    """Change of a figure from the first restart to the last, as a share of its median, with its interval.
+
+    ``grows`` is ``True`` or ``False`` where the interval leaves no doubt about the margin, else ``None``. ``judged``:
+    wall times are shown, and processor time is judged in their place, because another program that starts meanwhile
+    stretches the one and hardly the other."""
+
+    name: str
+    is_memory: bool
+    median: float
+    change: float
+    low: float
+    high: float
+    grows: bool | None
+    judged: bool
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """A start that did not succeed."""
+
+    restart: int
+    reason: str
+    stderr_tail: str
+
+
+class Soak(Struct, frozen=True, kw_only=True):
+    """What came of the restarts of one arm. Names in the three lists are what was still there after the last."""
+
+    arm: str
+    restarts: int
+    succeeded: int
+    failures: tuple[Failure, ...]
+    files: tuple[str, ...]
+    shared_memory: tuple[str, ...]
+    processes: tuple[str, ...]
+    outlived: int
+    """Processes in all that were still running when the one that was started had ended."""
+    drifts: tuple[Drift, ...]
+    samples: tuple[Sample, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Every start succeeded, nothing was left behind, and nothing that is judged certainly grows."""
+        left = self.files or self.shared_memory or self.processes or self.outlived
+        grows = any(drift.grows for drift in self.drifts if drift.judged)
+        return self.succeeded == self.restarts and not left and not grows
+
+
+def soak(
+    arm: Arm, restarts: int, *, timeout: float, said: Callable[[int, Sample], None] = lambda number, sample: None
+) -> Soak:
+    """Start ``arm`` ``restarts`` times, one after the other. ``timeout`` is seconds a start.
+
+    Raises:
+        imgtool.bench.measure.process.LauncherGone: the process that starts them was killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch, "tmp")
+        folder.mkdir()
+        lookout = Lookout(folder, uuid.uuid4().hex)
+        samples: list[Sample] = []
+        cpu_seconds: list[float] = []
+        outlived = 0
+        with Launcher() as launcher:
+            for number in range(restarts):
+                sample, ended = start(arm, number, launcher, Path(scratch), timeout, lookout.environment)
+                samples.append(replace(sample, phases=()))  # no drift is of a phase, and restarts are many
+                cpu_seconds.append(ended.cpu_seconds)
+                outlived += ended.left_behind
+                said(number, sample)
+        traces = lookout.look()
+    failed = [sample for sample in samples if sample.error is not None]
+    return Soak(
+        arm=arm.name,
+        restarts=restarts,
+        succeeded=restarts - len(failed),
+        failures=tuple(Failure(restart=s.run, reason=s.error or "", stderr_tail=s.stderr_tail) for s in failed),
+        files=tuple(sorted(traces.files)),
+        shared_memory=tuple(sorted(traces.shared_memory)),
+        processes=tuple(sorted(traces.processes)),
+        outlived=outlived,
+        drifts=tuple(_drifts(samples, cpu_seconds)),
+        samples=tuple(samples),
+    )
+
+
+def _drifts(samples: Sequence[Sample], cpu_seconds: Sequence[float]) -> Iterator[Drift]:
+    good = [sample for sample in samples if sample.error is None]
+    for metric in _WALL_METRICS:
+        values = {sample.run: value for sample in good if (value := sample.value(metric)) is not None}
+        yield from _drift(metric_text(metric), values, len(samples), judged=False)
+    cpu = {sample.run: cpu_seconds[sample.run] for sample in good}
+    yield from _drift("processor time", cpu, len(samples))
+    anon = {sample.run: value for sample in good if (value := sample.value(Metric.PEAK_ANON)) is not None}
+    yield from _drift(metric_text(Metric.PEAK_ANON), anon, len(samples), is_memory=True)
+
+
+def _drift(
+    name: str, values: Mapping[int, float], restarts: int, *, is_memory: bool = False, judged: bool = True
+) -> Iterator[Drift]:
+    """How a figure moves with the number of its restart; nothing where too few restarts have it."""
+    found = slope(list(map(float, values)), list(values.values()))
+    if found is None or found.level <= 0:
+        return
+    change, low, high = (each * (restarts - 1) / found.level for each in (found.estimate, found.low, found.high))
+    margin = MEMORY_MARGIN if is_memory else TIME_MARGIN
+    yield Drift(
+        name=name,
+        is_memory=is_memory,
+        median=found.level,
+        change=change,
+        low=low,
+        high=high,
+        grows=True if low > margin else False if high <= margin else None,
+        judged=judged,
+    )

@@ -1,0 +1,120 @@
+"""Functions run in fresh processes: one JSON object in, one out.
+
+Whatever is measured here starts from an interpreter that has done nothing before, and leaves nothing in the process
+that reports.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from imgtool.errors import ExitCode, ImgtoolError
+from imgtool.fresh import python_calling
+from imgtool.runtime.process import describe_exit
+
+_TAIL_CHARACTERS = 2000
+_Reply = TypeVar("_Reply")
+
+
+class ChildFailed(ImgtoolError):
+    """A process that was to measure something did not: it crashed, hung, or met an error that has a message."""
+
+    def __init__(self, message: str, remedy: str = "", exit_code: ExitCode = ExitCode.INTERNAL) -> None:
+        super().__init__(message, remedy)
+        self.exit_code = exit_code
+
+
+class _Trouble(msgspec.Struct):
+    message: str
+    remedy: str
+    exit_code: int
+
+
+class _Envelope(msgspec.Struct):
+    value: Any = None
+    trouble: _Trouble | None = None
+
+
+def ask(
+    function: str,
+    request: msgspec.Struct,
+    reply: type[_Reply],
+    *,
+    timeout: float = 3600.0,
+    environ: Mapping[str, str] | None = None,
+) -> _Reply:
+    """Call ``function``, named ``module:function``, with ``request`` in a fresh process; its answer as ``reply``.
+
+    ``timeout`` is seconds; ``environ`` is added to this process's.
+
+    Raises:
+        ChildFailed: the process died, took too long, or the function raised.
+    """
+    process = subprocess.Popen(
+        python_calling("imgtool.bench.measure.child:answer", function),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, **(environ or {})},
+    )
+    try:
+        out, err = process.communicate(msgspec.json.encode(request), timeout=timeout)
+    except BaseException as error:
+        _kill_group(process)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise ChildFailed(f"{_short(function)} did not finish within {timeout:.0f} s") from None
+        raise
+    return _opened(function, process.returncode, out, err.decode("utf-8", "replace"), reply)
+
+
+def _opened(function: str, code: int, out: bytes, err: str, reply: type[_Reply]) -> _Reply:
+    try:
+        envelope = msgspec.json.decode(out, type=_Envelope)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        tail = err.strip()[-_TAIL_CHARACTERS:]
+        raise ChildFailed(f"{_short(function)} {describe_exit(code)}" + (f":\n{tail}" if tail else "")) from None
+    if (trouble := envelope.trouble) is not None:
+        code_of = {int(member): member for member in ExitCode}
+        raise ChildFailed(trouble.message, trouble.remedy, code_of[trouble.exit_code])
+    return msgspec.convert(envelope.value, reply)
+
+
+def _short(function: str) -> str:
+    return f"the process for {function.rpartition(':')[2].replace('_', ' ')}"
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()
+    process.communicate()
+
+
+def answer(name: str) -> None:
+    """The child's side: read the request, call the function, write what it returned, leave."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # libraries that print must not spoil the reply
+    module, _, attribute = name.partition(":")
+    function = getattr(import_module(module), attribute)
+    try:
+        request = msgspec.json.decode(sys.stdin.buffer.read(), type=_request_type(function))
+        envelope = _Envelope(value=msgspec.to_builtins(function(request)))
+    except ImgtoolError as error:
+        envelope = _Envelope(trouble=_Trouble(str(error), error.remedy, int(error.exit_code)))
+    out.write(msgspec.json.encode(envelope))
+    out.close()
+
+
+def _request_type(function: Callable[[Any], Any]) -> Any:
+    hints = get_type_hints(function)
+    return next(kind for name, kind in hints.items() if name != "return")

@@ -1,0 +1,95 @@
+"""Whether the models' files are in memory when a sample begins: looked at, thrown out, or read in. Needs no root."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from imgtool.bench.data.record import PageCache
+
+_CHUNK = 1 << 22
+
+
+def prepare(files: Iterable[Path], state: PageCache) -> float | None:
+    """Bring ``files`` into ``state``; returns the share of their bytes in memory after it, or ``None`` if unknown.
+
+    Cold is a request that the kernel may refuse: pages that a running process has mapped stay.
+    """
+    files = list(files)
+    for path in files:
+        if state is PageCache.COLD:
+            _drop(path)
+        else:
+            _read(path)
+    return resident_share(files)
+
+
+def resident_share(files: Iterable[Path]) -> float | None:
+    """The share of the bytes of ``files`` that is in the page cache, 0 to 1; ``None`` where nothing can be said."""
+    resident = total = 0
+    for path in files:
+        counted = _pages(path)
+        if counted is None:
+            return None
+        resident, total = resident + counted[0], total + counted[1]
+    return resident / total if total else None
+
+
+def model_files(places: Iterable[Path]) -> list[Path]:
+    """The files at and below ``places``, each once, links followed."""
+    found: dict[Path, None] = {}
+    for place in places:
+        below = sorted(place.rglob("*")) if place.is_dir() else [place]
+        for path in below:
+            if path.is_file():
+                found.setdefault(path.resolve())
+    return list(found)
+
+
+def _drop(path: Path) -> None:
+    if not hasattr(os, "posix_fadvise"):
+        return
+    with suppress(OSError), path.open("rb") as file:
+        os.fdatasync(file.fileno())  # pages that are still to be written cannot be dropped
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _read(path: Path) -> None:
+    counted = _pages(path)
+    if counted is not None and counted[0] == counted[1]:
+        return
+    with suppress(OSError), path.open("rb", buffering=0) as file:
+        while file.read(_CHUNK):
+            pass
+
+
+def _pages(path: Path) -> tuple[int, int] | None:
+    """How many pages of ``path`` are in memory, and how many there are (``mincore(2)``)."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if not size:
+                return 0, 0
+            # A private writable mapping, untouched: ctypes takes the address of writable buffers only.
+            with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY) as mapped:
+                return _count(mapped, size)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _count(mapped: mmap.mmap, size: int) -> tuple[int, int]:
+    pages = -(-size // mmap.PAGESIZE)
+    vector = (ctypes.c_ubyte * pages)()
+    anchor = ctypes.c_char.from_buffer(mapped)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        failed = libc.mincore(ctypes.c_void_p(ctypes.addressof(anchor)), ctypes.c_size_t(size), vector)
+    finally:
+        del anchor  # the mapping cannot be closed while a buffer points into it
+    if failed:
+        raise OSError(ctypes.get_errno(), "mincore failed")
+    return sum(byte & 1 for byte in vector), pages

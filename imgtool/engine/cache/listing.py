@@ -1,0 +1,153 @@
+"""What lies in the cache's folder, as it lies there: for looking at it, not for using it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from diskcache.core import MODE_RAW
+
+from imgtool.engine.cache import store
+from imgtool.engine.cache.database import TROUBLES, Trouble, connect_for_reading, diagnose
+from imgtool.engine.cache.store import UNREADABLE, Record
+from imgtool.engine.files import identity
+from imgtool.errors import OutputNotWritable
+
+_ROW_OVERHEAD_BYTES = 250
+_COMPANIONS = ("", "-wal", "-shm", "-journal")
+
+
+class Row(NamedTuple):
+    """A row of the result store with whatever is in its columns. Times are seconds since 1970."""
+
+    rowid: int
+    key: Any
+    raw: Any
+    store_time: Any
+    expire_time: Any
+    mode: Any
+    filename: Any
+    value: Any
+
+    @property
+    def refused(self) -> bool:
+        """Whether imgtool never wrote it: it is pickled, its value is in a file, or a column holds a wrong type."""
+        plain = self.raw == 1 and self.mode == MODE_RAW and self.filename is None
+        timed = isinstance(self.store_time, float) and isinstance(self.expire_time, (float, type(None)))
+        return not (plain and timed and isinstance(self.key, str))
+
+    @property
+    def name(self) -> str:
+        """The key, or the row's number where the key is no text."""
+        return self.key if isinstance(self.key, str) else f"row {self.rowid}"
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes in the database."""
+        return _ROW_OVERHEAD_BYTES + (len(self.value) if isinstance(self.value, (bytes, str)) else 0)
+
+    def record(self) -> Record | None:
+        """Its record; ``None`` where it is of another version, unreadable, or not to be read."""
+        try:
+            return None if self.refused else store.decode(self.value)
+        except UNREADABLE:
+            return None
+
+
+def results_database(root: Path) -> Path:
+    """The database of the result store in ``root``."""
+    return root / store.FOLDER / store.DATABASE
+
+
+def index_database(root: Path) -> Path:
+    """The database of the file index in ``root``."""
+    return root / identity.FOLDER / identity.DATABASE
+
+
+@contextmanager
+def reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for looking only.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    with closing(connect_for_reading(database)) as connection:
+        # Text that is no UTF-8 would make the whole query fail.
+        connection.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
+        yield connection
+
+
+def rows(root: Path) -> Iterator[Row]:
+    """Every row of the result store, in the order of ``rowid``; none where there is no store.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    database = results_database(root)
+    if not database.exists():
+        return
+    with reading(database) as connection:
+        for row in connection.execute(f"SELECT {', '.join(Row._fields)} FROM Cache ORDER BY rowid"):
+            yield Row._make(row)
+
+
+def count_index(root: Path, seen_before: float | None = None) -> int:
+    """Number of files in the index, or of those last seen before a time (seconds since 1970).
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    database = index_database(root)
+    if not database.exists():
+        return 0
+    with reading(database) as connection:
+        where = ("", ()) if seen_before is None else (" WHERE seen_at < ?", (seen_before,))
+        ((count,),) = connection.execute("SELECT COUNT(*) FROM files" + where[0], where[1]).fetchall()
+    return int(count)
+
+
+def set_aside_folders(root: Path) -> tuple[Path, ...]:
+    """Damaged databases that a run has put out of the way."""
+    found = (path for name in (store.FOLDER, identity.FOLDER) for path in root.glob(f"{name}.corrupt-*"))
+    return tuple(sorted(found))
+
+
+def foreign_files(root: Path) -> tuple[Path, ...]:
+    """Files in the result store's folder that are not the database: imgtool writes no others."""
+    database = results_database(root)
+    own = {database.with_name(database.name + suffix) for suffix in _COMPANIONS}
+    found = (Path(folder, name) for folder, _, names in os.walk(database.parent) for name in names)
+    return tuple(sorted(path for path in found if path not in own))
+
+
+def occupied(path: Path) -> int:
+    """Bytes that the files in and below ``path`` hold."""
+    if not path.is_dir() or path.is_symlink():
+        return _size(path)
+    return sum(_size(Path(folder, name)) for folder, _, names in os.walk(path) for name in names)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+@contextmanager
+def explained(root: Path) -> Iterator[None]:
+    """Turn what goes wrong inside into an error for the user.
+
+    Raises:
+        OutputNotWritable: something did.
+    """
+    try:
+        yield
+    except TROUBLES as error:
+        trouble = diagnose(error)
+        detail = "" if trouble is Trouble.LOCKED else f" ({error})"
+        raise OutputNotWritable(f"the cache in {root}: {trouble.what}{detail}", trouble.remedy) from error

@@ -1,0 +1,142 @@
+"""Checking the cache: is the database whole, can every record be read, does anything lie there that should not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from imgtool.engine.cache.database import TROUBLES
+from imgtool.engine.cache.listing import (
+    Row,
+    foreign_files,
+    index_database,
+    occupied,
+    reading,
+    results_database,
+    rows,
+    set_aside_folders,
+)
+from imgtool.engine.cache.removal import Cut, Plan
+from imgtool.engine.cache.store import UNREADABLE, decode
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What a check of everything found. Rows are named by their keys.
+
+    ``records`` can be read; ``outdated`` ones are of another version, which is no defect. ``refused`` rows are
+    pickled or have their value in a file: imgtool writes no such rows, and does not read them.
+    """
+
+    root: Path
+    records: int = 0
+    outdated: int = 0
+    database: tuple[str, ...] = ()
+    index: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    missing_files: tuple[str, ...] = ()
+    orphan_files: tuple[Path, ...] = ()
+    set_aside: tuple[Path, ...] = ()
+    cuts: tuple[Cut, ...] = field(default=(), repr=False)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing needs repair."""
+        defects = (self.database, self.index, self.unreadable, self.refused, self.missing_files, self.orphan_files)
+        return not any(defects)
+
+
+def verify(root: Path) -> VerifyReport:
+    """Check everything in ``root``; it is read in full. Raises nothing: what cannot be read is what is reported."""
+    report = VerifyReport(
+        root,
+        database=_integrity(results_database(root)),
+        index=_integrity(index_database(root)) or _index_defects(root),
+        set_aside=set_aside_folders(root),
+    )
+    try:
+        return replace(report, **_check_rows(root))
+    except TROUBLES as error:
+        return replace(report, database=report.database or (str(error),))
+
+
+def plan_repair(root: Path, report: VerifyReport | None = None) -> Plan:
+    """What has to go for the next ``verify`` to find nothing; ``report`` spares checking again.
+
+    Rows that cannot be read go one by one; a database that is not whole goes altogether.
+    """
+    report = report or verify(root)
+    cuts = () if report.database else report.cuts
+    paths = [*report.set_aside]
+    paths += [results_database(root).parent] if report.database else report.orphan_files
+    paths += [index_database(root).parent] if report.index else []
+    names = (*report.unreadable, *report.refused) if cuts else ()
+    return Plan(
+        root,
+        records=len(cuts),
+        bytes=sum(map(occupied, paths)),
+        examples=(*names, *map(str, paths))[:_EXAMPLES],
+        paths=tuple(paths),
+        cuts=cuts,
+    )
+
+
+def _check_rows(root: Path) -> dict[str, Any]:
+    """The fields of a report that come from going through all rows."""
+    counts = {"records": 0, "outdated": 0}
+    names: dict[str, list[str]] = {"unreadable": [], "refused": [], "missing_files": []}
+    cuts: list[Cut] = []
+    for row in rows(root):
+        kind = _kind(row)
+        if kind in counts:
+            counts[kind] += 1
+            continue
+        names[kind].append(row.name)
+        cuts.append(Cut(row.rowid, row.store_time))
+        if row.filename is not None and not (results_database(root).parent / str(row.filename)).is_file():
+            names["missing_files"].append(row.name)
+    files = foreign_files(root)
+    return {
+        **counts,
+        **{kind: tuple(found) for kind, found in names.items()},
+        "orphan_files": files,
+        "cuts": tuple(cuts),
+    }
+
+
+def _kind(row: Row) -> str:
+    if row.refused:
+        return "refused"
+    try:
+        return "outdated" if decode(row.value) is None else "records"
+    except UNREADABLE:
+        return "unreadable"
+
+
+def _integrity(database: Path) -> tuple[str, ...]:
+    """SQLite's own complaints about a database; none where there is none."""
+    if not database.exists():
+        return ()
+    try:
+        with reading(database) as connection:
+            lines = [str(line) for (line,) in connection.execute("PRAGMA integrity_check(20)")]
+    except TROUBLES as error:
+        return (str(error),)
+    return () if lines == ["ok"] else tuple(lines)
+
+
+def _index_defects(root: Path) -> tuple[str, ...]:
+    database = index_database(root)
+    if not database.exists():
+        return ()
+    query = "SELECT COUNT(*) FROM files WHERE typeof(sha256) != 'blob' OR length(sha256) != 32"
+    try:
+        with reading(database) as connection:
+            ((count,),) = connection.execute(query).fetchall()
+    except TROUBLES as error:
+        return (str(error),)
+    return (f"files without a SHA-256: {count}",) if count else ()

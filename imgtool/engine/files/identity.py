@@ -1,0 +1,336 @@
+"""Who an image is: the SHA-256 of its bytes, and an index that knows it from the file's stat alone.
+
+The index is a plain SQLite table and no diskcache: its rows are a few numbers, and a look-up by (device, inode) takes
+two thirds of the time.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from imgtool.engine.cache.database import (
+    TROUBLES,
+    Health,
+    Rest,
+    Trouble,
+    begun_anew,
+    connect_for_reading,
+    connect_for_writing,
+    diagnose,
+    file_number,
+    make_private,
+    set_aside,
+    transaction,
+)
+
+if TYPE_CHECKING:
+    from imgtool.engine.files.discover import ImageRef
+
+FOLDER = "stat"
+DATABASE = "index.db"
+
+_LAYOUT_VERSION = 1
+_BLOCK_BYTES = 1 << 20
+_READINGS = 3
+# File systems round times, some to two seconds. A file that was changed so shortly before it was read may have been
+# changed once more since, without any of its times showing it.
+_MARGIN_NS = 2_000_000_000
+_SEEN_STEP_SECONDS = 7 * 86400
+_FLUSH_AT = 256
+_FLUSH_SECONDS = 5.0
+
+_CREATE = (
+    "CREATE TABLE IF NOT EXISTS files ("
+    " device INTEGER, inode INTEGER, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,"
+    " sha256 BLOB, hashed_at_ns INTEGER, seen_at INTEGER, PRIMARY KEY (device, inode)) WITHOUT ROWID"
+)
+_SELECT = "SELECT size, mtime_ns, ctime_ns, sha256, hashed_at_ns, seen_at FROM files WHERE device = ? AND inode = ?"
+_REPLACE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SEEN = "UPDATE files SET seen_at = ? WHERE device = ? AND inode = ?"
+
+
+class FileChanged(Exception):
+    """A file that was written to each time while it was read."""
+
+
+class _Entry(NamedTuple):
+    """What the index knows about a file. ``sha256`` is the digest's 32 bytes, ``seen_at`` seconds since 1970."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    sha256: bytes
+    hashed_at_ns: int
+    seen_at: int
+
+    def vouches_for(self, size: int, mtime_ns: int, ctime_ns: int) -> bool:
+        """Whether a file of this size and these times must hold the bytes that were hashed."""
+        same = self.size == size and self.mtime_ns == _signed(mtime_ns) and self.ctime_ns == _signed(ctime_ns)
+        return same and _is_settled(mtime_ns, ctime_ns, self.hashed_at_ns) and _is_digest(self.sha256)
+
+
+_Key = tuple[int, int]
+
+
+class Identity:
+    """The SHA-256 of files, read only where the index cannot vouch for them. All methods may be called from any thread.
+
+    As with the result store, trouble with the index is told once to ``warn`` and costs time alone.
+    """
+
+    def __init__(self, folder: Path, rehash: bool, health: Health) -> None:
+        self._database = folder / DATABASE
+        self._rehash = rehash
+        self._health = health
+        self._lock = Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._writable = False
+        self._file_number: int | None = None
+        self._may_begin_anew = True
+        self._rest = Rest()
+        self._last: tuple[_Key, _Entry | None] | None = None
+        self._new: dict[_Key, _Entry] = {}
+        self._seen: set[_Key] = set()
+        self._flushed_at = time.monotonic()
+
+    @classmethod
+    def open(cls, root: Path, *, rehash: bool, warn: Callable[[str], None]) -> Identity:
+        """The index in ``root``, created if need be. With ``rehash`` nothing in it is trusted, but it is kept."""
+        folder = root.absolute() / FOLDER
+        identity = cls(folder, rehash, Health("file index", folder, warn))
+        try:
+            identity._open()
+        except TROUBLES as error:
+            identity._open_otherwise(error)
+        return identity
+
+    def lookup(self, ref: ImageRef) -> str | None:
+        """The SHA-256 of ``ref`` in hexadecimal, if that is certain without reading the file."""
+        return self._trusted(ref.device, ref.inode, ref.size, ref.mtime_ns, ref.ctime_ns)
+
+    def is_known_image(self, found: os.stat_result) -> bool:
+        """Whether the file with this stat was hashed before and cannot have changed: only images are hashed."""
+        known = self._trusted(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return known is not None
+
+    def identify(self, ref: ImageRef) -> tuple[str, ImageRef]:
+        """Read the file: its SHA-256 in hexadecimal, and ``ref`` as the file was when it was read.
+
+        Raises:
+            FileChanged: it was written to during each of three readings.
+            OSError: it cannot be read, or is no regular file any more.
+        """
+        # A pipe that took the file's place must not keep us waiting for a writer.
+        handle = os.open(ref.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            for _ in range(_READINGS):
+                began_ns = time.time_ns()
+                before = os.fstat(handle)
+                if not stat.S_ISREG(before.st_mode):
+                    raise OSError(errno.EINVAL, "it is not a regular file any more", ref.path)
+                digest, size = _hash(handle, before.st_size)
+                after = os.fstat(handle)
+                if size == after.st_size and _content_stamp(before) == _content_stamp(after):
+                    fresh = _refreshed(ref, after)
+                    self.remember(fresh, digest.hex(), began_ns)
+                    return digest.hex(), fresh
+        finally:
+            os.close(handle)
+        raise FileChanged(ref.path)
+
+    def remember(self, ref: ImageRef, sha256: str, hashed_at_ns: int) -> None:
+        """Note what a file's bytes hash to; ``hashed_at_ns`` is when their reading began, in ns since 1970."""
+        if not _is_settled(ref.mtime_ns, ref.ctime_ns, hashed_at_ns):
+            return
+        entry = _Entry(
+            ref.size,
+            _signed(ref.mtime_ns),
+            _signed(ref.ctime_ns),
+            bytes.fromhex(sha256),
+            hashed_at_ns,
+            int(time.time()),
+        )
+        with self._lock:
+            self._new[_key(ref.device, ref.inode)] = entry
+            if len(self._new) >= _FLUSH_AT or time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
+                self._flush()
+
+    def flush(self) -> None:
+        """Write what was remembered, in one transaction."""
+        with self._lock:
+            self._flush()
+
+    def close(self) -> None:
+        """Flush and close; what is looked up afterwards is unknown."""
+        with self._lock:
+            self._flush()
+            self._disconnect()
+
+    # -- under the lock
+
+    def _trusted(self, device: int, inode: int, size: int, mtime_ns: int, ctime_ns: int) -> str | None:
+        if self._rehash:
+            return None
+        key = _key(device, inode)
+        with self._lock:
+            try:
+                entry = self._find(key)
+                if entry is None or not entry.vouches_for(size, mtime_ns, ctime_ns):
+                    return None
+                if time.time() - entry.seen_at > _SEEN_STEP_SECONDS:
+                    self._seen.add(key)
+                return entry.sha256.hex()
+            except TROUBLES as error:
+                self._on_trouble(error)
+                return None
+
+    def _find(self, key: _Key) -> _Entry | None:
+        if (new := self._new.get(key)) is not None:
+            return new
+        # Discovery and look-up ask about each file in turn.
+        if self._last is not None and self._last[0] == key:
+            return self._last[1]
+        if self._connection is None or self._rest.active:
+            return None
+        row = self._connection.execute(_SELECT, key).fetchone()
+        entry = None if row is None else _Entry._make(row)
+        self._last = (key, entry)
+        return entry
+
+    def _flush(self) -> None:
+        new, seen = self._new, self._seen
+        self._flushed_at = time.monotonic()
+        if not (new or seen):
+            return
+        self._new, self._seen, self._last = {}, set(), None
+        if self._connection is None or not self._writable or self._rest.active:
+            return
+        try:
+            with transaction(self._connection):
+                self._connection.executemany(_REPLACE, [(*key, *entry) for key, entry in new.items()])
+                self._connection.executemany(_SEEN, [(int(time.time()), *key) for key in seen])
+        except TROUBLES as error:
+            self._on_trouble(error)
+
+    # -- opening and trouble
+
+    def _open(self) -> None:
+        make_private(self._database.parent)
+        self._file_number = file_number(self._database)
+        connection = connect_for_writing(self._database)
+        try:
+            _lay_out(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._file_number = file_number(self._database)
+        self._connection, self._writable = connection, True
+
+    def _open_otherwise(self, error: Exception) -> None:
+        trouble = diagnose(error)
+        if trouble is Trouble.CORRUPT:
+            self._begin_anew(error)
+            return
+        try:
+            connection = connect_for_reading(self._database)
+            if _layout_version(connection) == _LAYOUT_VERSION:
+                self._connection = connection
+            else:
+                connection.close()
+        except TROUBLES:
+            pass
+        known = "known files are" if self._connection is not None else "no file is"
+        self._health.report(trouble, f"{known} spared a second reading", error)
+
+    def _disconnect(self) -> None:
+        connection, self._connection, self._last = self._connection, None, None
+        if connection is not None:
+            with suppress(*TROUBLES):
+                connection.close()
+
+    def _on_trouble(self, error: Exception) -> None:
+        trouble = diagnose(error)
+        if trouble is Trouble.CORRUPT:
+            self._disconnect()
+            self._begin_anew(error)
+            return
+        if trouble is Trouble.LOCKED:
+            self._rest.begin()
+        self._health.report(trouble, "some files are read again", error)
+
+    def _begin_anew(self, error: Exception) -> None:
+        may, self._may_begin_anew = self._may_begin_anew, False
+        try:
+            if not may:
+                raise error
+            aside = set_aside(self._database, self._file_number)
+            self._open()
+        except TROUBLES:
+            self._health.report(Trouble.CORRUPT, "no file is spared a second reading", error)
+        else:
+            self._health.report(Trouble.CORRUPT, begun_anew(aside), error)
+
+
+def _lay_out(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = wal")
+    connection.execute("PRAGMA synchronous = normal")
+    if _layout_version(connection) == _LAYOUT_VERSION:
+        return
+    with transaction(connection):
+        # Another process may have been faster; what another version left cannot be read.
+        if _layout_version(connection) != _LAYOUT_VERSION:
+            connection.execute("DROP TABLE IF EXISTS files")
+            connection.execute(_CREATE)
+            connection.execute(f"PRAGMA user_version = {_LAYOUT_VERSION}")
+
+
+def _layout_version(connection: sqlite3.Connection) -> Any:
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    return version
+
+
+def _signed(number: int) -> int:
+    """``number`` modulo 2**64 as SQLite's signed integer: inodes may use all 64 bits, and times lie beyond 2262."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def _key(device: int, inode: int) -> _Key:
+    return _signed(device), _signed(inode)
+
+
+def _is_settled(mtime_ns: int, ctime_ns: int, hashed_at_ns: int) -> bool:
+    return max(mtime_ns, ctime_ns) + _MARGIN_NS <= hashed_at_ns
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, bytes) and len(value) == 32
+
+
+def _content_stamp(found: os.stat_result) -> tuple[int, int]:
+    return found.st_size, found.st_mtime_ns
+
+
+def _refreshed(ref: ImageRef, found: os.stat_result) -> ImageRef:
+    return type(ref)(ref.path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_dev, found.st_ino)
+
+
+def _hash(handle: int, size: int) -> tuple[bytes, int]:
+    """The SHA-256 of a file from its beginning, and how many bytes were read; ``size`` is what to expect."""
+    digest, total = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(min(size + 1, _BLOCK_BYTES)))
+    os.lseek(handle, 0, os.SEEK_SET)
+    with open(handle, "rb", buffering=0, closefd=False) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+            total += count
+    return digest.digest(), total

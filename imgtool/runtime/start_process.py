@@ -1,0 +1,49 @@
+"""Starting a worker's process, perhaps before anybody knows what it will be asked.
+
+A process that was started ahead goes through its interpreter's start and its imports while the parent is still at its
+own; whoever needs a worker next takes it. One that nobody takes ends with the parent: its stdin closes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+from imgtool import trace
+from imgtool.fresh import python_calling
+
+_ahead: subprocess.Popen[bytes] | None = None
+
+
+def start_ahead(library: str) -> None:
+    """Start a process now, for the first :func:`start` that comes. It imports ``library`` until then."""
+    global _ahead  # noqa: PLW0603 - one process has one head start
+    if _ahead is None:
+        _ahead = _start(ahead=library)
+
+
+def is_ahead() -> bool:
+    """Whether a process was started ahead and nobody has taken it."""
+    return _ahead is not None
+
+
+def start() -> subprocess.Popen[bytes]:
+    """A worker's process: the one that was started ahead, or a new one.
+
+    Raises:
+        OSError: no process can be started.
+    """
+    global _ahead
+    found, _ahead = _ahead, None
+    return found if found is not None and found.poll() is None else _start()
+
+
+def _start(**given: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        python_calling("imgtool.runtime.worker.main:main", **given),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Ctrl-C goes to the whole foreground group: the parent alone decides what it means.
+        start_new_session=True,
+        env=trace.child_environment(),
+    )

@@ -1,0 +1,338 @@
+"""From a file to upright RGB pixels, or to a problem that says what is wrong with the file.
+
+Pillow raises almost any exception on a hostile file; only :class:`DecodeError` leaves this module.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+# Imported by name so that no format makes Pillow import all of its fifty plugins.
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from imgtool.runtime.worker.complaints import DAMAGED_REMEDY, DecodeError, complaints_about, explain, unreadable
+from imgtool.runtime.worker.pixels import upright_rgb
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["DecodeError", "Decoded", "Decoder"]
+
+FORMATS = tuple(
+    plugin.format
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+        GifImagePlugin.GifImageFile,
+        BmpImagePlugin.BmpImageFile,
+        TiffImagePlugin.TiffImageFile,
+        AvifImagePlugin.AvifImageFile,
+    )
+)
+"""Pillow's names of what is opened, besides HEIF."""
+
+_HEAD_BYTES = 64
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+_CONTAINER_BRANDS = (b"mif1", b"msf1", b"mif2", b"miaf")
+_AVIF_BRANDS = (b"avif", b"avis")
+
+_ONE_BY_ONE = ("GIF", "PNG", "WEBP")
+"""Formats whose frame is made from the ones before it, and whose canvas may grow on the way (GIF)."""
+
+_MAX_METADATA_BYTES = 16 << 20
+"""What a single text or colour profile of a PNG may unpack to. Pillow's own limit of one megabyte refuses a sound
+picture for the profile of a printer."""
+
+_KEEP_PIXELS = 50_000_000
+"""A larger multi-page file is opened anew for each page rather than kept in memory between two."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One page of a file. ``pixels`` is (height, width, 3) uint8 RGB, upright, C-contiguous; ``file_size`` in bytes."""
+
+    pixels: NDArray[np.uint8]
+    format: str
+    width: int
+    height: int
+    page: int
+    pages: int
+    file_size: int
+
+
+@dataclass
+class _Opened:
+    """A file held open, the state it had then, and its image."""
+
+    path: bytes
+    state: os.stat_result
+    file: BinaryIO
+    image: Image.Image
+    pages: int
+
+    @property
+    def format(self) -> str:
+        """The name of the format; the second picture of a stereo or gain-map JPEG is no page of it."""
+        name = self.image.format or ""
+        return "JPEG" if name == "MPO" else name
+
+    def can_turn_to(self, page: int) -> bool:
+        """Not backwards where frames build on each other: Pillow loses count when it rewinds an animated PNG."""
+        return self.format not in _ONE_BY_ONE or page >= self.image.tell()
+
+
+class Decoder:
+    """Decodes files, keeping the last multi-page one open so that its pages in order cost one step each.
+
+    Switches Pillow's own limit on pixels off for the process: ``max_pixels`` stands in its place. Raises its limit on
+    what a PNG's text and profile unpack to.
+    One decoder must not be used by two threads at once.
+    """
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._kept: _Opened | None = None
+        Image.MAX_IMAGE_PIXELS = None
+        PngImagePlugin.MAX_TEXT_CHUNK = _MAX_METADATA_BYTES
+        # Pillow logs what it does not like of a file; without any handler that would reach stderr.
+        logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+    def decode(self, path: bytes | str, page: int = 0, expect: tuple[int, int] | None = None) -> Decoded:
+        """The pixels of one page, counted from 0.
+
+        ``expect`` is the size in bytes and the ``mtime_ns`` that the file had when it was hashed.
+
+        Raises:
+            DecodeError: for every reason there is, with a :class:`Problem` inside.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return self._decode(os.fsencode(path), page, expect)
+            except DecodeError:
+                self.close()
+                raise
+            except MemoryError as error:
+                self.close()
+                raise DecodeError(
+                    "out_of_memory", "not enough memory to decode this image", "free memory or lower --max-pixels"
+                ) from error
+
+    def close(self) -> None:
+        """Close the file that is kept open, if any."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.file.close()
+
+    def _decode(self, path: bytes, page: int, expect: tuple[int, int] | None) -> Decoded:
+        opened = self._kept_or_new(path, page, expect)
+        try:
+            return self._page(opened, page)
+        except DecodeError as error:
+            error.pages = opened.pages
+            raise
+
+    def _page(self, opened: _Opened, page: int) -> Decoded:
+        image = opened.image
+        with complaints_about(opened.file, opened.format):
+            self._turn_to(opened, page)
+            image.load()
+            pixels = upright_rgb(image)
+        # Written to in place meanwhile: the pixels are of neither version.
+        _check_unchanged(opened.file, _version(opened.state))
+        if page == opened.pages - 1 or image.width * image.height > _KEEP_PIXELS:
+            self.close()
+        height, width = pixels.shape[:2]
+        return Decoded(pixels, opened.format, width, height, page, opened.pages, opened.state.st_size)
+
+    def _kept_or_new(self, path: bytes, page: int, expect: tuple[int, int] | None) -> _Opened:
+        kept = self._kept
+        if kept is not None and kept.path == path and kept.can_turn_to(page) and _is_still(path, kept.state):
+            if expect is not None:
+                _check_unchanged(kept.file, expect)
+            return kept
+        self.close()
+        self._kept = self._open(path, expect)
+        return self._kept
+
+    def _open(self, path: bytes, expect: tuple[int, int] | None) -> _Opened:
+        file = _open_regular(path)
+        try:
+            state = os.fstat(file.fileno())
+            if expect is not None:
+                _check_unchanged(file, expect)
+            image = self._open_image(file, state.st_size)
+            with complaints_about(file, image.format or ""):
+                pages = 1 if image.format == "MPO" else max(1, getattr(image, "n_frames", 1))
+        except BaseException:
+            file.close()
+            raise
+        return _Opened(path, state, file, image, pages)
+
+    def _open_image(self, file: BinaryIO, size: int) -> Image.Image:
+        if size == 0:
+            raise DecodeError("empty_file", "the file is empty (0 bytes)", "get another copy of the file, or delete it")
+        formats = _formats_for(_head(file))
+        with complaints_about(file, formats[0]):
+            try:
+                image = Image.open(file, formats=formats)
+            except UnidentifiedImageError:
+                raise _reason(file, formats[0]) from None
+            self._check_size(image)
+        return image
+
+    def _check_size(self, image: Image.Image) -> None:
+        """Before any pixel is decoded: a file of a few bytes can ask for gigabytes."""
+        width, height = image.size
+        if width < 1 or height < 1:
+            raise DecodeError("damaged", f"the image is {width} × {height}: it has no pixels", DAMAGED_REMEDY)
+        if width * height > self._max_pixels:
+            raise DecodeError(
+                "too_many_pixels",
+                f"{width} × {height} is {_megapixels(width * height)} megapixels,"
+                f" more than the limit of {_megapixels(self._max_pixels)}",
+                f"if you trust the file, raise the limit: --max-pixels {_megapixels(width * height, up=True)}M",
+            )
+
+    def _turn_to(self, opened: _Opened, page: int) -> None:
+        if not 0 <= page < opened.pages:
+            count = "1 page" if opened.pages == 1 else f"{opened.pages} pages"
+            raise DecodeError("no_such_page", f"there is no page {page}: the file has {count}", "pages count from 0")
+        if opened.pages == 1:
+            return
+        image = opened.image
+        if opened.format in _ONE_BY_ONE:
+            for step in range(image.tell() + 1, page):
+                image.seek(step)
+                self._check_size(image)
+        image.seek(page)
+        self._check_size(image)
+
+
+def _megapixels(pixels: int, *, up: bool = False) -> str:
+    if up:
+        return str(-(-pixels // 1_000_000))
+    return f"{pixels / 1e6:,.0f}" if pixels >= 10_000_000 else f"{pixels / 1e6:g}"
+
+
+def _version(state: os.stat_result) -> tuple[int, int]:
+    return state.st_size, state.st_mtime_ns
+
+
+def _is_still(path: bytes, state: os.stat_result) -> bool:
+    """Whether ``path`` still names the very file, unchanged, that had this state."""
+    try:
+        now = Path(os.fsdecode(path)).stat()
+    except OSError:
+        return False
+    return os.path.samestat(now, state) and _version(now) == _version(state)
+
+
+def _check_unchanged(file: BinaryIO, expect: tuple[int, int]) -> None:
+    if _version(os.fstat(file.fileno())) != expect:
+        raise DecodeError(
+            "changed_while_reading", "the file was changed while it was being read", "run again once it is complete"
+        )
+
+
+def _open_regular(path: bytes) -> BinaryIO:
+    """Open a file for reading; never waits, as opening a named pipe would."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError as error:
+        raise DecodeError(
+            "not_found", "the file is gone: it was deleted or moved after it was listed", "run again"
+        ) from error
+    except PermissionError as error:
+        raise DecodeError(
+            "permission_denied", "no permission to read the file", "check its mode and owner (ls -l)"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise unreadable(error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DecodeError("not_an_image", "this is no regular file but a folder, pipe or device", "leave it out")
+    return os.fdopen(descriptor, "rb")
+
+
+def _head(file: BinaryIO) -> bytes:
+    try:
+        file.seek(0)
+        return file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise unreadable(error) from error
+
+
+def _formats_for(head: bytes) -> list[str]:
+    """The formats to try, told by the first bytes."""
+    if head[4:8] == b"ftyp":
+        return [_brand_format(head)]
+    for name in FORMATS:
+        accepts = Image.OPEN[name][1]
+        if accepts is not None and accepts(head[:16]):
+            return [name]
+    raise DecodeError(
+        "not_an_image",
+        "this is no image of a known format, whatever its name says",
+        "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; leave others out with --exclude",
+    )
+
+
+def _brand_format(head: bytes) -> str:
+    """AVIF or HEIF, which share a container, by the brands at its beginning (ISO/IEC 23008-12)."""
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(len(head), _declared(head)), 4))]
+    if any(brand in _AVIF_BRANDS for brand in brands):
+        return "AVIF"
+    if any(brand in _HEIF_BRANDS + _CONTAINER_BRANDS for brand in brands):
+        _register_heif()
+        return "HEIF"
+    raise DecodeError(
+        "not_an_image",
+        f"this is a media file of brand {head[8:12].decode('ascii', 'replace')!r}, most likely a video",
+        "extract a frame first, or leave it out with --exclude",
+    )
+
+
+def _declared(head: bytes) -> int:
+    return int.from_bytes(head[:4], "big")
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise DecodeError(
+            "unsupported", "HEIC and HEIF images need an optional decoder", "pip install 'imgtool[heif]'"
+        ) from error
+    if "HEIF" not in Image.OPEN:
+        pillow_heif.register_heif_opener()
+
+
+def _reason(file: BinaryIO, name: str) -> DecodeError:
+    """Why Pillow refused a file whose first bytes are right: it says so only when its plugin is called directly."""
+    try:
+        file.seek(0)
+        Image.OPEN[name][0](file, "")
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the reason is what was asked for
+        return explain(error, file, name)
+    return explain(ValueError("no reason given"), file, name)

@@ -1,0 +1,263 @@
+"""The models of one worker: each loaded at most once, at its first use, with a visible state.
+
+A load that fails for a cause that may pass is tried again; one that fails for good is stood in for by the next engine
+of the plan. Either is reported, so that nothing stands in unseen.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from enum import Enum
+from typing import NamedTuple
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
+
+from imgtool import trace
+from imgtool.analyzers.interface import THUMBNAIL, Analyzer
+from imgtool.analyzers.registry import load_class
+from imgtool.errors import ImgtoolError
+from imgtool.runtime.protocol import LOAD, Began, Ended, FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
+from imgtool.runtime.worker.memory import Held, give_back, held
+from imgtool.types import Backend, Problem
+
+Send = Callable[[FromWorker], None]
+
+_importing = threading.Lock()
+"""Imports are Python's own work: two at once take turns at the interpreter and are slower than one after the other.
+What another model loads meanwhile, from files and in native code, goes on beside them."""
+
+ATTEMPTS = 3
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 5.0
+
+
+class State(str, Enum):
+    """The life of a model."""
+
+    NOT_LOADED = "not loaded"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Cores(NamedTuple):
+    """How many threads a model may have at all, and how many of them where every model of the worker computes."""
+
+    threads: int
+    share: int
+
+
+class Model:
+    """What answers one task. ``get`` loads it under a lock: once, however many threads ask."""
+
+    def __init__(self, plan: TaskPlan, cores: Cores, send: Send) -> None:
+        self.task = plan.task
+        self.state = State.NOT_LOADED
+        self._send = send
+        self._lock = threading.Lock()
+        self._problem: Problem | None = None
+        self._used_at = time.monotonic()
+        self._candidates = [_instance(each, cores) for each in (plan, *plan.stand_ins)]
+
+    @property
+    def analyzer(self) -> Analyzer:
+        """The engine that answers, or the one that would."""
+        return self._candidates[0]
+
+    def get(self, *, warm_up: bool = False) -> Analyzer | Problem:
+        """The loaded analyzer, or why none could be loaded. A failed load is not tried again by this worker."""
+        with self._lock:
+            while self.state is State.NOT_LOADED:
+                self._load(self._candidates[0], warm_up)
+        return self._problem or self._candidates[0]
+
+    def used(self) -> None:
+        """Note that it did something until now."""
+        self._used_at = time.monotonic()
+
+    def idle_since(self) -> float | None:
+        """The moment (monotonic) since which it has been loaded for nothing; ``None`` where it is not loaded."""
+        return self._used_at if self.state is State.READY else None
+
+    def close(self) -> None:
+        """Free the model. The next ``get`` loads it again."""
+        with self._lock:
+            if self.state is State.READY:
+                self._candidates[0].close()
+                self.state = State.NOT_LOADED
+
+    def _load(self, analyzer: Analyzer, warm_up: bool) -> None:
+        self.state = State.LOADING
+        step = f"{LOAD}{self.task}:{analyzer.label}"
+        try:
+            with trace.span(analyzer.spec.name, "load", task=self.task, backend=analyzer.spec.backend.value):
+                with _importing:
+                    # Told now: time spent waiting for its turn does not make it late.
+                    self._send(Began(step=step, items=()))
+                    before, began = held(), time.perf_counter()
+                    self._attempts(analyzer.label)(_import, analyzer)
+                    imported = time.perf_counter() - began
+                self._attempts(analyzer.label)(analyzer.load)
+            loaded = time.perf_counter()
+            if warm_up:
+                with trace.span(analyzer.spec.name, "warm-up", task=self.task):
+                    analyzer.warm_up()
+        except Exception as error:  # noqa: BLE001 - whatever a model library raises must not take the other models
+            self._give_up(analyzer.label, error)
+        else:
+            self.state = State.READY
+            self.used()
+            warmed = time.perf_counter() - loaded if warm_up else 0.0
+            seconds = imported, loaded - began - imported, warmed
+            self._send(_loaded(self.task, analyzer.label, seconds, before, held()))
+        self._send(Ended(step=step, items=()))
+
+    def _attempts(self, engine: str) -> Retrying:
+        return Retrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS)
+            + wait_random(0, _FIRST_WAIT_SECONDS),
+            retry=retry_if_exception(may_pass),
+            before_sleep=lambda state: self._report_retry(engine, state),
+            reraise=True,
+        )
+
+    def _report_retry(self, engine: str, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        attempt = state.attempt_number + 1
+        cause = f"{type(error).__name__}: {error}"
+        self._send(LoadRetried(task=self.task, analyzer=engine, cause=cause, attempt=attempt, attempts=ATTEMPTS))
+
+    def _give_up(self, engine: str, error: Exception) -> None:
+        """Go on to the next candidate; the last one's failure is the task's."""
+        problem = load_problem(engine, error)
+        stand_in = None
+        if len(self._candidates) > 1:
+            del self._candidates[0]
+            stand_in = self._candidates[0].label
+            self.state = State.NOT_LOADED
+        else:
+            self.state = State.FAILED
+            self._problem = problem
+        self._send(ModelFailed(task=self.task, analyzer=engine, problem=problem, stand_in=stand_in))
+
+
+def _instance(plan: TaskPlan, cores: Cores) -> Analyzer:
+    analyzer = load_class(plan.target)({**plan.parameters, "threads": cores.threads, "share": cores.share})
+    analyzer.label = plan.analyzer
+    return analyzer
+
+
+def _import(analyzer: Analyzer) -> None:
+    with trace.span("imports", "start"):
+        analyzer.import_libraries()
+
+
+def _loaded(task: str, engine: str, seconds: tuple[float, float, float], before: Held, after: Held) -> ModelLoaded:
+    imported, loaded, warmed_up = seconds
+    return ModelLoaded(
+        task=task,
+        analyzer=engine,
+        import_seconds=imported,
+        load_seconds=loaded,
+        warm_up_seconds=warmed_up,
+        rss_before=before.rss,
+        rss_after=after.rss,
+        anon_before=before.anon,
+        anon_after=after.anon,
+    )
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a failed load is worth another attempt. What we diagnosed ourselves, and a full memory, is not."""
+    return isinstance(error, Exception) and not isinstance(error, (ImgtoolError, ImportError, MemoryError))
+
+
+def load_problem(engine: str, error: Exception) -> Problem:
+    """A failed load as a value."""
+    if isinstance(error, ImgtoolError):
+        return Problem("model_load_failed", str(error), error.remedy)
+    if isinstance(error, MemoryError):
+        return Problem("model_load_failed", f"{engine}: not enough memory to load the model", "free some memory")
+    text = f"{engine} could not be loaded: {type(error).__name__}: {error}"
+    return Problem("model_load_failed", text, "run again with --verbose; `imgtool models` shows what is available")
+
+
+class Models:
+    """The models of a worker by task, in the order in which tasks may be answered."""
+
+    def __init__(self, plans: Iterable[TaskPlan], threads: int, send: Send) -> None:
+        plans = tuple(plans)
+        busy = sum(plan.task != THUMBNAIL for plan in plans)
+        cores = Cores(threads, max(1, threads // max(1, busy)))
+        self._models = {plan.task: Model(plan, cores, send) for plan in plans}
+
+    def __getitem__(self, task: str) -> Model:
+        return self._models[task]
+
+    def load(self, tasks: Iterable[str], side_by_side: Executor | None, *, warm_up: bool = False) -> None:
+        """Have the models of ``tasks`` loaded, all of them when it returns."""
+        wanted = [self._models[task] for task in self._models if task in set(tasks)]
+        if side_by_side is None or len(wanted) == 1:
+            for model in wanted:
+                model.get(warm_up=warm_up)
+        else:
+            list(side_by_side.map(lambda model: model.get(warm_up=warm_up), wanted))
+
+    def load_all(self, side_by_side: Executor | None, *, warm_up: bool = False) -> None:
+        """Have every model loaded."""
+        self.load(self._models, side_by_side, warm_up=warm_up)
+
+    def unload_idle(self, ttl: float) -> float | None:
+        """Free every model that has done nothing for ``ttl`` seconds; seconds until the next one will have, if any."""
+        now, freed, left = time.monotonic(), False, []
+        for model in self._models.values():
+            since = model.idle_since()
+            if since is not None and now - since >= ttl:
+                model.close()
+                freed = True
+            elif since is not None:
+                left.append(since + ttl - now)
+        if freed:
+            give_back()
+        return min(left, default=None)
+
+    def without_torch(self) -> list[str]:
+        """The tasks whose model needs no torch."""
+        return [task for task, model in self._models.items() if model.analyzer.spec.backend is not Backend.TORCH]
+
+    def waves(self, tasks: Iterable[str]) -> list[list[str]]:
+        """Group tasks so that each comes after those whose answers it reads; one group can run side by side.
+
+        Ask only once the models are loaded: a stand-in may read what the engine it stands in for does not.
+        """
+        left = [task for task in self._models if task in set(tasks)]
+        waves: list[list[str]] = []
+        while left:
+            wave = [task for task in left if not self._reads(task, left)]
+            waves.append(wave)
+            left = [task for task in left if task not in wave]
+        return waves
+
+    def _reads(self, task: str, others: list[str]) -> bool:
+        return any(
+            earlier.value in others and earlier.value != task for earlier in self._models[task].analyzer.spec.after
+        )
+
+    def any_batched(self, tasks: Iterable[str]) -> bool:
+        """Whether one of these tasks gains from several images at once."""
+        return any(self._models[task].analyzer.spec.batched for task in tasks)
+
+    def close(self) -> None:
+        """Free all."""
+        for model in self._models.values():
+            model.close()

@@ -1,0 +1,154 @@
+"""The models by name: where each comes from, which files it needs, under which licence.
+
+Nothing here is a hash or a commit: those come from the publisher at the moment of fetching (the hub's metadata,
+EasyOCR's own table) and are kept in the manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import Enum
+
+from imgtool.types import Task
+from imgtool.weights.errors import UnknownModel
+from imgtool.weights.languages import RECOGNISERS, recogniser_for
+
+DEFAULT_REVISION = "main"
+
+
+class Kind(str, Enum):
+    """Who publishes a model, and so how it is fetched. Synthetic ones nobody does: they are made here."""
+
+    HUB = "hub"
+    EASYOCR = "easyocr"
+    SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """A file of a model. ``names`` are alternatives, the preferred one first; one of them is taken."""
+
+    names: tuple[str, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What is known about a model before anything is fetched.
+
+    ``repository`` is ``owner/name`` on the hub, or the path of the entry in EasyOCR's tables. ``files`` is empty for
+    EasyOCR, whose table names the file. ``size_bytes`` is approximate. ``languages`` are EasyOCR's codes.
+    """
+
+    name: str
+    task: Task
+    kind: Kind
+    repository: str
+    files: tuple[FileSpec, ...]
+    licence: str
+    languages: tuple[str, ...] = ()
+    size_bytes: int = 0
+    revision: str = DEFAULT_REVISION
+
+    @property
+    def pinned(self) -> bool:
+        """Whether one revision was asked for; otherwise the one that was fetched is as good as any other."""
+        return self.kind is Kind.HUB and self.revision != DEFAULT_REVISION
+
+
+_BLIP_FILES = (
+    FileSpec(("config.json",)),
+    # Newer releases of the processor keep the image settings in a file of another name.
+    FileSpec(("preprocessor_config.json", "processor_config.json")),
+    FileSpec(("tokenizer.json", "vocab.txt")),
+    FileSpec(("model.safetensors", "pytorch_model.bin")),
+    FileSpec(("tokenizer_config.json",), required=False),
+    FileSpec(("special_tokens_map.json",), required=False),
+    FileSpec(("vocab.txt",), required=False),
+    FileSpec(("generation_config.json",), required=False),
+)
+
+_GENERATION_BYTES = {"gen1": 210_000_000, "gen2": 16_000_000}
+
+
+def _blip(name: str, repository: str, size_bytes: int) -> ModelSpec:
+    return ModelSpec(name, Task.CAPTION, Kind.HUB, repository, _BLIP_FILES, "BSD-3-Clause", size_bytes=size_bytes)
+
+
+def _recogniser(name: str) -> ModelSpec:
+    recogniser = RECOGNISERS[name]
+    repository = f"recognition/{recogniser.generation}/{name}"
+    return ModelSpec(
+        name,
+        Task.TEXT,
+        Kind.EASYOCR,
+        repository,
+        (),
+        "Apache-2.0",
+        languages=recogniser.languages,
+        size_bytes=_GENERATION_BYTES[recogniser.generation],
+        revision="",
+    )
+
+
+DETECTOR = ModelSpec(
+    "craft", Task.TEXT, Kind.EASYOCR, "detection/craft", (), "Apache-2.0", size_bytes=83_000_000, revision=""
+)
+
+CATALOGUE: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        _blip("blip-base", "Salesforce/blip-image-captioning-base", 990_000_000),
+        _blip("blip-large", "Salesforce/blip-image-captioning-large", 1_880_000_000),
+        DETECTOR,
+        *map(_recogniser, RECOGNISERS),
+    )
+}
+
+_ALIASES = {"blip": "blip-base", "Salesforce/blip-image-captioning-base": "blip-base"}
+_ALIASES["Salesforce/blip-image-captioning-large"] = "blip-large"
+
+
+def easyocr_models(languages: Sequence[str]) -> tuple[ModelSpec, ...]:
+    """The detector and the one recogniser that EasyOCR uses for ``languages``.
+
+    Raises:
+        imgtool.weights.errors.LanguagesRefused: EasyOCR does not read them, or not together.
+    """
+    return DETECTOR, CATALOGUE[recogniser_for(languages)]
+
+
+def find(text: str) -> ModelSpec:
+    """The model called ``text``, which may pin a revision: ``blip-base@<branch, tag or commit>``.
+
+    Raises:
+        UnknownModel: there is no such model, or it has no revisions to pin.
+    """
+    name, _, revision = text.partition("@")
+    spec = CATALOGUE.get(_ALIASES.get(name, name))
+    if spec is None:
+        raise _unknown(name)
+    if not revision:
+        return spec
+    if spec.kind is not Kind.HUB:
+        raise UnknownModel(f"{name} has no revisions to choose from", f"write {name} without @{revision}")
+    return replace(spec, revision=revision)
+
+
+def named(text: str, languages: Sequence[str]) -> tuple[ModelSpec, ...]:
+    """The models behind a name that a user types: ``easyocr`` stands for what ``languages`` need of it.
+
+    Raises:
+        UnknownModel: there is no such model.
+        imgtool.weights.errors.LanguagesRefused: EasyOCR does not read ``languages``.
+    """
+    return easyocr_models(languages) if text == "easyocr" else (find(text),)
+
+
+def _unknown(name: str) -> UnknownModel:
+    names = sorted({*CATALOGUE, *_ALIASES, "easyocr"})
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(names)}"
+    return UnknownModel(f"{name!r} is no model that imgtool knows", hint)

@@ -1,0 +1,232 @@
+"""EasyOCR's weights: a zip from the address in EasyOCR's table, unpacked into EasyOCR's directory once it is right.
+
+EasyOCR's own download writes in place, has no timeout, and takes whatever the archive holds. Here the archive is
+resumed where the server allows, the MD5 of the weights is that of EasyOCR's table or nothing is installed, and the
+file appears by a rename.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from imgtool.errors import ImgtoolError
+from imgtool.files import not_writable, require_space, sync_folder, temporary_beside, writable
+from imgtool.weights.errors import (
+    AccessDenied,
+    BrokenArchive,
+    DownloadFailed,
+    ModelNotFound,
+    RepositoryIncomplete,
+    UnexpectedAnswer,
+    WrongHash,
+)
+from imgtool.weights.fetching.retry import Transient, seconds_asked, transient_status
+from imgtool.weights.hashing import Expected, measure
+from imgtool.weights.located.easyocr_tables import TableEntry
+
+ENDPOINT_VARIABLE = "IMGTOOL_EASYOCR_ENDPOINT"
+"""A mirror: replaces the scheme and host of the addresses in EasyOCR's table; their path stays."""
+
+TIMEOUT_SECONDS = 20.0
+_PIECE = 1 << 16
+_LARGEST = 4_000_000_000
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Partial:
+    """An archive that is being fetched, and the validator (ETag) of the version that its bytes belong to.
+
+    The names are stable, not unique, so that a killed download is taken up again: only the holder of the model's
+    lock touches them, and what comes of them must have the right MD5.
+    """
+
+    path: Path
+
+    @property
+    def _note(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.etag")
+
+    @property
+    def validator(self) -> str:
+        try:
+            return self._note.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+
+    def begin(self, validator: str) -> None:
+        """Forget what was fetched before; what comes now belongs to ``validator``."""
+        self.discard()
+        self._note.write_text(validator, encoding="utf-8")
+
+    def size(self) -> int:
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    def discard(self) -> None:
+        self._note.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+
+def address(entry: TableEntry) -> str:
+    """Where the archive is fetched from: the table's address, or the same path on the mirror that is set."""
+    mirror = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
+    return mirror + urlsplit(entry.url).path if mirror else entry.url
+
+
+def download(entry: TableEntry, folder: Path, scratch: Path, progress: Progress) -> Path:
+    """The weights of ``entry`` in ``folder``; ``scratch`` keeps the archive until it is whole. One attempt.
+
+    Raises:
+        Transient: the transfer failed in a way that may not come again.
+        BrokenArchive, WrongHash: the archive is damaged, or its weights are not those of EasyOCR's table.
+        ImgtoolError: the server said no, or a folder cannot be written.
+    """
+    url = address(entry)
+    with writable(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+    partial = _Partial(scratch / f"{entry.filename}.zip.part")
+    _fetch_archive(url, partial, progress)
+    try:
+        return unpack(partial.path, entry, folder, url)
+    finally:
+        partial.discard()
+
+
+def unpack(archive: Path, entry: TableEntry, folder: Path, source: str) -> Path:
+    """Install the weights in ``archive``, a zip, after comparing them with EasyOCR's table.
+
+    Raises:
+        BrokenArchive: it is no zip.
+        RepositoryIncomplete: it does not hold the weights.
+        WrongHash: the weights are not those of the table.
+        imgtool.errors.StoreNotWritable: ``folder`` cannot be written.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(entry.filename) as weights:
+            size = opened.getinfo(entry.filename).file_size
+            if size > _LARGEST:
+                raise UnexpectedAnswer(f"{source} unpacks to {size} bytes", "check where it comes from")
+            require_space(folder, size)
+            return install(weights, entry, folder, source)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise BrokenArchive(
+            f"{source} is no usable zip archive ({error})",
+            f"a proxy or a login page may stand between: check HTTPS_PROXY and {ENDPOINT_VARIABLE}",
+        ) from error
+    except KeyError as error:
+        raise RepositoryIncomplete(
+            f"{source} does not hold {entry.filename}", "upgrade EasyOCR: its address may be outdated"
+        ) from error
+
+
+def install(weights: Any, entry: TableEntry, folder: Path, source: str) -> Path:
+    """Copy ``weights`` (a binary stream) into ``folder`` if they are those of EasyOCR's table.
+
+    Raises:
+        WrongHash: they are not; nothing is left behind.
+        imgtool.errors.StoreNotWritable: ``folder`` cannot be written.
+    """
+    target = folder / entry.filename
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_beside(target)
+        try:
+            _copy(weights, temporary)
+            expected = Expected(md5=entry.md5)
+            if difference := expected.difference(measure(temporary, expected)):
+                raise WrongHash(
+                    f"{entry.filename} from {source} is not the file that EasyOCR describes: {difference}",
+                    f"check {ENDPOINT_VARIABLE} and the proxy, or upgrade EasyOCR: the file may have been replaced",
+                )
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(folder)
+    return target
+
+
+def _copy(source: Any, target: Path) -> None:
+    with target.open("xb") as file:
+        while piece := source.read(_PIECE):
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _fetch_archive(url: str, partial: _Partial, progress: Progress) -> None:
+    try:
+        with _open(url, partial) as response:
+            _receive(response, url, partial, progress)
+    except urllib.error.HTTPError as error:
+        with error:  # it holds the connection
+            raise _refusal(error, url, partial) from error
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise Transient(str(getattr(error, "reason", None) or error) or type(error).__name__) from error
+    except OSError as error:
+        raise (not_writable(error, partial.path.parent) or Transient(str(error))) from error
+
+
+def _open(url: str, partial: _Partial) -> Any:
+    headers = {"User-Agent": "imgtool"}
+    have, validator = partial.size(), partial.validator
+    if have and validator:
+        headers |= {"Range": f"bytes={have}-", "If-Range": validator}
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise DownloadFailed(f"{url} is no web address", f"check {ENDPOINT_VARIABLE}")
+    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
+
+
+def _receive(response: Any, url: str, partial: _Partial, progress: Progress) -> None:
+    if response.headers.get_content_type() == "text/html":
+        raise UnexpectedAnswer(
+            f"{url} answered with a web page instead of an archive",
+            f"a proxy or a login page may stand between: check HTTPS_PROXY and {ENDPOINT_VARIABLE}",
+        )
+    if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+        etag = response.headers.get("ETag") or ""
+        # A weak validator promises the same meaning, not the same bytes: it cannot be resumed upon.
+        partial.begin("" if etag.startswith("W/") else etag)
+    done = partial.size()
+    length = response.headers.get("Content-Length")
+    total = done + int(length) if length and length.isdigit() else 0
+    require_space(partial.path.parent, max(0, total - done))
+    with partial.path.open("ab") as file:
+        done = _drain(response, file, done, total, progress)
+    if total and done != total:
+        raise Transient(f"the transfer ended after {done} of {total} bytes")
+
+
+def _drain(response: Any, file: BinaryIO, done: int, total: int, progress: Progress) -> int:
+    while piece := response.read1(_PIECE):
+        file.write(piece)
+        done += len(piece)
+        progress(done, total)
+    return done
+
+
+def _refusal(error: urllib.error.HTTPError, url: str, partial: _Partial) -> Transient | ImgtoolError:
+    if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        partial.discard()
+        return Transient("what was fetched before does not fit what the server has now")
+    if transient_status(error.code):
+        return Transient(f"the server answered {error.code}", seconds_asked(error.headers.get("Retry-After")))
+    if error.code in (401, 403):
+        return AccessDenied(
+            f"{url}: the server answered {error.code}", f"check {ENDPOINT_VARIABLE} and the proxy settings"
+        )
+    if error.code in (404, 410):
+        return ModelNotFound(f"{url}: the server has no such file", f"upgrade EasyOCR, or check {ENDPOINT_VARIABLE}")
+    return DownloadFailed(f"{url}: the server answered {error.code}", "check the proxy settings")

@@ -1,0 +1,107 @@
+"""One fetch of one model while it runs: what it needs to know, and what is counted along the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+
+from imgtool.files import set_aside
+from imgtool.weights.catalogue import ModelSpec
+from imgtool.weights.fetching.retry import RetryPolicy, with_retries
+from imgtool.weights.hashing import Expected, Measured, measure
+from imgtool.weights.manifest import FileEntry, Manifest
+from imgtool.weights.observer import FetchObserver
+from imgtool.weights.store import ModelStore
+
+T = TypeVar("T")
+
+
+class Outcome(str, Enum):
+    """What a fetch came to."""
+
+    PRESENT = "present"
+    ADOPTED = "adopted"
+    FETCHED = "fetched"
+    IMPORTED = "imported"
+    MADE = "made"
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """How to fetch. ``source`` is a folder to take the files from; ``full`` hashes what is already here.
+
+    ``refresh`` asks the hub again what an unpinned revision stands for; without it a complete model is left alone.
+    ``offline`` forbids every network call. ``lock_timeout`` is in seconds.
+    """
+
+    offline: bool = False
+    source: Path | None = None
+    full: bool = False
+    refresh: bool = False
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    lock_timeout: float = 3600.0
+
+
+@dataclass
+class Job:
+    """One fetch of one model, under its lock. ``before`` is the manifest that was there when it began."""
+
+    spec: ModelSpec
+    store: ModelStore
+    options: FetchOptions
+    observer: FetchObserver
+    before: Manifest | None
+    outcome: Outcome = Outcome.ADOPTED
+    bytes_downloaded: int = 0
+    retries: int = 0
+    moved: list[Path] = field(default_factory=list)
+
+    def entry(self, base: str, path: str, found: Measured, was_here: bool) -> FileEntry:
+        """The manifest's line about a verified file in ``base``; ``was_here`` says that it was not fetched now."""
+        if not was_here and self.outcome is not Outcome.IMPORTED:
+            self.outcome = Outcome.FETCHED
+            self.bytes_downloaded += found.size
+        return FileEntry(
+            path=path,
+            size=found.size,
+            sha256=found.sha256,
+            md5=found.md5 or None,
+            fetched=not was_here or self._fetched_before(base, path),
+        )
+
+    def _fetched_before(self, base: str, path: str) -> bool:
+        before = self.before
+        if before is None or before.base != base:
+            return False
+        return any(file.path == path and file.fetched for file in before.files)
+
+    def progress(self, file: str) -> Callable[[int, int], None]:
+        """What the transfer of ``file`` calls with the bytes done and in all."""
+        return lambda done, total: self.observer.progress(self.spec.name, file, done, total)
+
+    def measured(self, path: Path, expected: Expected) -> Measured:
+        """Hashes of ``path``: SHA-256, and those that ``expected`` has."""
+        self.observer.verifying(self.spec.name, path.name)
+        return measure(path, expected)
+
+    def set_aside(self, path: Path, difference: str) -> None:
+        """Rename a damaged file, and say so."""
+        moved = set_aside(path)
+        self.moved.append(moved)
+        self.observer.set_aside(self.spec.name, moved, difference)
+
+    def retrying(self, attempt: int, reason: str, wait_seconds: float) -> None:
+        """Count a failed attempt, and say so."""
+        self.retries += 1
+        self.observer.retrying(self.spec.name, attempt, reason, wait_seconds)
+
+    def retried(self, work: Callable[[], T], what: str) -> T:
+        """``work()``, with the retries that the options allow.
+
+        Raises:
+            imgtool.weights.errors.DownloadFailed: they are used up.
+        """
+        return with_retries(work, self.options.retry, what, self.retrying)

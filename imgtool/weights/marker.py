@@ -1,0 +1,52 @@
+"""The mark of synthetic weights: a file beside them that says they were made up, and from which seed.
+
+Random weights have the shapes, and so the cost, of a real model; their answers mean nothing. The mark keeps them
+from ever being taken for a real model: they answer only where the user named their folder outright.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from imgtool.errors import ModelLoadFailed
+
+NAME = "SYNTHETIC"
+FILES = "files"
+"""The folder of the weights in a model's own folder; it is renamed into its place whole."""
+SYNTHETIC = "synthetic-"
+"""How the version of every synthetic model begins."""
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """What made the weights. ``files`` holds the MD5 of each weights file by name, as EasyOCR checks it."""
+
+    seed: int
+    size: str
+    files: dict[str, str] = {}
+
+    @property
+    def version(self) -> str:
+        """What takes the place of a model's version in results."""
+        return f"{SYNTHETIC}{self.seed}"
+
+
+def write_marker(folder: Path, marker: Marker) -> None:
+    """Mark ``folder`` as holding synthetic weights. Written before the weights, so that none is ever unmarked."""
+    (folder / NAME).write_bytes(msgspec.json.encode(marker) + b"\n")
+
+
+def read_marker(folder: Path) -> Marker | None:
+    """The mark of ``folder``, or ``None`` where there is none.
+
+    Raises:
+        ModelLoadFailed: there is a mark, but it cannot be read. Weights with a damaged mark are nobody's real model.
+    """
+    try:
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=Marker)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        text = f"the mark of synthetic weights {folder / NAME} cannot be read: {error}"
+        raise ModelLoadFailed(text, "make the synthetic weights again, or delete that folder") from error

@@ -1,0 +1,58 @@
+"""Whether a weights file can be trusted to be opened: a whole safetensors file, and no pickle in its place.
+
+Opening a pickle can run code; a truncated file maps and then fails in the middle of a run. The layout is that of the
+safetensors format: 8 bytes (little-endian length of the header), a JSON header, then the tensors' bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+from imgtool.weights.errors import FileRefused
+
+_LARGEST_HEADER = 100_000_000
+_FETCH_AGAIN = "fetch it again with `imgtool warm-cache`, or copy it again from its source"
+
+
+def check_safetensors(path: Path) -> None:
+    """Return where ``path`` is a whole safetensors file.
+
+    Raises:
+        FileRefused: it is truncated, too long, a pickle, or something else.
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if kind := _other_kind(start):
+            raise FileRefused(
+                f"{path} is named as safetensors but is {kind}; opening it could run code",
+                "get the model.safetensors of that model, or convert the weights with the safetensors library",
+            )
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else _LARGEST_HEADER + 1
+        if length > min(_LARGEST_HEADER, size - 8):
+            raise FileRefused(f"{path} is no whole safetensors file: its header is cut off", _FETCH_AGAIN)
+        end = 8 + length + _data_length(path, file.read(length))
+    if end != size:
+        raise FileRefused(f"{path} is no whole safetensors file: {size} bytes instead of {end}", _FETCH_AGAIN)
+
+
+def _other_kind(start: bytes) -> str:
+    if start.startswith(b"PK\x03\x04"):
+        return "a pickle (a PyTorch checkpoint)"
+    if start[4:8] == bytes(4):
+        # A plausible length of a header. A pickle and a web page have text or opcodes here.
+        return ""
+    if start.startswith(b"\x80"):
+        return "a pickle (a PyTorch checkpoint)"
+    return "a web page" if start.lstrip().startswith(b"<") else ""
+
+
+def _data_length(path: Path, header: bytes) -> int:
+    try:
+        entries = json.loads(header)
+        return max((one["data_offsets"][1] for name, one in entries.items() if name != "__metadata__"), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise FileRefused(f"{path} is no safetensors file: its header is no table of tensors", _FETCH_AGAIN) from error

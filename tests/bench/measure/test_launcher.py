@@ -1,0 +1,108 @@
+"""The launcher: what it reports of a process's end, and that nothing it started outlives what it was started for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from imgtool.bench.measure.process import Ended, Launcher, LauncherGone
+
+NOTHING = Path(os.devnull)
+
+
+@pytest.fixture
+def launcher() -> Iterator[Launcher]:
+    with Launcher() as found:
+        yield found
+
+
+def run(launcher: Launcher, *command: str, timeout: float = 30, **environment: str) -> Ended:
+    return launcher.run(command, environment=environment, stdout=NOTHING, stderr=NOTHING, timeout=timeout)
+
+
+def shell(launcher: Launcher, script: str, timeout: float = 30) -> Ended:
+    return run(launcher, "sh", "-c", script, timeout=timeout)
+
+
+def alive(mark: str) -> list[psutil.Process]:
+    """Processes that have ``mark`` among their words."""
+    return [p for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or [])]
+
+
+def until(condition: object, seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_it_is_small(launcher: Launcher) -> None:
+    assert launcher.own_rss < 20_000_000
+
+
+def test_the_end_of_a_process_is_told_as_it_was(launcher: Launcher) -> None:
+    assert run(launcher, "true").code == 0
+    assert shell(launcher, "exit 3").code == 3
+    assert shell(launcher, "kill -SEGV $$").code == -signal.SIGSEGV
+    assert "No such file" in run(launcher, "there-is-no-such-program").failed
+
+
+def test_time_runs_from_before_the_spawn_to_the_end(launcher: Launcher) -> None:
+    ended = run(launcher, "sleep", "0.2")
+    assert ended.seconds >= 0.2
+    assert time.monotonic_ns() > ended.ended_ns > ended.spawned_ns
+
+
+def test_the_child_is_told_when_it_was_started(launcher: Launcher, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = "import os; print(os.environ['IMGTOOL_TRACE_SPAWNED'], os.environ['MORE'])"
+    ended = launcher.run(
+        [sys.executable, "-c", code], environment={"MORE": "words"}, stdout=out, stderr=NOTHING, timeout=30
+    )
+    assert out.read_text().split() == [str(ended.spawned_ns), "words"]
+
+
+def test_a_process_that_hangs_is_killed_with_all_it_started(launcher: Launcher) -> None:
+    ended = shell(launcher, "setsid sleep 91.25 & sleep 91.25", timeout=0.3)
+    assert ended.timed_out
+    assert ended.code == -signal.SIGKILL
+    assert not alive("91.25")
+
+
+def test_what_outlives_its_parent_is_counted_and_killed(launcher: Launcher) -> None:
+    ended = shell(launcher, "(setsid sleep 92.25 &) ; exit 0")
+    assert ended.left_behind == 1
+    assert not alive("92.25")
+    assert run(launcher, "true").left_behind == 0
+
+
+def test_when_who_asked_is_killed_nothing_runs_on() -> None:
+    code = (
+        "from imgtool.bench.measure.process import Launcher; from pathlib import Path; n = Path('/dev/null')\n"
+        "with Launcher() as launcher: launcher.run(['sleep', '93.25'], environment={}, stdout=n, stderr=n, timeout=99)"
+    )
+    asker = subprocess.Popen([sys.executable, "-c", code])
+    assert until(lambda: alive("93.25"))
+    asker.kill()
+    asker.wait()
+    assert until(lambda: not alive("93.25"))
+
+
+def test_a_launcher_that_was_killed_is_an_error_with_a_message() -> None:
+    with Launcher() as launcher:
+        me = psutil.Process()
+        (child,) = [p for p in me.children() if any("launcher.py" in word for word in p.cmdline())]
+        child.kill()
+        child.wait()
+        with pytest.raises(LauncherGone):
+            run(launcher, "true")

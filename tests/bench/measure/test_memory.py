@@ -1,0 +1,181 @@
+"""Memory of a sample, held to programs that take a known amount in a known way."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from imgtool.bench.data.record import Arm, ArmKind, Memory, PageCache
+from imgtool.bench.measure.memory import memory_of
+from imgtool.bench.measure.phases import Course
+from imgtool.bench.measure.process import Ended, TreeMemory
+from imgtool.bench.measure.sample import Case, Sampler
+
+MB = 1_000_000
+AMOUNT = 200 * MB
+
+
+def weighed(*command: str) -> Memory | None:
+    """What a sample of ``command`` reports."""
+    arm = Arm(name="program", kind=ArmKind.COMMAND, command=command)
+    with Sampler(timeout=60) as sampler:
+        sample = sampler.take(Case(arm, PageCache.WARM, 0))
+    assert sample.error is None, sample.stderr_tail
+    return sample.memory
+
+
+def memory_of_program(code: str, *arguments: str) -> Memory:
+    """What a sample of ``python -S -c code`` reports."""
+    found = weighed(sys.executable, "-S", "-c", code, *arguments)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def nothing() -> Memory:
+    """A Python that does nothing for a moment: what all others have too."""
+    return memory_of_program("import time, mmap; time.sleep(0.2)")
+
+
+ALLOCATE = f"import time; data = bytearray(b'x') * {AMOUNT}; time.sleep(0.2)"
+MAP = """
+import mmap, sys, time
+with open(sys.argv[1], "rb") as file:
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+total = sum(mapped[offset] for offset in range(0, len(mapped), 4096))
+time.sleep(0.2)
+"""
+
+
+def about(amount: int) -> object:
+    return pytest.approx(amount, rel=0.1)
+
+
+def test_what_a_program_allocates_is_anonymous(nothing: Memory) -> None:
+    found = memory_of_program(ALLOCATE)
+    assert found.peak_anon - nothing.peak_anon == about(AMOUNT)
+    assert found.peak_rss - nothing.peak_rss == about(AMOUNT)
+    assert found.peak_file - nothing.peak_file < 0.1 * AMOUNT
+
+
+def test_a_file_that_a_program_maps_and_touches_is_not_anonymous(nothing: Memory, tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(bytes(range(250)) * (AMOUNT // 250))
+    found = memory_of_program(MAP, str(path))
+    assert found.peak_file - nothing.peak_file == about(AMOUNT)
+    assert found.peak_rss - nothing.peak_rss == about(AMOUNT)
+    assert found.peak_anon - nothing.peak_anon < 0.1 * AMOUNT
+
+
+def test_a_grandchild_counts_into_the_tree_and_not_into_the_largest_process(nothing: Memory) -> None:
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {ALLOCATE + '; time.sleep(0.2)'!r}])"
+    found = memory_of_program(f"data = bytearray(b'x') * {AMOUNT}; {code}")
+    assert found.peak_anon - 2 * nothing.peak_anon == about(2 * AMOUNT)
+    assert found.tree_peak_rss - 2 * nothing.peak_rss == about(2 * AMOUNT)
+    assert found.peak_rss - nothing.peak_rss == about(AMOUNT)
+
+
+def test_nothing_is_inherited_from_a_large_parent(nothing: Memory) -> None:
+    """The process that asks for the sample holds a gigabyte; the kernel would hand its peak on to its children."""
+    held = bytearray(b"x") * (1000 * MB)
+    found = memory_of_program("import time, mmap; time.sleep(0.2)")
+    assert len(held) == 1000 * MB
+    assert found.peak_rss == pytest.approx(nothing.peak_rss, rel=0.1)
+    assert found.tree_peak_rss == pytest.approx(nothing.tree_peak_rss, rel=0.1)
+
+
+def test_a_large_program_is_not_counted_twice_when_it_starts_a_small_one(nothing: Memory) -> None:
+    """Between fork and exec a child shows its parent's memory as its own."""
+    code = (
+        f"import subprocess; data = bytearray(b'x') * {AMOUNT}\n"
+        "for _ in range(100): subprocess.run(['true'], close_fds=True)"
+    )
+    found = memory_of_program(code)
+    assert found.peak_anon - nothing.peak_anon == about(AMOUNT)
+
+
+def test_the_method_is_named(nothing: Memory) -> None:
+    assert "RssAnon" in nothing.method
+    assert "VmHWM" in nothing.method
+
+
+@pytest.mark.parametrize("command", [("true",), ("sh", "-c", ":")])
+def test_what_is_over_before_it_can_be_looked_at_has_no_figure(command: tuple[str, ...]) -> None:
+    """It is smaller than the launcher, whose own peak hides the kernel's figure."""
+    assert [weighed(*command) for _ in range(5)] == [None] * 5
+
+
+def test_a_small_program_that_is_looked_at_long_enough_has_one() -> None:
+    found = weighed("sleep", "0.3")
+    assert found is not None
+    assert 500_000 < found.peak_rss < 10 * MB
+    assert "looks alone" in found.method
+
+
+@pytest.mark.parametrize("run", range(3))
+def test_a_burst_between_two_looks_is_anonymous_all_the_same(nothing: Memory, run: int) -> None:
+    found = memory_of_program(f"import time; time.sleep(0.15); data = bytearray(b'x') * {AMOUNT // 4}")
+    assert found.peak_anon - nothing.peak_anon == about(AMOUNT // 4)
+
+
+def ended(
+    *,
+    waited: int,
+    largest: int,
+    anon: int,
+    file: int,
+    grew: float = 10,
+    shared_grew: float = 10,
+    looked: float = 90,
+    end: float = 100,
+) -> Ended:
+    """A process that a launcher of 10 MB saw; sizes in MB, times in milliseconds from its start."""
+    seen = TreeMemory(
+        tree_rss=(anon + file) * MB,
+        anon=anon * MB,
+        file=file * MB,
+        largest=largest * MB,
+        shared=file * MB,
+        grew_ns=int(grew * 1e6),
+        shared_grew_ns=int(shared_grew * 1e6),
+        looked_ns=int(looked * 1e6),
+    )
+    return Ended(ended_ns=int(end * 1e6), largest_waited=waited * MB, memory=seen)
+
+
+def known(one: Ended, **course: int) -> Memory | None:
+    return memory_of(one, Course(**course), 10 * MB, 0.02)
+
+
+def test_looks_alone_count_where_they_went_on_longer_than_what_they_missed() -> None:
+    """Of a program of 4 MB, which the kernel's figure does not tell from the launcher."""
+    calm = ended(waited=10, largest=4, anon=1, file=3)
+    grows = ended(waited=10, largest=4, anon=1, file=3, grew=90)
+    missed = ended(waited=10, largest=4, anon=1, file=3, looked=40)
+    assert [known(one) is not None for one in (calm, grows, missed)] == [True, False, False]
+    assert known(missed, peak_rss=6 * MB) is not None, "it read its own peak"
+
+
+def test_of_a_program_that_has_not_begun_nothing_is_known() -> None:
+    assert known(ended(waited=10, largest=0, anon=0, file=0, grew=0)) is None
+
+
+def test_what_the_peak_has_beyond_files_is_anonymous() -> None:
+    found = known(ended(waited=30, largest=10, anon=3, file=7))
+    assert found is not None
+    assert (found.peak_rss, found.peak_anon, found.peak_file) == (30 * MB, 23 * MB, 7 * MB)
+
+
+def test_where_files_still_grew_at_the_end_what_the_peak_has_beyond_them_may_be_files() -> None:
+    found = known(ended(waited=30, largest=10, anon=3, file=7, shared_grew=90))
+    assert found is not None
+    assert (found.peak_rss, found.peak_anon) == (30 * MB, 3 * MB)
+    assert "not known" in found.method
+
+
+def test_what_the_looks_saw_of_several_processes_is_not_lessened() -> None:
+    found = known(ended(waited=30, largest=30, anon=50, file=12))
+    assert found is not None
+    assert found.peak_anon == 50 * MB

@@ -1,0 +1,255 @@
+"""The lossy twin: built where it pays, measured, opened only where it was measured. Seconds are planted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from imgtool.artefacts import find as artefacts
+from imgtool.artefacts.exported import Parity
+from imgtool.artefacts.find import Artefact, find_blip, precision_parameters
+from imgtool.artefacts.manifest import FAST, NAME, ArtefactManifest, FastMode, read_manifest
+from imgtool.artefacts.request import wanted_blip
+from imgtool.artefacts.runtime_identity import this_runtime
+from imgtool.compiling import compile as compiling_models
+from imgtool.compiling import fast as compile_fast
+from imgtool.compiling.compile import compile_model
+from imgtool.compiling.fast import make_fast
+from imgtool.compiling.job import Finished, Order, carry_out
+from imgtool.errors import ImgtoolError
+from imgtool.inference import sessions as _sessions
+from imgtool.inference.sessions import OpenVinoGraph, open_graph
+from imgtool.options import EngineOptions, Precision
+from imgtool.types import Task
+from imgtool.versioned import encode
+from imgtool.warming import compiling
+from imgtool.warming.compiling import UnitCompiler
+from imgtool.weights.wanted_units import configured_units
+from tests.compiled import OPTIONS, Bench, change_manifest, flip, other_runtime
+from tests.fakes.exporter import GRAPH, answering
+from tests.model_files import blip_files
+
+PRESENT = Parity(passed=True, figures={"answers_changed_share": 0.0})
+
+
+def plant_seconds(monkeypatch: pytest.MonkeyPatch, exact: float, fast: float) -> None:
+    """What the exact and the lossy answers seem to take, in turn."""
+    seconds = iter([exact, fast] * 10)
+
+    def timed(ask: compile_fast.Ask) -> tuple[float, Sequence[str]]:
+        return next(seconds), ask()
+
+    monkeypatch.setattr(compile_fast, "_timed", timed)
+
+
+def made(folder: Path) -> ArtefactManifest:
+    """The manifest of ``folder`` with a lossy twin, written as installing would."""
+    manifest = read_manifest(folder)
+    found = msgspec.structs.replace(manifest, fast=make_fast(folder, manifest, answering, 1))
+    (folder / NAME).write_bytes(encode(found))
+    return found
+
+
+def scores(folder: Path, precision: str) -> np.ndarray:
+    image = np.random.default_rng(3).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    found: np.ndarray = open_graph(folder, GRAPH, threads=1, precision=precision).run({"image": image})["scores"]
+    return found
+
+
+def test_matrices_in_int8_are_kept_where_they_pay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=3.0, fast=1.5)
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, fast.method, fast.speed_up) == ("onnxruntime", "matrices in int8", 2.0)
+    assert 0 <= fast.parity.figures["answers_changed_share"] <= 0.5
+    exact, lossy = scores(folder, "exact"), scores(folder, "fast")
+    assert not np.array_equal(exact, lossy)
+    assert np.abs(exact - lossy).max() < 0.1 * np.abs(exact).max()
+    data = folder / FAST / f"{GRAPH}.onnx.data"
+    assert data.stat().st_size < (folder / f"{GRAPH}.onnx.data").stat().st_size / 3
+    assert not (folder / FAST / f"{GRAPH}.onnx").exists()
+
+
+def test_what_hardly_pays_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=1.0, fast=1.0)
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, fast.method) == ("", "matrices in int8 was 1 times as fast")
+    assert not (folder / FAST).exists()
+    assert np.array_equal(scores(folder, "exact"), scores(folder, "fast"))
+
+
+def test_a_way_that_fails_is_told_and_the_next_one_tried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    exact = FastMode(executor="openvino", method="bfloat16 by OpenVINO", parity=PRESENT)
+    lossy = FastMode(executor="onnxruntime", method="matrices in int8", parity=PRESENT)
+
+    def fails(folder: Path, _: ArtefactManifest) -> bool:
+        (folder / FAST / "half").write_bytes(b"h")
+        raise RuntimeError("Exception from core.cpp:1:\nno such operation")
+
+    def works(folder: Path, manifest: ArtefactManifest) -> bool:
+        return compile_fast._in_int8(folder, manifest)
+
+    monkeypatch.setattr(compile_fast, "_candidates", lambda _: [(exact, fails), (lossy, works)])
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, (folder / FAST / "half").exists()) == ("onnxruntime", False)
+    monkeypatch.setattr(compile_fast, "_candidates", lambda _: [(exact, fails), (lossy, fails)])
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, (folder / FAST).exists()) == ("", False)
+    failed = "failed (RuntimeError: Exception from core.cpp:1: no such operation)"
+    assert fast.method == f"bfloat16 by OpenVINO {failed}; matrices in int8 {failed}"
+
+
+def test_a_full_disk_is_no_property_of_a_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(compile_fast, "_in_int8", full)
+    monkeypatch.setattr(compile_fast, "installed_release", lambda _: "")
+    with pytest.raises(OSError, match="No space"):
+        make_fast(folder, read_manifest(folder), answering, 1)
+
+
+def test_a_damaged_model_gets_no_twin(folder: Path) -> None:
+    flip(folder / f"{GRAPH}.optimised.onnx", 100)
+    with pytest.raises(ImgtoolError, match="damaged"):
+        make_fast(folder, read_manifest(folder), answering, 1)
+
+
+def test_changed_answers_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    answers = {"exact": ["a", "b", "c", "d"], "fast": ["a", "x", "c", "y"]}
+    fast = make_fast(folder, read_manifest(folder), lambda _, precision, __: lambda: answers[precision], 1)
+    assert fast.parity.figures == {"answers_changed_share": 0.5}
+
+
+def test_on_another_machine_it_is_as_exact(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    made(folder)
+    change_manifest(folder, runtime=other_runtime(onnxruntime="0.1"))
+    assert np.array_equal(scores(folder, "exact"), scores(folder, "fast"))
+
+
+def test_bfloat16_is_for_processors_that_multiply_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    here = other_runtime(more=["amx_bf16"])
+    monkeypatch.setattr(_sessions, "this_runtime", lambda: here)
+    change_manifest(folder, runtime=here)
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    fast = made(folder).fast
+    assert fast is not None
+    assert (fast.executor, fast.method) == ("openvino", "bfloat16 by OpenVINO")
+    assert isinstance(open_graph(folder, GRAPH, threads=1, precision="fast"), OpenVinoGraph)
+    assert np.allclose(scores(folder, "fast"), scores(folder, "exact"), atol=2.0)
+    change_manifest(folder, fast=msgspec.structs.replace(fast, release="0.0"))
+    assert np.array_equal(scores(folder, "exact"), scores(folder, "fast"))
+
+
+def in_this_process(order: Order, tell: object, timeout: float) -> Finished:
+    """Where seconds can be planted."""
+    return Finished(carry_out(order, lambda _: None))
+
+
+def test_it_is_added_to_what_was_compiled_before(baked: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_seconds(monkeypatch, exact=2.0, fast=1.0)
+    monkeypatch.setattr(compile_fast, "installed_release", lambda _: "")
+    monkeypatch.setattr(compiling_models, "run_job", in_this_process)
+    bench = Bench(baked.weights, tmp_path / "compiled")
+    shutil.copytree(baked.root, bench.root)
+    before = read_manifest(bench.folder)
+    wanted = replace(OPTIONS, fast=True)
+    done = bench.compile(wanted)
+    assert done.changed
+    assert done.artefact.manifest.fast is not None
+    assert done.artefact.manifest.fast.executor == "onnxruntime"
+    assert done.artefact.manifest.parity == before.parity, "nothing is exported again"
+    assert set(before.files) <= set(done.artefact.manifest.files)
+    assert not bench.compile(wanted).changed
+    assert not bench.compile().changed
+    twin = bench.folder / FAST / f"{GRAPH}.optimised.onnx"
+    assert done.artefact.manifest.file(f"{FAST}/{twin.name}") is not None
+    flip(twin, 100)
+    with pytest.raises(ImgtoolError, match="damaged"):
+        open_graph(bench.folder, GRAPH, precision="fast")
+    open_graph(bench.folder, GRAPH)
+
+
+def test_a_process_of_its_own_makes_it_too(baked: Bench, tmp_path: Path) -> None:
+    bench = Bench(baked.weights, tmp_path / "compiled")
+    shutil.copytree(baked.root, bench.root)
+    assert bench.compile(replace(OPTIONS, fast=True)).artefact.manifest.fast is not None
+
+
+# -- finding it
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> EngineOptions:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for name, data in blip_files().items():
+        (weights / name).write_bytes(data)
+    options = EngineOptions(cache_dir=tmp_path / "cache", caption_model=str(weights), precision=Precision.FAST)
+    compile_model(wanted_blip(options), artefacts.artefacts_root(options), OPTIONS)
+    return options
+
+
+def test_what_was_not_measured_runs_as_exact_and_says_so(options: EngineOptions) -> None:
+    found = find_blip(options)
+    assert "runs as exact: fast has not been measured; run `imgtool warm-cache" in found.notice
+    assert found.notice.endswith("--precision fast`")
+    assert precision_parameters(found, "fast") == {"precision": "exact"}
+    assert find_blip(msgspec.structs.replace(options, precision=Precision.EXACT)).notice == ""
+
+
+def test_what_is_damaged_gets_no_twin_and_is_compiled_anew(options: EngineOptions) -> None:
+    """The files are hashed again when a twin is added: what is damaged then would pass for whole ever after."""
+    wanted, root = wanted_blip(options), artefacts.artefacts_root(options)
+    folder = find_blip(options).folder
+    flip(folder / f"{GRAPH}.onnx.data", 300)
+    exact = (folder / f"{GRAPH}.onnx.data").read_bytes()
+    done = compile_model(wanted, root, replace(OPTIONS, fast=True))
+    assert done.artefact.manifest.fast is not None
+    assert (done.artefact.folder / f"{GRAPH}.onnx.data").read_bytes() != exact
+    assert artefacts.status(root, wanted, full=True).state is artefacts.ArtefactState.COMPILED
+
+
+def test_what_only_lacks_its_twin_needs_one_library(options: EngineOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "missing_modules", lambda *names: [name for name in names if name != "torchvision"])
+    exact = UnitCompiler(msgspec.structs.replace(options, precision=Precision.EXACT))
+    (unit,) = configured_units(msgspec.structs.replace(options, tasks=(Task.CAPTION,)), ())
+    assert exact.unusable(unit) is None
+    lossy, anew = UnitCompiler(options).unusable(unit), exact.unusable(unit, anew=True)
+    assert (str(lossy), str(anew)) == ("onnx not installed", "torch and transformers and onnx not installed")
+    assert lossy is not None and "imgtool[torch]" in lossy.remedy
+    found_with(options)
+    assert UnitCompiler(options).unusable(unit) is None
+
+
+def found_with(options: EngineOptions, **fast: object) -> Artefact:
+    folder = find_blip(msgspec.structs.replace(options, precision=Precision.EXACT)).folder
+    given = {"executor": "onnxruntime", "method": "matrices in int8", "parity": PRESENT, **fast}
+    change_manifest(folder, fast=msgspec.convert(given, FastMode))
+    return find_blip(options)
+
+
+def test_what_runs_as_exact_says_so(options: EngineOptions) -> None:
+    assert found_with(options).notice == ""
+    assert "nothing was faster here" in found_with(options, executor="", method="int8 was slower").notice
+    assert "needs OpenVINO 0.0" in found_with(options, executor="openvino", release="0.0").notice
+
+
+def test_the_default_never_answers_otherwise() -> None:
+    assert EngineOptions().precision is Precision.EXACT
+    assert this_runtime().is_known
