@@ -34,8 +34,8 @@ $(PERFORMANCE_ENV)/.complete: pyproject.toml
 	@touch $@
 
 define need_python
-$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' || \
-	{ echo "imgtool needs Python 3.10 or newer with venv; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "imgtool needs Python 3.11 or newer with venv; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 endef
 
 demo: $(DEMO_ENV)/.complete ## Analyze the example images: captions, text, labels, and a gallery in out/

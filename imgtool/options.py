@@ -5,7 +5,7 @@ What sets them is :mod:`imgtool.config`'s matter.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -14,14 +14,14 @@ from imgtool.errors import ConfigProblem
 from imgtool.types import Task
 
 
-class Pages(str, Enum):
+class Pages(StrEnum):
     """Which pages of an animated or multi-page file are looked at."""
 
     FIRST = "first"
     ALL = "all"
 
 
-class LoadPolicy(str, Enum):
+class LoadPolicy(StrEnum):
     """When a worker loads its models: each at its first use, all at once side by side, or all one after the other."""
 
     LAZY = "lazy"
@@ -29,7 +29,7 @@ class LoadPolicy(str, Enum):
     EAGER = "eager"
 
 
-class BackendChoice(str, Enum):
+class BackendChoice(StrEnum):
     """What executes a model that can be run in two ways: compiled where it is here and valid, else torch."""
 
     AUTO = "auto"
@@ -37,28 +37,28 @@ class BackendChoice(str, Enum):
     TORCH = "torch"
 
 
-class Precision(str, Enum):
+class Precision(StrEnum):
     """``exact`` computes in single precision; ``fast`` in whatever this CPU does best, and answers may differ."""
 
     EXACT = "exact"
     FAST = "fast"
 
 
-class Weights(str, Enum):
+class Weights(StrEnum):
     """Real models, or made-up ones of the same shapes, whose answers mean nothing and say so."""
 
     REAL = "real"
     SYNTHETIC = "synthetic"
 
 
-class Scale(str, Enum):
+class Scale(StrEnum):
     """How large synthetic weights are: as the real ones, or as small as a test can do with."""
 
     FULL = "full"
     SMALL = "small"
 
 
-class OutputFormat(str, Enum):
+class OutputFormat(StrEnum):
     """How results are written."""
 
     TABLE = "table"

@@ -6,7 +6,7 @@ and its JSON Schema (``imgtool schema``) is derived from the very types that are
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 """Version of :class:`ImageResult` as JSON. Raised when a reader written for the former version would break."""
 
 
-class Task(str, Enum):
+class Task(StrEnum):
     """What is asked about an image."""
 
     CAPTION = "caption"
@@ -24,7 +24,7 @@ class Task(str, Enum):
     LABELS = "labels"
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How an image came out: every task answered, some, or none."""
 
     OK = "ok"
@@ -32,7 +32,7 @@ class Status(str, Enum):
     FAILED = "failed"
 
 
-class Backend(str, Enum):
+class Backend(StrEnum):
     """What executes an analyzer."""
 
     ONNX = "onnx"

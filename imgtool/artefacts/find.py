@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ FOLDER = "compiled"
 """In the cache directory."""
 
 
-class ArtefactState(str, Enum):
+class ArtefactState(StrEnum):
     """How a compiled model is here. The last two can be used; they start slower than they could."""
 
     ABSENT = "not compiled"

@@ -5,7 +5,7 @@ Times are seconds, counted from just before the process was started; memory is b
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 TOOL = "imgtool profile"
 
 
-class View(str, Enum):
+class View(StrEnum):
     """What can be looked at. Each comes from a run of its own, but for ``memory`` and ``phases``, which share one."""
 
     PHASES = "phases"
@@ -27,7 +27,7 @@ class View(str, Enum):
     IMPORTS = "imports"
 
 
-class MemoryTool(str, Enum):
+class MemoryTool(StrEnum):
     """What measures memory."""
 
     MEMORY_PROFILER = "memory_profiler"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from imgtool import __version__, trace
@@ -71,7 +71,7 @@ class Runner:
         measured = self._more_memory(measured)
         return Profile(
             version=__version__,
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
             command=self._request.command or ("imgtool", "profile", *self._request.arguments),
             machine=_machine(),
             runs=self._runs,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol
 
 from imgtool.errors import ExitCode, ImgtoolError
@@ -23,7 +23,7 @@ from imgtool.weights.store import ModelStore
 from imgtool.weights.wanted_units import Unit
 
 
-class Step(str, Enum):
+class Step(StrEnum):
     """What is done for a model."""
 
     FETCH = "fetch"
@@ -34,7 +34,7 @@ class Step(str, Enum):
     WARM_UP = "warm-up"
 
 
-class Result(str, Enum):
+class Result(StrEnum):
     """How a step ended. ``UNCHANGED``: it had been done before and still holds."""
 
     DONE = "done"

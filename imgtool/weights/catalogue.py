@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from enum import Enum
+from enum import StrEnum
 
 from imgtool.types import Task
 from imgtool.weights.errors import UnknownModel
@@ -18,7 +18,7 @@ from imgtool.weights.languages import RECOGNISERS, recogniser_for
 DEFAULT_REVISION = "main"
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """Who publishes a model, and so how it is fetched. Synthetic ones nobody does: they are made here."""
 
     HUB = "hub"

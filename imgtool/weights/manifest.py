@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timezone
-from enum import Enum
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -15,7 +15,7 @@ from imgtool.weights.places import Places, Root
 SCHEMA_VERSION = 1
 
 
-class Origin(str, Enum):
+class Origin(StrEnum):
     """Where the files of a model came from."""
 
     HUB = "hub"
@@ -83,7 +83,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 def now() -> str:
     """This moment in UTC, as manifests write it."""
-    return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
 def decode(data: bytes) -> Manifest:

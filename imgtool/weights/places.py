@@ -14,14 +14,14 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 _REPOSITORY = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
-class Root(str, Enum):
+class Root(StrEnum):
     """The directory that the paths of a manifest start from."""
 
     STORE = "store"

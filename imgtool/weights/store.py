@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ MANIFEST = "manifest.json"
 FORMER = "former-"
 
 
-class State(str, Enum):
+class State(StrEnum):
     """How a model is in the store."""
 
     COMPLETE = "complete"

@@ -104,8 +104,8 @@ def city(rng: Rng, world: World) -> Image.Image:
 def _windows(pen: ImageDraw.ImageDraw, rng: Rng, box: tuple[float, float, float, float]) -> None:
     left, top, right, bottom = box
     share, tone = rng.choice([0, 0.2, 0.5]), (255, 220, 150) if chance(rng, 0.7) else (60, 66, 80)
-    for y in np.arange(top + 4, bottom - 4, 6):
-        for x in np.arange(left + 3, right - 3, 5):
+    for y in np.arange(top + 4, bottom - 4, 6).tolist():
+        for x in np.arange(left + 3, right - 3, 5).tolist():
             if chance(rng, float(share)):
                 pen.rectangle([x, y, x + 2, y + 3], fill=tone)
 

@@ -82,7 +82,7 @@ def _cards(
     back, ink, accent = theme
     across, high, name = between(rng, 1, 4), between(rng, 30, 80), face(rng, world)
     wide = (right - left) / across
-    for y in np.arange(top, bottom - high * 0.6, high):
+    for y in np.arange(top, bottom - high * 0.6, high).tolist():
         for column in range(across):
             x = left + column * wide
             pen.rounded_rectangle(

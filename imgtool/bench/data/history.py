@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from imgtool.bench.data.record import Experiment, Metric, PageCache
 from imgtool.bench.data.saved import BaselineUnusable, load_experiment, save_experiment
 from imgtool.bench.stats.statistics import Interval, summarise
 
-_BEFORE_ALL = datetime.min.replace(tzinfo=timezone.utc)
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 class SavedRun(Struct, frozen=True, kw_only=True):
@@ -140,4 +140,4 @@ def _moment(created: str) -> datetime:
         moment = datetime.fromisoformat(re.sub(r"Z$", "+00:00", created))
     except ValueError:
         return _BEFORE_ALL
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

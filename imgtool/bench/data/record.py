@@ -5,7 +5,7 @@ Times are seconds of the monotonic clock, counted from just before the process w
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 TOOL = "imgtool bench"
 
 
-class ArmKind(str, Enum):
+class ArmKind(StrEnum):
     """What a sample of an arm starts."""
 
     EAGER = "eager"
@@ -27,14 +27,14 @@ class ArmKind(str, Enum):
     """Any other program: wall time and memory are known, phases are not."""
 
 
-class PageCache(str, Enum):
+class PageCache(StrEnum):
     """Whether the models' files were in the page cache when a sample began."""
 
     WARM = "warm"
     COLD = "cold"
 
 
-class Metric(str, Enum):
+class Metric(StrEnum):
     """What is compared between arms. Smaller is better for all of them."""
 
     STARTUP = "startup"

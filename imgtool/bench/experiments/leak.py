@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ _SHARES = (1, 2, 4)
 _OBJECT_BYTES = 100
 
 
-class LeakVerdict(str, Enum):
+class LeakVerdict(StrEnum):
     """What may be said."""
 
     LEAK = "leak"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from imgtool.bench.stats.statistics import Interval
 from imgtool.errors import ExitCode
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """How a check ended."""
 
     PASSED = "passed"

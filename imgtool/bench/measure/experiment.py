@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -92,7 +92,7 @@ def planned(design: Design) -> Experiment:
     """The experiment of ``design`` before its first sample: what it will be compared by is known already."""
     return Experiment(
         version=__version__,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=design.command,
         machine=describe_machine(dict(pair for one in design.contenders for pair in one.weights), design.threads),
         noise=Noise(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from imgtool.bench.arms.arms import CACHED
@@ -28,7 +28,7 @@ def start(
     Raises:
         imgtool.bench.measure.process.LauncherGone: the launcher was killed.
     """
-    began_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    began_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     ended, seen = _run(arm, launcher, scratch, timeout, environment)
     sample = Sample(
         arm=arm.name,

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from enum import Enum
+from enum import StrEnum
 from statistics import median
 
 from msgspec import Struct
@@ -34,7 +34,7 @@ SAVED_MARGIN = 0.15
 _RESAMPLES = 500
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """What may be said of an arm against its reference."""
 
     FASTER = "faster"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 from tenacity import (
@@ -40,7 +40,7 @@ ATTEMPTS = 3
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 5.0
 
 
-class State(str, Enum):
+class State(StrEnum):
     """The life of a model."""
 
     NOT_LOADED = "not loaded"
