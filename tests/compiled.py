@@ -16,6 +16,9 @@ from imgtool.versioned import encode
 from imgtool.weights.observer import SILENT, FetchObserver
 from tests.fakes import exporter
 
+FOREIGN_FEATURE = "avx9_foreign"
+"""A feature that no processor has, so that tests say the same on every machine."""
+
 OPTIONS = CompileOptions(exporters={"blip": exporter.NAME})
 
 

@@ -26,7 +26,7 @@ from imgtool.artefacts.runtime_identity import cpu_features, installed_release, 
 from imgtool.compiling.compile import compile_model
 from imgtool.errors import ModelMissing
 from imgtool.options import EngineOptions
-from tests.compiled import OPTIONS, Bench, change_manifest, flip, other_runtime
+from tests.compiled import FOREIGN_FEATURE, OPTIONS, Bench, change_manifest, flip, other_runtime
 from tests.model_files import blip_files
 
 
@@ -136,7 +136,7 @@ def test_nothing_compiled_is_not_an_error_of_the_store(tmp_path: Path) -> None:
     ("runtime", "state", "word"),
     [
         (other_runtime(onnxruntime="0.1"), ArtefactState.OTHER_RUNTIME, "onnxruntime 0.1"),
-        (other_runtime(more=["avx512f"]), ArtefactState.OTHER_CPU, "without avx512f"),
+        (other_runtime(more=[FOREIGN_FEATURE]), ArtefactState.OTHER_CPU, f"without {FOREIGN_FEATURE}"),
         (other_runtime(less=this_runtime().cpu_features[:1]), ArtefactState.OTHER_CPU, "with "),
         (msgspec.structs.replace(this_runtime(), architecture="sparc"), ArtefactState.OTHER_CPU, "sparc"),
         (msgspec.structs.replace(this_runtime(), architecture="alpha"), ArtefactState.OTHER_CPU, "an alpha processor"),

@@ -50,6 +50,11 @@ def plant_seconds(monkeypatch: pytest.MonkeyPatch, exact: float, fast: float) ->
     monkeypatch.setattr(compile_fast, "_timed", timed)
 
 
+def leave_openvino_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor without bfloat16, or where OpenVINO is not installed."""
+    monkeypatch.setattr(compile_fast, "installed_release", lambda _: "")
+
+
 def made(folder: Path) -> ArtefactManifest:
     """The manifest of ``folder`` with a lossy twin, written as installing would."""
     manifest = read_manifest(folder)
@@ -65,6 +70,7 @@ def scores(folder: Path, precision: str) -> np.ndarray:
 
 
 def test_matrices_in_int8_are_kept_where_they_pay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_openvino_out(monkeypatch)
     plant_seconds(monkeypatch, exact=3.0, fast=1.5)
     fast = made(folder).fast
     assert fast is not None
@@ -79,6 +85,7 @@ def test_matrices_in_int8_are_kept_where_they_pay(folder: Path, monkeypatch: pyt
 
 
 def test_what_hardly_pays_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_openvino_out(monkeypatch)
     plant_seconds(monkeypatch, exact=1.0, fast=1.0)
     fast = made(folder).fast
     assert fast is not None
@@ -115,8 +122,8 @@ def test_a_full_disk_is_no_property_of_a_way(folder: Path, monkeypatch: pytest.M
     def full(*_: object) -> bool:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    leave_openvino_out(monkeypatch)
     monkeypatch.setattr(compile_fast, "_in_int8", full)
-    monkeypatch.setattr(compile_fast, "installed_release", lambda _: "")
     with pytest.raises(OSError, match="No space"):
         make_fast(folder, read_manifest(folder), answering, 1)
 
@@ -162,8 +169,8 @@ def in_this_process(order: Order, tell: object, timeout: float) -> Finished:
 
 
 def test_it_is_added_to_what_was_compiled_before(baked: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_openvino_out(monkeypatch)
     plant_seconds(monkeypatch, exact=2.0, fast=1.0)
-    monkeypatch.setattr(compile_fast, "installed_release", lambda _: "")
     monkeypatch.setattr(compiling_models, "run_job", in_this_process)
     bench = Bench(baked.weights, tmp_path / "compiled")
     shutil.copytree(baked.root, bench.root)

@@ -49,24 +49,24 @@ def remedies(options: EngineOptions, *looks: Callable[[EngineOptions], object]) 
 @pytest.mark.parametrize(
     ("analyzer", "given", "command"),
     [
-        ("blip_onnx:BlipOnnx", {"caption_revision": "v2"}, "blip-base@v2 --compile"),
-        ("blip_onnx:BlipOnnx", SMALL, "--weights synthetic --scale small --compile"),
+        ("caption.blip_compiled:BlipOnnx", {"caption_revision": "v2"}, "blip-base@v2 --compile"),
+        ("caption.blip_compiled:BlipOnnx", SMALL, "--weights synthetic --scale small --compile"),
         (
-            "easyocr_onnx:EasyOcrOnnx",
+            "text.easyocr_compiled:EasyOcrOnnx",
             {"languages": ("ja",), **FAST},
             "easyocr --languages ja --precision fast --compile",
         ),
-        ("blip:BlipTorch", {"caption_revision": "v2"}, "blip-base@v2"),
-        ("easyocr:EasyOcrTorch", {"languages": ("ja",)}, "easyocr --languages ja"),
+        ("caption.blip:BlipTorch", {"caption_revision": "v2"}, "blip-base@v2"),
+        ("text.easyocr:EasyOcrTorch", {"languages": ("ja",)}, "easyocr --languages ja"),
     ],
 )
 def test_a_worker_that_finds_damage_knows_what_was_asked_for(
     analyzer: str, given: dict[str, Any], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = SimpleNamespace(folder=tmp_path, manifest=SimpleNamespace(fast=None), notice="")
-    for place in ("models.artefacts.find_blip", "models.artefacts.find_easyocr"):
-        monkeypatch.setattr(f"imgtool.{place}", lambda _: here)
-    for place in ("analyzers.blip.weights_for", "analyzers.easyocr.weights_for"):
+    for place in ("find_blip", "find_easyocr"):
+        monkeypatch.setattr(f"imgtool.artefacts.find.{place}", lambda _: here)
+    for place in ("analyzers.caption.blip.weights_for", "analyzers.text.easyocr.weights_for"):
         monkeypatch.setattr(f"imgtool.{place}", lambda _: here)
     options = EngineOptions(cache_dir=tmp_path, **given)
     cls = load_class(f"imgtool.analyzers.{analyzer}")
