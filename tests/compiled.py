@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from imgtool.artefacts.manifest import NAME, ArtefactManifest, read_manifest
-from imgtool.artefacts.request import Wanted
+from imgtool.artefacts.requested_model import Wanted
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.compiling.compile import Compiled, CompileOptions, compile_model
 from imgtool.versioned import encode

@@ -27,7 +27,7 @@ def trap(tmp_path: Path) -> Path:
         "imgtool.__main__:main",
         "imgtool.bench.measure.child:answer",
         "imgtool.bench.arms.eager:main",
-        "imgtool.compiling.job:main",
+        "imgtool.compiling.child:main",
         "imgtool.runtime.worker.main:main",
     ],
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.artefacts.manifest import ArtefactFile, ArtefactManifest, read_manifest, wrong_size
-from imgtool.artefacts.request import Wanted, wanted_blip, wanted_easyocr
+from imgtool.artefacts.requested_model import Wanted, wanted_blip, wanted_easyocr
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, installed_release, this_runtime
 from imgtool.errors import ImgtoolError, ModelMissing
 from imgtool.files import TEMPORARY

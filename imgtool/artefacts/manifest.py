@@ -13,7 +13,7 @@ import msgspec
 from imgtool.artefacts.exported import Parity
 from imgtool.artefacts.runtime_identity import RuntimeIdentity
 from imgtool.weights.hashing import measure, sampled_sha256
-from imgtool.weights.marker import SYNTHETIC
+from imgtool.weights.synthetic.marker import SYNTHETIC
 
 SCHEMA_VERSION = 1
 COMPILER_VERSION = 1

@@ -19,9 +19,9 @@ import msgspec
 from imgtool.artefacts.find import Artefact, ArtefactState, folder_name, status
 from imgtool.artefacts.install import install, sweep
 from imgtool.artefacts.manifest import ArtefactManifest
-from imgtool.artefacts.request import BLIP, EASYOCR, Wanted
+from imgtool.artefacts.requested_model import BLIP, EASYOCR, Wanted
 from imgtool.artefacts.runtime_identity import this_runtime
-from imgtool.compiling.job import Finished, Order
+from imgtool.compiling.child import Finished, Order
 from imgtool.compiling.process import run_job
 from imgtool.compiling.sources import own_weights, reading
 from imgtool.errors import ModelNotUsable

@@ -11,7 +11,7 @@ from typing import IO
 
 import msgspec
 
-from imgtool.compiling.job import Finished, Order, Phase, Refused, Report
+from imgtool.compiling.child import Finished, Order, Phase, Refused, Report
 from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed, StoreNotWritable
 from imgtool.fresh import python_calling
 from imgtool.weights.errors import LibraryMissing
@@ -30,7 +30,7 @@ def run_job(order: Order, tell: Callable[[str], None], timeout: float) -> Finish
     """
     with tempfile.TemporaryFile() as noise:
         process = subprocess.Popen(
-            python_calling("imgtool.compiling.job:main"),
+            python_calling("imgtool.compiling.child:main"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=noise,

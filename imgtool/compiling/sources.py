@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imgtool.artefacts.request import BLIP, Wanted
+from imgtool.artefacts.requested_model import BLIP, Wanted
 from imgtool.weights.catalogue import CATALOGUE, DETECTOR
+from imgtool.weights.easyocr_table import table_entry
 from imgtool.weights.errors import unreadable
-from imgtool.weights.located.blip import weight_files
-from imgtool.weights.located.easyocr_tables import table_entry
+from imgtool.weights.on_disk.blip import weight_files
 
 
 @contextmanager

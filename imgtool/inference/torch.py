@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from imgtool.errors import ModelLoadFailed, UsageProblem
-from imgtool.weights.silence import quiet
+from imgtool.weights.library_warnings import quiet
 
 BUILDING = threading.RLock()
 """Held while a torch model is built. ``from_pretrained`` patches ``torch.nn.Module`` for everybody while it runs: a

@@ -14,13 +14,13 @@ from enum import StrEnum
 from typing import Protocol
 
 from imgtool.errors import ExitCode, ImgtoolError
-from imgtool.warming.trials import Trial, former_trial, keep_trial
+from imgtool.warming.trial_records import Trial, former_trial, keep_trial
+from imgtool.warming.units import Unit
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.fetching.fetch import Fetched, FetchOptions, Outcome, fetch
 from imgtool.weights.observer import SILENT, FetchObserver
 from imgtool.weights.refs import name_revision
 from imgtool.weights.store import ModelStore
-from imgtool.weights.wanted_units import Unit
 
 
 class Step(StrEnum):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgtool.artefacts.find import Artefact, all_artefacts, artefacts_root, problems, status
 from imgtool.artefacts.install import is_only_copy
-from imgtool.artefacts.request import stem_of, wanted_blip, wanted_easyocr
+from imgtool.artefacts.requested_model import stem_of, wanted_blip, wanted_easyocr
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.errors import ImgtoolError
 from imgtool.files import TEMPORARY

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from imgtool.files import writable, write_atomically
 from imgtool.versioned import encode
-from imgtool.weights.commands import bake_spec
 from imgtool.weights.errors import FetchBusy
 from imgtool.weights.hashing import Expected, measure
 from imgtool.weights.manifest import FileEntry, Manifest, Origin, decode
 from imgtool.weights.places import Places, places
+from imgtool.weights.warm_command import bake_spec
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -216,7 +216,7 @@ def _other_revision(spec: ModelSpec, manifest: Manifest) -> ModelStatus:
 def _outdated(spec: ModelSpec, manifest: Manifest) -> bool:
     if manifest.origin is not Origin.EASYOCR:
         return False
-    from imgtool.weights.located.easyocr_tables import installed, table_entry
+    from imgtool.weights.easyocr_table import installed, table_entry
 
     return installed() and table_entry(spec).md5 not in {file.md5 for file in manifest.files}
 

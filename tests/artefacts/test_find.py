@@ -21,7 +21,7 @@ from imgtool.artefacts.find import (
     status,
 )
 from imgtool.artefacts.manifest import ArtefactFile, read_manifest
-from imgtool.artefacts.request import Wanted, wanted_blip
+from imgtool.artefacts.requested_model import Wanted, wanted_blip
 from imgtool.artefacts.runtime_identity import cpu_features, installed_release, this_runtime
 from imgtool.compiling.compile import compile_model
 from imgtool.errors import ModelMissing
@@ -272,7 +272,7 @@ import sys
 from pathlib import Path
 from imgtool.options import EngineOptions
 from imgtool.artefacts.find import find_blip, status
-from imgtool.artefacts.request import Wanted
+from imgtool.artefacts.requested_model import Wanted
 wanted = Wanted(kind="blip", model="owner/small", source="", command="")
 assert status(Path({str(bench.root)!r}), wanted).usable
 try:

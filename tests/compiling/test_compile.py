@@ -436,7 +436,7 @@ def test_a_folder_of_weights_that_cannot_be_read(tmp_path: Path, monkeypatch: py
     def denied(paths: Iterable[Path]) -> str:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(list(paths)[-1]))
 
-    monkeypatch.setattr("imgtool.weights.located.blip.sampled_sha256", denied)
+    monkeypatch.setattr("imgtool.weights.on_disk.blip.sampled_sha256", denied)
     with pytest.raises(WeightsUnreadable, match=r"model\.safetensors cannot be read: Permission denied") as caught:
         find_blip(EngineOptions(caption_model=str(tmp_path)))
     assert "permissions" in caught.value.remedy

@@ -17,22 +17,22 @@ from imgtool.artefacts import find as artefacts
 from imgtool.artefacts.exported import Parity
 from imgtool.artefacts.find import Artefact, find_blip, precision_parameters
 from imgtool.artefacts.manifest import FAST, NAME, ArtefactManifest, FastMode, read_manifest
-from imgtool.artefacts.request import wanted_blip
+from imgtool.artefacts.requested_model import wanted_blip
 from imgtool.artefacts.runtime_identity import this_runtime
 from imgtool.compiling import compile as compiling_models
 from imgtool.compiling import fast as compile_fast
+from imgtool.compiling.child import Finished, Order, carry_out
 from imgtool.compiling.compile import compile_model
 from imgtool.compiling.fast import make_fast
-from imgtool.compiling.job import Finished, Order, carry_out
 from imgtool.errors import ImgtoolError
 from imgtool.inference import sessions as _sessions
 from imgtool.inference.sessions import OpenVinoGraph, open_graph
 from imgtool.options import EngineOptions, Precision
 from imgtool.types import Task
 from imgtool.versioned import encode
-from imgtool.warming import compiling
-from imgtool.warming.compiling import UnitCompiler
-from imgtool.weights.wanted_units import configured_units
+from imgtool.warming import unit_compiler
+from imgtool.warming.unit_compiler import UnitCompiler
+from imgtool.warming.units import configured_units
 from tests.compiled import OPTIONS, Bench, change_manifest, flip, other_runtime
 from tests.fakes.exporter import GRAPH, answering
 from tests.model_files import blip_files
@@ -233,7 +233,10 @@ def test_what_is_damaged_gets_no_twin_and_is_compiled_anew(options: EngineOption
 
 
 def test_what_only_lacks_its_twin_needs_one_library(options: EngineOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "missing_modules", lambda *names: [name for name in names if name != "torchvision"])
+    def missing(*names: str) -> list[str]:
+        return [name for name in names if name != "torchvision"]
+
+    monkeypatch.setattr(unit_compiler, "missing_modules", missing)
     exact = UnitCompiler(msgspec.structs.replace(options, precision=Precision.EXACT))
     (unit,) = configured_units(msgspec.structs.replace(options, tasks=(Task.CAPTION,)), ())
     assert exact.unusable(unit) is None

@@ -11,9 +11,9 @@ import pytest
 from imgtool.errors import ExitCode, ImgtoolError, MissingExtra, ModelLoadFailed, StoreNotWritable
 from imgtool.options import EngineOptions
 from imgtool.warming.bake import BakeOptions, Result, Step, StepEnded, bake, exit_code
-from imgtool.warming.trials import Trial
+from imgtool.warming.trial_records import Trial
+from imgtool.warming.units import Unit, configured_units
 from imgtool.weights.store import ModelStore
-from imgtool.weights.wanted_units import Unit, configured_units
 from tests.fakes.hub import FakeHub
 from tests.model_files import QUICK
 

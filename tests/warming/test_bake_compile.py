@@ -12,9 +12,9 @@ from imgtool.errors import ExitCode, ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.options import EngineOptions
 from imgtool.types import Task
 from imgtool.warming.bake import BakeOptions, CompileOutcome, StepEnded, bake, exit_code
+from imgtool.warming.units import Unit, configured_units
 from imgtool.weights.observer import FetchObserver
 from imgtool.weights.store import ModelStore
-from imgtool.weights.wanted_units import Unit, configured_units
 from tests.fakes.hub import FakeHub
 from tests.model_files import QUICK
 from tests.warming.test_bake import Planted, seen, units

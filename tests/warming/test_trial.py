@@ -10,15 +10,15 @@ import psutil
 import pytest
 
 from imgtool.artefacts.find import artefacts_root
-from imgtool.artefacts.request import wanted_blip
+from imgtool.artefacts.requested_model import wanted_blip
 from imgtool.compiling.compile import compile_model
 from imgtool.errors import ModelLoadFailed
 from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import TaskPlan
 from imgtool.types import Task
-from imgtool.warming.trial import WorkerLoader, trial_of
-from imgtool.warming.trials import Trial
-from imgtool.weights.wanted_units import Unit, configured_units
+from imgtool.warming.trial_records import Trial
+from imgtool.warming.unit_loader import WorkerLoader, trial_of
+from imgtool.warming.units import Unit, configured_units
 from tests.compiled import OPTIONS, flip
 from tests.model_files import blip_files
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgtool.weights import easyocr_table
 from imgtool.weights.catalogue import CATALOGUE, Kind, easyocr_models, find, named
 from imgtool.weights.errors import FileRefused, LanguagesRefused, UnknownModel
 from imgtool.weights.languages import LANGUAGES, RECOGNISERS, recogniser_for
-from imgtool.weights.located import easyocr_tables
 from imgtool.weights.places import easyocr_folder, hub_cache
 from imgtool.weights.safetensors import check_safetensors
 from tests.fakes.hub import noise, safetensors
@@ -76,7 +76,7 @@ def test_a_recogniser_that_is_chosen_reads_everything(languages: set[str]) -> No
     assert languages <= {*RECOGNISERS[name].languages, "en"}
 
 
-@pytest.mark.skipif(not easyocr_tables.installed(), reason="EasyOCR is not installed (extra: torch)")
+@pytest.mark.skipif(not easyocr_table.installed(), reason="EasyOCR is not installed (extra: torch)")
 def test_the_table_of_languages_is_that_of_the_installed_easyocr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRU_CACHE_CAPACITY", "1")  # the table's file sets it
     package = find_spec("easyocr")
@@ -89,7 +89,7 @@ def test_the_table_of_languages_is_that_of_the_installed_easyocr(monkeypatch: py
         assert {*table[f"{family}_lang_list"], "en"} == {*RECOGNISERS[model].languages, "en"}
     for spec in CATALOGUE.values():
         if spec.kind is Kind.EASYOCR:
-            assert easyocr_tables.table_entry(spec).md5
+            assert easyocr_table.table_entry(spec).md5
 
 
 def test_caches_are_found_as_their_owners_find_them() -> None:

@@ -17,8 +17,8 @@ from imgtool.engine.plan import UNPRINTED
 from imgtool.errors import ImgtoolError, ModelMissing
 from imgtool.options import EngineOptions, Precision, Scale, Weights
 from imgtool.weights.catalogue import CATALOGUE, find
-from imgtool.weights.located import blip as blip_weights
-from imgtool.weights.located import easyocr as easyocr_weights
+from imgtool.weights.on_disk import blip as blip_weights
+from imgtool.weights.on_disk import easyocr as easyocr_weights
 from imgtool.weights.store import ModelStore
 from imgtool.weights.synthetic.store import blip_spec, easyocr_spec
 

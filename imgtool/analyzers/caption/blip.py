@@ -12,8 +12,8 @@ from imgtool.inference.blip.parameters import Decoding, check_precision, writing
 from imgtool.inference.picture import Picture
 from imgtool.inference.torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.types import Backend, Problem, Task
-from imgtool.weights.commands import bake_blip
-from imgtool.weights.located.blip import WARM, weights_for
+from imgtool.weights.on_disk.blip import WARM, weights_for
+from imgtool.weights.warm_command import bake_blip
 
 if TYPE_CHECKING:
     from imgtool.inference.blip.upstream import BlipNetwork

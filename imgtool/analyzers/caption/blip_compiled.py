@@ -65,7 +65,7 @@ class BlipOnnx(Analyzer):
             ModelMissing: there is no compiled model here that could be used.
         """
         from imgtool.artefacts.find import find_blip, precision_parameters
-        from imgtool.weights.commands import bake_blip
+        from imgtool.weights.warm_command import bake_blip
 
         artefact = find_blip(options)
         return {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgtool.analyzers.caption import colours as _colours
-from imgtool.analyzers.caption.codes import count_barcodes, count_qr_codes
+from imgtool.analyzers.caption.barcodes import count_barcodes, count_qr_codes
 from imgtool.analyzers.caption.sentence import ColourShare, Measurements, summarise_text
 from imgtool.types import TextLine
 

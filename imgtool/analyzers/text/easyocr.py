@@ -12,7 +12,7 @@ from imgtool.inference.easyocr.parameters import reading_parameters
 from imgtool.inference.picture import Picture
 from imgtool.inference.torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.types import Backend, Problem, Task
-from imgtool.weights.located.easyocr import WARM, how_to_get, named_folder, readable_languages, weights_for
+from imgtool.weights.on_disk.easyocr import WARM, how_to_get, named_folder, readable_languages, weights_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

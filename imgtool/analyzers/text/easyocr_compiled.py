@@ -68,7 +68,7 @@ class EasyOcrOnnx(Analyzer):
             ModelMissing: there is no compiled model of them here that could be used.
         """
         from imgtool.artefacts.find import find_easyocr, precision_parameters
-        from imgtool.weights.commands import bake_easyocr
+        from imgtool.weights.warm_command import bake_easyocr
 
         artefact = find_easyocr(options)
         return {

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from imgtool.types import Problem
     from imgtool.warming.forecast import Forecast
     from imgtool.warming.prune import Plan
+    from imgtool.warming.units import Unit
     from imgtool.weights.catalogue import ModelSpec
     from imgtool.weights.store import ModelStatus, ModelStore
-    from imgtool.weights.wanted_units import Unit
 
 
 def check(units: Sequence[Unit], store: ModelStore, request: Request, options: EngineOptions) -> ExitCode:
@@ -56,7 +56,7 @@ def check(units: Sequence[Unit], store: ModelStore, request: Request, options: E
 
 def _compiled(units: Sequence[Unit], options: EngineOptions, full: bool) -> list[tuple[Unit, ArtefactStatus]]:
     from imgtool.options import BackendChoice
-    from imgtool.warming.compiling import UnitCompiler
+    from imgtool.warming.unit_compiler import UnitCompiler
 
     if options.backend is BackendChoice.TORCH:
         return []
@@ -65,7 +65,7 @@ def _compiled(units: Sequence[Unit], options: EngineOptions, full: bool) -> list
 
 
 def _unready(units: Sequence[Unit], store: ModelStore, options: EngineOptions) -> list[Problem]:
-    from imgtool.warming.trial import WorkerLoader
+    from imgtool.warming.unit_loader import WorkerLoader
 
     loader = WorkerLoader(options)
     return [problem for unit in units if (problem := loader.unready(unit, store)) is not None]

@@ -13,15 +13,15 @@ from imgtool.cli.warm.progress import WarmProgress
 from imgtool.cli.warm.view import print_json, print_steps, steps_object
 from imgtool.errors import ExitCode
 from imgtool.warming.bake import BakeOptions, Began, Result, Step, StepEnded, bake, exit_code
-from imgtool.warming.compiling import UnitCompiler
-from imgtool.warming.trial import WorkerLoader
+from imgtool.warming.unit_compiler import UnitCompiler
+from imgtool.warming.unit_loader import WorkerLoader
 
 if TYPE_CHECKING:
     from imgtool.cli.warm.request import Request
     from imgtool.config import Resolved
     from imgtool.engine.statistics import Statistics
+    from imgtool.warming.units import Unit
     from imgtool.weights.store import ModelStore
-    from imgtool.weights.wanted_units import Unit
 
 
 class WarmJob:

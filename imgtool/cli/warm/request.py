@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from imgtool.options import Weights
-    from imgtool.weights.fetching.job import FetchOptions
+    from imgtool.weights.fetching.fetch_job import FetchOptions
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from imgtool.artefacts.exported import Export, Parity
 from imgtool.compiling.easyocr.networks import Networks, load_networks
 from imgtool.compiling.onnx_file import OPSET, write_graph
 from imgtool.weights.languages import RECOGNISERS
-from imgtool.weights.silence import quiet
+from imgtool.weights.library_warnings import quiet
 
 DETECTOR, RECOGNISER = "craft", "recogniser"
 _HEIGHT = 64

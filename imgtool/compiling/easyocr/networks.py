@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from imgtool.weights.catalogue import DETECTOR, ModelSpec, easyocr_models
+from imgtool.weights.easyocr_table import table_entry
 from imgtool.weights.errors import FileRefused, NotInStore
 from imgtool.weights.hashing import Expected, measure
 from imgtool.weights.languages import RECOGNISERS
-from imgtool.weights.located.easyocr_tables import table_entry
-from imgtool.weights.marker import read_marker
+from imgtool.weights.synthetic.marker import read_marker
 
 SHAPES = {"gen1": ("model", 512), "gen2": ("vgg_model", 256)}
 """By generation: the module of EasyOCR that holds the network, and its number of channels and of hidden units."""

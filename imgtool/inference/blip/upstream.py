@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.inference.blip.parameters import Decoding
 from imgtool.inference.torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
-from imgtool.weights.located.blip import WARM, weight_files
+from imgtool.weights.library_warnings import quiet, transformers_silenced
+from imgtool.weights.on_disk.blip import WARM, weight_files
 from imgtool.weights.safetensors import check_safetensors
-from imgtool.weights.silence import quiet, transformers_silenced
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,9 +13,9 @@ from imgtool.inference.easyocr.answers import is_inside, lowest, text_line, vani
 from imgtool.inference.torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
 from imgtool.types import TextLine
 from imgtool.weights.catalogue import ModelSpec, easyocr_models
-from imgtool.weights.located.easyocr import WARM
-from imgtool.weights.marker import Marker, read_marker
-from imgtool.weights.silence import quiet
+from imgtool.weights.library_warnings import quiet
+from imgtool.weights.on_disk.easyocr import WARM
+from imgtool.weights.synthetic.marker import Marker, read_marker
 
 if TYPE_CHECKING:
     from imgtool.inference.picture import Picture

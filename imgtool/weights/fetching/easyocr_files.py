@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from imgtool.errors import ImgtoolError
 from imgtool.files import not_writable, require_space, sync_folder, temporary_beside, writable
+from imgtool.weights.easyocr_table import TableEntry
 from imgtool.weights.errors import (
     AccessDenied,
     BrokenArchive,
@@ -31,7 +32,6 @@ from imgtool.weights.errors import (
 )
 from imgtool.weights.fetching.retry import Transient, seconds_asked, transient_status
 from imgtool.weights.hashing import Expected, measure
-from imgtool.weights.located.easyocr_tables import TableEntry
 
 ENDPOINT_VARIABLE = "IMGTOOL_EASYOCR_ENDPOINT"
 """A mirror: replaces the scheme and host of the addresses in EasyOCR's table; their path stays."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgtool.weights.catalogue import Kind, ModelSpec
-from imgtool.weights.fetching import hub, local
+from imgtool.weights.fetching import from_folder, hub
+from imgtool.weights.fetching.fetch_job import FetchOptions, Job, Outcome
 from imgtool.weights.fetching.from_easyocr import from_easyocr
 from imgtool.weights.fetching.from_hub import from_hub, from_hub_cache
 from imgtool.weights.fetching.from_synthetic import from_synthetic
-from imgtool.weights.fetching.job import FetchOptions, Job, Outcome
 from imgtool.weights.manifest import Manifest
 from imgtool.weights.observer import SILENT, FetchObserver
 from imgtool.weights.store import ModelStore
@@ -89,7 +89,7 @@ def _run(job: Job) -> Manifest:
         return from_easyocr(job)
     if job.options.source is not None:
         job.outcome = Outcome.IMPORTED
-        return local.import_repository(job.spec, job.options.source, job.store)
+        return from_folder.import_repository(job.spec, job.options.source, job.store)
     if job.options.offline or hub.offline_by_environment():
         return from_hub_cache(job)
     return from_hub(job)

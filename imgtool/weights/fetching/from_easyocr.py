@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from imgtool.weights.easyocr_table import TableEntry, table_entry
 from imgtool.weights.errors import BrokenArchive, NotInStore, WrongHash
-from imgtool.weights.fetching import easyocr_files, local
-from imgtool.weights.fetching.job import Job, Outcome
+from imgtool.weights.fetching import easyocr_files, from_folder
+from imgtool.weights.fetching.fetch_job import Job, Outcome
 from imgtool.weights.hashing import Expected
-from imgtool.weights.located.easyocr_tables import TableEntry, table_entry
 from imgtool.weights.manifest import Manifest, Origin, now
 from imgtool.weights.places import Root
 
@@ -50,7 +50,7 @@ def _require_source(job: Job, reason: str) -> None:
 def _bring(job: Job, entry: TableEntry) -> None:
     if job.options.source is not None:
         job.outcome = Outcome.IMPORTED
-        local.import_weights(entry, job.options.source, job.store.places.easyocr)
+        from_folder.import_weights(entry, job.options.source, job.store.places.easyocr)
         return
     try:
         _attempt(job, entry)

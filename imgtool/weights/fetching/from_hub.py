@@ -7,8 +7,8 @@ from pathlib import Path
 from imgtool.files import require_space
 from imgtool.weights.errors import NotInStore, WrongHash
 from imgtool.weights.fetching import hub
+from imgtool.weights.fetching.fetch_job import Job
 from imgtool.weights.fetching.hub_errors import offline
-from imgtool.weights.fetching.job import Job
 from imgtool.weights.hashing import Measured
 from imgtool.weights.manifest import FileEntry, Manifest, Origin, now
 from imgtool.weights.places import Root

@@ -16,11 +16,11 @@ from imgtool.errors import ModelLoadFailed
 from imgtool.files import TEMPORARY, require_space, sync_folder, writable
 from imgtool.types import Task
 from imgtool.weights.errors import LibraryMissing
-from imgtool.weights.fetching.job import Job, Outcome
+from imgtool.weights.fetching.fetch_job import Job, Outcome
 from imgtool.weights.hashing import measure
 from imgtool.weights.manifest import FileEntry, Manifest, Origin, now
-from imgtool.weights.marker import FILES, NAME, read_marker
 from imgtool.weights.places import Root
+from imgtool.weights.synthetic.marker import FILES, NAME, read_marker
 
 _SIZES = {"full": "base", "small": "tiny"}
 """What a scale is called in :mod:`imgtool.weights.synthetic.networks`."""

@@ -1,7 +1,7 @@
 """Made-up weights with the shapes of the real ones: what a load and a run cost depends on shapes, not on values.
 
-The answers mean nothing, and a mark beside the weights says so (:mod:`imgtool.weights.marker`). ``base`` has upstream's
-shapes throughout; ``tiny`` is for tests: a BLIP of a hundred thousand parameters, and EasyOCR's networks (whose
+The answers mean nothing, and a mark beside the weights says so (:mod:`imgtool.weights.synthetic.marker`).
+``base`` has upstream's shapes throughout; ``tiny`` is for tests: a BLIP of a hundred thousand parameters, and EasyOCR's networks (whose
 shapes its own code fixes) with weights that repeat, so that the files take a megabyte instead of a hundred.
 """
 
@@ -15,9 +15,9 @@ from typing import Any
 
 from imgtool.errors import UsageProblem
 from imgtool.weights.catalogue import easyocr_models
-from imgtool.weights.located.easyocr_tables import table_entry
-from imgtool.weights.marker import NAME, Marker, write_marker
-from imgtool.weights.silence import quiet, transformers_silenced
+from imgtool.weights.easyocr_table import table_entry
+from imgtool.weights.library_warnings import quiet, transformers_silenced
+from imgtool.weights.synthetic.marker import NAME, Marker, write_marker
 from imgtool.weights.synthetic.vocabulary import PAD, SEP, make_vocabulary
 
 SIZES = ("tiny", "base")
@@ -76,7 +76,7 @@ def make_easyocr(folder: Path, languages: Sequence[str], size: str = "tiny", see
     detector, recogniser = easyocr_models(languages)
 
     def write(into: Path) -> None:
-        from imgtool.weights.synthetic.ocr import craft, recognition_network
+        from imgtool.weights.synthetic.easyocr import craft, recognition_network
 
         with torch.random.fork_rng():
             torch.manual_seed(seed)

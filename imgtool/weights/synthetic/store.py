@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from imgtool.types import Task
 from imgtool.weights.catalogue import Kind, ModelSpec, easyocr_models
 from imgtool.weights.languages import easyocr_codes
-from imgtool.weights.marker import FILES
 from imgtool.weights.store import ModelStore, store_for
+from imgtool.weights.synthetic.marker import FILES
 
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions

@@ -22,9 +22,9 @@ from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.inference.torch import memory_errors
 from imgtool.options import EngineOptions
-from imgtool.weights.located.blip import find_weights
-from imgtool.weights.marker import Marker, write_marker
+from imgtool.weights.on_disk.blip import find_weights
 from imgtool.weights.places import find_snapshot, is_repository_id
+from imgtool.weights.synthetic.marker import Marker, write_marker
 from imgtool.weights.synthetic.vocabulary import SEP, make_vocabulary
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -24,8 +24,8 @@ from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions, Precision
 from imgtool.types import TextLine
-from imgtool.weights.located.easyocr import easyocr_codes, find_weights
-from imgtool.weights.marker import Marker, read_marker, write_marker
+from imgtool.weights.on_disk.easyocr import easyocr_codes, find_weights
+from imgtool.weights.synthetic.marker import Marker, read_marker, write_marker
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr"))
 pytestmark = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'")

@@ -57,7 +57,7 @@ def upstream_reader(weights: Path, languages: tuple[str, ...], recogniser: dict[
     """``easyocr.Reader`` in fp32, its table told of the made-up weights."""
     from easyocr import Reader, config
 
-    from imgtool.weights.marker import read_marker
+    from imgtool.weights.synthetic.marker import read_marker
 
     marker = read_marker(weights)
     assert marker is not None

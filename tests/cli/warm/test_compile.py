@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from imgtool.artefacts.find import artefacts_root, folder_name
-from imgtool.artefacts.request import BLIP, EASYOCR, Wanted
+from imgtool.artefacts.requested_model import BLIP, EASYOCR, Wanted
 from imgtool.compiling.compile import compile_model
 from imgtool.errors import ExitCode
 from imgtool.options import EngineOptions

@@ -17,7 +17,7 @@ import pytest
 from imgtool.artefacts.exported import Export
 from imgtool.errors import ModelMissing
 from imgtool.weights.errors import FileRefused, LanguagesRefused
-from imgtool.weights.marker import Marker, read_marker, write_marker
+from imgtool.weights.synthetic.marker import Marker, read_marker, write_marker
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr", "onnx"))
 pytestmark = [

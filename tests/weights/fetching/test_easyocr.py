@@ -12,6 +12,7 @@ import pytest
 
 from imgtool.errors import ImgtoolError
 from imgtool.weights.catalogue import find
+from imgtool.weights.easyocr_table import table_entry
 from imgtool.weights.errors import (
     AccessDenied,
     BrokenArchive,
@@ -24,7 +25,6 @@ from imgtool.weights.errors import (
     WrongHash,
 )
 from imgtool.weights.fetching.fetch import Outcome, fetch
-from imgtool.weights.located.easyocr_tables import table_entry
 from imgtool.weights.store import ModelStore, State
 from tests.fakes.easyocr_table import write_easyocr
 from tests.fakes.hub import FakeHub, noise
@@ -175,7 +175,7 @@ def test_another_table_is_another_revision(
 
 
 def test_without_easyocr_the_remedy_names_the_extra(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgtool.weights.located.easyocr_tables.find_spec", lambda _: None)
+    monkeypatch.setattr("imgtool.weights.easyocr_table.find_spec", lambda _: None)
     with pytest.raises(LibraryMissing, match="not installed") as caught:
         fetch(SPEC, store, QUICK)
     assert "imgtool[torch]" in caught.value.remedy

@@ -17,14 +17,15 @@ from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import BackendChoice, EngineOptions, Scale, Weights
 from imgtool.types import Task
+from imgtool.warming.units import configured_units, named_units
 from imgtool.weights.errors import LanguagesRefused, LibraryMissing, UnknownModel
 from imgtool.weights.fetching import from_synthetic
 from imgtool.weights.fetching.fetch import fetch
-from imgtool.weights.located.blip import weights_for
-from imgtool.weights.located.easyocr import named_folder
 from imgtool.weights.manifest import Origin
-from imgtool.weights.marker import NAME, Marker, write_marker
+from imgtool.weights.on_disk.blip import weights_for
+from imgtool.weights.on_disk.easyocr import named_folder
 from imgtool.weights.store import MANIFEST, State, store_for
+from imgtool.weights.synthetic.marker import NAME, Marker, write_marker
 from imgtool.weights.synthetic.store import (
     SyntheticFolders,
     blip_spec,
@@ -32,7 +33,6 @@ from imgtool.weights.synthetic.store import (
     synthetic_folders,
     synthetic_store,
 )
-from imgtool.weights.wanted_units import configured_units, named_units
 from tests import pictures
 from tests.command import analyze, imgtool
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import Weights
 from imgtool.weights.catalogue import find
-from imgtool.weights.commands import DEFAULT_MODEL, bake_blip
 from imgtool.weights.errors import UnknownModel, unreadable
 from imgtool.weights.hashing import sampled_sha256
 from imgtool.weights.manifest import Manifest
-from imgtool.weights.marker import read_marker
 from imgtool.weights.places import find_snapshot, hub_cache, is_repository_id
 from imgtool.weights.store import store_for
+from imgtool.weights.synthetic.marker import read_marker
 from imgtool.weights.synthetic.store import BLIP_NAME, synthetic_store
+from imgtool.weights.warm_command import DEFAULT_MODEL, bake_blip
 
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from imgtool.artefacts.exported import Parity
 from imgtool.artefacts.find import ArtefactState, ArtefactStatus, artefacts_root, status
 from imgtool.artefacts.manifest import ArtefactManifest, FastMode
-from imgtool.artefacts.request import Wanted, wanted_blip, wanted_easyocr
+from imgtool.artefacts.requested_model import Wanted, wanted_blip, wanted_easyocr
 from imgtool.compiling.compile import TIMEOUT, CompileOptions, compile_model
 from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProblem
 from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
 from imgtool.options import BackendChoice, EngineOptions, Precision
 from imgtool.runtime.cores import granted_cores
 from imgtool.warming.bake import CompileOutcome
-from imgtool.warming.trial import asked_for
+from imgtool.warming.unit_loader import asked_for
+from imgtool.warming.units import BLIP, EASYOCR, Unit
 from imgtool.weights.observer import FetchObserver
-from imgtool.weights.wanted_units import BLIP, EASYOCR, Unit
 
 _PACKAGES = {
     BLIP: ("torch", "torchvision", "transformers", "onnx"),

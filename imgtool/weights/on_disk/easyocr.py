@@ -13,12 +13,12 @@ from pathlib import Path
 from imgtool.errors import ModelMissing, UsageProblem
 from imgtool.options import EngineOptions, Weights
 from imgtool.weights.catalogue import CATALOGUE, DETECTOR, ModelSpec, easyocr_models
-from imgtool.weights.commands import bake_easyocr
+from imgtool.weights.easyocr_table import TableEntry, table_entry
 from imgtool.weights.languages import RECOGNISERS, easyocr_codes, with_usual_codes
-from imgtool.weights.located.easyocr_tables import TableEntry, table_entry
-from imgtool.weights.marker import Marker, read_marker
 from imgtool.weights.places import easyocr_folder
+from imgtool.weights.synthetic.marker import Marker, read_marker
 from imgtool.weights.synthetic.store import easyocr_spec, synthetic_store
+from imgtool.weights.warm_command import bake_easyocr
 
 __all__ = [
     "OcrWeights",

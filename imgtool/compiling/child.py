@@ -4,7 +4,7 @@ A process of its own, so that the gigabytes of torch go away with it and a crash
 comes as a line of JSON on stdin, which stays open: when it ends, whoever ordered is gone, and so are we. What is said
 goes to stdout, one JSON value a line; whatever else the libraries print goes to stderr.
 
-Run as ``python -m imgtool.compiling.job``.
+Run as ``python -m imgtool.compiling.child``.
 """
 
 from __future__ import annotations

@@ -14,16 +14,16 @@ from pathlib import Path
 
 from imgtool.files import TEMPORARY, require_space, sync_folder, writable
 from imgtool.weights.catalogue import ModelSpec
+from imgtool.weights.easyocr_table import TableEntry
 from imgtool.weights.errors import FileRefused, ModelNotFound, RepositoryIncomplete
 from imgtool.weights.fetching.easyocr_files import install, unpack
 from imgtool.weights.fetching.hub import choose
 from imgtool.weights.hashing import measure
-from imgtool.weights.located.easyocr_tables import TableEntry
 from imgtool.weights.manifest import FileEntry, Manifest, Origin, now
-from imgtool.weights.marker import read_marker
 from imgtool.weights.places import Root
 from imgtool.weights.safetensors import check_safetensors
 from imgtool.weights.store import ModelStore
+from imgtool.weights.synthetic.marker import read_marker
 
 
 def import_repository(spec: ModelSpec, source: Path, store: ModelStore) -> Manifest:

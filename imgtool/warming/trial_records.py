@@ -10,9 +10,9 @@ import msgspec
 
 from imgtool.errors import StoreNotWritable
 from imgtool.files import write_atomically
+from imgtool.warming.units import Unit
 from imgtool.weights.manifest import now
 from imgtool.weights.store import ModelStore
-from imgtool.weights.wanted_units import Unit
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,9 +21,9 @@ from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.process import Died, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
 from imgtool.types import Backend, Problem
-from imgtool.warming.trials import Trial
+from imgtool.warming.trial_records import Trial
+from imgtool.warming.units import BLIP, EASYOCR, Unit
 from imgtool.weights.store import ModelStore
-from imgtool.weights.wanted_units import BLIP, EASYOCR, Unit
 
 _GRACE_SECONDS = 2.0
 

@@ -1,6 +1,6 @@
 """Which model a run asks for, so that a compiled one can be recognised: by name, and by its weights if they are here.
 
-Where the weights are is known to :mod:`imgtool.weights.located`.
+Where the weights are is known to :mod:`imgtool.weights.on_disk`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import ModelMissing
 from imgtool.options import Weights
-from imgtool.weights.commands import DEFAULT_MODEL, Bake, bake_blip, bake_easyocr, folder_named, pinned_revision
 from imgtool.weights.errors import LibraryMissing
+from imgtool.weights.warm_command import DEFAULT_MODEL, Bake, bake_blip, bake_easyocr, folder_named, pinned_revision
 
 if TYPE_CHECKING:
     from imgtool.artefacts.manifest import ArtefactManifest
@@ -29,7 +29,7 @@ class Wanted:
 
     ``source`` is as in :class:`imgtool.artefacts.manifest.ArtefactManifest`. ``version`` and ``folder`` are of
     the weights; both ``None`` where those are not on this machine, or the library that knows them is not. ``command``
-    brings it as :class:`imgtool.weights.commands.Bake` says.
+    brings it as :class:`imgtool.weights.warm_command.Bake` says.
     """
 
     kind: str
@@ -82,7 +82,7 @@ def wanted_blip(options: EngineOptions) -> Wanted:
     Raises:
         imgtool.errors.ImgtoolError: the options contradict each other, or the mark of synthetic weights is damaged.
     """
-    from imgtool.weights.located.blip import weights_for
+    from imgtool.weights.on_disk.blip import weights_for
     from imgtool.weights.synthetic.store import BLIP_NAME
 
     found = _if_here(lambda: weights_for(options))
@@ -112,7 +112,7 @@ def wanted_easyocr(options: EngineOptions) -> Wanted:
     """
     from imgtool.weights.catalogue import easyocr_models
     from imgtool.weights.languages import easyocr_codes
-    from imgtool.weights.located.easyocr import weights_for
+    from imgtool.weights.on_disk.easyocr import weights_for
 
     recogniser = easyocr_models(easyocr_codes(options.languages))[-1].name
     found = _if_here(lambda: weights_for(options))
