@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.inference.picture import Picture
@@ -71,8 +69,6 @@ class Analyzer(ABC):
     """One way to answer a task. Constructed in the worker with what ``parameters`` made in the parent."""
 
     spec: ClassVar[AnalyzerSpec]
-    libraries: ClassVar[tuple[str, ...]] = ()
-    """Modules whose import takes most of the time that ``load`` would take, in their order."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         self.parameters_given = parameters
@@ -89,14 +85,11 @@ class Analyzer(ABC):
         """Everything of the options that can change an answer: JSON values only. Part of the fingerprint."""
         return {}
 
-    def import_libraries(self) -> None:
-        """Import ``libraries``. Called before ``load``, so that imports and load are measured apart.
+    def import_libraries(self) -> None:  # noqa: B027 - optional to override
+        """Import what takes most of the time that ``load`` would take. Called before it, to be measured apart.
 
-        What cannot be imported is left to ``load``, which knows what that means.
+        Whatever it raises is dropped: ``load`` meets the same error, and knows what it means.
         """
-        for name in self.libraries:
-            with suppress(Exception):
-                import_module(name)
 
     @abstractmethod
     def load(self) -> None:

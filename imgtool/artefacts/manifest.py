@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from imgtool.artefacts.exported import Parity
 from imgtool.artefacts.runtime_identity import RuntimeIdentity
 from imgtool.weights.hashing import measure, sampled_sha256
 from imgtool.weights.synthetic.marker import SYNTHETIC
@@ -20,13 +19,14 @@ COMPILER_VERSION = 1
 """Of what this project writes into a compiled model: raise it whenever graphs or settings change their meaning."""
 
 NAME = "manifest.json"
+SETTINGS = "settings.json"
 FAST = "fast"
 """The folder of the lossy twin."""
 
-_SMALL = 4_000_000
-SETTINGS = "settings.json"
 OPTIMISED = ".optimised.onnx"
 """Ends the name of a graph that is opened without any work, where the runtime is the one that it was written by."""
+
+_SMALL = 4_000_000
 
 
 class ArtefactFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +36,17 @@ class ArtefactFile(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     sha256: str
     sample: str
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """How a compiled model compares with the library it came from, in this very compile.
+
+    ``figures`` are by name, with the unit in it: ``vision_max_abs_difference``, ``captions_equal_share``.
+    """
+
+    passed: bool
+    figures: dict[str, float]
+    detail: str = ""
 
 
 class FastMode(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,14 +132,11 @@ def _read(path: Path, *_: int) -> ArtefactManifest:
         given = PurePosixPath(file.path)
         if given.is_absolute() or ".." in given.parts or "\0" in file.path:
             raise ValueError(f"the path {file.path!r} leaves its folder")
-    if missing := _needed(manifest) - {file.path for file in manifest.files}:
+    # What a run opens, and would not look at if it were not listed.
+    needed = {SETTINGS, *(f"{graph}{end}" for graph in manifest.graphs for end in (".onnx", OPTIMISED))}
+    if missing := needed - {file.path for file in manifest.files}:
         raise ValueError(f"it does not list {', '.join(sorted(missing))}")
     return manifest
-
-
-def _needed(manifest: ArtefactManifest) -> set[str]:
-    """What a run opens and would not look at if it were not listed."""
-    return {SETTINGS, *(f"{graph}{end}" for graph in manifest.graphs for end in (".onnx", OPTIMISED))}
 
 
 def wrong_size(folder: Path, file: ArtefactFile) -> str:
@@ -141,12 +149,11 @@ def wrong_size(folder: Path, file: ArtefactFile) -> str:
     """
     path = folder / file.path
     # The folder itself may be behind one.
-    if link := next(
-        (each for each in (path, *path.parents[: len(Path(file.path).parts) - 1]) if each.is_symlink()), None
-    ):
+    below = (path, *path.parents[: len(Path(file.path).parts) - 1])
+    if link := next((each for each in below if each.is_symlink()), None):
         return f"{link} is a symbolic link"
     size = path.stat().st_size
-    return "" if size == file.size else f"{folder / file.path} has {size} bytes instead of {file.size}"
+    return "" if size == file.size else f"{path} has {size} bytes instead of {file.size}"
 
 
 def wrong_sample(folder: Path, file: ArtefactFile) -> str:

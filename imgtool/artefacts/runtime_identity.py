@@ -59,8 +59,16 @@ def this_runtime() -> RuntimeIdentity:
     return RuntimeIdentity(
         onnxruntime=installed_release("onnxruntime"),
         architecture=os.uname().machine,
-        cpu_features=cpu_features(_head(_CPU_INFO)),
+        cpu_features=cpu_features(_cpu_info()),
     )
+
+
+def _cpu_info() -> str:
+    try:
+        with _CPU_INFO.open("rb") as file:
+            return file.read(_HEAD_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def installed_release(package: str) -> str:
@@ -91,11 +99,3 @@ def cpu_features(text: str) -> tuple[str, ...]:
     if match is None:
         return ("unknown",)
     return tuple(sorted(flag for flag in match[1].split() if _RELEVANT.search(flag)))
-
-
-def _head(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES).decode(errors="replace")
-    except OSError:
-        return ""

@@ -1,77 +1,63 @@
 """The process that compiles: exports, optimises, compares, and tells its parent.
 
-A process of its own, so that the gigabytes of torch go away with it and a crash of it is one failed step. The order
-comes as a line of JSON on stdin, which stays open: when it ends, whoever ordered is gone, and so are we. What is said
-goes to stdout, one JSON value a line; whatever else the libraries print goes to stderr.
-
-Run as ``python -m imgtool.compiling.child``.
+A process of its own, so that the gigabytes of torch go away with it and a crash is one failed step. The order comes as
+a line of JSON on stdin, which stays open: when it ends, the parent is gone, and this process ends too. Reports go to
+stdout, one JSON value a line; whatever else the libraries print goes to stderr.
 """
 
 from __future__ import annotations
 
-import errno
-import inspect
 import os
 import sys
 import threading
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from imgtool.artefacts.exported import Export, Parity
-from imgtool.artefacts.manifest import NAME, ArtefactFile, ArtefactManifest
+from imgtool.artefacts.manifest import NAME, SETTINGS, ArtefactFile, ArtefactManifest
+from imgtool.artefacts.requested_model import BLIP
+from imgtool.compiling.fast import make_fast
+from imgtool.compiling.interface import Exporter
+from imgtool.compiling.optimise import optimise
 from imgtool.compiling.sources import reading
 from imgtool.errors import ImgtoolError
-from imgtool.files import is_full, not_writable, writable
+from imgtool.files import is_full, no_space, writable
 from imgtool.versioned import encode
 from imgtool.weights.hashing import measure, sampled_sha256
 
-SETTINGS = "settings.json"
 
+class CompileOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be compiled, from the folder ``source`` into the folder ``into``, which exists.
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be compiled. ``exporter`` is a module; ``arguments`` are for its ``export``.
-
-    ``into`` exists. ``manifest`` is complete but for what only compiling shows. ``is_exported`` says that ``into`` has
-    the graphs already, and only the lossy twin is wanted.
+    ``arguments`` are for the exporter, ``remedy`` is what to do where the weights are damaged. ``manifest`` is complete
+    but for what only compiling shows. ``is_exported``: ``into`` has the graphs already, only the lossy twin is wanted.
     """
 
-    exporter: str
     source: str
     into: str
+    remedy: str
     arguments: dict[str, Any] = {}
     manifest: ArtefactManifest
     threads: int
     fast: bool = False
     is_exported: bool = False
 
-    @property
-    def weights(self) -> Path:
-        """The folder of the original."""
-        return Path(self.source)
 
-    @property
-    def folder(self) -> Path:
-        """Where everything is written."""
-        return Path(self.into)
-
-
-class Phase(msgspec.Struct, frozen=True, tag=True):
+class CompilePhase(msgspec.Struct, frozen=True, tag=True):
     """Something begins, in words."""
 
     words: str
 
 
-class Finished(msgspec.Struct, frozen=True, tag=True):
+class CompileFinished(msgspec.Struct, frozen=True, tag=True):
     """It is done; whether it may be installed is for the parent to say."""
 
     manifest: ArtefactManifest
 
 
-class Refused(msgspec.Struct, frozen=True, tag=True):
+class CompileRefused(msgspec.Struct, frozen=True, tag=True):
     """It went wrong. ``kind`` is the name of the exception's class; the exit code is that of its error."""
 
     kind: str
@@ -80,106 +66,83 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     exit_code: int = 1
 
 
-Report = Phase | Finished | Refused
-Say = Callable[[Report], None]
+CompileReport = CompilePhase | CompileFinished | CompileRefused
 
 
-def main() -> None:
-    """Carry out the order on stdin."""
-    say = _reporter()
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        with writable(order.folder), reading(order.folder):
-            say(Finished(carry_out(order, say)))
-    except ImgtoolError as error:
-        say(Refused(type(error).__name__, str(error), error.remedy, int(error.exit_code)))
-    except Exception as error:  # noqa: BLE001 - whatever a library raises is a failed step, told to the parent
-        say(_refused(error, order.folder))
+def exporter_of(kind: str) -> Exporter:
+    """The exporter of models of ``kind``."""
+    if kind == BLIP:
+        from imgtool.compiling.blip import export as blip
+
+        return Exporter(blip.export, blip.check_parity, blip.answering)
+    from imgtool.compiling.easyocr import export as easyocr
+
+    return Exporter(easyocr.export, easyocr.check_parity, easyocr.answering)
 
 
-def carry_out(order: Order, say: Say) -> ArtefactManifest:
-    """Fill ``order.into``; returns the manifest, complete, of what is there now.
-
-    Raises:
-        ImgtoolError: the weights or a library are missing or damaged.
-        OSError: the folder cannot be written.
-    """
-    exporter = import_module(order.exporter)
-    manifest = order.manifest if order.is_exported else _exported(order, exporter, say)
-    if order.fast:
-        manifest = _with_fast(order, exporter, manifest, say)
-    return manifest
-
-
-def _with_fast(order: Order, exporter: Any, manifest: ArtefactManifest, say: Say) -> ArtefactManifest:
-    from imgtool.compiling.fast import answering_for, make_fast
-
-    say(Phase("measuring what is fast on this machine"))
-    fast = make_fast(order.folder, manifest, answering_for(exporter, manifest.kind), order.threads)
-    return msgspec.structs.replace(manifest, fast=fast, files=describe(order.folder))
-
-
-def describe(folder: Path) -> tuple[ArtefactFile, ...]:
-    """Every file in ``folder`` but the manifest, with its hashes, flushed to the disk."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
-    return tuple(_described(path, folder) for path in paths)
-
-
-def _exported(order: Order, exporter: Any, say: Say) -> ArtefactManifest:
-    from imgtool.compiling.optimise import optimise
-
-    say(Phase("exporting"))
-    export: Export = exporter.export(order.weights, order.folder, **order.arguments)
-    (order.folder / SETTINGS).write_bytes(msgspec.json.encode(export.settings))
-    for name in export.graphs:
-        say(Phase(f"optimising {name}"))
-        optimise(order.folder, name)
-    manifest = msgspec.structs.replace(
-        order.manifest,
-        graphs=export.graphs,
-        exporter=export.exporter,
-        opset=export.opset,
-        files=describe(order.folder),
-    )
-    # The comparison opens the graphs as a run does, which looks at the manifest.
-    (order.folder / NAME).write_bytes(encode(manifest))
-    say(Phase("comparing with the original"))
-    return msgspec.structs.replace(manifest, parity=_parity(exporter, order))
-
-
-def _parity(exporter: Any, order: Order) -> Parity:
-    takes_threads = "threads" in inspect.signature(exporter.check_parity).parameters
-    more = {"threads": order.threads} if takes_threads else {}
-    found: Parity = exporter.check_parity(order.weights, order.folder, **more)
-    return found
-
-
-def _described(path: Path, folder: Path) -> ArtefactFile:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    found = measure(path)
-    return ArtefactFile(
-        path=path.relative_to(folder).as_posix(), size=found.size, sha256=found.sha256, sample=sampled_sha256([path])
-    )
-
-
-def _refused(error: Exception, folder: Path) -> Refused:
-    if is_full(folder):
-        full = not_writable(OSError(errno.ENOSPC, ""), folder)
-        assert full is not None
-        return Refused(type(full).__name__, str(full), full.remedy, int(full.exit_code))
-    return Refused(type(error).__name__, str(error))
-
-
-def _reporter() -> Say:
-    """Says things on what stdout was; from now on prints go to stderr."""
-    lines = os.fdopen(os.dup(1), "wb", buffering=0)
+def main(exporter_for: Callable[[str], Exporter] = exporter_of) -> None:
+    """Carry out the order on stdin. ``exporter_for`` is another one in tests."""
+    reports = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    return lambda report: (lines.write(msgspec.json.encode(report) + b"\n"), None)[1]
+
+    def say(report: CompileReport) -> None:
+        reports.write(msgspec.json.encode(report) + b"\n")
+
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=CompileOrder)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    folder = Path(order.into)
+    try:
+        with writable(folder), reading(folder):
+            say(CompileFinished(carry_out(order, exporter_for(order.manifest.kind), say)))
+    except Exception as error:  # noqa: BLE001 - whatever a library raises is a failed step, told to the parent
+        if not isinstance(error, ImgtoolError) and is_full(folder):
+            error = no_space(folder)
+        told = (error.remedy, int(error.exit_code)) if isinstance(error, ImgtoolError) else ()
+        say(CompileRefused(type(error).__name__, str(error), *told))
 
 
 def _end_with_parent() -> None:
     while sys.stdin.buffer.read(4096):
         pass
     os._exit(1)
+
+
+def carry_out(order: CompileOrder, exporter: Exporter, say: Callable[[CompileReport], None]) -> ArtefactManifest:
+    """Fill ``order.into``; returns the manifest, complete, of what is there now.
+
+    Raises:
+        ImgtoolError: the weights or a library are missing or damaged.
+        OSError: the folder cannot be written.
+    """
+    source, folder, manifest = Path(order.source), Path(order.into), order.manifest
+    if not order.is_exported:
+        say(CompilePhase("exporting"))
+        export = exporter.export(source, folder, order.remedy, **order.arguments)
+        (folder / SETTINGS).write_bytes(msgspec.json.encode(export.settings))
+        for name in export.graphs:
+            say(CompilePhase(f"optimising {name}"))
+            optimise(folder, name)
+        manifest = msgspec.structs.replace(
+            manifest, graphs=export.graphs, exporter=export.exporter, opset=export.opset, files=describe(folder)
+        )
+        # The comparison opens the graphs as a run does, which looks at the manifest.
+        (folder / NAME).write_bytes(encode(manifest))
+        say(CompilePhase("comparing with the original"))
+        manifest = msgspec.structs.replace(manifest, parity=exporter.check_parity(source, folder, order.threads))
+    if order.fast:
+        say(CompilePhase("measuring what is fast on this machine"))
+        fast = make_fast(folder, manifest, exporter.answering, order.threads)
+        manifest = msgspec.structs.replace(manifest, fast=fast, files=describe(folder))
+    return manifest
+
+
+def describe(folder: Path) -> tuple[ArtefactFile, ...]:
+    """Every file in ``folder`` but the manifest, with its hashes, flushed to the disk."""
+    described = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        found, name = measure(path), path.relative_to(folder).as_posix()
+        sample = sampled_sha256([path])
+        described.append(ArtefactFile(path=name, size=found.size, sha256=found.sha256, sample=sample))
+    return tuple(described)

@@ -6,13 +6,12 @@ streams fastest, comes out the same with every version of torch, and takes secon
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 OPSET = 20
@@ -96,12 +95,22 @@ class GraphWriter:
     def weight(self, array: NDArray[Any]) -> str:
         """A constant. Large ones go to the data file at once, so that two are never in memory."""
         import numpy as np
-        from onnx import numpy_helper
+        from onnx import TensorProto, helper, numpy_helper
 
         name = f"weight_{len(self._initializers)}"
         array = np.ascontiguousarray(array)
-        large = array.nbytes > _INLINE_BYTES
-        self._initializers.append(self._external(name, array) if large else numpy_helper.from_array(array, name))
+        if array.nbytes <= _INLINE_BYTES:
+            self._initializers.append(numpy_helper.from_array(array, name))
+            return name
+        offset = -(-self._data.tell() // _ALIGNMENT) * _ALIGNMENT
+        self._data.seek(offset)
+        array.tofile(self._data)
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        tensor = TensorProto(name=name, dims=array.shape, data_type=kind, data_location=TensorProto.EXTERNAL)
+        place = {"location": f"{self._name}.onnx.data", "offset": offset, "length": array.nbytes}
+        for key, value in place.items():
+            tensor.external_data.add(key=key, value=str(value))
+        self._initializers.append(tensor)
         return name
 
     def finish(self) -> None:
@@ -119,25 +128,8 @@ class GraphWriter:
         model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="imgtool")
         path = self._folder / f"{self._name}.onnx"
         path.write_bytes(model.SerializeToString())
-        onnx.checker.check_model(str(path), full_check=not _has_foreign(self._nodes))
-
-    def _external(self, name: str, array: NDArray[np.generic]) -> Any:
-        import onnx
-
-        offset = -(-self._data.tell() // _ALIGNMENT) * _ALIGNMENT
-        self._data.seek(offset)
-        array.tofile(self._data)
-        kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-        tensor = onnx.TensorProto(name=name, dims=array.shape, data_type=kind, data_location=onnx.TensorProto.EXTERNAL)
-        where: Mapping[str, object] = {"location": f"{self._name}.onnx.data", "offset": offset, "length": array.nbytes}
-        for key, value in where.items():
-            tensor.external_data.add(key=key, value=str(value))
-        return tensor
-
-
-def _has_foreign(nodes: Sequence[Any]) -> bool:
-    """Whether an operator is there that onnx does not know, so that shapes cannot be inferred throughout."""
-    return any(node.domain for node in nodes)
+        # An operator that onnx does not know keeps shapes from being inferred throughout.
+        onnx.checker.check_model(str(path), full_check=not any(node.domain for node in self._nodes))
 
 
 def _declared(name: str, shape: Shape, integer: bool) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imgtool.artefacts.requested_model import BLIP, Wanted
+from imgtool.artefacts.requested_model import BLIP, RequestedModel
 from imgtool.weights.catalogue import CATALOGUE, DETECTOR
 from imgtool.weights.easyocr_table import table_entry
 from imgtool.weights.errors import unreadable
@@ -24,23 +24,22 @@ def reading(store: Path) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        if error.filename is None or _is_inside(Path(os.fsdecode(error.filename)), store):
+        if error.filename is None:
+            raise
+        path = Path(os.fsdecode(error.filename))
+        if path.is_relative_to(store) or path.resolve().is_relative_to(store.resolve()):
             raise
         raise unreadable(error) from error
 
 
-def _is_inside(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder) or path.resolve().is_relative_to(folder.resolve())
-
-
-def own_weights(wanted: Wanted) -> list[Path]:
-    """The files of ``wanted``: of EasyOCR's directory two, of a snapshot the safetensors; none where it is not here.
+def own_weights(requested: RequestedModel) -> list[Path]:
+    """The files of ``requested``: of EasyOCR's directory two, of a snapshot the safetensors; none where it is not here.
 
     Raises:
         imgtool.errors.ImgtoolError: they are missing or damaged, or the library that names them is not here.
     """
-    if wanted.folder is None:
+    if requested.folder is None:
         return []
-    if wanted.kind == BLIP:
-        return weight_files(wanted.folder)
-    return [wanted.folder / table_entry(model).filename for model in (DETECTOR, CATALOGUE[wanted.model])]
+    if requested.kind == BLIP:
+        return weight_files(requested.folder, requested.repair)
+    return [requested.folder / table_entry(model).filename for model in (DETECTOR, CATALOGUE[requested.model])]

@@ -13,7 +13,6 @@ from typing import Any
 
 from imgtool import trace
 from imgtool.config import convert_options
-from imgtool.engine.cache.leftovers import claim, sweep
 from imgtool.engine.cache.store import ResultStore
 from imgtool.engine.files.discover import discover
 from imgtool.engine.files.identity import Identity
@@ -22,6 +21,7 @@ from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.engine.run import Run
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
+from imgtool.files import claim, sweep
 from imgtool.options import EngineOptions, LoadPolicy, cache_root
 from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.pool import Limits, Pool

@@ -1,4 +1,4 @@
-"""Opening a graph of a compiled model; with ``_session_memory`` all that the compiled analyzers know of onnxruntime.
+"""Opening a graph of a compiled model; with ``session_memory`` all that the compiled analyzers know of onnxruntime.
 
 Where the graph was optimised by this onnxruntime on a processor like this one, opening it maps its file and does no
 work: no optimisation, no weights copied into a layout of their own. Elsewhere such a graph could be wrong, and the
@@ -22,9 +22,6 @@ from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.inference.session_memory import Arena, run_options, set_memory
 from imgtool.privacy import import_openvino
 
-REMEDY = "run `imgtool warm-cache --compile`"
-"""Where it is not known how the model was asked for."""
-
 Feeds = Mapping[str, NDArray[Any]]
 """Inputs by name."""
 Shapes = Mapping[str, tuple[int, ...]]
@@ -32,15 +29,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Damaged(ModelLoadFailed):
-    """A compiled model that has to be compiled anew; whoever knows how it was asked for says with which command."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, REMEDY)
+    """A compiled model that has to be compiled again; :func:`opening` says with which command."""
 
 
 @contextmanager
 def opening(what: str, folder: Path, remedy: str) -> Iterator[None]:
-    """Whatever keeps the compiled ``what`` in ``folder`` from being opened, with the ``remedy`` that compiles it anew.
+    """Whatever keeps the compiled ``what`` in ``folder`` from being opened, with the ``remedy`` that compiles it again.
 
     Raises:
         ModelLoadFailed: it is damaged, or a library refuses it.
@@ -77,7 +71,7 @@ class OrtGraph:
         set_memory(options, arena)
         if is_optimised:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-            # Packing copies every matrix into private memory. What it would gain is bought by the exporters, which
+            # Packing copies every matrix into private memory. What it would gain is gained by the exporters, which
             # write matrices in the order in which they are read.
             options.add_session_config_entry("session.disable_prepacking", "1")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
@@ -152,66 +146,41 @@ def open_graph(
     Raises:
         Damaged: a file of it is missing or was changed, or the manifest cannot be used.
     """
-    manifest = _manifest(folder)
-    if manifest is None:
-        return OrtGraph(folder / f"{name}.onnx", threads, arena=arena)
-    is_optimised = manifest.runtime.serves(this_runtime())
-    if precision == "fast" and is_optimised:
-        fast = _open_fast(folder, name, manifest, threads, callers, arena)
-        if fast is not None:
-            return fast
-    graph = f"{name}{OPTIMISED}" if is_optimised else f"{name}.onnx"
-    _check(folder, manifest, _of_graph(name, is_optimised))
-    return OrtGraph(folder / graph, threads, is_optimised=is_optimised, arena=arena)
-
-
-def _open_fast(
-    folder: Path, name: str, manifest: ArtefactManifest, threads: int | None, callers: int, arena: Arena
-) -> Graph | None:
-    """The lossy twin of a graph; ``None`` where there is none, or it needs another OpenVINO."""
-    fast, blob, optimised = manifest.fast, f"{FAST}/{name}.blob", f"{FAST}/{name}{OPTIMISED}"
-    if fast is None:
-        return None
-    if fast.executor == "openvino" and fast.release == installed_release("openvino"):
-        _check(folder, manifest, (blob,))
-        # It answers its callers in turn, each with the threads of all.
-        return OpenVinoGraph(folder / blob, threads and threads * callers)
-    # A twin that is being measured is not in the manifest yet; graphs that would gain nothing have none.
-    if fast.executor == "onnxruntime" and (manifest.file(optimised) or (folder / optimised).is_file()):
-        _check(folder, manifest, (optimised, f"{optimised}.data", f"{FAST}/{name}.onnx.data"))
-        return OrtGraph(folder / optimised, threads, is_optimised=True, arena=arena)
-    return None
-
-
-def _manifest(folder: Path) -> ArtefactManifest | None:
+    portable, optimised = f"{name}.onnx", f"{name}{OPTIMISED}"
     try:
-        return read_manifest(folder)
+        manifest = read_manifest(folder)
     except FileNotFoundError:
-        return None
+        return OrtGraph(folder / portable, threads, arena=arena)
     except (OSError, ValueError) as error:
         raise Damaged(f"{folder / NAME} cannot be used: {error}") from error
+    if not manifest.runtime.serves(this_runtime()):
+        _check(folder, manifest, portable, f"{portable}.data")
+        return OrtGraph(folder / portable, threads, arena=arena)
+    fast, blob, twin = manifest.fast, f"{FAST}/{name}.blob", f"{FAST}/{optimised}"
+    if precision == "fast" and fast is not None:
+        if fast.executor == "openvino" and fast.release == installed_release("openvino"):
+            _check(folder, manifest, blob)
+            # It answers its callers in turn, each with the threads of all.
+            return OpenVinoGraph(folder / blob, threads and threads * callers)
+        # A twin that is being measured is not in the manifest yet; graphs that would gain nothing have none.
+        if fast.executor == "onnxruntime" and (manifest.file(twin) or (folder / twin).is_file()):
+            _check(folder, manifest, twin, f"{twin}.data", f"{FAST}/{portable}.data")
+            return OrtGraph(folder / twin, threads, is_optimised=True, arena=arena)
+    # An optimised graph keeps in a file of its own only what differs from the portable one.
+    _check(folder, manifest, optimised, f"{optimised}.data", f"{portable}.data")
+    return OrtGraph(folder / optimised, threads, is_optimised=True, arena=arena)
 
 
-def _check(folder: Path, manifest: ArtefactManifest, graph: tuple[str, ...]) -> None:
+def _check(folder: Path, manifest: ArtefactManifest, *graph: str) -> None:
     """
     Raises:
-        Damaged: a file of the graph, or one that belongs to all graphs, is missing or was changed.
+        Damaged: a file of the ``graph``, or one that belongs to all graphs, is missing or was changed.
     """
     for file in manifest.files:
-        if file.path in graph or not _is_of_a_graph(file.path):
+        if file.path in graph or not file.path.endswith((".onnx", ".onnx.data", ".blob")):
             try:
                 problem = wrong_sample(folder, file)
             except OSError as error:
                 problem = f"{folder / file.path} cannot be read: {error.strerror}"
             if problem:
                 raise Damaged(f"{manifest.label} is damaged: {problem}")
-
-
-def _is_of_a_graph(path: str) -> bool:
-    return path.endswith((".onnx", ".onnx.data", ".blob"))
-
-
-def _of_graph(name: str, is_optimised: bool) -> tuple[str, ...]:
-    portable, optimised = f"{name}.onnx", f"{name}{OPTIMISED}"
-    # An optimised graph keeps in a file of its own only what differs from the portable one.
-    return (optimised, f"{optimised}.data", f"{portable}.data") if is_optimised else (portable, f"{portable}.data")

@@ -14,6 +14,13 @@ from imgtool.fresh import python_calling
 _ahead: subprocess.Popen[bytes] | None = None
 
 
+def run_worker(*, ahead: str = "") -> None:
+    """What the process calls. It stands here because this module is all that the one who starts it has to import."""
+    from imgtool.runtime.worker.main import main
+
+    main(ahead=ahead)
+
+
 def start_ahead(library: str) -> None:
     """Start a process now, for the first :func:`start` that comes. It imports ``library`` until then."""
     global _ahead  # noqa: PLW0603 - one process has one head start
@@ -39,7 +46,7 @@ def start() -> subprocess.Popen[bytes]:
 
 def _start(**given: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        python_calling("imgtool.runtime.worker.main:main", **given),
+        python_calling(run_worker, **given),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from imgtool.weights.catalogue import Kind, ModelSpec
 from imgtool.weights.fetching import hub
-from imgtool.weights.fetching.fetch import FetchOptions
-from imgtool.weights.fetching.retry import with_retries
+from imgtool.weights.fetching.fetch_job import FetchOptions
+from imgtool.weights.fetching.transient import transferred
 from imgtool.weights.store import ModelStore
 
 
@@ -35,24 +34,23 @@ def forecast(model: ModelSpec, store: ModelStore, options: FetchOptions) -> Fore
     """
     if not options.refresh and store.status(model, full=options.full).complete:
         return Forecast(model.name, False, "already here")
+    source, size = "", model.size_bytes
     if model.kind is Kind.SYNTHETIC:
-        return Forecast(model.name, True, "random numbers, made on this machine", model.size_bytes, exact=False)
-    if options.source is not None:
-        return Forecast(model.name, True, f"the folder {options.source}", model.size_bytes, exact=False)
-    if options.offline or hub.offline_by_environment():
-        return Forecast(model.name, True, "what is in the cache; the network is not to be used", 0, exact=False)
-    if model.kind is Kind.EASYOCR:
-        return Forecast(model.name, True, "EasyOCR's releases", model.size_bytes, exact=False)
-    return _from_hub(model, store.places.hub, options)
-
-
-def _from_hub(model: ModelSpec, cache: Path, options: FetchOptions) -> Forecast:
-    listing = with_retries(
-        lambda: hub.listing(model, model.revision),
+        source = "random numbers, made on this machine"
+    elif options.source is not None:
+        source = f"the folder {options.source}"
+    elif options.offline or hub.offline_by_environment():
+        source, size = "what is in the cache; the network is not to be used", 0
+    elif model.kind is Kind.EASYOCR:
+        source = "EasyOCR's releases"
+    if source:
+        return Forecast(model.name, True, source, size, exact=False)
+    listing = transferred(
+        lambda: hub.listing(model, model.revision, store.command(model)),
         options.retry,
         f"asking the hub about {model.repository}",
         lambda *_: None,
     )
-    missing = [file for file in listing.files if not hub.cached_path(cache, model, listing.commit, file.path).exists()]
-    size = sum(file.expected.size or 0 for file in missing)
-    return Forecast(model.name, True, model.repository, size, commit=listing.commit)
+    paths = {file: hub.cached_path(store.places.hub, model, listing.commit, file.path) for file in listing.files}
+    missing = sum(file.expected.size or 0 for file, path in paths.items() if not path.exists())
+    return Forecast(model.name, True, model.repository, missing, commit=listing.commit)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imgtool.artefacts.exported import Parity
 from imgtool.artefacts.find import ArtefactState, ArtefactStatus, artefacts_root, status
-from imgtool.artefacts.manifest import ArtefactManifest, FastMode
-from imgtool.artefacts.requested_model import Wanted, wanted_blip, wanted_easyocr
+from imgtool.artefacts.manifest import ArtefactManifest, Parity
+from imgtool.artefacts.requested_model import BLIP, EASYOCR, RequestedModel, requested_blip, requested_easyocr
 from imgtool.compiling.compile import TIMEOUT, CompileOptions, compile_model
 from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProblem
 from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
 from imgtool.options import BackendChoice, EngineOptions, Precision
 from imgtool.runtime.cores import granted_cores
-from imgtool.warming.bake import CompileOutcome
 from imgtool.warming.unit_loader import asked_for
-from imgtool.warming.units import BLIP, EASYOCR, Unit
+from imgtool.warming.units import Unit
 from imgtool.weights.observer import FetchObserver
 
 _PACKAGES = {
@@ -26,8 +24,18 @@ _PACKAGES = {
 
 
 @dataclass(frozen=True)
+class CompileOutcome:
+    """A compiled model that is in its place; ``changed`` is false where it was before. ``words`` are for people."""
+
+    changed: bool
+    words: str
+    seconds: float
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class UnitCompiler:
-    """Compiles units into the cache directory of the options. A :class:`imgtool.warming.bake.Compiler`."""
+    """Compiles units into the cache directory of the options."""
 
     options: EngineOptions
 
@@ -38,24 +46,19 @@ class UnitCompiler:
         """
         if self.options.backend is BackendChoice.TORCH:
             return UsageProblem("the options ask for torch")
+        needed: tuple[str, ...] = _PACKAGES[unit.engine]
         try:
-            needed = _PACKAGES[unit.engine] if anew else self._needed(unit)
-            if not needed:
-                return None
-            if self._wanted(unit).folder is None:
+            found = self.status(unit)
+            if not anew and found.state is ArtefactState.COMPILED and found.artefact is not None:
+                if self.options.precision is not Precision.FAST or found.artefact.manifest.fast is not None:
+                    return None
+                needed = ("onnx",)
+            if self._requested(unit).folder is None:
                 return ModelMissing("a run would not find what it was made from")
         except ImgtoolError as problem:
             return problem
         missing = missing_modules(*needed)
         return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
-
-    def _needed(self, unit: Unit) -> tuple[str, ...]:
-        """The packages that what is still to be done for ``unit`` needs."""
-        found = self.status(unit)
-        if found.state is not ArtefactState.COMPILED or found.artefact is None:
-            return _PACKAGES[unit.engine]
-        lacks_twin = self.options.precision is Precision.FAST and found.artefact.manifest.fast is None
-        return ("onnx",) if lacks_twin else ()
 
     def is_damaged(self, unit: Unit) -> bool:
         """Whether a file of the compiled ``unit`` is not what it was; reads every byte."""
@@ -64,13 +67,14 @@ class UnitCompiler:
 
     def status(self, unit: Unit, *, full: bool = False) -> ArtefactStatus:
         """How ``unit`` is compiled here."""
-        return status(artefacts_root(self.options), self._wanted(unit), full=full)
+        return status(artefacts_root(self.options), self._requested(unit), full=full)
 
     def compile(self, unit: Unit, observer: FetchObserver, *, anew: bool = False) -> CompileOutcome:
-        """Compile ``unit`` with the lossy twin where the options ask for it.
+        """Compile ``unit`` with the lossy twin where the options ask for it, unless that was done; with ``anew`` in any
+        case.
 
         Raises:
-            ImgtoolError: it failed, with the cause and the remedy.
+            ImgtoolError: it failed, with the cause and the remedy; nothing half-done was left.
         """
         options = CompileOptions(
             anew=anew,
@@ -79,31 +83,28 @@ class UnitCompiler:
             timeout=max(TIMEOUT, self.options.load_timeout),
         )
         arguments = {"languages": list(unit.languages)} if unit.engine == EASYOCR else {}
-        done = compile_model(self._wanted(unit), artefacts_root(self.options), options, arguments, observer)
+        done = compile_model(self._requested(unit), artefacts_root(self.options), options, arguments, observer)
         manifest = done.artefact.manifest
         words = in_words(manifest, self.options.precision) if done.changed else "compiled before, from these weights"
         return CompileOutcome(done.changed, words, done.seconds, manifest.size_bytes)
 
-    def _wanted(self, unit: Unit) -> Wanted:
+    def _requested(self, unit: Unit) -> RequestedModel:
         options = asked_for(self.options, unit)
-        return wanted_blip(options) if unit.engine == BLIP else wanted_easyocr(options)
+        return requested_blip(options) if unit.engine == BLIP else requested_easyocr(options)
 
 
 def in_words(manifest: ArtefactManifest, precision: Precision) -> str:
     """How the compiled model compares with the original, and its lossy twin with it where ``precision`` is fast."""
-    words = f"agrees with torch: {figures(manifest.parity)}" if manifest.parity is not None else ""
-    if precision is Precision.FAST and manifest.fast is not None:
-        words += f"; fast: {fast_in_words(manifest.fast)}"
-    return words
-
-
-def fast_in_words(fast: FastMode) -> str:
-    """What the lossy twin gives and takes."""
+    words, fast = (
+        f"agrees with torch: {_figures(manifest.parity)}" if manifest.parity is not None else "",
+        manifest.fast,
+    )
+    if precision is not Precision.FAST or fast is None:
+        return words
     if not fast.executor:
-        return f"no way was faster here, it runs as exact does ({fast.method})"
-    return f"{fast.method}, {fast.speed_up:.2g} times as fast, {figures(fast.parity)}"
+        return f"{words}; fast: no way was faster here, it runs as exact does ({fast.method})"
+    return f"{words}; fast: {fast.method}, {fast.speed_up:.2g} times as fast, {_figures(fast.parity)}"
 
 
-def figures(parity: Parity) -> str:
-    """The figures of ``parity`` by their names."""
+def _figures(parity: Parity) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in parity.figures.items())

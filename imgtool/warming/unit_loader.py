@@ -1,4 +1,4 @@
-"""Loading a model once in a worker of its own, as a run would, and seeing what it takes."""
+"""Loading a unit once in a worker of its own, as a run would, and measuring what it takes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
+from imgtool.analyzers.interface import Analyzer
 from imgtool.analyzers.registry import choose_target, load_class
-from imgtool.artefacts.find import Artefact, find_blip, find_easyocr
+from imgtool.artefacts.find import find_blip, find_easyocr
 from imgtool.artefacts.manifest import wrong_sample
-from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
+from imgtool.artefacts.requested_model import BLIP, EASYOCR
+from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMissing
 from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
 from imgtool.options import EngineOptions, Weights
 from imgtool.runtime.cores import granted_cores
@@ -22,11 +24,11 @@ from imgtool.runtime.process import Died, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
 from imgtool.types import Backend, Problem
 from imgtool.warming.trial_records import Trial
-from imgtool.warming.units import BLIP, EASYOCR, Unit
+from imgtool.warming.units import Unit
 from imgtool.weights.store import ModelStore
+from imgtool.weights.warm_command import easyocr_command
 
 _GRACE_SECONDS = 2.0
-
 
 _PACKAGES = {BLIP: ("torch", "torchvision", "transformers"), EASYOCR: ("torch", "torchvision", "easyocr")}
 """What the engines that models are fetched for cannot do without."""
@@ -35,14 +37,17 @@ _COMPILED = ("onnxruntime", "numpy")
 
 
 @dataclass(frozen=True)
-class WorkerLoader:
-    """Loads units in workers, with the options of a run. A :class:`imgtool.warming.bake.Loader`."""
+class UnitLoader:
+    """Loads units in workers, with the options of a run."""
 
     options: EngineOptions
 
     def unusable(self, unit: Unit) -> ImgtoolError | None:
-        """Which libraries of the unit's engine are not installed; none of them is imported, and a compiled model
-        needs none of them."""
+        """Why ``unit`` cannot be loaded on this machine: it is a part that no engine loads alone, or a library of its
+        engine is not installed. None is imported, and a compiled model needs none."""
+        if not unit.engine:
+            command = easyocr_command(self.options)
+            return ModelMissing("a part of EasyOCR, loaded together with the others", command.remedy)
         if self._is_compiled(unit):
             return None
         missing = missing_modules(*_PACKAGES[unit.engine])
@@ -50,9 +55,7 @@ class WorkerLoader:
 
     def unfound(self, unit: Unit, store: ModelStore) -> Problem | None:
         """Why a run would not find ``unit``, which is whole; ``None`` where it would, or nothing here could load it."""
-        if not unit.engine or self.unusable(unit) is not None:
-            return None
-        return self.unready(unit, store)
+        return self.unready(unit, store) if self.unusable(unit) is None else None
 
     def unready(self, unit: Unit, store: ModelStore) -> Problem | None:
         """Why a run cannot use ``unit``, which is whole; ``None`` where it can, or no engine loads it alone."""
@@ -60,29 +63,41 @@ class WorkerLoader:
             return None
         options = asked_for(self.options, unit)
         cls = load_class(choose_target(unit.engine, options))
-        probe = cls.probe(options)
+        probe, remedy = cls.probe(options), ""
         if probe.available:
             return None
-        named = ""
-        if cls.spec.backend is Backend.TORCH and self.unusable(unit) is None:
-            named = self._where(unit, store)
-        return Problem("model_missing", f"a run cannot use {unit.name}: {probe.reason}", named or probe.remedy)
-
-    def _where(self, unit: Unit, store: ModelStore) -> str:
-        """How to name weights that are here and that torch would not find by name; empty where there is no way."""
-        if unit.engine != BLIP or not unit.models or self.options.weights is Weights.SYNTHETIC:
-            return ""
-        folder = store.folder(unit.models[0].name)
-        return f"name its folder: --caption-model {shlex.quote(str(folder))}" if folder is not None else ""
+        of_the_hub = unit.engine == BLIP and unit.models and self.options.weights is not Weights.SYNTHETIC
+        if of_the_hub and cls.spec.backend is Backend.TORCH and self.unusable(unit) is None:
+            # The weights are here, and torch would not find them by name.
+            folder = store.folder(unit.models[0].name)
+            remedy = f"name its folder: --caption-model {shlex.quote(str(folder))}" if folder is not None else ""
+        return Problem("model_missing", f"a run cannot use {unit.name}: {probe.reason}", remedy or probe.remedy)
 
     def versions(self, unit: Unit) -> Mapping[str, str]:
-        """Of the engine's own code, and of the packages that it runs on."""
-        options = asked_for(self.options, unit)
-        cls = load_class(target := choose_target(unit.engine, options))
-        is_compiled = cls.spec.backend is Backend.ONNX
-        packages = {package: _version(package) for package in (_COMPILED if is_compiled else _PACKAGES[unit.engine])}
-        own = {"engine": cls.spec.version, "target": target, "model": cls.probe(options).model_version}
-        return {**own, **packages, **self._artefact(unit)}
+        """The versions of all that runs ``unit``, its own code and packages: what was tried holds for these alone.
+
+        For a compiled model also which one it is, and what a quick look finds wrong with it: a trial of a whole one
+        says nothing about one that was damaged since.
+        """
+        options, target, cls = self._chosen(unit)
+        packages = _COMPILED if cls.spec.backend is Backend.ONNX else _PACKAGES[unit.engine]
+        named = {"engine": cls.spec.version, "target": target, "model": cls.probe(options).model_version}
+        for package in packages:
+            try:
+                named[package] = version(package)
+            except PackageNotFoundError:
+                named[package] = ""
+        if self._is_compiled(unit):
+            found = find_blip(options) if unit.engine == BLIP else find_easyocr(options)
+            named["artefact"] = f"{found.folder.name} {found.manifest.created}"
+            named["precision"] = options.precision.value
+            try:
+                damage = "; ".join(filter(None, (wrong_sample(found.folder, file) for file in found.manifest.files)))
+            except OSError as error:
+                damage = str(error)
+            if damage:
+                named["damage"] = damage
+        return named
 
     def load(self, unit: Unit, store: ModelStore) -> Trial:
         """Load the unit and run it once in a worker.
@@ -92,37 +107,27 @@ class WorkerLoader:
             imgtool.errors.ImgtoolError: the engine refuses the options, or does not find the files.
         """
         options = asked_for(self.options, unit)
-        if not self._is_compiled(unit):
-            options = _pointed_at(self.options, unit, store)
+        if not self._is_compiled(unit) and self.options.weights is not Weights.SYNTHETIC and unit.models:
+            # The unit's own files in place of those that a run would look for by name.
+            if unit.engine == BLIP:
+                named = {"caption_model": str(store.folder(unit.models[0].name)), "caption_revision": None}
+            else:
+                named = {"easyocr_dir": None}
+            options = msgspec.structs.replace(options, **named)
         target = choose_target(unit.engine, options)
         cls = load_class(target)
         plan = TaskPlan(task=cls.spec.task, analyzer=unit.engine, target=target, parameters=cls.parameters(options))
         return trial_of(plan, self.options)
 
+    def _chosen(self, unit: Unit) -> tuple[EngineOptions, str, type[Analyzer]]:
+        options = asked_for(self.options, unit)
+        target = choose_target(unit.engine, options)
+        return options, target, load_class(target)
+
     def _is_compiled(self, unit: Unit) -> bool:
         """Whether a run would use a compiled model for ``unit``."""
-        if not unit.engine:
-            return False
-        options = asked_for(self.options, unit)
-        cls = load_class(choose_target(unit.engine, options))
+        options, _, cls = self._chosen(unit)
         return cls.spec.backend is Backend.ONNX and cls.probe(options).available
-
-    def _artefact(self, unit: Unit) -> dict[str, str]:
-        """Which compiled model a run would use, where it would, and what a quick look finds wrong with it: a trial of a
-        whole one says nothing about one that was damaged since."""
-        if not self._is_compiled(unit):
-            return {}
-        options = asked_for(self.options, unit)
-        found = find_blip(options) if unit.engine == BLIP else find_easyocr(options)
-        named = {"artefact": f"{found.folder.name} {found.manifest.created}", "precision": options.precision.value}
-        return {**named, "damage": damage} if (damage := _damage(found)) else named
-
-
-def _damage(artefact: Artefact) -> str:
-    try:
-        return "; ".join(filter(None, (wrong_sample(artefact.folder, file) for file in artefact.manifest.files)))
-    except OSError as error:
-        return str(error)
 
 
 def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
@@ -145,14 +150,14 @@ def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
     worker = WorkerProcess(setup, post)
     try:
         worker.send(WarmUp())
-        trial = _outcome(events, plan, options.load_timeout)
+        trial = _awaited(events, plan, options.load_timeout)
         worker.stop(_GRACE_SECONDS)
         return trial
     finally:
         worker.kill()
 
 
-def _outcome(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeout: float) -> Trial:
+def _awaited(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeout: float) -> Trial:
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -179,16 +184,6 @@ def _outcome(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeo
             )
 
 
-def _pointed_at(options: EngineOptions, unit: Unit, store: ModelStore) -> EngineOptions:
-    """``options`` with the unit's own files in place of those that a run would look for by name."""
-    if options.weights is Weights.SYNTHETIC or not unit.models:
-        return asked_for(options, unit)
-    if unit.engine == BLIP:
-        folder = store.folder(unit.models[0].name)
-        return msgspec.structs.replace(options, caption_model=str(folder), caption_revision=None)
-    return msgspec.structs.replace(options, languages=unit.languages, easyocr_dir=None)
-
-
 def asked_for(options: EngineOptions, unit: Unit) -> EngineOptions:
     """``options`` of a run that asks for ``unit`` by its name."""
     if unit.engine == EASYOCR:
@@ -198,10 +193,3 @@ def asked_for(options: EngineOptions, unit: Unit) -> EngineOptions:
     model = unit.models[0]
     revision = model.revision if model.pinned else None
     return msgspec.structs.replace(options, caption_model=model.repository, caption_revision=revision)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

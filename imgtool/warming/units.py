@@ -1,4 +1,4 @@
-"""From what a user names, or has configured, to the models that are wanted."""
+"""From what a user names, or has configured, to the models that are to be warmed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgtool.analyzers.registry import ANALYZERS
+from imgtool.artefacts.requested_model import BLIP, EASYOCR
 from imgtool.options import Weights
 from imgtool.types import Task
-from imgtool.weights.catalogue import Kind, ModelSpec, easyocr_models, find
+from imgtool.weights.catalogue import Kind, ModelSpec, blip_of, easyocr_models, find, is_catalogued
 from imgtool.weights.errors import UnknownModel
+from imgtool.weights.places import is_repository_id
 from imgtool.weights.synthetic.store import blip_spec, easyocr_spec
 
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
-BLIP, EASYOCR = "blip", "easyocr"
 DEFAULT_CAPTION_MODEL = "blip-base"
 
 
@@ -52,18 +54,22 @@ def configured_units(options: EngineOptions, languages: Sequence[str]) -> tuple[
     """The units that a run with ``options`` would use; none for engines that need nothing fetched.
 
     Raises:
-        UnknownModel: the configured caption model is in no catalogue.
+        UnknownModel: the configured caption model is in no catalogue, and no repository of the hub.
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read ``languages``.
     """
-    wanted = options.tasks or tuple(Task)
-    return tuple(unit for task in wanted for unit in _of_task(task, options, languages))
+    return tuple(unit for task in options.tasks or tuple(Task) for unit in _of_task(task, options, languages))
 
 
 def _named(name: str, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
     if name in {task.value for task in Task}:
         return _of_task(Task(name), options, languages)
     if options.weights is Weights.SYNTHETIC:
-        return _synthetic_by_name(name, options, languages)
+        task = {BLIP: Task.CAPTION, DEFAULT_CAPTION_MODEL: Task.CAPTION, EASYOCR: Task.TEXT}.get(name)
+        if task is None:
+            raise UnknownModel(
+                f"there are no synthetic weights of {name!r}", f"{BLIP}, {EASYOCR}, or leave the name out"
+            )
+        return _of_task(task, options, languages)
     if name == EASYOCR:
         return (_easyocr(languages),)
     try:
@@ -74,43 +80,26 @@ def _named(name: str, options: EngineOptions, languages: Sequence[str]) -> tuple
 
 
 def _of_task(task: Task, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
-    if options.weights is Weights.SYNTHETIC:
-        return _synthetic(task, options, languages)
-    if task is Task.CAPTION and _chosen(options.caption_engine, BLIP):
-        return _caption_model(options)
-    if task is Task.TEXT and _chosen(options.text_engine, EASYOCR):
+    synthetic = options.weights is Weights.SYNTHETIC
+    if task is Task.CAPTION and _is_chosen(options.caption_engine, BLIP):
+        if synthetic:
+            spec = blip_spec(options)
+            return (Unit(f"synthetic {spec.name}", (spec,), BLIP),)
+        model, revision = options.caption_model or DEFAULT_CAPTION_MODEL, options.caption_revision
+        if options.caption_model is not None and (folder := Path(model).expanduser()).is_dir():
+            return (Unit(folder.absolute().name, (), BLIP),)
+        spec = find(model) if is_catalogued(model) or not is_repository_id(model) else blip_of(model)
+        return (Unit(spec.name, (replace(spec, revision=revision) if revision else spec,), BLIP),)
+    if task is Task.TEXT and _is_chosen(options.text_engine, EASYOCR):
         unit = _easyocr(languages)
+        if synthetic:
+            return (Unit(f"synthetic {unit.name}", (easyocr_spec(options),), EASYOCR, unit.languages),)
         return (unit if options.easyocr_dir is None else replace(unit, models=()),)
     return ()
 
 
-def _synthetic_by_name(name: str, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
-    task = {BLIP: Task.CAPTION, DEFAULT_CAPTION_MODEL: Task.CAPTION, EASYOCR: Task.TEXT}.get(name)
-    if task is None:
-        raise UnknownModel(f"there are no synthetic weights of {name!r}", f"{BLIP}, {EASYOCR}, or leave the name out")
-    return _synthetic(task, options, languages)
-
-
-def _synthetic(task: Task, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
-    if task is Task.CAPTION and _chosen(options.caption_engine, BLIP):
-        spec = blip_spec(options)
-        return (Unit(f"synthetic {spec.name}", (spec,), BLIP),)
-    if task is Task.TEXT and _chosen(options.text_engine, EASYOCR):
-        unit = _easyocr(languages)
-        return (Unit(f"synthetic {unit.name}", (easyocr_spec(options),), EASYOCR, unit.languages),)
-    return ()
-
-
-def _chosen(engine: str | None, ours: str) -> bool:
-    return engine is None or engine == ours or engine.startswith(f"imgtool.analyzers.{ours}:")
-
-
-def _caption_model(options: EngineOptions) -> tuple[Unit, ...]:
-    model, revision = options.caption_model, options.caption_revision
-    if model is not None and Path(model).expanduser().is_dir():
-        return (Unit(Path(model).expanduser().absolute().name, (), BLIP),)
-    spec = find(model or DEFAULT_CAPTION_MODEL)
-    return (Unit(spec.name, (replace(spec, revision=revision) if revision else spec,), BLIP),)
+def _is_chosen(engine: str | None, ours: str) -> bool:
+    return engine is None or engine == ours or engine in ANALYZERS[ours]
 
 
 def _easyocr(languages: Sequence[str]) -> Unit:

@@ -76,6 +76,11 @@ def is_repository_id(name: str) -> bool:
     return bool(_REPOSITORY.match(name)) and ".." not in name and "--" not in name
 
 
+def is_commit(revision: str) -> bool:
+    """Whether ``revision`` is a whole commit, not the name of a branch or a tag."""
+    return _COMMIT.match(revision) is not None
+
+
 def repository_folder(repository: str) -> str:
     """The folder of ``repository`` in the hub's cache."""
     return f"models--{repository.replace('/', '--')}"
@@ -84,22 +89,16 @@ def repository_folder(repository: str) -> str:
 def find_snapshot(cache: Path, repository: str, revision: str | None = None) -> Snapshot | None:
     """The snapshot of ``revision`` (a branch, a tag or a full commit; default ``main``) in ``cache``, or ``None``."""
     root = cache / repository_folder(repository)
-    wanted = revision or "main"
-    commit = wanted if _COMMIT.match(wanted) else _read_ref(root / "refs", wanted)
-    if commit is None:
-        return None
+    commit = name = revision or "main"
+    if not is_commit(name):
+        if name.startswith("/") or ".." in name.split("/"):
+            return None
+        try:
+            commit = (root / "refs" / name).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
     folder = root / "snapshots" / commit
-    return Snapshot(folder, commit) if folder.is_dir() else None
-
-
-def _read_ref(refs: Path, name: str) -> str | None:
-    if name.startswith("/") or ".." in name.split("/"):
-        return None
-    try:
-        commit = (refs / name).read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return None
-    return commit if _COMMIT.match(commit) else None
+    return Snapshot(folder, commit) if is_commit(commit) and folder.is_dir() else None
 
 
 def _expand(text: str) -> Path:

@@ -1,70 +1,94 @@
-"""The command that brings a model as a run asks for it: what a remedy names has to carry all that was asked. Light."""
+"""The ``imgtool warm-cache`` command that brings a model as a run asks for it. Remedies name it, so it works when it is
+pasted: it carries every option that this run needs to find what the command brings. Light."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgtool.options import EngineOptions, Precision, Scale, Weights
-from imgtool.weights.catalogue import DEFAULT_REVISION, Kind, ModelSpec, find
+from imgtool.weights.catalogue import DEFAULT_REVISION, Kind, ModelSpec, find, is_catalogued
 from imgtool.weights.errors import UnknownModel
 
 DEFAULT_MODEL = "Salesforce/blip-image-captioning-base"
 
-_WARM = "imgtool warm-cache"
-
 
 @dataclass(frozen=True)
-class Bake:
-    """A command, to which ``--precision fast`` is still to be added where ``is_fast``."""
+class WarmCommand:
+    """``words`` stand behind ``imgtool warm-cache``.
 
-    command: str
-    is_fast: bool = False
+    ``revision`` is of a repository that is in no catalogue: only the environment can name it.
+    """
+
+    words: tuple[str, ...]
+    revision: str = ""
+
+    def also(self, *words: str) -> WarmCommand:
+        """The same command with more ``words``."""
+        return replace(self, words=(*self.words, *words))
 
     @property
     def remedy(self) -> str:
         """What to do where the model is not here."""
-        return f"run `{self._whole}`"
+        return f"run `{self}`"
 
     @property
-    def mending(self) -> str:
-        """What to do where it is compiled, and the compiled one is of no use."""
-        return f"run `{self._whole} --compile`"
+    def compiling(self) -> str:
+        """What to do where the compiled model is of no use: it is compiled again, also where it looks whole."""
+        return self.also("--compile").remedy
 
     @property
-    def _whole(self) -> str:
-        return f"{self.command} --precision fast" if self.is_fast else self.command
+    def fetching_again(self) -> str:
+        """What to do where the weights are damaged: every file is hashed, and fetched again if the hash is wrong."""
+        return self.also("--refresh").remedy
+
+    def __str__(self) -> str:
+        named = f"IMGTOOL_CAPTION_REVISION={shlex.quote(self.revision)} " if self.revision else ""
+        return named + shlex.join(("imgtool", "warm-cache", *self.words))
 
 
-def bake_blip(options: EngineOptions) -> Bake:
+def blip_command(options: EngineOptions) -> WarmCommand:
     """What brings the BLIP that ``options`` ask for."""
-    named = options.caption_model or DEFAULT_MODEL
+    named, revision = options.caption_model or DEFAULT_MODEL, pinned_revision(options)
+    beyond = (*_precision(options), *cache_words(options))
     if options.weights is Weights.SYNTHETIC:
-        arguments = _synthetic(options.scale.value)
-    elif (folder := folder_named(named)) is not None:
-        arguments = ("caption", "--caption-model", str(folder))
-    else:
-        arguments = (_at(_name(named), pinned_revision(options)),)
-    return _bake(options, arguments)
+        return WarmCommand((*_synthetic(options.scale.value), *beyond))
+    if (folder := folder_named(named)) is not None:
+        return WarmCommand(("caption", "--caption-model", str(folder), *beyond))
+    if not is_catalogued(named):
+        return WarmCommand(("caption", "--caption-model", named, *beyond), revision)
+    return WarmCommand((_at(find(named).name, revision), *beyond))
 
 
-def bake_easyocr(options: EngineOptions) -> Bake:
+def easyocr_command(options: EngineOptions) -> WarmCommand:
     """What brings the EasyOCR that reads the languages in ``options``."""
-    arguments: tuple[str, ...] = ("easyocr",)
+    words: tuple[str, ...] = ("easyocr",)
     if options.weights is Weights.SYNTHETIC:
-        arguments = _synthetic(options.scale.value)
+        words = _synthetic(options.scale.value)
     elif options.easyocr_dir is not None:
-        arguments = ("text", "--easyocr-dir", str(options.easyocr_dir))
-    return _bake(options, (*arguments, *_languages(options.languages)))
+        words = ("text", "--easyocr-dir", str(options.easyocr_dir))
+    return WarmCommand((*words, *_languages(options.languages), *_precision(options), *cache_words(options)))
 
 
-def bake_spec(spec: ModelSpec) -> Bake:
-    """What brings one model into the store."""
+def model_command(spec: ModelSpec, *words: str) -> WarmCommand:
+    """What brings one model into the store that ``words`` lead to."""
     if spec.kind is Kind.SYNTHETIC:
-        return Bake(shlex.join((*_WARM.split(), *_synthetic(spec.revision), *_languages(spec.languages))))
-    return Bake(shlex.join((*_WARM.split(), _at(spec.name, spec.revision if spec.pinned else ""))))
+        return WarmCommand((*_synthetic(spec.revision), *_languages(spec.languages), *words))
+    revision = spec.revision if spec.pinned else ""
+    if not is_catalogued(spec.name):
+        return WarmCommand(("caption", "--caption-model", spec.repository, *words), revision)
+    return WarmCommand((_at(spec.name, revision), *words))
+
+
+def cache_words(options: EngineOptions) -> tuple[str, ...]:
+    """The flag that leads to the cache directory, unless the environment leads there too."""
+    named = os.environ.get("IMGTOOL_CACHE_DIR")
+    if options.cache_dir is None or (named and Path(named) == options.cache_dir):
+        return ()
+    return "--cache-dir", str(options.cache_dir)
 
 
 def pinned_revision(options: EngineOptions) -> str:
@@ -86,17 +110,6 @@ def folder_named(named: str) -> Path | None:
     return None
 
 
-def _bake(options: EngineOptions, arguments: Sequence[str]) -> Bake:
-    return Bake(shlex.join((*_WARM.split(), *arguments)), options.precision is Precision.FAST)
-
-
-def _name(named: str) -> str:
-    try:
-        return find(named).name
-    except UnknownModel:
-        return named
-
-
 def _at(name: str, revision: str) -> str:
     return f"{name}@{revision}" if revision else name
 
@@ -106,7 +119,11 @@ def _synthetic(scale: str) -> tuple[str, ...]:
 
 
 def _languages(languages: Sequence[str]) -> tuple[str, ...]:
-    """Empty ``languages`` are those of a model that reads none."""
-    if not languages or tuple(languages) == EngineOptions().languages:
-        return ()
-    return "--languages", ",".join(languages)
+    """Empty ``languages`` are those of a model that reads none. The default ones need not be said, unless the
+    environment says others."""
+    usual = tuple(languages) == EngineOptions().languages and not os.environ.get("IMGTOOL_LANGUAGES")
+    return () if usual or not languages else ("--languages", ",".join(languages))
+
+
+def _precision(options: EngineOptions) -> tuple[str, ...]:
+    return ("--precision", "fast") if options.precision is Precision.FAST else ()

@@ -35,19 +35,15 @@ def count_qr_codes(coarse: NDArray[np.uint8], fine: NDArray[np.uint8]) -> int:
         scale = np.array([fine.shape[1] / coarse.shape[1], fine.shape[0] / coarse.shape[0]])
         # Corners from the coarse copy are too inexact to read by: they are found anew in the part. Each of the two
         # searches places some corners better than the other does.
-        part = _part(fine, corners * scale)
+        # Cut out with a quiet zone around them; ``corners`` is (n, 4, 2), x and y in pixels.
+        low, high = (corners * scale).min(axis=(0, 1)), (corners * scale).max(axis=(0, 1))
+        margin = 0.25 * (high - low).max() + 8
+        left, top = np.maximum(low - margin, 0).astype(int)
+        right, bottom = np.ceil(high + margin).astype(int)
+        part = np.ascontiguousarray(fine[top:bottom, left:right])
         return _read(detector, part) or _read(cv2.QRCodeDetector(), part)
     except _REFUSALS:
         return 0
-
-
-def _part(image: NDArray[np.uint8], corners: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The part of (H, W) that holds all ``corners``, (n, 4, 2) x and y in pixels, with a quiet zone around them."""
-    low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
-    margin = 0.25 * (high - low).max() + 8
-    left, top = np.maximum(low - margin, 0).astype(int)
-    right, bottom = np.ceil(high + margin).astype(int)
-    return np.ascontiguousarray(image[top:bottom, left:right])
 
 
 def count_barcodes(fine: NDArray[np.uint8]) -> int:

@@ -12,16 +12,45 @@ from imgtool.inference.blip.parameters import Decoding, check_precision, writing
 from imgtool.inference.picture import Picture
 from imgtool.inference.torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
 from imgtool.types import Backend, Problem, Task
-from imgtool.weights.on_disk.blip import WARM, weights_for
-from imgtool.weights.warm_command import bake_blip
+from imgtool.weights.on_disk.blip import how_to_repair, weights_for
 
 if TYPE_CHECKING:
+    from imgtool.inference.blip.graphs import BlipGraphs
     from imgtool.inference.blip.upstream import BlipNetwork
     from imgtool.options import EngineOptions
 
 
-class BlipTorch(Analyzer):
-    """``BlipForConditionalGeneration``: greedy or beam search, from nothing or from a prompt. Never downloads."""
+class Blip(Analyzer):
+    """What both implementations share: greedy or beam search, from nothing or from a prompt. Neither downloads."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._network: BlipNetwork | BlipGraphs | None = None
+
+    def warm_up(self) -> None:
+        """Caption a black picture."""
+        import numpy as np
+
+        self.run([Picture(np.zeros((32, 32, 3), dtype=np.uint8), 32, 32, "")])
+
+    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
+        """One caption a picture, all in one batch.
+
+        Raises:
+            MemoryError: the batch does not fit into memory.
+        """
+        if self._network is None:
+            raise RuntimeError("load() comes before run()")
+        decoding = Decoding.of(self.parameters_given)
+        return list(self._network.caption([picture.pixels for picture in pictures], decoding))
+
+    def close(self) -> None:
+        """Free the model."""
+        self._network = None
+
+
+class BlipTorch(Blip):
+    """``BlipForConditionalGeneration``."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="blip",
@@ -32,11 +61,6 @@ class BlipTorch(Analyzer):
         licence="BSD-3-Clause (BLIP's weights)",
         batched=True,
     )
-    libraries = ("transformers.models.blip.modeling_blip", "transformers.models.blip.processing_blip")
-
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        super().__init__(parameters)
-        self._network: BlipNetwork | None = None
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
@@ -60,19 +84,17 @@ class BlipTorch(Analyzer):
         return {
             **writing_parameters(options),
             "paths": {"model": str(weights_for(options).folder)},
-            "remedy": bake_blip(options).remedy,
-            "device": check_device(getattr(options, "device", "auto")),
+            "remedy": how_to_repair(options),
+            "device": check_device(options.device),
             "precision": check_precision(options, "torch", "exact"),
         }
 
     def import_libraries(self) -> None:
-        """Import torch, and of transformers what BLIP needs.
-
-        Raises:
-            ModelLoadFailed: torch is not installed, or this build of it does not run here.
-        """
+        """Import torch, and of transformers what BLIP needs."""
         import_torch(self.parameters_given.get("threads"))
-        super().import_libraries()
+
+        import transformers.models.blip.modeling_blip
+        import transformers.models.blip.processing_blip  # noqa: F401
 
     def load(self) -> None:
         """Import torch and transformers, build the model, and move it to its device.
@@ -83,26 +105,5 @@ class BlipTorch(Analyzer):
         from imgtool.inference.blip.upstream import BlipNetwork
 
         given = self.parameters_given
-        folder, remedy = Path(given["paths"]["model"]), given.get("remedy", WARM)
-        self._network = BlipNetwork(folder, given["device"], given.get("threads"), remedy)
-
-    def warm_up(self) -> None:
-        """Caption a black picture."""
-        import numpy as np
-
-        self.run([Picture(np.zeros((32, 32, 3), dtype=np.uint8), 32, 32, "")])
-
-    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
-        """One caption a picture, all in one batch.
-
-        Raises:
-            MemoryError: the batch does not fit into memory.
-        """
-        if self._network is None:
-            raise RuntimeError("load() comes before run()")
-        decoding = Decoding.of(self.parameters_given)
-        return list(self._network.caption([picture.pixels for picture in pictures], decoding))
-
-    def close(self) -> None:
-        """Free the model."""
-        self._network = None
+        folder = Path(given["paths"]["model"])
+        self._network = BlipNetwork(folder, given["device"], given.get("threads"), given["remedy"])

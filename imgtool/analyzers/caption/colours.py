@@ -63,12 +63,12 @@ class Tables:
     names: tuple[str, ...]
 
     def name(self, cell: int) -> str:
-        """The name of one cell."""
+        """The name of one cell: the palette's nearest in CIELAB (Euclidean, CIE 1976 ΔE*ab)."""
         return self.names[int(self.nearest[cell])]
 
 
 @dataclass(frozen=True)
-class Sample:
+class ColourSample:
     """Cells of the RGB cube of pixels spread over an image: ``cells`` (h, w) intp and how often each occurs."""
 
     cells: NDArray[np.intp]
@@ -105,12 +105,7 @@ def tables() -> Tables:
     return Tables(lab, owner[nearest], names)
 
 
-def colour_name(red: int, green: int, blue: int) -> str:
-    """The palette's name nearest in CIELAB (Euclidean, CIE 1976 ΔE*ab) to an sRGB colour of 0..255."""
-    return tables().name((red >> 3 << 10) | (green >> 3 << 5) | blue >> 3)
-
-
-def sample(pixels: NDArray[np.uint8]) -> Sample:
+def sample(pixels: NDArray[np.uint8]) -> ColourSample:
     """At most 512 x 512 pixels of (H, W, 3) uint8 RGB, one from each cell of a grid.
 
     Pixels are picked, not averaged: averaging black letters with white paper makes greys that are nowhere in the
@@ -118,7 +113,7 @@ def sample(pixels: NDArray[np.uint8]) -> Sample:
     """
     picked = pixels[_spread(pixels.shape[0])][:, _spread(pixels.shape[1])].astype(np.intp) >> 3
     cells: NDArray[np.intp] = (picked[..., 0] << 10) | (picked[..., 1] << 5) | picked[..., 2]
-    return Sample(cells, np.bincount(cells.ravel(), minlength=_LEVELS**3))
+    return ColourSample(cells, np.bincount(cells.ravel(), minlength=_LEVELS**3))
 
 
 def _spread(length: int) -> NDArray[np.intp]:
@@ -143,7 +138,7 @@ def near(cell: int, radius: float) -> NDArray[np.bool_]:
     return np.asarray(((lab - lab[cell]) ** 2).sum(axis=1) <= radius**2)
 
 
-def is_greyscale(sampled: Sample) -> bool:
+def is_greyscale(sampled: ColourSample) -> bool:
     """Whether less than one pixel in a thousand has channels more than about 16 levels apart."""
     used = np.flatnonzero(sampled.counts)
     channels = np.stack([used >> 10, used >> 5 & 31, used & 31])
@@ -151,13 +146,13 @@ def is_greyscale(sampled: Sample) -> bool:
     return bool(sampled.counts[used][coloured].sum() < 0.001 * sampled.total)
 
 
-def is_flat(sampled: Sample) -> bool:
+def is_flat(sampled: ColourSample) -> bool:
     """Whether all but one pixel in ten thousand are within ΔE*ab 8 of the most frequent colour."""
     within = sampled.counts[near(int(sampled.counts.argmax()), 8)].sum()
     return bool(sampled.total - within <= 0.0001 * sampled.total)
 
 
-def plain_ground(sampled: Sample) -> int | None:
+def plain_ground(sampled: ColourSample) -> int | None:
     """The cell of a plain background, or ``None`` where there is none.
 
     Plain means that one colour (ΔE*ab 8) holds four fifths of the image's outer frame and half of the whole image.

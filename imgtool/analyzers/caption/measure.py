@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imgtool.analyzers.caption import colours as _colours
+from imgtool.analyzers.caption import colours
 from imgtool.analyzers.caption.barcodes import count_barcodes, count_qr_codes
-from imgtool.analyzers.caption.sentence import ColourShare, Measurements, summarise_text
+from imgtool.analyzers.caption.sentence import Measurements, summarise_text
 from imgtool.types import TextLine
 
 FINE = 2048
@@ -25,18 +25,14 @@ _SHADING = 0.8
 _SMOOTHING = 1.0
 
 
-def prepare() -> None:
-    """Compute the colour tables, so that the first image is not slower than the others."""
-    _colours.tables()
-
-
 def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measurements:
     """Measure one upright image, (H, W, 3) uint8 RGB, and sum up the lines of text that were read in it."""
     height, width = pixels.shape[:2]
-    sampled = _colours.sample(pixels)
+    sampled = colours.sample(pixels)
     lightness, contrast = tone(sampled)
-    ground = _colours.plain_ground(sampled)
-    flat = _colours.is_flat(sampled)
+    ground = colours.plain_ground(sampled)
+    apart = sampled.counts if ground is None else np.where(colours.near(ground, 8), 0, sampled.counts)
+    flat = colours.is_flat(sampled)
     fine = cv2.cvtColor(halved(pixels, FINE), cv2.COLOR_RGB2GRAY)
     coarse = shrunk(fine, COARSE)
     return Measurements(
@@ -44,31 +40,26 @@ def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measure
         height=height,
         lightness=lightness,
         contrast=contrast,
-        greyscale=_colours.is_greyscale(sampled),
+        greyscale=colours.is_greyscale(sampled),
         flat=flat,
         edge_width=None if flat else edge_width(coarse),
-        colours=_colours.shares(sampled.counts, sampled.total),
-        ground=None if ground is None else _colours.tables().name(ground),
-        figure=() if ground is None else _figure(sampled, ground),
+        colours=colours.shares(sampled.counts, sampled.total),
+        ground=None if ground is None else colours.tables().name(ground),
+        figure=() if ground is None else colours.shares(apart, sampled.total),
         text=summarise_text(text, width, height),
         qr_codes=0 if flat else count_qr_codes(coarse, fine),
         barcodes=0 if flat else count_barcodes(fine),
     )
 
 
-def _figure(sampled: _colours.Sample, ground: int) -> tuple[ColourShare, ...]:
-    apart = np.where(_colours.near(ground, 8), 0, sampled.counts)
-    return _colours.shares(apart, sampled.total)
-
-
-def tone(sampled: _colours.Sample) -> tuple[float, float]:
+def tone(sampled: colours.ColourSample) -> tuple[float, float]:
     """Mean lightness and contrast of an image, both in L* of CIE 1976, [0, 100].
 
     Contrast is the distance between the mean of the dark and of the light part, parted by Otsu's threshold ("A
     threshold selection method from gray-level histograms", 1979). Unlike the standard deviation of RMS contrast it
     does not depend on how much ink is on the page.
     """
-    levels = np.clip(np.rint(_colours.tables().lab[:, 0]), 0, 100).astype(np.intp)
+    levels = np.clip(np.rint(colours.tables().lab[:, 0]), 0, 100).astype(np.intp)
     histogram = np.bincount(levels, weights=sampled.counts, minlength=101) / sampled.total
     mass = np.cumsum(histogram)
     moment = np.cumsum(histogram * np.arange(101))

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgtool.types import Box, TextLine
+from imgtool.types import TextLine
 
 QUOTE_WORDS = 6
 QUOTE_CHARACTERS = 40
@@ -65,9 +65,18 @@ class Measurements:
 
 def compose(found: Measurements) -> str:
     """One line of at most 300 characters that ends with a full stop and holds no control character."""
-    clauses = [_subject(found)]
+    shape = orientation(found.width, found.height)
+    if found.flat:
+        clauses = [f"A plain {found.colours[0].name} {shape} image"]
+    else:
+        kind = "greyscale" if found.greyscale else ""
+        words = filter(None, ("A", brightness(found.lightness), kind, shape, "image"))
+        details = colour_phrase(found), contrast_word(found.contrast), sharpness_word(found.edge_width)
+        clauses = [", ".join([" ".join(words), *filter(None, details)])]
     if found.text.lines:
-        clauses.append(_text_clause(found.text))
+        where = " over much of it" if found.text.share >= 0.25 else ""
+        beginning = f" beginning {quoted(found.text.first)}" if one_line(found.text.first) else ""
+        clauses.append(f"{_counted(found.text.lines, 'line')} of text{where}{beginning}")
     codes = [_counted(found.qr_codes, "QR code"), _counted(found.barcodes, "barcode")]
     if any(codes):
         clauses.append(_joined([code for code in codes if code]))
@@ -79,7 +88,11 @@ def summarise_text(lines: Sequence[TextLine], width: int, height: int) -> TextSu
     readable = [(line, text) for line in lines if (text := one_line(line.text))]
     if not readable:
         return TextSummary()
-    covered = sum(_area(line.box) for line, _ in readable)
+    covered = 0.0
+    for line, _ in readable:
+        # The area of a simple polygon in square pixels (the shoelace formula).
+        corners = zip(line.box, (*line.box[1:], line.box[0]), strict=True)
+        covered += abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in corners)) / 2
     return TextSummary(len(readable), min(1.0, covered / max(1, width * height)), readable[0][1])
 
 
@@ -142,7 +155,13 @@ def quoted(text: str) -> str:
     taken = words[:QUOTE_WORDS]
     while len(taken) > 1 and len(" ".join(taken)) > QUOTE_CHARACTERS:
         taken.pop()
-    start = _clipped(" ".join(taken))
+    start = " ".join(taken)
+    if len(start) > QUOTE_CHARACTERS:
+        # Never parting a letter from the accents that follow it.
+        end = QUOTE_CHARACTERS
+        while end > 1 and unicodedata.combining(start[end]):
+            end -= 1
+        start = start[:end].rstrip()
     return f'"{start}…"' if start != " ".join(words) else f'"{start}"'
 
 
@@ -157,32 +176,6 @@ def _printable(character: str) -> str:
     if category == "Cf":
         return character if character in _JOINERS else ""
     return " " if category in {"Cc", "Cs", "Cn", "Co", "Zl", "Zp"} else character
-
-
-def _clipped(text: str) -> str:
-    """At most forty characters, never parting a letter from the accents that follow it."""
-    if len(text) <= QUOTE_CHARACTERS:
-        return text
-    end = QUOTE_CHARACTERS
-    while end > 1 and unicodedata.combining(text[end]):
-        end -= 1
-    return text[:end].rstrip()
-
-
-def _subject(found: Measurements) -> str:
-    shape = orientation(found.width, found.height)
-    if found.flat:
-        return f"A plain {found.colours[0].name} {shape} image"
-    kind = "greyscale" if found.greyscale else ""
-    words = [word for word in ("A", brightness(found.lightness), kind, shape, "image") if word]
-    details = [colour_phrase(found), contrast_word(found.contrast), sharpness_word(found.edge_width)]
-    return ", ".join([" ".join(words), *filter(None, details)])
-
-
-def _text_clause(text: TextSummary) -> str:
-    where = " over much of it" if text.share >= 0.25 else ""
-    opening = f"{_counted(text.lines, 'line')} of text{where}"
-    return f"{opening} beginning {quoted(text.first)}" if one_line(text.first) else opening
 
 
 def _folded(colours: Iterable[ColourShare]) -> list[ColourShare]:
@@ -208,23 +201,16 @@ def _figure_names(figure: Iterable[ColourShare], ground: str) -> list[str]:
     total = sum(colour.share for colour in folded)
     if total < 0.003:
         return []
-    strong = [colour for colour in folded if colour.share >= _least_share(colour.name, total)]
+    strong = []
+    for colour in folded:
+        least = max(0.25 * total, 0.05) if _hue(colour.name) == "grey" else 0.067 * total
+        strong += [colour] if colour.share >= least else []
     return [colour.name for colour in strong or folded[:1]][:3]
-
-
-def _least_share(name: str, total: float) -> float:
-    return max(0.25 * total, 0.05) if _hue(name) == "grey" else 0.067 * total
 
 
 def _hue(name: str) -> str:
     """``dark blue`` is a shade of ``blue``."""
     return name.rsplit(" ", 1)[-1]
-
-
-def _area(box: Box) -> float:
-    """The area of a simple polygon in square pixels (the shoelace formula)."""
-    following = (*box[1:], box[0])
-    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(box, following, strict=True))) / 2
 
 
 def _counted(number: int, thing: str) -> str:

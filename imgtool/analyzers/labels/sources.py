@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,11 +76,19 @@ def from_metadata(properties: Mapping[str, str]) -> Given:
     Raises:
         ModelNotUsable: an ``imgtool.`` key is unknown or its value does not fit. Foreign keys never raise.
     """
+    given: Given = {}
+    for key, foreign in (("size", "imgsz"), ("labels", "names")):
+        with suppress(KeyError, ValueError, TypeError, OverflowError):
+            given[key] = CONVERTERS[key](_literal(properties[foreign]))
+    if "size" in given:
+        # Ultralytics trains its classifiers on pixels / 255 with no further normalisation and cropped to the shorter
+        # side (ultralytics/data/augment.py, classify_transforms).
+        given |= {"mean": (0.0,), "std": (1.0,), "resize": "crop", "crop_pct": 1.0}
     own = {
         key.removeprefix("imgtool."): _literal(text) for key, text in properties.items() if key.startswith("imgtool.")
     }
     try:
-        return {**_from_ultralytics(properties), **convert(own, "the model's metadata")}
+        return {**given, **convert(own, "the model's metadata")}
     except ConfigProblem as error:
         raise ModelNotUsable(str(error), f"export the model again; {error.remedy}") from error
 
@@ -96,20 +105,6 @@ def _literal(text: str) -> Any:
     return text
 
 
-def _from_ultralytics(properties: Mapping[str, str]) -> Given:
-    given: Given = {}
-    for key, foreign in (("size", "imgsz"), ("labels", "names")):
-        try:
-            given[key] = CONVERTERS[key](_literal(properties[foreign]))
-        except (KeyError, ValueError, TypeError, OverflowError):
-            continue
-    if "size" in given:
-        # Its classifiers are trained on pixels / 255 with no further normalisation and cropped to the shorter side
-        # (ultralytics/data/augment.py, classify_transforms).
-        given |= {"mean": (0.0,), "std": (1.0,), "resize": "crop", "crop_pct": 1.0}
-    return given
-
-
 _PREPROCESSOR_MARKS = {"image_mean", "image_std", "image_processor_type", "feature_extractor_type", "rescale_factor"}
 _PREPROCESSOR_KEYS = _PREPROCESSOR_MARKS | {
     *("do_resize", "do_rescale", "do_normalize", "do_center_crop", "do_convert_rgb", "do_flip_channel_order"),
@@ -123,26 +118,20 @@ def _from_preprocessor(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     # Such files carry many switches that are off; one that is on and unknown would change the pixels.
     own = {key: value for key, value in table.items() if key not in _PREPROCESSOR_KEYS and value}
     try:
-        own |= _preprocessor_values(table) | _preprocessor_geometry(table)
+        own["scale"] = 1 / table.get("rescale_factor", 1 / 255) if table.get("do_rescale", True) else 1.0
+        if not table.get("do_normalize", True):
+            own |= {"mean": 0.0, "std": 1.0}
+        else:
+            own |= {key: table[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in table}
+        if table.get("resample") is not None:
+            own["interpolation"] = _PILLOW_FILTERS[table["resample"]]
+        if table.get("do_flip_channel_order"):
+            own["channels"] = "BGR"
+        return own | _preprocessor_geometry(table)
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise ConfigProblem(
             f"{where} cannot be understood: {error}", "describe the preprocessing in imgtool's own keys instead"
         ) from error
-    return own
-
-
-def _preprocessor_values(table: Mapping[str, Any]) -> dict[str, Any]:
-    own: dict[str, Any] = {}
-    own["scale"] = 1 / table.get("rescale_factor", 1 / 255) if table.get("do_rescale", True) else 1.0
-    if not table.get("do_normalize", True):
-        own |= {"mean": 0.0, "std": 1.0}
-    else:
-        own |= {key: table[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in table}
-    if table.get("resample") is not None:
-        own["interpolation"] = _PILLOW_FILTERS[table["resample"]]
-    if table.get("do_flip_channel_order"):
-        own["channels"] = "BGR"
-    return own
 
 
 def _preprocessor_geometry(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,24 +139,18 @@ def _preprocessor_geometry(table: Mapping[str, Any]) -> dict[str, Any]:
     if size is None:
         return {}
     edge = size.get("shortest_edge") if isinstance(size, Mapping) else size
-    cropped = parse_side_lengths(table["crop_size"]) if _crops(table) else None
+    crops = table.get("do_center_crop", "crop_size" in table) and table.get("crop_size") is not None
+    cropped = parse_side_lengths(table["crop_size"]) if crops else None
     if edge is None:
         if cropped not in (None, parse_side_lengths(size)):
             raise ValueError("a crop smaller than a fixed height and width is not supported")
         return {"size": size, "resize": "squash"}
     if cropped is not None:
         return {"size": cropped, "resize": "crop", "crop_pct": min(cropped) / edge}
-    return _uncropped_geometry(edge, table.get("crop_pct"), square=not isinstance(size, Mapping))
-
-
-def _crops(table: Mapping[str, Any]) -> bool:
-    return bool(table.get("do_center_crop", "crop_size" in table)) and table.get("crop_size") is not None
-
-
-def _uncropped_geometry(edge: int, crop_pct: float | None, *, square: bool) -> dict[str, Any]:
-    """ConvNeXt's processor crops below 384 pixels only; an ``edge`` that is a bare number was a square to squash to."""
+    # ConvNeXt's processor crops below 384 pixels only; an edge that is a bare number was a square to squash to.
+    crop_pct = table.get("crop_pct")
     if crop_pct is not None and edge < 384:
         return {"size": edge, "resize": "crop", "crop_pct": crop_pct}
-    if square or crop_pct is not None:
+    if crop_pct is not None or not isinstance(size, Mapping):
         return {"size": edge, "resize": "squash"}
     return {"size": edge, "resize": "crop", "crop_pct": 1.0}

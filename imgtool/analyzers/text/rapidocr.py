@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -48,7 +49,6 @@ class RapidOcr(Analyzer):
         summary="Lines of printed text in Latin, Chinese and Japanese script, by PP-OCR",
         licence="Apache-2.0",
     )
-    libraries = ("imgtool.analyzers.text.rapidocr_session",)
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
@@ -59,6 +59,8 @@ class RapidOcr(Analyzer):
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
         """Whether the package is installed and its models are in it."""
+        from importlib.metadata import PackageNotFoundError, version
+
         folder = _models_folder()
         if folder is None:
             return Probe(available=False, reason="the package rapidocr is not installed", remedy=_REMEDY)
@@ -66,13 +68,21 @@ class RapidOcr(Analyzer):
         if missing:
             reason = f"rapidocr is installed without {', '.join(missing)}"
             return Probe(available=False, model=MODEL, reason=reason, remedy=_REMEDY)
+        try:
+            release = version("rapidocr")
+        except PackageNotFoundError:
+            release = "unknown"
         return Probe(
             available=True,
             model=MODEL,
-            model_version=_installed_version(),
+            model_version=release,
             languages=LANGUAGES,
             size_bytes=sum((folder / name).stat().st_size for name in FILES.values()),
         )
+
+    def import_libraries(self) -> None:
+        """Import onnxruntime and OpenCV; RapidOCR itself is imported while its models open."""
+        import imgtool.analyzers.text.rapidocr_session  # noqa: F401
 
     def load(self) -> None:
         """Open the three models and the pipeline around them; never touches the network.
@@ -80,15 +90,14 @@ class RapidOcr(Analyzer):
         Raises:
             ModelLoadFailed: the package or one of its models is missing or broken.
         """
-        from importlib import import_module
-
         folder = _models_folder()
         if folder is None:
             raise ModelLoadFailed("rapidocr is not installed", _REMEDY)
         try:
-            reading = import_module("imgtool.analyzers.text.rapidocr_session")
+            from imgtool.analyzers.text.rapidocr_session import open_reader
+
             threads = self.parameters_given.get("threads")
-            self._reader = reading.open_reader({key: folder / name for key, name in FILES.items()}, threads)
+            self._reader = open_reader({key: folder / name for key, name in FILES.items()}, threads)
         except MemoryError:
             raise
         except Exception as error:
@@ -130,18 +139,7 @@ class RapidOcr(Analyzer):
 
 def _models_folder() -> Path | None:
     """Where the package keeps its models, found without importing it."""
-    from importlib.util import find_spec
-
     found = find_spec("rapidocr")
     if found is None or found.origin is None:
         return None
     return Path(found.origin).parent / "models"
-
-
-def _installed_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("rapidocr")
-    except PackageNotFoundError:
-        return "unknown"

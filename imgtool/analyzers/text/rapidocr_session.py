@@ -24,7 +24,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from imgtool.types import Box, TextLine
+from imgtool.types import TextLine
 
 _DICTIONARY = "character"
 """Metadata key of the recognition model. Where it is missing RapidOCR would download a dictionary."""
@@ -49,7 +49,15 @@ def open_reader(files: Mapping[str, Path], threads: int | None) -> Reader:
         sessions = opening.result()
     if _DICTIONARY not in sessions["Rec"].get_modelmeta().custom_metadata_map:
         raise ValueError(f"{files['Rec'].name} carries no dictionary")
-    return Reader(_build(engine_class, sessions, files))
+    from omegaconf import flag_override
+
+    # The paths are not opened again; they are there so that nothing is ever looked for elsewhere.
+    paths = {f"{section}.model_path": str(path) for section, path in files.items()}
+    engine = engine_class(params={"Global.log_level": "error", **paths})
+    with flag_override(engine.cfg, "allow_objects", True):
+        for section, session in sessions.items():
+            engine.cfg[section].session = session
+    return Reader(engine)
 
 
 def _open_session(path: Path, threads: int | None) -> ort.InferenceSession:
@@ -82,18 +90,6 @@ def _import_engine() -> Any:
     return RapidOCR
 
 
-def _build(engine_class: Any, sessions: Mapping[str, ort.InferenceSession], files: Mapping[str, Path]) -> Any:
-    from omegaconf import flag_override
-
-    # The paths are not opened again; they are there so that nothing is ever looked for elsewhere.
-    paths = {f"{section}.model_path": str(path) for section, path in files.items()}
-    engine = engine_class(params={"Global.log_level": "error", **paths})
-    with flag_override(engine.cfg, "allow_objects", True):
-        for section, session in sessions.items():
-            engine.cfg[section].session = session
-    return engine
-
-
 class Reader:
     """RapidOCR's pipeline on open sessions. Not safe for two threads at once."""
 
@@ -107,10 +103,14 @@ class Reader:
         if getattr(output, "txts", None) is None or getattr(output, "boxes", None) is None:
             return ()
         lines = zip(output.txts, output.scores, output.boxes, strict=True)
-        return tuple(
-            TextLine(text=text, confidence=_unit(score), box=_box(corners, width, height))
-            for text, score, corners in lines
-        )
+        found = []
+        for text, score, corners in lines:
+            one, two, three, four = (
+                (min(float(width), max(0.0, float(x))), min(float(height), max(0.0, float(y)))) for x, y in corners
+            )
+            confidence = min(1.0, max(0.0, float(score)))
+            found.append(TextLine(text=text, confidence=confidence, box=(one, two, three, four)))
+        return tuple(found)
 
     def warm_up(self) -> None:
         """Read a drawn word."""
@@ -125,14 +125,3 @@ def _padded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rows = math.ceil(width / _WIDE) - height if width > _WIDEST * height else 0
     columns = math.ceil(height / _TALL) - width if height > _TALLEST * width else 0
     return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge") if rows or columns else image
-
-
-def _unit(score: Any) -> float:
-    return min(1.0, max(0.0, float(score)))
-
-
-def _box(corners: Any, width: int, height: int) -> Box:
-    one, two, three, four = (
-        (min(float(width), max(0.0, float(x))), min(float(height), max(0.0, float(y)))) for x, y in corners
-    )
-    return one, two, three, four

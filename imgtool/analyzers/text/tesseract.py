@@ -118,12 +118,15 @@ class Tesseract(Analyzer):
         given = self.parameters_given
         how = ["-l", "+".join(given["languages"]), "--psm", str(given["psm"]), "--dpi", str(DPI)]
         header = f"P6\n{width} {height}\n255\n".encode()
+        # Messages and numbers in the C locale. One thread: Tesseract's threads wait for each other by spinning, and on
+        # cores that do anything else two of them were measured to take five times as long as one, and more.
+        environment = {**os.environ, "LC_ALL": "C", "OMP_THREAD_LIMIT": "1"}
         try:
             done = subprocess.run(
                 [given["paths"]["binary"], "-", "-", *how, *_BOTH],
                 input=header + picture.pixels.tobytes(),
                 capture_output=True,
-                env=_environment(),
+                env=environment,
                 timeout=given["seconds"],
                 check=False,
             )
@@ -132,7 +135,14 @@ class Tesseract(Analyzer):
             return Problem("timeout", f"tesseract took longer than {limit:.0f} s on this image", "raise --timeout")
         except OSError as error:
             return Problem("model_failed", f"tesseract could not be started: {error}", INSTALL)
-        return _answer(done, width, height)
+        if done.returncode:
+            said = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+            text = f"tesseract failed on this image: {said[0] if said else f'exit status {done.returncode}'}"
+            return Problem("model_failed", text, "try another engine with --text-engine")
+        try:
+            return tuple(parse_lines(done.stdout.decode("utf-8"), width, height))
+        except (DamagedOutput, UnicodeDecodeError) as error:
+            return Problem("damaged_answer", f"tesseract's answer cannot be read: {error}", "try another engine")
 
 
 def find_binary() -> Path | None:
@@ -144,23 +154,6 @@ def find_binary() -> Path | None:
 def _wanted(options: EngineOptions, installed: Mapping[str, Path | None]) -> list[str]:
     codes = dict.fromkeys(tesseract_code(language) for language in options.languages)
     return [code for code in codes if code in installed]
-
-
-def _environment() -> dict[str, str]:
-    """Messages and numbers in the C locale. One thread: Tesseract's threads wait for each other by spinning, and on
-    cores that do anything else two of them were measured to take five times as long as one, and more."""
-    return {**os.environ, "LC_ALL": "C", "OMP_THREAD_LIMIT": "1"}
-
-
-def _answer(done: subprocess.CompletedProcess[bytes], width: int, height: int) -> tuple[Any, ...] | Problem:
-    if done.returncode:
-        said = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-        text = f"tesseract failed on this image: {said[0] if said else f'exit status {done.returncode}'}"
-        return Problem("model_failed", text, "try another engine with --text-engine")
-    try:
-        return tuple(parse_lines(done.stdout.decode("utf-8"), width, height))
-    except (DamagedOutput, UnicodeDecodeError) as error:
-        return Problem("damaged_answer", f"tesseract's answer cannot be read: {error}", "try another engine")
 
 
 @lru_cache(maxsize=4)

@@ -150,7 +150,7 @@ def _answer(request: Request, resolved: Resolved) -> ExitCode:
 
 def _units(request: Request, resolved: Resolved) -> tuple[Unit, ...]:
     from imgtool.warming.units import configured_units, named_units
-    from imgtool.weights.on_disk.easyocr import easyocr_codes
+    from imgtool.weights.languages import easyocr_codes
 
     codes = easyocr_codes(resolved.engine.languages)
     if request.names:

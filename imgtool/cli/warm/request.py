@@ -66,6 +66,6 @@ class Request:
 
     def fetching(self) -> FetchOptions:
         """How to fetch."""
-        from imgtool.weights.fetching.fetch import FetchOptions
+        from imgtool.weights.fetching.fetch_job import FetchOptions
 
         return FetchOptions(offline=self.offline, source=self.source, full=self.full, refresh=self.refresh)

@@ -8,27 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from imgtool.inference.blip.decoder import DecoderSteps
 
 _IMPOSSIBLE = np.float32(-1e9)
 """Upstream's score of a beam that does not exist yet."""
 
 
-class Steps(Protocol):
-    """A decoder that remembers what it was told. It holds images, each with the same number of rows."""
-
-    def step(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """``tokens`` (rows, T) -> the logits of what comes next, (rows, vocabulary)."""
-
-    def keep(self, images: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        """Go on with these images alone, and with what these rows were told, in this order."""
-
-
 @dataclass(frozen=True)
-class Limits:
+class LengthLimits:
     """Lengths in new tokens, the one that ends a caption included; ``longest`` is at least 1."""
 
     shortest: int
@@ -36,7 +27,7 @@ class Limits:
     end: int
 
 
-def greedy(steps: Steps, prompt: Sequence[int], images: int, limits: Limits) -> list[list[int]]:
+def greedy(steps: DecoderSteps, prompt: Sequence[int], images: int, limits: LengthLimits) -> list[list[int]]:
     """The new tokens of each image: every time the likeliest. Each ends with ``limits.end`` or is ``longest`` long."""
     answers: list[list[int]] = [[] for _ in range(images)]
     running = np.arange(images)
@@ -54,7 +45,9 @@ def greedy(steps: Steps, prompt: Sequence[int], images: int, limits: Limits) -> 
     return answers
 
 
-def beam_search(steps: Steps, prompt: Sequence[int], images: int, beams: int, limits: Limits) -> list[list[int]]:
+def beam_search(
+    steps: DecoderSteps, prompt: Sequence[int], images: int, beams: int, limits: LengthLimits
+) -> list[list[int]]:
     """The new tokens of each image: its best of ``beams`` hypotheses. ``steps`` has ``beams`` rows an image."""
     all_of_them = [_Hypotheses(beams, limits) for _ in range(images)]
     running = np.arange(images)
@@ -81,7 +74,7 @@ class _Hypotheses:
     beams each continues. transformers' ``GenerationMixin._beam_search`` is the model.
     """
 
-    def __init__(self, beams: int, limits: Limits) -> None:
+    def __init__(self, beams: int, limits: LengthLimits) -> None:
         self._limits = limits
         self._beams = beams
         self._scores: NDArray[np.float32] = np.full(beams, _IMPOSSIBLE, dtype=np.float32)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imgtool.types import Box, TextLine
+from imgtool.types import TextLine
 
 _CANVAS, _MAGNIFY = 2560, 1.0
 """Upstream's defaults of the longest side that the detector sees and of what it enlarges by."""
@@ -29,8 +29,12 @@ def is_inside(box: Sequence[Any], width: int, height: int) -> bool:
 
 
 def text_line(corners: Sequence[Sequence[Any]], text: str, score: Any, width: int, height: int) -> TextLine:
-    """A line with its box clamped to the picture and a confidence that is a number in [0, 1]."""
-    return TextLine(text, confidence(score), _box(corners, width, height))
+    """A line with its box clamped to the picture and a confidence that is a number in [0, 1].
+
+    EasyOCR's margins can reach beyond the picture.
+    """
+    a, b, c, d = ((min(max(float(x), 0.0), float(width)), min(max(float(y), 0.0), float(height))) for x, y in corners)
+    return TextLine(text, confidence(score), (a, b, c, d))
 
 
 def confidence(score: Any) -> float:
@@ -50,9 +54,3 @@ def lowest(corners: Sequence[Sequence[Any]], lines: Sequence[Any]) -> float:
         return all(left <= int(x) <= right and top <= int(y) <= bottom for x, y in box)
 
     return min((confidence(score) for box, _, score in lines if inside(box)), default=0.0)
-
-
-def _box(corners: Sequence[Sequence[Any]], width: int, height: int) -> Box:
-    """Four corners in pixels; EasyOCR's margins can reach beyond the picture."""
-    a, b, c, d = ((min(max(float(x), 0.0), float(width)), min(max(float(y), 0.0), float(height))) for x, y in corners)
-    return a, b, c, d

@@ -8,7 +8,6 @@ regions of either; a box is the smallest rectangle, of any angle, around the cha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +41,10 @@ def find_boxes(
     either = (is_character | (gaps > 0)).astype(np.uint8)
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(either, connectivity=4)
     boxes = []
-    for label, place, area in _regions(statistics):
+    for label, (left, top, width, height, area) in enumerate(statistics.tolist()):
+        if label == 0 or area < _SMALLEST_AREA:  # the background, and what is tiny
+            continue
+        place = slice(top, top + height), slice(left, left + width)
         region = labels[place] == label
         if text[place].max(where=region, initial=-np.inf) < text_threshold:
             continue
@@ -57,13 +59,6 @@ def in_picture(boxes: list[Quadrilateral], ratio: float) -> list[NDArray[np.int3
     factor = 1 / ratio * _MAP_SCALE
     factors = np.array([factor, factor])
     return [(box * factors).astype(np.float32).astype(np.int32).reshape(-1) for box in boxes]
-
-
-def _regions(statistics: NDArray[np.int32]) -> Iterator[tuple[int, tuple[slice, slice], int]]:
-    """Label, bounding box (rows, columns) and area of each region but the background and the tiny ones."""
-    for label, (left, top, width, height, area) in enumerate(statistics.tolist()):
-        if label > 0 and area >= _SMALLEST_AREA:
-            yield label, (slice(top, top + height), slice(left, left + width)), area
 
 
 def _grown(

@@ -31,22 +31,16 @@ def cut_out(
     levels: NDArray[np.uint8], upright: Sequence[Upright], slanted: Sequence[Slanted], height: int
 ) -> tuple[list[Crop], int]:
     """The crops from top to bottom, their shorter side scaled to ``height``, and the width that holds each of them."""
-    made = [_slanted_crop(levels, corners, height) for corners in slanted]
-    made += [_upright_crop(levels, box, height) for box in upright]
-    widest = math.ceil(max((ratio for _, ratio in made), default=1))
-    return sorted((crop for crop, _ in made), key=lambda crop: crop.corners[0][1]), widest * height
-
-
-def _slanted_crop(levels: NDArray[np.uint8], corners: Slanted, height: int) -> tuple[Crop, float]:
-    resized, ratio = _scaled(straightened(levels, np.array(corners, dtype=np.float32)), height)
-    return Crop(corners, resized), ratio
-
-
-def _upright_crop(levels: NDArray[np.uint8], box: Upright, height: int) -> tuple[Crop, float]:
+    cut = [Crop(corners, straightened(levels, np.array(corners, dtype=np.float32))) for corners in slanted]
     rows, columns = levels.shape
-    left, right, top, bottom = max(0, box[0]), min(box[1], columns), max(0, box[2]), min(box[3], rows)
-    resized, ratio = _scaled(levels[top:bottom, left:right], height)
-    return Crop([[left, top], [right, top], [right, bottom], [left, bottom]], resized), ratio
+    for box in upright:
+        left, right, top, bottom = max(0, box[0]), min(box[1], columns), max(0, box[2]), min(box[3], rows)
+        corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+        cut.append(Crop(corners, levels[top:bottom, left:right]))
+    scaled = [(crop.corners, *_scaled(crop.levels, height)) for crop in cut]
+    widest = math.ceil(max((ratio for _, _, ratio in scaled), default=1))
+    crops = (Crop(corners, resized) for corners, resized, _ in scaled)
+    return sorted(crops, key=lambda crop: crop.corners[0][1]), widest * height
 
 
 def straightened(levels: NDArray[np.uint8], corners: NDArray[np.float32]) -> NDArray[np.uint8]:

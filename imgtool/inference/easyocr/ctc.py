@@ -6,7 +6,7 @@ two beams that are nearly as probable depends on how they are rounded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,15 +67,10 @@ def decode_beams(
 
 def decode_words(shares: NDArray[np.float32], characters: str, beam_width: int, words: Collection[str]) -> str:
     """Word by word: the steps between those that are most probably a space are decoded by themselves."""
-    is_space = shares.argmax(axis=1) == characters.rindex(" ") + 1
-    return " ".join(decode_beams(shares[run], characters, beam_width, words) for run in _runs(~is_space))
-
-
-def _runs(wanted: NDArray[np.bool_]) -> Iterator[slice]:
-    """The stretches of ``wanted`` that are true."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], wanted, [False])).astype(np.int8)))
-    for start, stop in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
-        yield slice(start, stop)
+    is_word = shares.argmax(axis=1) != characters.rindex(" ") + 1
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_word, [False])).astype(np.int8))).tolist()
+    runs = zip(edges[0::2], edges[1::2], strict=True)
+    return " ".join(decode_beams(shares[start:stop], characters, beam_width, words) for start, stop in runs)
 
 
 class _Beam:

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgtool.artefacts.manifest import SETTINGS
 from imgtool.errors import ModelLoadFailed
-from imgtool.inference.easyocr import ctc as _ctc
+from imgtool.inference.easyocr import ctc
 from imgtool.inference.easyocr.answers import is_inside, lowest, text_line, vanishes
 from imgtool.inference.easyocr.boxes import find_boxes, in_picture
 from imgtool.inference.easyocr.crops import Crop, cut_out, recogniser_input
@@ -83,13 +83,23 @@ class EasyOcrGraphs:
             Damaged: the model is not for these languages, or a file is missing or was changed.
             ModelLoadFailed: right-to-left text cannot be ordered here.
         """
-        self._settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+        self._settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         self._characters: str = self._settings["characters"]
-        self._readable = self._alphabet(languages)
+        self._height: int = self._settings["height"]
+        alphabets = self._settings["alphabets"]
+        if unknown := sorted(set(languages) - set(alphabets)):
+            raise Damaged(f"the compiled {self._settings['recogniser']} does not read {', '.join(unknown)}")
+        self._readable = frozenset(self._settings["symbols"]).union(*(alphabets[code] for code in languages))
         self._word_files = [folder / name for code, name in self._settings["words"].items() if code in languages]
         self._words: frozenset[str] | None = None
         self._is_right_to_left = self._settings["script"] == _RIGHT_TO_LEFT
-        self._display = _import_bidi() if self._is_right_to_left else None
+        if self._is_right_to_left:
+            try:
+                from bidi import get_display
+            except ImportError as error:
+                text = "text from right to left cannot be put in order: python-bidi is not installed"
+                raise ModelLoadFailed(text, "pip install python-bidi") from error
+            self._display = get_display
         self._detector = open_graph(folder, DETECTOR, threads=threads, precision=precision, arena=Arena.EXACT)
         # A line is read step by step, which several threads hardly speed up: they read several lines instead.
         self._recogniser = open_graph(
@@ -116,7 +126,8 @@ class EasyOcrGraphs:
             upright = [box for box in boxes if is_inside(box, width, height)]
             lines = self.recognise(grey(picture.pixels, picture.format), upright, slanted, recognition)
         if recognition.paragraph:
-            lines = self._joined(lines, recognition)
+            joined = join_paragraphs(lines, recognition.x_ths, recognition.y_ths, self._is_right_to_left)
+            lines = [(corners, text, lowest(corners, lines)) for corners, text in joined]
         return [text_line(corners, text, score, width, height) for corners, text, score in lines]
 
     def score_maps(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -141,29 +152,24 @@ class EasyOcrGraphs:
     ) -> list[Line]:
         """What is written in each line of ``levels``, (H, W) uint8."""
         if wanted.rotation_info:
-            lines = self._best_turned(levels, upright, slanted, wanted)
+            crops, width = cut_out(levels, upright, slanted, self._height)
+            attempts = [(crop, width) for crop in crops]
+            for angle in wanted.rotation_info:
+                attempts += [(Crop(crop.corners, rotate(crop.levels, angle)), width) for crop in crops]
+            read = self._read_all(attempts, wanted)
+            turns = [read[start : start + len(crops)] for start in range(0, len(read), max(1, len(crops)))]
+            lines = [max(candidates, key=lambda line: line[2]) for candidates in zip(*turns, strict=True)]
         else:
             # One by one, as upstream without a GPU: each padded to its own width, in the order of detection.
             cuts = [cut_out(levels, [box], [], self._height) for box in upright]
             cuts += [cut_out(levels, [], [corners], self._height) for corners in slanted]
-            lines = self._read_all(cuts, wanted)
-        if self._display is not None:
+            lines = self._read_all([(crop, width) for together, width in cuts for crop in together], wanted)
+        if self._is_right_to_left:
             lines = [(corners, self._display(text), score) for corners, text, score in lines]
         return lines
 
-    def _best_turned(
-        self, levels: NDArray[np.uint8], upright: Sequence[Upright], slanted: Sequence[Slanted], wanted: Recognition
-    ) -> list[Line]:
-        crops, width = cut_out(levels, upright, slanted, self._height)
-        angles = wanted.rotation_info or ()
-        attempts = [crops, *([Crop(crop.corners, rotate(crop.levels, angle)) for crop in crops] for angle in angles)]
-        lines = self._read_all([([crop], width) for attempt in attempts for crop in attempt], wanted)
-        readings = [lines[start : start + len(crops)] for start in range(0, len(lines), max(1, len(crops)))]
-        return [max(candidates, key=lambda line: line[2]) for candidates in zip(*readings, strict=True)]
-
-    def _read_all(self, cuts: Sequence[tuple[Sequence[Crop], int]], wanted: Recognition) -> list[Line]:
-        """The lines in ``cuts`` (crops, and the width that they are padded to), in order."""
-        crops = [(crop, width) for together, width in cuts for crop in together]
+    def _read_all(self, crops: Sequence[tuple[Crop, int]], wanted: Recognition) -> list[Line]:
+        """The lines in ``crops``, each with the width that it is padded to, in order."""
         if wanted.decoder == "wordbeamsearch":
             self._known_words()  # read once, before several threads ask for them
         with ThreadPoolExecutor(self._readers, thread_name_prefix="line") as readers:
@@ -183,49 +189,30 @@ class EasyOcrGraphs:
         return self._recogniser.run({"image": images})["logits"]
 
     def _reading(self, image: NDArray[np.float32], wanted: Recognition) -> tuple[str, float]:
-        shares = _ctc.probabilities(self.logits(image[None])[0], self._ignored(wanted))
-        return self._decoded(shares, wanted), _ctc.confidence(shares)
-
-    def _decoded(self, shares: NDArray[np.float32], wanted: Recognition) -> str:
+        # The classes that may not be read. Of a character that the model knows twice, the first one only.
+        ignored = set(self._characters)
+        if wanted.allowlist:
+            ignored -= set(wanted.allowlist)
+        elif wanted.blocklist:
+            ignored &= set(wanted.blocklist)
+        else:
+            ignored -= self._readable
+        classes = sorted(self._characters.index(character) + 1 for character in ignored)
+        shares = ctc.probabilities(self.logits(image[None])[0], classes)
         decoder = "greedy" if self._settings["script"] in _ALWAYS_GREEDY else wanted.decoder
         if decoder == "beamsearch":
-            return _ctc.decode_beams(shares, self._characters, wanted.beamWidth)
-        if decoder == "wordbeamsearch":
-            return _ctc.decode_words(shares, self._characters, wanted.beamWidth, self._known_words())
-        return _ctc.decode_greedy(shares, self._characters)
-
-    def _ignored(self, wanted: Recognition) -> list[int]:
-        """The classes that may not be read. Of a character that the model knows twice, the first one only."""
-        known = set(self._characters)
-        if wanted.allowlist:
-            known -= set(wanted.allowlist)
-        elif wanted.blocklist:
-            known &= set(wanted.blocklist)
+            text = ctc.decode_beams(shares, self._characters, wanted.beamWidth)
+        elif decoder == "wordbeamsearch":
+            text = ctc.decode_words(shares, self._characters, wanted.beamWidth, self._known_words())
         else:
-            known -= self._readable
-        return sorted(self._characters.index(character) + 1 for character in known)
-
-    @property
-    def _height(self) -> int:
-        height: int = self._settings["height"]
-        return height
+            text = ctc.decode_greedy(shares, self._characters)
+        return text, ctc.confidence(shares)
 
     def _known_words(self) -> Collection[str]:
         if self._words is None:
             lists = [path.read_text(encoding="utf-8-sig").splitlines() for path in self._word_files]
             self._words = frozenset(word for words in lists for word in words)
         return self._words
-
-    def _alphabet(self, languages: Sequence[str]) -> frozenset[str]:
-        alphabets = self._settings["alphabets"]
-        if unknown := sorted(set(languages) - set(alphabets)):
-            text = f"the compiled {self._settings['recogniser']} does not read {', '.join(unknown)}"
-            raise Damaged(text)
-        return frozenset(self._settings["symbols"]).union(*(alphabets[code] for code in languages))
-
-    def _joined(self, lines: Sequence[Line], wanted: Recognition) -> list[Line]:
-        joined = join_paragraphs(lines, wanted.x_ths, wanted.y_ths, self._is_right_to_left)
-        return [(corners, text, lowest(corners, lines)) for corners, text in joined]
 
 
 @contextmanager
@@ -237,11 +224,3 @@ def memory_errors() -> Iterator[None]:
         if any(words in str(error) for words in _NO_MEMORY):
             raise MemoryError(str(error)) from error
         raise
-
-
-def _import_bidi() -> Any:
-    try:
-        return import_module("bidi").get_display
-    except ImportError as error:
-        text = "text from right to left cannot be put in order: python-bidi is not installed"
-        raise ModelLoadFailed(text, "pip install python-bidi") from error

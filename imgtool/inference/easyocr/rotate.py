@@ -35,13 +35,13 @@ def rotate(levels: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
     at_column = turn[1, 0] * down + turn[1, 1] * across + shift[1]
     inside = (at_row >= 0) & (at_row <= rows - 1) & (at_column >= 0) & (at_column <= columns - 1)
     turned = np.zeros((height, width))
-    turned[inside] = _interpolated(_coefficients(levels), at_row[inside], at_column[inside])
+    coefficients = _filtered(_filtered(levels.astype(np.float64)).T).T
+    total = np.zeros(int(inside.sum()))
+    for row, row_weight in _taps(at_row[inside], rows):
+        for column, column_weight in _taps(at_column[inside], columns):
+            total += coefficients[row, column] * (row_weight * column_weight)
+    turned[inside] = total
     return np.clip(np.where(turned > 0, turned + 0.5, 0), 0, 255).astype(np.uint8)
-
-
-def _coefficients(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    by_rows = _filtered(levels.astype(np.float64))
-    return _filtered(by_rows.T).T
 
 
 def _filtered(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,17 +62,6 @@ def _filtered(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _interpolated(
-    coefficients: NDArray[np.float64], at_row: NDArray[np.float64], at_column: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    rows, columns = coefficients.shape
-    total = np.zeros(len(at_row))
-    for row, row_weight in _taps(at_row, rows):
-        for column, column_weight in _taps(at_column, columns):
-            total += coefficients[row, column] * (row_weight * column_weight)
-    return total
-
-
 def _taps(position: NDArray[np.float64], length: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
     """The four points around each ``position``, mirrored into the picture, and the weight of each."""
     floor = np.floor(position).astype(np.intp)
@@ -84,13 +73,7 @@ def _taps(position: NDArray[np.float64], length: int) -> Iterator[tuple[NDArray[
         (before * before * (before - 2) * 3 + 4) / 6,
         beyond**3 / 6,
     )
+    period = 2 * (length - 1) or 1
     for offset, weight in enumerate(weights, start=-1):
-        yield _mirrored(floor + offset, length), weight
-
-
-def _mirrored(index: NDArray[np.intp], length: int) -> NDArray[np.intp]:
-    if length == 1:
-        return np.zeros_like(index)
-    period = 2 * (length - 1)
-    folded = np.abs(index) % period
-    return np.where(folded < length, folded, period - folded)
+        folded = np.abs(floor + offset) % period
+        yield np.where(folded < length, folded, period - folded), weight

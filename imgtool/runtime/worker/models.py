@@ -10,22 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
-
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
 
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.errors import ImgtoolError
+from imgtool.retry import RetryPolicy, with_retries
 from imgtool.runtime.protocol import LOAD, Began, Ended, FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
 from imgtool.runtime.worker.memory import Held, give_back, held
 from imgtool.types import Backend, Problem
@@ -36,8 +30,7 @@ _importing = threading.Lock()
 """Imports are Python's own work: two at once take turns at the interpreter and are slower than one after the other.
 What another model loads meanwhile, from files and in native code, goes on beside them."""
 
-ATTEMPTS = 3
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 5.0
+LOADING = RetryPolicy(attempts=3, first_wait=0.5, longest_wait=5.0, jitter=0.5)
 
 
 class State(StrEnum):
@@ -104,9 +97,10 @@ class Model:
                     # Told now: time spent waiting for its turn does not make it late.
                     self._send(Began(step=step, items=()))
                     before, began = held(), time.perf_counter()
-                    self._attempts(analyzer.label)(_import, analyzer)
+                    with trace.span("imports", "start"), suppress(Exception):
+                        analyzer.import_libraries()
                     imported = time.perf_counter() - began
-                self._attempts(analyzer.label)(analyzer.load)
+                with_retries(analyzer.load, LOADING, may_pass, partial(self._report_retry, analyzer.label))
             loaded = time.perf_counter()
             if warm_up:
                 with trace.span(analyzer.spec.name, "warm-up", task=self.task):
@@ -121,21 +115,9 @@ class Model:
             self._send(_loaded(self.task, analyzer.label, seconds, before, held()))
         self._send(Ended(step=step, items=()))
 
-    def _attempts(self, engine: str) -> Retrying:
-        return Retrying(
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS)
-            + wait_random(0, _FIRST_WAIT_SECONDS),
-            retry=retry_if_exception(may_pass),
-            before_sleep=lambda state: self._report_retry(engine, state),
-            reraise=True,
-        )
-
-    def _report_retry(self, engine: str, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        attempt = state.attempt_number + 1
-        cause = f"{type(error).__name__}: {error}"
-        self._send(LoadRetried(task=self.task, analyzer=engine, cause=cause, attempt=attempt, attempts=ATTEMPTS))
+    def _report_retry(self, engine: str, failed: int, error: BaseException, _: float) -> None:
+        cause, attempts = f"{type(error).__name__}: {error}", LOADING.attempts
+        self._send(LoadRetried(task=self.task, analyzer=engine, cause=cause, attempt=failed + 1, attempts=attempts))
 
     def _give_up(self, engine: str, error: Exception) -> None:
         """Go on to the next candidate; the last one's failure is the task's."""
@@ -155,11 +137,6 @@ def _instance(plan: TaskPlan, cores: Cores) -> Analyzer:
     analyzer = load_class(plan.target)({**plan.parameters, "threads": cores.threads, "share": cores.share})
     analyzer.label = plan.analyzer
     return analyzer
-
-
-def _import(analyzer: Analyzer) -> None:
-    with trace.span("imports", "start"):
-        analyzer.import_libraries()
 
 
 def _loaded(task: str, engine: str, seconds: tuple[float, float, float], before: Held, after: Held) -> ModelLoaded:

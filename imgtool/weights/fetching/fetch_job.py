@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from imgtool.files import set_aside
+from imgtool.retry import RetryPolicy
 from imgtool.weights.catalogue import ModelSpec
-from imgtool.weights.fetching.retry import RetryPolicy, with_retries
-from imgtool.weights.hashing import Expected, Measured, measure
+from imgtool.weights.fetching.transient import transferred
+from imgtool.weights.hashing import ExpectedFile, MeasuredFile, measure
 from imgtool.weights.manifest import FileEntry, Manifest
 from imgtool.weights.observer import FetchObserver
 from imgtool.weights.store import ModelStore
@@ -19,7 +20,7 @@ from imgtool.weights.store import ModelStore
 T = TypeVar("T")
 
 
-class Outcome(StrEnum):
+class FetchOutcome(StrEnum):
     """What a fetch came to."""
 
     PRESENT = "present"
@@ -33,8 +34,9 @@ class Outcome(StrEnum):
 class FetchOptions:
     """How to fetch. ``source`` is a folder to take the files from; ``full`` hashes what is already here.
 
-    ``refresh`` asks the hub again what an unpinned revision stands for; without it a complete model is left alone.
-    ``offline`` forbids every network call. ``lock_timeout`` is in seconds.
+    ``refresh`` asks the hub again what an unpinned revision stands for, hashes every file and fetches damaged ones
+    again; without it a model whose files have the right sizes is left alone. ``offline`` forbids every network call.
+    ``lock_timeout`` is in seconds.
     """
 
     offline: bool = False
@@ -46,7 +48,7 @@ class FetchOptions:
 
 
 @dataclass
-class Job:
+class FetchJob:
     """One fetch of one model, under its lock. ``before`` is the manifest that was there when it began."""
 
     spec: ModelSpec
@@ -54,35 +56,31 @@ class Job:
     options: FetchOptions
     observer: FetchObserver
     before: Manifest | None
-    outcome: Outcome = Outcome.ADOPTED
+    outcome: FetchOutcome = FetchOutcome.ADOPTED
     bytes_downloaded: int = 0
     retries: int = 0
     moved: list[Path] = field(default_factory=list)
 
-    def entry(self, base: str, path: str, found: Measured, was_here: bool) -> FileEntry:
+    def entry(self, base: str, path: str, found: MeasuredFile, was_here: bool) -> FileEntry:
         """The manifest's line about a verified file in ``base``; ``was_here`` says that it was not fetched now."""
-        if not was_here and self.outcome is not Outcome.IMPORTED:
-            self.outcome = Outcome.FETCHED
+        if not was_here and self.outcome is not FetchOutcome.IMPORTED:
+            self.outcome = FetchOutcome.FETCHED
             self.bytes_downloaded += found.size
+        former = self.before.files if self.before is not None and self.before.base == base else ()
+        fetched_before = any(file.path == path and file.fetched for file in former)
         return FileEntry(
             path=path,
             size=found.size,
             sha256=found.sha256,
             md5=found.md5 or None,
-            fetched=not was_here or self._fetched_before(base, path),
+            fetched=not was_here or fetched_before,
         )
-
-    def _fetched_before(self, base: str, path: str) -> bool:
-        before = self.before
-        if before is None or before.base != base:
-            return False
-        return any(file.path == path and file.fetched for file in before.files)
 
     def progress(self, file: str) -> Callable[[int, int], None]:
         """What the transfer of ``file`` calls with the bytes done and in all."""
         return lambda done, total: self.observer.progress(self.spec.name, file, done, total)
 
-    def measured(self, path: Path, expected: Expected) -> Measured:
+    def measured(self, path: Path, expected: ExpectedFile) -> MeasuredFile:
         """Hashes of ``path``: SHA-256, and those that ``expected`` has."""
         self.observer.verifying(self.spec.name, path.name)
         return measure(path, expected)
@@ -104,4 +102,4 @@ class Job:
         Raises:
             imgtool.weights.errors.DownloadFailed: they are used up.
         """
-        return with_retries(work, self.options.retry, what, self.retrying)
+        return transferred(work, self.options.retry, what, self.retrying)

@@ -1,7 +1,7 @@
 """The hub through ``huggingface_hub``: what a repository holds, and its files into the hub's own cache.
 
 The library resumes, retries inside a transfer, writes atomically, and honours ``HF_HOME``, ``HF_TOKEN`` and the
-proxies. It does not compare what it got with the published hash: ``imgtool.weights.fetching.fetch`` does.
+proxies. It does not compare what it got with the published hash: :mod:`imgtool.weights.fetching.from_hub` does.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.errors import LibraryMissing, RepositoryIncomplete, UnexpectedAnswer
 from imgtool.weights.fetching.hub_errors import translated
-from imgtool.weights.hashing import Expected
+from imgtool.weights.hashing import ExpectedFile
 from imgtool.weights.places import find_snapshot, repository_folder
+from imgtool.weights.warm_command import WarmCommand
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes of the whole file (0 where unknown)."""
@@ -32,7 +32,7 @@ class RemoteFile:
     """A file of a repository at a commit, as the hub describes it."""
 
     path: str
-    expected: Expected
+    expected: ExpectedFile
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,6 @@ class Listing:
     commit: str
     files: tuple[RemoteFile, ...]
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all files whose size the hub says."""
-        return sum(file.expected.size or 0 for file in self.files)
-
 
 def offline_by_environment() -> bool:
     """Whether the user told the hub's library, by its own variables, to stay off the network."""
@@ -54,15 +49,17 @@ def offline_by_environment() -> bool:
     return value.upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def listing(spec: ModelSpec, revision: str) -> Listing:
+def listing(spec: ModelSpec, revision: str, command: WarmCommand) -> Listing:
     """What ``spec`` needs of its repository at ``revision``, which is resolved to a commit. One request.
+
+    ``command`` is for the remedies.
 
     Raises:
         Transient: the hub did not answer, or is busy.
         imgtool.errors.ImgtoolError: it said no, or lacks a file that is needed.
     """
     hub = _library()
-    with translated(spec, revision), _quiet():
+    with translated(spec, revision, command), _quiet():
         info = hub.HfApi(endpoint=_endpoint()).model_info(
             spec.repository, revision=revision, files_metadata=True, timeout=TIMEOUT_SECONDS
         )
@@ -71,8 +68,14 @@ def listing(spec: ModelSpec, revision: str) -> Listing:
             f"{_endpoint() or 'the hub'} described {spec.repository} without a commit or without files",
             "check HF_ENDPOINT: it must lead to a hub",
         )
-    files = {one.rfilename: RemoteFile(one.rfilename, _expected(one)) for one in info.siblings}
-    return Listing(info.sha, tuple(files[name] for name in choose(spec, sorted(files), spec.repository)))
+    files = {}
+    for one in info.siblings:
+        if one.lfs is not None:
+            files[one.rfilename] = ExpectedFile(one.lfs.size, sha256=one.lfs.sha256.lower())
+        else:
+            files[one.rfilename] = ExpectedFile(one.size, git=(one.blob_id or "").lower())
+    names = choose(spec, sorted(files), spec.repository)
+    return Listing(info.sha, tuple(RemoteFile(name, files[name]) for name in names))
 
 
 def choose(spec: ModelSpec, available: Sequence[str], where: str) -> list[str]:
@@ -89,7 +92,7 @@ def choose(spec: ModelSpec, available: Sequence[str], where: str) -> list[str]:
         elif file.required:
             raise RepositoryIncomplete(
                 f"{where} has no {' or '.join(file.names)}, which {spec.name} needs",
-                f"choose another revision with {spec.name}@REVISION, or give the files with --from DIR",
+                "choose another revision, or give the files with --from DIR",
             )
     return list(chosen)
 
@@ -104,7 +107,9 @@ def snapshot_folder(spec: ModelSpec, commit: str) -> str:
     return f"{repository_folder(spec.repository)}/snapshots/{commit}"
 
 
-def download(spec: ModelSpec, commit: str, file: RemoteFile, cache: Path, progress: Progress) -> Path:
+def download(
+    spec: ModelSpec, commit: str, file: RemoteFile, cache: Path, progress: Progress, command: WarmCommand
+) -> Path:
     """``file`` in the hub's cache, fetched if it is not there; its content is not checked.
 
     Raises:
@@ -115,9 +120,9 @@ def download(spec: ModelSpec, commit: str, file: RemoteFile, cache: Path, progre
     if target.exists():
         return target
     hub = _library()
-    with translated(spec, commit), _quiet():
+    with translated(spec, commit, command), _quiet():
         url = hub.hf_hub_url(spec.repository, file.path, revision=commit, endpoint=_endpoint())
-        # The download looks before it leaps too, but keeps on knocking at a dead server for half a minute.
+        # The download looks first too, but keeps asking a dead server for half a minute.
         hub.get_hf_file_metadata(url, timeout=TIMEOUT_SECONDS, endpoint=_endpoint())
         return Path(
             hub.hf_hub_download(
@@ -155,20 +160,12 @@ def cached(spec: ModelSpec, cache: Path) -> Listing | None:
         names = choose(spec, available, str(folder))
     except RepositoryIncomplete:
         return None
-    return Listing(snapshot.commit, tuple(RemoteFile(name, _expected_of_blob(folder / name)) for name in names))
-
-
-def _expected_of_blob(path: Path) -> Expected:
-    name = path.readlink().name if path.is_symlink() else ""
-    if len(name) == 64:
-        return Expected(sha256=name)
-    return Expected(git=name) if len(name) == 40 else Expected()
-
-
-def _expected(sibling: Any) -> Expected:
-    if sibling.lfs is not None:
-        return Expected(sibling.lfs.size, sha256=sibling.lfs.sha256.lower())
-    return Expected(sibling.size, git=(sibling.blob_id or "").lower())
+    files = []
+    for name in names:
+        blob = (folder / name).readlink().name if (folder / name).is_symlink() else ""
+        expected = {64: ExpectedFile(sha256=blob), 40: ExpectedFile(git=blob)}.get(len(blob), ExpectedFile())
+        files.append(RemoteFile(name, expected))
+    return Listing(snapshot.commit, tuple(files))
 
 
 def _endpoint() -> str | None:
@@ -188,7 +185,9 @@ def _library() -> Any:
 
 
 def _progress_bar(progress: Progress, total: int) -> type[Any]:
-    base: Any = import_module("tqdm.std").tqdm
+    from tqdm import std
+
+    base: Any = std.tqdm
 
     class Reporter(base):  # type: ignore[misc]
         """Draws nothing (``disable``) and passes the bytes on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -18,20 +17,7 @@ from imgtool.weights.languages import RECOGNISERS, easyocr_codes, with_usual_cod
 from imgtool.weights.places import easyocr_folder
 from imgtool.weights.synthetic.marker import Marker, read_marker
 from imgtool.weights.synthetic.store import easyocr_spec, synthetic_store
-from imgtool.weights.warm_command import bake_easyocr
-
-__all__ = [
-    "OcrWeights",
-    "easyocr_codes",
-    "find_weights",
-    "how_to_get",
-    "named_folder",
-    "readable_languages",
-    "weights_for",
-    "with_usual_codes",
-]
-
-WARM = bake_easyocr(EngineOptions()).remedy
+from imgtool.weights.warm_command import easyocr_command
 
 
 @dataclass(frozen=True)
@@ -45,8 +31,9 @@ class OcrWeights:
     marker: Marker | None
 
 
-def named_folder(options: EngineOptions) -> Path | None:
-    """The folder of weights that ``options`` name: the user's, or that of synthetic ones; ``None`` is EasyOCR's own.
+def weights_folder(options: EngineOptions) -> Path:
+    """Where the weights for ``options`` lie: in the folder that is named, among the synthetic ones, or in EasyOCR's own
+    directory.
 
     Raises:
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
@@ -54,7 +41,8 @@ def named_folder(options: EngineOptions) -> Path | None:
         UsageProblem: synthetic weights are asked for, and a folder is named.
     """
     if options.weights is not Weights.SYNTHETIC:
-        return options.easyocr_dir
+        named = options.easyocr_dir
+        return named.expanduser().absolute() if named is not None else easyocr_folder(os.environ)
     if options.easyocr_dir is not None:
         raise UsageProblem(
             f"synthetic weights are asked for, and those in {options.easyocr_dir}",
@@ -63,63 +51,59 @@ def named_folder(options: EngineOptions) -> Path | None:
     name = easyocr_spec(options).name
     folder = synthetic_store(options).folder(name)
     if folder is None:
-        raise ModelMissing(f"no synthetic weights of {name} are here", bake_easyocr(options).remedy)
+        raise ModelMissing(f"no synthetic weights of {name} are here", easyocr_command(options).remedy)
     return folder
 
 
 def weights_for(options: EngineOptions) -> OcrWeights:
-    """The files that a run with ``options`` uses.
-
-    Raises:
-        As :func:`named_folder` and :func:`find_weights` do.
-    """
-    return find_weights(options.languages, named_folder(options), how_to_get(options))
-
-
-def how_to_get(options: EngineOptions) -> str:
-    """What to do where a file for ``options`` is missing or damaged. Nothing is fetched into a user's folder."""
-    if options.easyocr_dir is not None:
-        return "put EasyOCR's own files there, or leave out --easyocr-dir"
-    return bake_easyocr(options).remedy
-
-
-def find_weights(languages: Iterable[str], folder: Path | None, remedy: str = WARM) -> OcrWeights:
-    """The detector and the recogniser of ``languages`` in ``folder``, by default EasyOCR's own directory. No network.
-
-    ``remedy`` is what to do where a file is not there.
+    """The detector and the recogniser that a run with ``options`` uses. No network.
 
     Raises:
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
         imgtool.weights.errors.LibraryMissing: EasyOCR is not installed.
-        ModelMissing: a file is not here, or is synthetic without its folder having been named.
+        ModelMissing: a file is not here, or is synthetic without having been asked for or its folder named.
         ModelLoadFailed: the mark of synthetic weights is damaged.
+        UsageProblem: synthetic weights are asked for, and a folder is named.
     """
-    needed = easyocr_models(easyocr_codes(languages))
-    place = weights_folder(folder)
+    needed, place = easyocr_models(easyocr_codes(options.languages)), weights_folder(options)
+    own = options.easyocr_dir is not None
+    remedy = _OWN_FILES if own else easyocr_command(options).remedy
     entries = [_entry(spec) for spec in needed]
     if missing := [entry.filename for entry in entries if not _is_there(place / entry.filename)]:
         raise ModelMissing(f"{' and '.join(missing)} not in {place}", remedy)
     marker = read_marker(place)
-    if marker is not None and folder is None:
+    if marker is not None and not own and options.weights is not Weights.SYNTHETIC:
         raise ModelMissing(f"the weights in {place} are synthetic: their answers mean nothing", f"{remedy} elsewhere")
-    recogniser = needed[-1].name
-    size = sum((place / entry.filename).stat().st_size for entry in entries)
-    return OcrWeights(place, recogniser, _version(recogniser, entries[-1], marker), size, marker)
+    recogniser, entry = needed[-1].name, entries[-1]
+    size = sum((place / each.filename).stat().st_size for each in entries)
+    # EasyOCR's release and which weights it reads with: both decide about an answer.
+    version = f"easyocr {_release()}, {recogniser} "
+    if marker is None:
+        version += entry.md5[:12]
+    else:
+        version = f"{marker.version} {version}{marker.files.get(entry.filename, '')[:12]}"
+    return OcrWeights(place, recogniser, version, size, marker)
 
 
-def weights_folder(folder: Path | None) -> Path:
-    """``folder`` made absolute, or the directory in which EasyOCR looks by itself."""
-    return folder.expanduser().absolute() if folder is not None else easyocr_folder(os.environ)
+_OWN_FILES = "put EasyOCR's own files there, or leave out --easyocr-dir"
 
 
-def readable_languages(folder: Path | None) -> tuple[str, ...]:
-    """What the recognisers in ``folder`` read: EasyOCR's codes, and the usual ones where they differ."""
-    place = weights_folder(folder)
+def how_to_repair(options: EngineOptions) -> str:
+    """What to do where a file for ``options`` is damaged. Nothing is fetched into a user's folder."""
+    return _OWN_FILES if options.easyocr_dir is not None else easyocr_command(options).fetching_again
+
+
+def readable_languages(options: EngineOptions) -> tuple[str, ...]:
+    """What the recognisers that are here read: EasyOCR's codes, and the usual ones where they differ.
+
+    Raises:
+        As :func:`weights_folder` does.
+    """
+    place = weights_folder(options)
     if not _is_there(place / _entry(DETECTOR).filename):
         return ()
     present = [name for name in RECOGNISERS if _is_there(place / _entry(CATALOGUE[name]).filename)]
-    codes = dict.fromkeys(code for name in present for code in RECOGNISERS[name].languages)
-    return with_usual_codes(codes)
+    return with_usual_codes(dict.fromkeys(code for name in present for code in RECOGNISERS[name].languages))
 
 
 def _is_there(path: Path) -> bool:
@@ -129,13 +113,6 @@ def _is_there(path: Path) -> bool:
 @lru_cache(maxsize=32)
 def _entry(spec: ModelSpec) -> TableEntry:
     return table_entry(spec)
-
-
-def _version(recogniser: str, entry: TableEntry, marker: Marker | None) -> str:
-    """EasyOCR's release and which weights it reads with: both decide about an answer."""
-    if marker is not None:
-        return f"{marker.version} easyocr {_release()}, {recogniser} {marker.files.get(entry.filename, '')[:12]}"
-    return f"easyocr {_release()}, {recogniser} {entry.md5[:12]}"
 
 
 @lru_cache(maxsize=1)

@@ -8,10 +8,10 @@ its answers depend on the picture.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from imgtool.weights.catalogue import ModelSpec
+from imgtool.weights.easyocr_table import empty_recogniser
 from imgtool.weights.languages import RECOGNISERS
 
 State = dict[str, Any]
@@ -42,10 +42,8 @@ def recognition_network(spec: ModelSpec, repeating: bool) -> State:
     from easyocr.config import recognition_models
 
     generation = RECOGNISERS[spec.name].generation
-    module, width = {"gen1": ("model", 512), "gen2": ("vgg_model", 256)}[generation]
     classes = len(recognition_models[generation][spec.name]["characters"]) + 1
-    network = import_module(f"easyocr.model.{module}").Model(1, width, width, classes)
-    return _drawn(network, _recogniser_gain, repeating)
+    return _drawn(empty_recogniser(generation, classes), _recogniser_gain, repeating)
 
 
 def _recogniser_gain(name: str) -> float:
@@ -57,21 +55,20 @@ def _recogniser_gain(name: str) -> float:
 
 def _drawn(network: Any, gain: Callable[[str], float], repeating: bool) -> State:
     """The matrices of a fresh network made wider or repeating; its vectors (biases, normalisation) as they are."""
-    return {
-        name: tensor if tensor.dim() < 2 else _scaled(tensor, gain(name), repeating)
-        for name, tensor in network.state_dict().items()
-    }
-
-
-def _scaled(tensor: Any, gain: float, repeating: bool) -> Any:
-    if not repeating:
-        return tensor * gain
     import torch
 
-    # Overlapping strides over a few thousand numbers: neighbours share them, and only they are saved.
-    strides = _STRIDES[-tensor.dim() :]
-    count = 1 + sum((length - 1) * stride for length, stride in zip(tensor.shape, strides, strict=True))
-    return (torch.randn(count) * (tensor.std() * gain)).as_strided(tensor.shape, strides)
+    drawn: State = {}
+    for name, tensor in network.state_dict().items():
+        if tensor.dim() < 2:
+            drawn[name] = tensor
+        elif not repeating:
+            drawn[name] = tensor * gain(name)
+        else:
+            # Overlapping strides over a few thousand numbers: neighbours share them, and only they are saved.
+            strides = _STRIDES[-tensor.dim() :]
+            count = 1 + sum((length - 1) * stride for length, stride in zip(tensor.shape, strides, strict=True))
+            drawn[name] = (torch.randn(count) * (tensor.std() * gain(name))).as_strided(tensor.shape, strides)
+    return drawn
 
 
 def _fitted_last_layer(network: Any) -> tuple[Any, Any]:

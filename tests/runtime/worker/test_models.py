@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(module, "LOADING", RetryPolicy(first_wait=0.0, jitter=0.0))
 
 
 def plan(*names: str, task: str = "caption") -> TaskPlan:
