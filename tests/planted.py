@@ -187,6 +187,7 @@ class Heavy(Hazard):
     """Takes a moment to load, holds 200 MB in small pieces until it is closed, and says when."""
 
     spec = _spec("heavy")
+
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._kept: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What the import contracts in pyproject.toml do not see: modules named in strings, circles, folders that have grown."""
+"""What the import contracts do not see: modules named in strings, circles of imports, folders that have grown."""
 
 from __future__ import annotations
 

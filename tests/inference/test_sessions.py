@@ -105,7 +105,6 @@ def test_a_damaged_one_is_never_opened(folder: Path, opened: list[tuple[str, Any
     DAMAGE[name](folder)
     with pytest.raises(ModelLoadFailed, match=r"damaged|cannot be used") as caught:
         answers(folder)
-    assert "imgtool warm-cache --compile" in caught.value.remedy
     assert str(folder) in str(caught.value)
     assert opened == []
 

@@ -11,7 +11,8 @@ import pytest
 from imgtool.errors import ExitCode, ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.options import EngineOptions
 from imgtool.types import Task
-from imgtool.warming.bake import BakeOptions, CompileOutcome, StepEnded, bake, exit_code
+from imgtool.warming.bake import BakeOptions, StepEnded, bake, exit_code
+from imgtool.warming.unit_compiler import CompileOutcome
 from imgtool.warming.units import Unit, configured_units
 from imgtool.weights.observer import FetchObserver
 from imgtool.weights.store import ModelStore

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from imgtool.artefacts.find import folder_name
-from imgtool.artefacts.install import FORMER
 from imgtool.artefacts.manifest import read_manifest
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
+from imgtool.files import FORMER
 from imgtool.warming.prune_compiled import plan_prune_compiled
 from imgtool.weights.store import ModelStore
 from tests.compiled import FOREIGN_FEATURE, Bench, change_manifest, other_runtime
@@ -33,7 +33,7 @@ def another(bench: Bench, *, version: str = "v1", runtime: RuntimeIdentity | Non
     """A copy of the compiled model, as if it had been made from other weights, elsewhere or at another time."""
     (first, *_) = [folder for folder in bench.folders if read_manifest(folder).created == NEW]
     runtime = runtime or this_runtime()
-    folder = bench.root / folder_name(bench.wanted, version, runtime)
+    folder = bench.root / folder_name(bench.requested, version, runtime)
     if folder == first:
         folder = folder.with_name(f"{folder.name}0")
     shutil.copytree(first, folder)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgtool.weights import easyocr_table
-from imgtool.weights.catalogue import CATALOGUE, Kind, easyocr_models, find, named
+from imgtool.weights.catalogue import CATALOGUE, Kind, easyocr_models, find
 from imgtool.weights.errors import FileRefused, LanguagesRefused, UnknownModel
 from imgtool.weights.languages import LANGUAGES, RECOGNISERS, recogniser_for
 from imgtool.weights.places import easyocr_folder, hub_cache
@@ -24,7 +24,7 @@ def test_names_aliases_and_pins() -> None:
     assert find("blip@abc1234").revision == "abc1234"
     assert find("blip@abc1234").pinned
     assert not find("blip").pinned
-    assert [spec.name for spec in named("easyocr", ("ko", "en"))] == ["craft", "korean_g2"]
+    assert [spec.name for spec in easyocr_models(("ko", "en"))] == ["craft", "korean_g2"]
     assert all(spec.licence and spec.size_bytes for spec in CATALOGUE.values())
 
 
@@ -105,7 +105,7 @@ def test_a_whole_safetensors_file_passes(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     for size in (0, 1, 1000):
         path.write_bytes(safetensors(size))
-        check_safetensors(path)
+        check_safetensors(path, "fetch it again")
 
 
 @given(cut=st.integers(min_value=0, max_value=1000), extra=st.binary(min_size=1, max_size=20))
@@ -115,7 +115,7 @@ def test_one_that_is_cut_or_longer_is_refused(tmp_path_factory: pytest.TempPathF
     for spoilt in (whole[: len(whole) - 1 - cut], whole + extra):
         path.write_bytes(spoilt)
         with pytest.raises(FileRefused):
-            check_safetensors(path)
+            check_safetensors(path, "fetch it again")
 
 
 @pytest.mark.parametrize(
@@ -132,4 +132,4 @@ def test_what_is_no_safetensors_file_is_refused_with_the_reason(tmp_path: Path, 
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(FileRefused, match=words):
-        check_safetensors(path)
+        check_safetensors(path, "fetch it again")

@@ -12,8 +12,8 @@ from imgtool.options import EngineOptions
 from imgtool.weights.catalogue import find
 from imgtool.weights.errors import FileRefused
 from imgtool.weights.fetching.fetch import fetch
+from imgtool.weights.fetching.from_hub import name_revision
 from imgtool.weights.on_disk.blip import BlipWeights, weights_for
-from imgtool.weights.refs import name_revision
 from imgtool.weights.store import ModelStore
 from imgtool.weights.synthetic.marker import Marker, write_marker
 from tests.fakes.hub import FakeHub

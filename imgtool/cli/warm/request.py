@@ -58,11 +58,8 @@ class Request:
         from imgtool.errors import UsageProblem
         from imgtool.options import Weights
 
-        if weights is Weights.SYNTHETIC and (self.source is not None or self.refresh):
-            wrong = "--from" if self.source is not None else "--refresh"
-            raise UsageProblem(
-                f"synthetic weights are made on this machine, and {wrong} asks for others", "leave it out"
-            )
+        if weights is Weights.SYNTHETIC and self.source is not None:
+            raise UsageProblem("synthetic weights are made on this machine, and --from asks for others", "leave it out")
 
     def fetching(self) -> FetchOptions:
         """How to fetch."""

@@ -136,10 +136,12 @@ def _check_supported(model: Any, processor: Any, source: Path) -> None:
         "image processor": (getattr(image, "backend", "torchvision"), "torchvision"),
     }
     odd = [f"its {name} is {value!r}" for name, (value, plain) in expected.items() if value != plain]
-    generation = model.text_decoder.generation_config
-    for name, plain_values in _PLAIN_GENERATION.items():
-        if (value := getattr(generation, name, None)) not in plain_values:
-            odd.append(f"its {name} is {value!r}")
-    if odd:
+    if odd := odd + odd_generation(model.text_decoder.generation_config):
         remedy = "leave it to torch: `--backend torch`"
         raise FileRefused(f"the model in {source} cannot be compiled: {', '.join(odd)}", remedy)
+
+
+def odd_generation(generation: Any) -> list[str]:
+    """The settings of transformers' ``GenerationConfig`` that would change captions, in words."""
+    given = {name: getattr(generation, name, None) for name in _PLAIN_GENERATION}
+    return [f"its {name} is {value!r}" for name, value in given.items() if value not in _PLAIN_GENERATION[name]]

@@ -57,10 +57,15 @@ def _differing_captions(network: BlipNetwork, compiled: BlipGraphs, pictures: Pi
         if beams == 1:
             # Up to the first token that differs: what follows is not a decision between the two.
             length = next(place for place, pair in enumerate(zip(ours, theirs, strict=False), 1) if pair[0] != pair[1])
-        one, other = (_score(network, picture, tokens[:length]) for tokens in (ours, theirs))
-        tie = abs(one - other) <= TIE * max(abs(one), abs(other))
-        notes.append(f"{'a tie: ' if tie else 'a difference: '}torch scores them {one:.7g} and {other:.7g}")
+        notes.append(judged(network, picture, ours[:length], theirs[:length]))
     return notes
+
+
+def judged(network: BlipNetwork, picture: NDArray[np.uint8], ours: list[int], theirs: list[int]) -> str:
+    """Whether two captions that differ are a tie to torch, in words."""
+    one, other = (_score(network, picture, tokens) for tokens in (ours, theirs))
+    tie = abs(one - other) <= TIE * max(abs(one), abs(other))
+    return f"{'a tie: ' if tie else 'a difference: '}torch scores them {one:.7g} and {other:.7g}"
 
 
 def _score(network: BlipNetwork, picture: NDArray[np.uint8], tokens: list[int]) -> float:

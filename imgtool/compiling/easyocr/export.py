@@ -57,13 +57,8 @@ def export(source: Path, into: Path, remedy: str, languages: Sequence[str]) -> E
         {"image": {0: "batch", 3: "width"}, "logits": {0: "batch", 1: "steps"}},
     )
     package, recogniser = Path(easyocr.__file__).parent, RECOGNISERS[networks.name]
-    # EasyOCR reads a language alone if it has a list of its characters. Lists of words, for ``wordbeamsearch``, are
-    # not in every release.
+    # EasyOCR reads a language alone if it has a list of its characters.
     alphabets = {code: package / "character" / f"{code}_char.txt" for code in recogniser.languages}
-    words = {code: package / "dict" / f"{code}.txt" for code in recogniser.languages}
-    words = {code: path for code, path in words.items() if path.is_file()}
-    for code, path in words.items():
-        shutil.copyfile(path, into / f"words-{code}.txt")
     settings = {
         "recogniser": networks.name,
         "generation": recogniser.generation,
@@ -76,11 +71,19 @@ def export(source: Path, into: Path, remedy: str, languages: Sequence[str]) -> E
             for code, path in alphabets.items()
             if path.is_file()
         },
-        "words": {code: f"words-{code}.txt" for code in words},
+        "words": copy_words(package / "dict", recogniser.languages, into),
         "height": _HEIGHT,
         "easyocr": easyocr.__version__,
     }
     return Export((DETECTOR, RECOGNISER), settings, f"torch {torch.__version__}, opset {OPSET}", OPSET)
+
+
+def copy_words(folder: Path, codes: Sequence[str], into: Path) -> dict[str, str]:
+    """Copy the word lists for ``wordbeamsearch`` beside the graphs; returns their names by language."""
+    found = {code: f"words-{code}.txt" for code in codes if (folder / f"{code}.txt").is_file()}
+    for code, name in found.items():
+        shutil.copyfile(folder / f"{code}.txt", into / name)
+    return found
 
 
 def check_parity(source: Path, artefact: Path, threads: int | None = None, *, seed: int = 0, images: int = 4) -> Parity:

@@ -24,7 +24,7 @@ from imgtool.engine.plan import UNPRINTED
 from imgtool.errors import ImgtoolError, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.inference.blip.parameters import Decoding
 from imgtool.inference.blip.pixels import PixelSettings, prepare, resize
-from imgtool.inference.blip.search import Limits, beam_search, greedy
+from imgtool.inference.blip.search import LengthLimits, beam_search, greedy
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions, Precision
 from tests.blips import compiled, make_source, picture
@@ -158,7 +158,7 @@ class TestSearch:
     @pytest.mark.parametrize("lengths", [(1,), (1, 1, 1), (5, 1, 3), (1, 2, 3, 4), (4, 3, 2, 1), (2, 6, 2, 6, 2, 1, 7)])
     @pytest.mark.parametrize("beams", [1, 3])
     def test_images_leave_when_they_are_done(self, lengths: tuple[int, ...], beams: int) -> None:
-        script, limits = Script(endings(*lengths), beams), Limits(0, 20, END)
+        script, limits = Script(endings(*lengths), beams), LengthLimits(0, 20, END)
         if beams == 1:
             answers = greedy(script, [0, 7], len(lengths), limits)
             running = [
@@ -173,17 +173,17 @@ class TestSearch:
 
     @pytest.mark.parametrize("beams", [1, 2])
     def test_limits(self, beams: int) -> None:
-        def search(limits: Limits) -> list[list[int]]:
+        def search(limits: LengthLimits) -> list[list[int]]:
             script = Script(endings(2, 9), beams)
             if beams == 1:
                 return greedy(script, [0], 2, limits)
             return beam_search(script, [0], 2, beams, limits)
 
-        assert [len(answer) for answer in search(Limits(0, 4, END))] == [2, 4]
-        at_least = search(Limits(3, 6, END))
+        assert [len(answer) for answer in search(LengthLimits(0, 4, END))] == [2, 4]
+        at_least = search(LengthLimits(3, 6, END))
         assert END not in at_least[0][:3]
         assert [len(answer) for answer in at_least] == [4, 6]
-        assert [len(answer) for answer in search(Limits(0, 1, END))] == [1, 1]
+        assert [len(answer) for answer in search(LengthLimits(0, 1, END))] == [1, 1]
 
     def test_a_beam_finds_what_greed_misses(self) -> None:
         """The likeliest first token leads nowhere: two poor tokens after it against one sure one after the other."""
@@ -200,8 +200,8 @@ class TestSearch:
             def keep(self, images: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
                 pass
 
-        assert greedy(Fork(), [0], 1, Limits(0, 2, END)) == [[4, END]]
-        assert beam_search(Fork(), [0], 1, 2, Limits(0, 2, END)) == [[5, END]]
+        assert greedy(Fork(), [0], 1, LengthLimits(0, 2, END)) == [[4, END]]
+        assert beam_search(Fork(), [0], 1, 2, LengthLimits(0, 2, END)) == [[5, END]]
 
 
 SEARCHES = [

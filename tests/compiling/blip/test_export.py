@@ -161,16 +161,16 @@ class TestParity:
         """Two answers that torch scores alike within rounding; and two that it does not."""
         import torch
 
-        from imgtool.compiling.blip.parity import _note
+        from imgtool.compiling.blip.parity import judged
         from imgtool.inference.blip.upstream import BlipNetwork
 
-        network = BlipNetwork(source, "cpu", 1)
+        network = BlipNetwork(source, "cpu", 1, "")
         head = network.model.text_decoder.cls.predictions.decoder
         with torch.no_grad():
             head.weight[151] = head.weight[150] * (1 + 1e-6)
             head.bias[151] = head.bias[150]
-        assert _note(network, picture(0), [150], [151]).startswith("a tie: ")
-        assert _note(network, picture(0), [150], [152]).startswith("a difference: ")
+        assert judged(network, picture(0), [150], [151]).startswith("a tie: ")
+        assert judged(network, picture(0), [150], [152]).startswith("a difference: ")
 
 
 def text_setting(name: str, value: Any) -> Callable[[Path], None]:
@@ -220,11 +220,11 @@ class TestRefused:
     def test_generation_that_is_not_the_usual(self, setting: dict[str, Any]) -> None:
         from transformers import GenerationConfig
 
-        from imgtool.compiling.blip.export import _odd_generation
+        from imgtool.compiling.blip.export import odd_generation
 
         usual = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "max_length": 20, "num_beams": 1}
-        assert not _odd_generation(GenerationConfig(**usual))
-        assert next(iter(setting)) in _odd_generation(GenerationConfig(**{**usual, **setting}))[0]
+        assert not odd_generation(GenerationConfig(**usual))
+        assert next(iter(setting)) in odd_generation(GenerationConfig(**{**usual, **setting}))[0]
 
     def test_damaged_weights(self, copy: Path, tmp_path: Path) -> None:
         from imgtool.compiling.blip.export import export
@@ -255,11 +255,12 @@ def test_one_step_of_the_decoder_is_what_torch_computes(source: Path, artefact: 
     """Several tokens at once, then one more after them, three rows an image: the same logits as without any cache."""
     import torch
 
-    from imgtool.inference.blip.graphs import BlipGraphs, DecoderSteps
+    from imgtool.inference.blip.decoder import DecoderSteps
+    from imgtool.inference.blip.graphs import BlipGraphs
     from imgtool.inference.blip.pixels import prepare
     from imgtool.inference.blip.upstream import BlipNetwork
 
-    network, graphs = BlipNetwork(source, "cpu", 1), BlipGraphs(artefact, 1)
+    network, graphs = BlipNetwork(source, "cpu", 1, ""), BlipGraphs(artefact, 1)
     pixels = prepare([picture(1), picture(2)], graphs._pixels)
     seen = graphs._vision.run({"pixel_values": pixels})
     steps = DecoderSteps(graphs._decoder, graphs._settings, seen, beams=3)
@@ -283,7 +284,8 @@ def test_one_step_of_the_decoder_is_what_torch_computes(source: Path, artefact: 
 def test_in_eight_bits(artefact: Path, tmp_path: Path) -> None:
     """The same inputs and outputs, a fraction of the bytes, and nearly the same logits."""
     from imgtool.compiling.blip.int8 import quantise
-    from imgtool.inference.blip.graphs import BlipGraphs, DecoderSteps
+    from imgtool.inference.blip.decoder import DecoderSteps
+    from imgtool.inference.blip.graphs import BlipGraphs
     from imgtool.inference.blip.pixels import prepare
 
     rounded = Path(shutil.copytree(artefact, tmp_path / "rounded"))

@@ -28,6 +28,7 @@ FAST: dict[str, Any] = {"precision": Precision.FAST}
 
 @pytest.fixture(autouse=True)
 def _empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGTOOL_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("EASYOCR_MODULE_PATH", str(tmp_path / "easyocr"))
 
@@ -56,18 +57,19 @@ def remedies(options: EngineOptions, *looks: Callable[[EngineOptions], object]) 
             {"languages": ("ja",), **FAST},
             "easyocr --languages ja --precision fast --compile",
         ),
-        ("caption.blip:BlipTorch", {"caption_revision": "v2"}, "blip-base@v2"),
-        ("text.easyocr:EasyOcrTorch", {"languages": ("ja",)}, "easyocr --languages ja"),
+        ("caption.blip:BlipTorch", {"caption_revision": "v2"}, "blip-base@v2 --refresh"),
+        ("text.easyocr:EasyOcrTorch", {"languages": ("ja",)}, "easyocr --languages ja --refresh"),
     ],
 )
 def test_a_worker_that_finds_damage_knows_what_was_asked_for(
     analyzer: str, given: dict[str, Any], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = SimpleNamespace(folder=tmp_path, manifest=SimpleNamespace(fast=None), notice="")
-    for place in ("find_blip", "find_easyocr"):
-        monkeypatch.setattr(f"imgtool.artefacts.find.{place}", lambda _: here)
-    for place in ("analyzers.caption.blip.weights_for", "analyzers.text.easyocr.weights_for"):
-        monkeypatch.setattr(f"imgtool.{place}", lambda _: here)
+    for place in (
+        *("caption.blip_compiled.find_blip", "text.easyocr_compiled.find_easyocr"),
+        *("caption.blip.weights_for", "text.easyocr.weights_for"),
+    ):
+        monkeypatch.setattr(f"imgtool.analyzers.{place}", lambda _: here)
     options = EngineOptions(cache_dir=tmp_path, **given)
     cls = load_class(f"imgtool.analyzers.{analyzer}")
     parameters = cls.parameters(options)
