@@ -171,7 +171,7 @@ class TestOptions:
         )
         given = BlipTorch.parameters(options)
         assert given.pop("paths") == {"model": str(tmp_path / "model")}
-        assert given.pop("remedy").startswith("run `imgtool warm-cache caption --caption-model ")
+        assert given.pop("remedy").startswith("copy the model into ")
         assert given == {
             "beams": 3,
             "max_new_tokens": 30,

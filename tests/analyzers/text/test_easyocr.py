@@ -109,7 +109,7 @@ class TestOptions:
             "languages": ["ko", "en"],
             "detect": {"mag_ratio": 1.5},
             "recognize": {"decoder": "beamsearch", "rotation_info": [90], "paragraph": False},
-            "remedy": "run `imgtool warm-cache easyocr`",
+            "remedy": "run `imgtool warm-cache easyocr --refresh`",
             "device": "auto",
             "precision": "exact",
         }
