@@ -124,19 +124,11 @@ class Tally:
     def model(self, loaded: ModelLoaded) -> None:
         """Count a model load."""
         self.figures.warmed_up |= loaded.warm_up_seconds > 0
-        self.figures.models.append(
-            ModelStatistics(
-                task=loaded.task,
-                analyzer=loaded.analyzer,
-                import_seconds=loaded.import_seconds,
-                load_seconds=loaded.load_seconds,
-                warm_up_seconds=loaded.warm_up_seconds,
-                rss_before_bytes=loaded.rss_before,
-                rss_after_bytes=loaded.rss_after,
-                anon_before_bytes=loaded.anon_before,
-                anon_after_bytes=loaded.anon_after,
-            )
-        )
+        same = ("task", "analyzer", "import_seconds", "load_seconds", "warm_up_seconds")
+        memory = ("rss_before", "rss_after", "anon_before", "anon_after")
+        figures = {name: getattr(loaded, name) for name in same}
+        figures |= {f"{name}_bytes": getattr(loaded, name) for name in memory}
+        self.figures.models.append(ModelStatistics(**figures))
 
     def statistics(self, workers: Counters | None = None, cache: CacheStatistics | None = None) -> Statistics:
         """The figures up to now."""
@@ -145,14 +137,6 @@ class Tally:
         if figures.images:
             figures.hit_rate_percent = 100 * figures.hits / figures.images
             figures.images_per_second = figures.images / figures.wall_seconds
-        self._mean_inference()
-        if workers is not None:
-            figures.workers = WorkerStatistics(**vars(workers))
-        figures.cache = cache
-        return figures
-
-    def _mean_inference(self) -> None:
-        figures = self.figures
         for of_task in figures.tasks.values():
             computed = of_task.answered - of_task.from_cache
             of_task.inference_seconds_mean = of_task.inference_seconds_total / computed if computed > 0 else None
@@ -161,3 +145,7 @@ class Tally:
             figures.inference_seconds_mean = figures.inference_seconds_total / figures.misses
         if self._busy_seconds:
             figures.parallel_efficiency = figures.inference_seconds_total / self._busy_seconds
+        if workers is not None:
+            figures.workers = WorkerStatistics(**vars(workers))
+        figures.cache = cache
+        return figures

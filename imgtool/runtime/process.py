@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from imgtool.runtime import protocol
@@ -18,19 +19,16 @@ from imgtool.runtime.protocol import FromWorker, Setup, Stop, ToWorker
 from imgtool.runtime.start_process import start
 
 
+@dataclass(frozen=True)
 class Died:
-    """Posted after a worker's last message: its end, wanted or not."""
+    """Posted after a worker's last message: its end, in words, with the last lines of its stderr."""
 
-    def __init__(self, description: str, stderr_tail: str, wanted: bool) -> None:
-        self.description = description
-        self.stderr_tail = stderr_tail
-        self.wanted = wanted
+    description: str
+    stderr_tail: str
 
 
 class Worker(Protocol):
     """What the pool needs of a worker, in a process of its own or not."""
-
-    pid: int
 
     def send(self, message: ToWorker) -> None:
         """Post a message. Never raises: a worker that is gone says so with :class:`Died`."""
@@ -54,9 +52,7 @@ class WorkerProcess:
         self._post = post
         self._echo = echo_stderr
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._wanted_end = False
         self._process = start()
-        self.pid = self._process.pid
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._outbox.put(setup)
         self._err_thread = self._start(self._drain_stderr)
@@ -69,12 +65,10 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """SIGKILL, and with it everything it may have started in its session."""
-        self._wanted_end = True
         self._kill_group()
 
     def stop(self, grace_seconds: float) -> None:
         """Ask it to leave; kill it after ``grace_seconds``."""
-        self._wanted_end = True
         self._outbox.put(Stop())
         try:
             self._process.wait(timeout=grace_seconds)
@@ -85,7 +79,7 @@ class WorkerProcess:
     def _kill_group(self) -> None:
         if self._process.poll() is None:
             try:
-                os.killpg(self.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 self._process.kill()
         self._process.wait()
@@ -117,16 +111,13 @@ class WorkerProcess:
         except Exception as error:  # noqa: BLE001 - garbage on the channel: whatever it was, this worker is lost
             self._tail.append(f"unreadable message from the worker: {error}")
             self._kill_group()
-        self._end()
-
-    def _end(self) -> None:
         self._process.wait()
         self._err_thread.join(timeout=2)
         self._outbox.put(None)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
-        self._post(self, Died(describe_exit(self._process.returncode), "\n".join(self._tail), self._wanted_end))
+        self._post(self, Died(describe_exit(self._process.returncode), "\n".join(self._tail)))
 
     def _drain_stderr(self) -> None:
         assert self._process.stderr is not None

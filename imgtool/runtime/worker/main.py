@@ -14,7 +14,7 @@ from typing import BinaryIO
 from imgtool import trace
 from imgtool.runtime import protocol
 from imgtool.runtime.protocol import Batch, Ready, Setup, Stop, ToWorker, WarmUp
-from imgtool.runtime.worker.work import LockedSend, Send, Work
+from imgtool.runtime.worker.batch_runner import BatchRunner, LockedSend
 
 
 def main(*, ahead: str = "") -> None:
@@ -23,21 +23,28 @@ def main(*, ahead: str = "") -> None:
     trace.process_started("worker")
     reader, writer = _claim_channel()
     if ahead:
-        threading.Thread(target=_import_ahead, args=(ahead,), name="import-ahead", daemon=True).start()
+
+        def import_ahead() -> None:
+            with trace.span("imports", "start"), suppress(ImportError):
+                import_module(ahead)
+
+        threading.Thread(target=import_ahead, name="import-ahead", daemon=True).start()
     send = LockedSend(lambda message: protocol.write(writer, message))
     send(Ready(pid=os.getpid()))
     setup = protocol.read_to_worker(reader)
     if isinstance(setup, Setup):
-        _serve(reader, setup, send)
+        inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
+        with trace.span("imports", "start"):
+            runner = BatchRunner(setup, send)
+        threading.Thread(target=_receive, args=(reader, inbox, runner), name="receive", daemon=True).start()
+        try:
+            serve(inbox, runner)
+        except BrokenPipeError:
+            os._exit(0)
     trace.process_ends()
     # The interpreter's own shutdown can hang or crash in native libraries' destructors; all is said and flushed.
     sys.stderr.flush()
     os._exit(0)
-
-
-def _import_ahead(library: str) -> None:
-    with trace.span("imports", "start"), suppress(ImportError):
-        import_module(library)
 
 
 def _claim_channel() -> tuple[BinaryIO, BinaryIO]:
@@ -53,38 +60,27 @@ def _claim_channel() -> tuple[BinaryIO, BinaryIO]:
     return reader, writer
 
 
-def _serve(reader: BinaryIO, setup: Setup, send: Send) -> None:
-    inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
-    with trace.span("imports", "start"):
-        work = Work(setup, send)
-    threading.Thread(target=_receive, args=(reader, inbox, work), name="receive", daemon=True).start()
-    try:
-        serve(inbox, work)
-    except BrokenPipeError:
-        os._exit(0)
-
-
-def serve(inbox: queue.SimpleQueue[ToWorker], work: Work) -> None:
-    """Do what comes out of ``inbox`` until ``Stop``; batches in it were already announced to ``work``."""
-    work.prepare()
+def serve(inbox: queue.SimpleQueue[ToWorker], runner: BatchRunner) -> None:
+    """Do what comes out of ``inbox`` until ``Stop``; batches in it were already announced to ``runner``."""
+    runner.prepare()
     while True:
         try:
-            message = inbox.get(timeout=work.unload_idle())
+            message = inbox.get(timeout=runner.unload_idle())
         except queue.Empty:
             continue
         if isinstance(message, Stop):
-            work.close()
+            runner.close()
             return
         if isinstance(message, Batch):
-            work.run(message)
+            runner.run(message)
         elif isinstance(message, WarmUp):
-            work.warm_up()
+            runner.warm_up()
 
 
-def _receive(reader: BinaryIO, inbox: queue.SimpleQueue[ToWorker], work: Work) -> None:
+def _receive(reader: BinaryIO, inbox: queue.SimpleQueue[ToWorker], runner: BatchRunner) -> None:
     while (message := protocol.read_to_worker(reader)) is not None:
         if isinstance(message, Batch):
-            work.expect(message)
+            runner.expect(message)
         inbox.put(message)
         if isinstance(message, Stop):
             return
