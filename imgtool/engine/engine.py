@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from imgtool import trace
@@ -141,9 +140,7 @@ class Engine(AbstractContextManager["Engine"]):
                     stack.callback(opened.cleanup if isinstance(opened, tempfile.TemporaryDirectory) else opened.close)
             self._claim = self._scratch = self._store = self._identity = self._pool = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._abandon_pool()
         self.close()

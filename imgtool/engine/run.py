@@ -143,8 +143,15 @@ class Run:
         if (same := self._same_content.get(request.key)) is not None:
             same.append(request)
             return
+        chosen = self._plan.chosen
         with trace.span("look up", "parent"):
-            failed_before = self._look_up(request)
+            record = self._store.get(request.key)
+            if record is not None:
+                request.fill(record, (c for c in chosen.values() if c.task != THUMBNAIL))
+            if THUMBNAIL in chosen and (pictures := self._store.get(thumbnail_key(request.key))) is not None:
+                request.fill(pictures, (chosen[THUMBNAIL],))
+        asked = {DECODE_FAILURE, *(c.fingerprint for c in chosen.values())}
+        failed_before = record is not None and not asked.isdisjoint(record.failures)
         missing = request.missing(self._plan)
         if self._options.retry_failed and not failed_before:
             request.skipped = request.done = True
@@ -160,17 +167,6 @@ class Run:
         request.seconds = time.perf_counter() - began
         request.done = True
         self._expand(request)
-
-    def _look_up(self, request: PageRequest) -> bool:
-        """Fill in what the store knows; returns whether something of this run's plan failed before."""
-        chosen = self._plan.chosen
-        record = self._store.get(request.key)
-        if record is not None:
-            request.fill(record, (c for c in chosen.values() if c.task != THUMBNAIL))
-        if THUMBNAIL in chosen and (pictures := self._store.get(thumbnail_key(request.key))) is not None:
-            request.fill(pictures, (chosen[THUMBNAIL],))
-        asked = {DECODE_FAILURE, *(c.fingerprint for c in chosen.values())}
-        return record is not None and not asked.isdisjoint(record.failures)
 
     # -- what the pool says
 
@@ -202,7 +198,7 @@ class Run:
 
     def _on_item(self, request: PageRequest, event: ItemEvent) -> None:
         if isinstance(event, Decoded):
-            self._tally.decoded(event.seconds)
+            self._tally.figures.decode_seconds_total += event.seconds
             request.image = ImageFacts(
                 format=event.format,
                 width=event.width,
@@ -240,7 +236,7 @@ class Run:
         del self._items[finished.item]
         request.seconds += finished.seconds
         request.done = True
-        self._tally.busy(finished.answering_seconds)
+        self._tally.busy_seconds += finished.answering_seconds
         self._updates.extend(request.updates(self._plan))
         self._expand(request)
         for other in self._same_content.pop(request.key):

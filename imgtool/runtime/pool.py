@@ -96,9 +96,8 @@ class Seat:
         return [item for batch in self.batches.values() for item in sorted(batch)]
 
 
-@dataclass
-class Counters:
-    """What happened to workers, for the statistics."""
+class WorkerStatistics(msgspec.Struct, kw_only=True):
+    """What happened to worker processes."""
 
     started: int = 0
     died: int = 0
@@ -128,7 +127,7 @@ class Pool:
         self._most_workers = limits.workers
         self._a_load_killed = False
         self._events: list[PoolEvent] = []
-        self.counters = Counters()
+        self.counters = WorkerStatistics()
 
     # -- what the engine calls
 

@@ -55,9 +55,10 @@ class WorkerProcess:
         self._process = start()
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._outbox.put(setup)
-        self._err_thread = self._start(self._drain_stderr)
-        self._start(self._write_all)
-        self._read_thread = self._start(self._read_all)
+        tasks = (self._drain_stderr, self._write_all, self._read_all)
+        self._threads = [threading.Thread(target=task, name=task.__name__, daemon=True) for task in tasks]
+        for thread in self._threads:
+            thread.start()
 
     def send(self, message: ToWorker) -> None:
         """Queue a message; a thread writes it, so that a worker that does not read cannot block the parent."""
@@ -65,18 +66,6 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """SIGKILL, and with it everything it may have started in its session."""
-        self._kill_group()
-
-    def stop(self, grace_seconds: float) -> None:
-        """Ask it to leave; kill it after ``grace_seconds``."""
-        self._outbox.put(Stop())
-        try:
-            self._process.wait(timeout=grace_seconds)
-        except subprocess.TimeoutExpired:
-            self._kill_group()
-        self._read_thread.join(timeout=grace_seconds)
-
-    def _kill_group(self) -> None:
         if self._process.poll() is None:
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -84,11 +73,14 @@ class WorkerProcess:
                 self._process.kill()
         self._process.wait()
 
-    @staticmethod
-    def _start(target: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=target, name=target.__name__, daemon=True)
-        thread.start()
-        return thread
+    def stop(self, grace_seconds: float) -> None:
+        """Ask it to leave; kill it after ``grace_seconds``."""
+        self._outbox.put(Stop())
+        try:
+            self._process.wait(timeout=grace_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._threads[-1].join(timeout=grace_seconds)
 
     def _write_all(self) -> None:
         stdin = self._process.stdin
@@ -110,9 +102,9 @@ class WorkerProcess:
                 self._post(self, message)
         except Exception as error:  # noqa: BLE001 - garbage on the channel: whatever it was, this worker is lost
             self._tail.append(f"unreadable message from the worker: {error}")
-            self._kill_group()
+            self.kill()
         self._process.wait()
-        self._err_thread.join(timeout=2)
+        self._threads[0].join(timeout=2)
         self._outbox.put(None)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:

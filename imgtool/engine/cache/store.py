@@ -98,7 +98,8 @@ class _Versioned(Struct):
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError)
 """What :func:`decode` raises for values that are no records."""
 
-_encode = msgspec.json.Encoder().encode
+encode: Callable[[Record], bytes] = msgspec.json.Encoder().encode
+"""The bytes of a row."""
 _decode_record = msgspec.json.Decoder(Record).decode
 _decode_version = msgspec.json.Decoder(_Versioned).decode
 
@@ -116,11 +117,6 @@ def decode(data: Any) -> Record | None:
             return None
         raise
     return record if record.version == RECORD_VERSION else None
-
-
-def encode(record: Record) -> bytes:
-    """The bytes of a row."""
-    return _encode(record)
 
 
 def merged(former: Record | None, update: Update) -> Record:

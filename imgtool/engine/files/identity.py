@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgtool.engine.cache.sqlite import (
@@ -93,7 +93,7 @@ class Identity(KeptDatabase):
     def __init__(self, root: Path, *, rehash: bool, warn: Callable[[str], None]) -> None:
         """The index in ``root``, created if need be. With ``rehash`` nothing in it is trusted, but it is kept."""
         self._rehash = rehash
-        self._lock = Lock()
+        self._lock = RLock()
         self._connection: sqlite3.Connection | None = None
         self._writable = False
         self._rest = Rest()
@@ -153,17 +153,29 @@ class Identity(KeptDatabase):
         with self._lock:
             self._new[_key(ref.device, ref.inode)] = entry
             if len(self._new) >= _FLUSH_AT or time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
-                self._flush()
+                self.flush()
 
     def flush(self) -> None:
         """Write what was remembered, in one transaction."""
         with self._lock:
-            self._flush()
+            new, seen = self._new, self._seen
+            self._flushed_at = time.monotonic()
+            if not (new or seen):
+                return
+            self._new, self._seen, self._last = {}, set(), None
+            if self._connection is None or not self._writable or self._rest.active:
+                return
+            try:
+                with transaction(self._connection):
+                    self._connection.executemany(_REPLACE, [(*key, *entry) for key, entry in new.items()])
+                    self._connection.executemany(_SEEN, [(int(time.time()), *key) for key in seen])
+            except TROUBLES as error:
+                self._on_trouble(error)
 
     def close(self) -> None:
         """Flush and close; what is looked up afterwards is unknown."""
         with self._lock:
-            self._flush()
+            self.flush()
             self._disconnect()
 
     # -- under the lock
@@ -196,21 +208,6 @@ class Identity(KeptDatabase):
         entry = None if row is None else _Entry._make(row)
         self._last = (key, entry)
         return entry
-
-    def _flush(self) -> None:
-        new, seen = self._new, self._seen
-        self._flushed_at = time.monotonic()
-        if not (new or seen):
-            return
-        self._new, self._seen, self._last = {}, set(), None
-        if self._connection is None or not self._writable or self._rest.active:
-            return
-        try:
-            with transaction(self._connection):
-                self._connection.executemany(_REPLACE, [(*key, *entry) for key, entry in new.items()])
-                self._connection.executemany(_SEEN, [(int(time.time()), *key) for key in seen])
-        except TROUBLES as error:
-            self._on_trouble(error)
 
     # -- opening and trouble
 

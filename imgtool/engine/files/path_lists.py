@@ -38,7 +38,9 @@ def _paths_of(source: str, nul: bool) -> Iterator[str]:
         try:
             stream = _open_list(source, stack)
             yield ""
-            for number, entry in enumerate(_entries_between_nuls(stream) if nul else _lines(stream)):
+            # One byte more than is allowed, so that a longer line shows.
+            lines = iter(lambda: stream.readline(_LONGEST_BYTES + 1), b"")
+            for number, entry in enumerate(_entries_between_nuls(stream) if nul else lines):
                 if len(entry) > _LONGEST_BYTES:
                     other = (
                         "leave out -0 where the paths end with newlines" if nul else "say -0 where they end with NUL"
@@ -67,12 +69,6 @@ def _open_list(source: str, stack: ExitStack) -> BinaryIO:
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         remedy = "check the spelling; - reads the list from standard input"
         raise PathMissing(f"the list {shown(source)} does not exist", remedy) from error
-
-
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    # One byte more than is allowed, so that a longer line shows.
-    while line := stream.readline(_LONGEST_BYTES + 1):
-        yield line
 
 
 def _entries_between_nuls(stream: BinaryIO) -> Iterator[bytes]:

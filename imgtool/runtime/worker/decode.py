@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 # Imported by name so that no format makes Pillow import all of its fifty plugins.
-from PIL import (
-    AvifImagePlugin,  # noqa: F401
-    BmpImagePlugin,  # noqa: F401
-    GifImagePlugin,  # noqa: F401
+from PIL import (  # noqa: F401
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
     Image,
-    JpegImagePlugin,  # noqa: F401
+    JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,  # noqa: F401
+    TiffImagePlugin,
     UnidentifiedImageError,
-    WebPImagePlugin,  # noqa: F401
+    WebPImagePlugin,
 )
 
 from imgtool.image_formats import HEAD_BYTES, sniff

@@ -21,7 +21,13 @@ def main(*, ahead: str = "") -> None:
     """Run until told to stop or the parent is gone. ``ahead`` names a library that nearly every run of this kind needs:
     the parent is not that far yet, so there is time to import it."""
     trace.process_started("worker")
-    reader, writer = _claim_channel()
+    # Take stdin and stdout for the protocol and give libraries a stdout that cannot harm it. At file-descriptor level:
+    # native code and progress bars write to descriptor 1 whatever ``sys.stdout`` is.
+    reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
     if ahead:
 
         def import_ahead() -> None:
@@ -45,19 +51,6 @@ def main(*, ahead: str = "") -> None:
     # The interpreter's own shutdown can hang or crash in native libraries' destructors; all is said and flushed.
     sys.stderr.flush()
     os._exit(0)
-
-
-def _claim_channel() -> tuple[BinaryIO, BinaryIO]:
-    """Take stdin and stdout for the protocol and give libraries a stdout that cannot harm it.
-
-    Done at file-descriptor level: native code and progress bars write to descriptor 1 whatever ``sys.stdout`` is.
-    """
-    reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return reader, writer
 
 
 def serve(inbox: queue.SimpleQueue[ToWorker], runner: BatchRunner) -> None:

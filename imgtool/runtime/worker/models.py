@@ -74,7 +74,7 @@ class Model:
         self._send = send
         self._lock = threading.Lock()
         self._problem: Problem | None = None
-        self._used_at = time.monotonic()
+        self.used_at = time.monotonic()
         self._candidates: list[Analyzer] = []
         for each in (plan, *plan.stand_ins):
             analyzer = load_class(each.target)({**each.parameters, "threads": cores.threads, "share": cores.share})
@@ -95,11 +95,7 @@ class Model:
 
     def used(self) -> None:
         """Note that it did something until now."""
-        self._used_at = time.monotonic()
-
-    def idle_since(self) -> float | None:
-        """The moment (monotonic) since which it has been loaded for nothing; ``None`` where it is not loaded."""
-        return self._used_at if self.state is ModelState.READY else None
+        self.used_at = time.monotonic()
 
     def close(self) -> None:
         """Free the model. The next ``get`` loads it again."""
@@ -211,23 +207,24 @@ class Models:
         """Have every model loaded."""
         self.load(self._models, side_by_side, warm_up=warm_up)
 
+    def without_torch(self) -> list[str]:
+        """The tasks whose model needs no torch."""
+        return [task for task, model in self._models.items() if model.analyzer.spec.backend is not Backend.TORCH]
+
     def unload_idle(self, ttl: float) -> float | None:
         """Free every model that has done nothing for ``ttl`` seconds; seconds until the next one will have, if any."""
         now, freed, left = time.monotonic(), False, []
         for model in self._models.values():
-            since = model.idle_since()
-            if since is not None and now - since >= ttl:
+            if model.state is not ModelState.READY:
+                continue
+            if now - model.used_at >= ttl:
                 model.close()
                 freed = True
-            elif since is not None:
-                left.append(since + ttl - now)
+            else:
+                left.append(model.used_at + ttl - now)
         if freed:
             give_back()
         return min(left, default=None)
-
-    def without_torch(self) -> list[str]:
-        """The tasks whose model needs no torch."""
-        return [task for task, model in self._models.items() if model.analyzer.spec.backend is not Backend.TORCH]
 
     def waves(self, tasks: Iterable[str]) -> list[list[str]]:
         """Group tasks so that each comes after those whose answers it reads; one group can run side by side.
