@@ -82,8 +82,6 @@ class Engine(AbstractContextManager["Engine"]):
         for notice in self.plan.notices:
             self._observer.notice(notice)
 
-    # -- use
-
     def analyze(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[ImageResult]:
         """Yield one result for each image under ``paths`` (files, folders, globs), in that order.
 
@@ -144,8 +142,6 @@ class Engine(AbstractContextManager["Engine"]):
         if kind is not None:
             self._abandon_pool()
         self.close()
-
-    # -- what is opened when it is needed
 
     def _open_cache(self) -> tuple[ResultStore, Identity]:
         if self._store is None or self._identity is None:

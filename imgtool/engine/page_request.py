@@ -54,6 +54,11 @@ class PageRequest:
         """The key of its record in the result store."""
         return f"{self.sha256}#{self.page}" if self.page else f"{self.sha256}"
 
+    @property
+    def thumbnail_key(self) -> str:
+        """The key of its thumbnail: a run that wants none does not read it."""
+        return self.key + "/thumbnail"
+
     def fill(self, record: Record, chosen: Iterable[Choice]) -> None:
         """Take over the answers of a record that were given by the analyzers of this run."""
         self.image = self.image or record.image
@@ -88,14 +93,16 @@ class PageRequest:
     def updates(self, plan: Plan) -> list[Update]:
         """What the store should learn: fresh answers, and failures that are the image's own."""
         fresh = {who.fingerprint: (task, self.answers[task]) for task, who in self.fresh.items()}
-        failures = {plan.chosen[task].fingerprint: p for task, p in self.failures.items() if _is_lasting(p)}
-        if self.error is not None and _is_lasting(self.error):
+        failures = {plan.chosen[task].fingerprint: problem for task, problem in self.failures.items()}
+        if self.error is not None:
             failures[DECODE_FAILURE] = self.error
+        # A model that could not be loaded says nothing about the image.
+        failures = {key: problem for key, problem in failures.items() if problem.code != "model_load_failed"}
         answers = {key: a for key, (task, a) in fresh.items() if task != THUMBNAIL}
         pictures = {key: a for key, (task, a) in fresh.items() if task == THUMBNAIL}
         updates = [Update(key=self.key, image=self.image, answers=answers, failures=failures)]
         if pictures:
-            updates.append(Update(key=thumbnail_key(self.key), image=self.image, answers=pictures, failures={}))
+            updates.append(Update(key=self.thumbnail_key, image=self.image, answers=pictures, failures={}))
         return updates
 
     def result(self, plan: Plan, *, cache_enabled: bool) -> ImageResult:
@@ -149,13 +156,3 @@ class PageRequest:
             seconds=0.0,
             error=problem,
         )
-
-
-def thumbnail_key(key: str) -> str:
-    """Thumbnails have records of their own: a run that wants none does not read them."""
-    return key + "/thumbnail"
-
-
-def _is_lasting(problem: Problem) -> bool:
-    # A model that could not be loaded says nothing about the image.
-    return problem.code != "model_load_failed"

@@ -18,11 +18,11 @@ from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.store import DECODE_FAILURE, ImageFacts, ResultStore, StoredAnswer, Update
 from imgtool.engine.files.discover import ImageRef, RefusedPath
 from imgtool.engine.files.identity import Identity
-from imgtool.engine.files.intake import Exhausted, Found, Intake, Unreadable
+from imgtool.engine.files.intake import Exhausted, Identified, Intake
 from imgtool.engine.files.problems import shown
 from imgtool.engine.files.reorder import ReorderBuffer
 from imgtool.engine.observer import Observer
-from imgtool.engine.page_request import PageRequest, thumbnail_key
+from imgtool.engine.page_request import PageRequest
 from imgtool.engine.plan import Plan
 from imgtool.engine.statistics import Tally
 from imgtool.errors import TooManyFailures
@@ -65,7 +65,7 @@ class Run:
         self._same_content: dict[str, list[PageRequest]] = {}
         self._item_ids = itertools.count()
         self._updates: list[Update] = []
-        self._reorder: ReorderBuffer[Found | Unreadable] = ReorderBuffer()
+        self._reorder: ReorderBuffer[Identified] = ReorderBuffer()
         self._listed: int | None = None
         self._found = 0
         self.model_problems: dict[str, Problem] = {}
@@ -83,8 +83,6 @@ class Run:
         finally:
             intake.stop()
             self._store_updates()
-
-    # -- taking events in
 
     def _take_in(self, intake: Intake) -> None:
         """Take in whatever has happened; wait for something where nothing has."""
@@ -117,10 +115,10 @@ class Run:
         except queue.Empty:
             return None
 
-    def _on_intake(self, event: Found | Unreadable | Exhausted) -> None:
+    def _on_intake(self, event: Identified | Exhausted) -> None:
         if isinstance(event, Exhausted):
-            self._listed = event.count
-            self._observer.found(event.count, complete=True)
+            self._listed = event.files
+            self._observer.found(event.files, complete=True)
             if event.error is not None:
                 raise event.error
             return
@@ -128,15 +126,12 @@ class Run:
         self._observer.found(self._found, complete=False)
         self._begin_files(self._reorder.add(event.seq, event))
 
-    def _begin_files(self, events: Iterable[Found | Unreadable]) -> None:
-        for event in events:
-            if isinstance(event, Unreadable):
-                self._begun[event.seq] = PageRequest(event.path, error=event.problem, done=True)
-            else:
-                request = self._begun[event.seq] = PageRequest(event.ref.path, event.ref, event.sha256)
+    def _begin_files(self, files: Iterable[Identified]) -> None:
+        for seq, path, ref, sha256, problem in files:
+            request = PageRequest(path, ref, sha256, error=problem, done=problem is not None)
+            self._begun[seq] = request
+            if problem is None:
                 self._begin(request)
-
-    # -- look up, ask
 
     def _begin(self, request: PageRequest) -> None:
         began = time.perf_counter()
@@ -148,7 +143,7 @@ class Run:
             record = self._store.get(request.key)
             if record is not None:
                 request.fill(record, (c for c in chosen.values() if c.task != THUMBNAIL))
-            if THUMBNAIL in chosen and (pictures := self._store.get(thumbnail_key(request.key))) is not None:
+            if THUMBNAIL in chosen and (pictures := self._store.get(request.thumbnail_key)) is not None:
                 request.fill(pictures, (chosen[THUMBNAIL],))
         asked = {DECODE_FAILURE, *(c.fingerprint for c in chosen.values())}
         failed_before = record is not None and not asked.isdisjoint(record.failures)
@@ -168,8 +163,6 @@ class Run:
         request.done = True
         self._expand(request)
 
-    # -- what the pool says
-
     def _on_pool_events(self) -> None:
         for event in self._pool.events():
             if isinstance(event, ModelLoaded):
@@ -178,23 +171,18 @@ class Run:
             elif isinstance(event, LoadRetried):
                 what = f"{event.task}: loading {event.analyzer} failed ({event.cause}), "
                 self._observer.notice(f"{what}attempt {event.attempt} of {event.attempts}")
+            elif isinstance(event, ModelFailed) and event.stand_in is not None:
+                what = f"{event.stand_in} stands in for {event.analyzer}"
+                self._observer.notice(f"{what}: {_with_remedy(event.problem)}")
             elif isinstance(event, ModelFailed):
-                self._on_model_failed(event)
+                if event.task not in self.model_problems:
+                    self.model_problems[event.task] = event.problem
+                    self._observer.notice(f"{event.task} is left out: {_with_remedy(event.problem)}")
             elif isinstance(event, FewerWorkers):
                 workers = f"{event.left} worker{'s' if event.left > 1 else ''}"
                 self._observer.notice(f"{_with_remedy(event.problem)}: going on with {workers}")
             elif (request := self._items.get(event.item)) is not None:
                 self._on_item(request, event)
-
-    def _on_model_failed(self, failed: ModelFailed) -> None:
-        if failed.stand_in is not None:
-            what = f"{failed.stand_in} stands in for {failed.analyzer}"
-        elif failed.task not in self.model_problems:
-            self.model_problems[failed.task] = failed.problem
-            what = f"{failed.task} is left out"
-        else:
-            return
-        self._observer.notice(f"{what}: {_with_remedy(failed.problem)}")
 
     def _on_item(self, request: PageRequest, event: ItemEvent) -> None:
         if isinstance(event, Decoded):
@@ -252,8 +240,6 @@ class Run:
             follower = PageRequest(request.path, request.ref, request.sha256, page, pages)
             request.followers.append(follower)
             self._begin(follower)
-
-    # -- giving out
 
     def _store_updates(self) -> None:
         if self._updates:

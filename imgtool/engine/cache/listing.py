@@ -95,8 +95,8 @@ def rows(root: Path) -> Iterator[Row]:
             yield Row._make(row)
 
 
-def count_index(root: Path, seen_before: float | None = None) -> int:
-    """Number of files in the index, or of those last seen before a time (seconds since 1970).
+def count_index(root: Path, seen_before: float = float("inf")) -> int:
+    """Number of files in the index that were last seen before a time (seconds since 1970).
 
     Raises:
         sqlite3.Error: it cannot be read.
@@ -105,8 +105,7 @@ def count_index(root: Path, seen_before: float | None = None) -> int:
     if not database.exists():
         return 0
     with reading(database) as connection:
-        where = ("", ()) if seen_before is None else (" WHERE seen_at < ?", (seen_before,))
-        ((count,),) = connection.execute("SELECT COUNT(*) FROM files" + where[0], where[1]).fetchall()
+        ((count,),) = connection.execute("SELECT COUNT(*) FROM files WHERE seen_at < ?", (seen_before,)).fetchall()
     return int(count)
 
 

@@ -266,8 +266,6 @@ class ResultStore(KeptDatabase):
             with suppress(*TROUBLES):
                 rows.close()
 
-    # -- reading and writing
-
     def _fetch(self, rows: Any, key: str) -> Any:
         try:
             return rows.get(key)
@@ -288,8 +286,6 @@ class ResultStore(KeptDatabase):
         if rows.volume() > self._size_limit:
             rows.cull()
 
-    # -- opening
-
     def _open(self) -> None:
         folder = self.database.parent
         if os.path.expandvars(folder) != str(folder):
@@ -305,8 +301,6 @@ class ResultStore(KeptDatabase):
     def _on_refused(self, trouble: Trouble) -> None:
         self._locked_out = trouble is Trouble.LOCKED
         self._no_writes.begin()
-
-    # -- trouble
 
     def _guarded(self, rest: Rest, action: Callable[[Any], _Result], otherwise: _Result) -> _Result:
         if self._rows is None or rest.active:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from imgtool.engine.cache.listing import (
     foreign_files,
@@ -52,16 +51,39 @@ class VerifyReport:
 
 def verify(root: Path) -> VerifyReport:
     """Check everything in ``root``; it is read in full. Raises nothing: what cannot be read is what is reported."""
-    report = VerifyReport(
-        root,
-        database=_defects(results_database(root)),
-        index=_defects(index_database(root), _FILES_WITHOUT_DIGEST),
-        set_aside=set_aside_folders(root),
-    )
+    counts = {"records": 0, "outdated": 0}
+    names: dict[str, list[str]] = {"unreadable": [], "refused": [], "missing_files": []}
+    cuts: list[Cut] = []
+    database = _defects(results_database(root))
     try:
-        return replace(report, **_check_rows(root))
+        for row in rows(root):
+            kind = "refused"
+            if not row.refused:
+                try:
+                    kind = "outdated" if decode(row.value) is None else "records"
+                except UNREADABLE:
+                    kind = "unreadable"
+            if kind in counts:
+                counts[kind] += 1
+                continue
+            names[kind].append(row.name)
+            cuts.append(Cut(row.rowid, row.store_time))
+            if row.filename is not None and not (results_database(root).parent / str(row.filename)).is_file():
+                names["missing_files"].append(row.name)
     except TROUBLES as error:
-        return replace(report, database=report.database or (str(error),))
+        database = database or (str(error),)
+    return VerifyReport(
+        root,
+        **counts,
+        database=database,
+        index=_defects(index_database(root), _FILES_WITHOUT_DIGEST),
+        unreadable=tuple(names["unreadable"]),
+        refused=tuple(names["refused"]),
+        missing_files=tuple(names["missing_files"]),
+        orphan_files=foreign_files(root),
+        set_aside=set_aside_folders(root),
+        cuts=tuple(cuts),
+    )
 
 
 def plan_repair(root: Path, report: VerifyReport | None = None) -> RemovalPlan:
@@ -83,29 +105,6 @@ def plan_repair(root: Path, report: VerifyReport | None = None) -> RemovalPlan:
         paths=tuple(paths),
         cuts=cuts,
     )
-
-
-def _check_rows(root: Path) -> dict[str, Any]:
-    """The fields of a report that come from going through all rows."""
-    counts = {"records": 0, "outdated": 0}
-    names: dict[str, list[str]] = {"unreadable": [], "refused": [], "missing_files": []}
-    cuts: list[Cut] = []
-    for row in rows(root):
-        kind = "refused"
-        if not row.refused:
-            try:
-                kind = "outdated" if decode(row.value) is None else "records"
-            except UNREADABLE:
-                kind = "unreadable"
-        if kind in counts:
-            counts[kind] += 1
-            continue
-        names[kind].append(row.name)
-        cuts.append(Cut(row.rowid, row.store_time))
-        if row.filename is not None and not (results_database(root).parent / str(row.filename)).is_file():
-            names["missing_files"].append(row.name)
-    found = {kind: tuple(those) for kind, those in names.items()}
-    return {**counts, **found, "orphan_files": foreign_files(root), "cuts": tuple(cuts)}
 
 
 def _defects(database: Path, more: str = "") -> tuple[str, ...]:

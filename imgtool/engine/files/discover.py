@@ -134,9 +134,6 @@ class _Finder:
                 if single is not None:
                     yield single
 
-    # ----------------------------------------------------------------------------------------------------------------
-    # Folders
-
     def _expand(self, glob: str) -> Iterator[ImageRef | RefusedPath]:
         """A glob is a walk of the folder before its first wildcard that takes only what matches the rest; a part that
         exists as it is written is no wildcard."""
@@ -219,9 +216,6 @@ class _Finder:
         if found is not None and os.path.islink(path):
             return self._take_single(path, found, named=False)
         return self._take(path, name)
-
-    # ----------------------------------------------------------------------------------------------------------------
-    # Files
 
     def _came_before(self, place: _FolderId, name: str, visits: Iterable[tuple[Selection, Position]]) -> bool:
         """Whether the file ``name`` in the folder ``place`` was named, or is in what one of ``visits`` takes."""

@@ -178,8 +178,6 @@ class Identity(KeptDatabase):
             self.flush()
             self._disconnect()
 
-    # -- under the lock
-
     def _trusted(self, device: int, inode: int, size: int, mtime_ns: int, ctime_ns: int) -> str | None:
         if self._rehash:
             return None
@@ -208,8 +206,6 @@ class Identity(KeptDatabase):
         entry = None if row is None else _Entry._make(row)
         self._last = (key, entry)
         return entry
-
-    # -- opening and trouble
 
     def _open(self) -> None:
         connection = connect_for_writing(self.database)

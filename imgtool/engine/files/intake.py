@@ -6,44 +6,36 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from imgtool import trace
 from imgtool.engine.files.discover import ImageRef, RefusedPath
 from imgtool.engine.files.identity import FileChanged, Identity
+from imgtool.engine.files.problems import from_os_error
 from imgtool.types import Problem
 
 _HASHING_THREADS = 4
 _CHUNK = 64
 
 
-@dataclass(frozen=True)
-class Found:
-    """File number ``seq`` of the run, and the SHA-256 of its bytes."""
-
-    seq: int
-    ref: ImageRef
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """File number ``seq`` of the run cannot be had."""
+class Identified(NamedTuple):
+    """File number ``seq`` of the run with the SHA-256 of its bytes, or why it cannot be read."""
 
     seq: int
     path: str
-    problem: Problem
+    ref: ImageRef | None = None
+    sha256: str | None = None
+    problem: Problem | None = None
 
 
-@dataclass(frozen=True)
-class Exhausted:
-    """``count`` files were listed and there are no more; ``error`` is what ended the listing early, if anything."""
+class Exhausted(NamedTuple):
+    """so many ``files`` were listed and there are no more; ``error`` is what ended the listing early, if anything."""
 
-    count: int
+    files: int
     error: Exception | None
 
 
-IntakeEvent = Found | Unreadable | Exhausted
+IntakeEvent = Identified | Exhausted
 
 
 class Intake:
@@ -119,9 +111,9 @@ class Intake:
             self._room -= 1
             seq, entry = self._listed.popleft()
             if isinstance(entry, RefusedPath):
-                self._add(Unreadable(seq, entry.path, entry.problem))
+                self._add(Identified(seq, entry.path, problem=entry.problem))
             elif (known := self._identity.lookup(entry)) is not None:
-                self._add(Found(seq, entry, known))
+                self._add(Identified(seq, entry.path, entry, known))
             else:
                 # Somebody may be waiting for the first image: what has to be read is passed on at once.
                 self._hashers.submit(self._hash, seq, entry)
@@ -133,11 +125,14 @@ class Intake:
         except FileChanged:
             text = "the file kept changing while it was read"
             problem = Problem("changed_while_reading", text, "run again once it is complete")
-            self._add(Unreadable(seq, ref.path, problem))
+            self._add(Identified(seq, ref.path, problem=problem))
+        except FileNotFoundError:
+            problem = Problem("not_found", "the file was removed during the run", "run again if that was not meant")
+            self._add(Identified(seq, ref.path, problem=problem))
         except OSError as error:
-            self._add(Unreadable(seq, ref.path, read_problem(error)))
+            self._add(Identified(seq, ref.path, problem=from_os_error(error, ref.path)))
         else:
-            self._add(Found(seq, fresh, sha256))
+            self._add(Identified(seq, ref.path, fresh, sha256))
         self.flush()
 
     def _add(self, event: IntakeEvent) -> None:
@@ -146,12 +141,3 @@ class Intake:
             full = len(self._chunk) >= _CHUNK
         if full:
             self.flush()
-
-
-def read_problem(error: OSError) -> Problem:
-    """A file that could not be read after it was found."""
-    if isinstance(error, FileNotFoundError):
-        return Problem("not_found", "the file was removed during the run", "run again if that was not meant")
-    if isinstance(error, PermissionError):
-        return Problem("permission_denied", "the file may not be read", "change its permissions, or run as its owner")
-    return Problem("unreadable", f"the file cannot be read: {error.strerror or error}", "check the disk or the mount")

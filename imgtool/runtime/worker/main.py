@@ -82,7 +82,3 @@ def _receive(reader: BinaryIO, inbox: queue.SimpleQueue[ToWorker], runner: Batch
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from contextlib import suppress
 from typing import NamedTuple
 
 import psutil
@@ -27,9 +28,6 @@ def held() -> Held:
 def give_back() -> None:
     """Free what nothing refers to, and have glibc return it to the machine: by itself it keeps much of it for later."""
     gc.collect()
-    if sys.platform != "linux":
-        return
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):  # another C library
-        return
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
