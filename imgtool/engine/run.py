@@ -123,7 +123,8 @@ class Run:
                 raise event.error
             return
         self._found += 1
-        self._observer.found(self._found, complete=False)
+        if self._listed is None:
+            self._observer.found(self._found, complete=False)
         self._begin_files(self._reorder.add(event.seq, event))
 
     def _begin_files(self, files: Iterable[Identified]) -> None:

@@ -7,18 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.engine.cache.removal import RemovalPlan, execute
 from imgtool.engine.cache.store import DECODE_FAILURE, Update
-from imgtool.engine.cache.upkeep import (
-    STALE_SECONDS,
-    EngineCount,
-    RemovalPlan,
-    execute,
-    plan_clear,
-    plan_prune,
-    plan_repair,
-    stats,
-    verify,
-)
+from imgtool.engine.cache.upkeep import STALE_SECONDS, EngineCount, plan_clear, plan_prune, stats
+from imgtool.engine.cache.verification import plan_repair, verify
 from imgtool.engine.files.identity import Identity
 from imgtool.errors import ExitCode, OutputNotWritable
 from tests.caches import BROKEN, FACTS, NOW_ISH, SHA, Opened, answer, finish, listing, plant, ref, run, start, update
