@@ -51,7 +51,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 class ImageFacts(Struct, frozen=True):
-    """What decoding told about an image. Sizes are pixels of the upright image, and bytes of the file."""
+    """The facts about an image that decoding found. Sizes are pixels of the upright image, and bytes of the file."""
 
     format: str
     width: int
@@ -191,7 +191,7 @@ class ResultStore(KeptDatabase):
     """Records by key: an image's SHA-256, with ``#<page>`` for later pages and ``/thumbnail`` for its picture.
 
     No method raises for what is wrong with the database: it is a miss or a write that is dropped, and the first
-    trouble of each kind is told to ``warn``. Any number of processes may use one store at the same time.
+    trouble of each kind is reported to ``warn``. Any number of processes may use one store at the same time.
     """
 
     subject = "result cache"

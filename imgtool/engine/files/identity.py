@@ -83,7 +83,7 @@ _Key = tuple[int, int]
 class Identity(KeptDatabase):
     """The SHA-256 of files, read only where the index cannot vouch for them. All methods may be called from any thread.
 
-    As with the result store, trouble with the index is told once to ``warn`` and costs time alone.
+    As with the result store, trouble with the index is reported once to ``warn``, and only costs time.
     """
 
     subject = "file index"

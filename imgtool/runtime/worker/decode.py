@@ -238,7 +238,7 @@ def _open_regular(path: bytes) -> BinaryIO:
 
 
 def _format_of(file: BinaryIO, size: int) -> str:
-    """Pillow's name of the file's format, told by its first bytes."""
+    """Pillow's name of the file's format, by its first bytes."""
     if size == 0:
         raise DecodeError("empty_file", "the file is empty (0 bytes)", "get another copy of the file, or delete it")
     try:

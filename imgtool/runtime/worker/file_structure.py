@@ -9,7 +9,7 @@ from typing import BinaryIO
 from imgtool.image_formats import BITMAP_HEADER_SIZES
 
 _BLOCKS = 1_000
-"""How many blocks are looked at: damage further on is told by the decoder."""
+"""How many blocks are looked at: the decoder finds damage further on."""
 
 _WEBP_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X"})
 
