@@ -14,7 +14,7 @@ from imgtool import trace
 
 
 class Held(NamedTuple):
-    """Bytes: the resident set, and what of it is the process's own, not a mapped file (0 where the system does not say)."""
+    """Bytes: the resident set, and what of it is the process's own, not a mapped file (0 where the system is silent)."""
 
     rss: int
     anon: int
