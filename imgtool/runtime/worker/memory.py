@@ -14,7 +14,7 @@ from imgtool import trace
 
 
 class Held(NamedTuple):
-    """Bytes: the resident set, and what of it is the process's own, not a mapped file (0 where the system is silent)."""
+    """Bytes: the resident set, and what of it is the process's own, not a mapped file (0 where unknown)."""
 
     rss: int
     anon: int
