@@ -46,7 +46,7 @@ class StepResult(StrEnum):
 
 
 @dataclass(frozen=True)
-class StepBegan:
+class WarmStepBegan:
     """A step begins."""
 
     model: str
@@ -54,7 +54,7 @@ class StepBegan:
 
 
 @dataclass(frozen=True)
-class StepEnded:
+class WarmStepEnded:
     """A step ended. Memory is the resident set of the process that loads, in bytes; 0 where there was none."""
 
     model: str
@@ -69,7 +69,7 @@ class StepEnded:
     exit_code: ExitCode = ExitCode.OK
 
 
-Event = StepBegan | StepEnded
+Event = WarmStepBegan | WarmStepEnded
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ def bake(
             ended: Event | None = None
             for ended in baker.fetch(model, options.fetch):
                 yield ended
-            whole = whole and isinstance(ended, StepEnded) and ended.result is not StepResult.FAILED
+            whole = whole and isinstance(ended, WarmStepEnded) and ended.result is not StepResult.FAILED
         if whole and unit.engine:
             yield from baker.compile(unit, anew=options.compile_anew)
         yield from baker.try_out(unit, whole)
 
 
-def exit_code(events: Sequence[StepEnded]) -> ExitCode:
+def exit_code(events: Sequence[WarmStepEnded]) -> ExitCode:
     """What the steps come to: 6 where nothing but a place that cannot be written went wrong, else 5, else 0."""
     failures = {event.exit_code for event in events if event.result is StepResult.FAILED}
     if not failures:
@@ -125,7 +125,7 @@ class _Baker:
 
     def fetch(self, model: ModelSpec, fetching: FetchOptions) -> Iterator[Event]:
         """Fetch and verify."""
-        yield StepBegan(model.name, Step.FETCH)
+        yield WarmStepBegan(model.name, Step.FETCH)
         started = time.perf_counter()
         try:
             fetched = fetch(model, self.store, fetching, self.observer)
@@ -141,7 +141,7 @@ class _Baker:
             remedy, code = status.remedy, ExitCode.MODEL_MISSING
             if fetching.source is not None:
                 remedy = self.store.command(model).also("--from", str(fetching.source)).fetching_again
-            yield StepEnded(
+            yield WarmStepEnded(
                 model.name,
                 Step.VERIFY,
                 StepResult.FAILED,
@@ -153,15 +153,15 @@ class _Baker:
             return
         detail = f"{len(manifest.files)} {'file' if len(manifest.files) == 1 else 'files'}"
         detail += f" at {manifest.commit[:12]}" if manifest.commit else ""
-        yield StepEnded(model.name, Step.VERIFY, StepResult.DONE, detail, seconds, size_bytes=manifest.size_bytes)
+        yield WarmStepEnded(model.name, Step.VERIFY, StepResult.DONE, detail, seconds, size_bytes=manifest.size_bytes)
 
     def compile(self, unit: Unit, *, anew: bool) -> Iterator[Event]:
         if self.compiler is None:
             return
         if (missing := self.compiler.unusable(unit, anew=anew)) is not None:
-            yield StepEnded(unit.name, Step.COMPILE, StepResult.SKIPPED, str(missing), remedy=missing.remedy)
+            yield WarmStepEnded(unit.name, Step.COMPILE, StepResult.SKIPPED, str(missing), remedy=missing.remedy)
             return
-        yield StepBegan(unit.name, Step.COMPILE)
+        yield WarmStepBegan(unit.name, Step.COMPILE)
         started = time.perf_counter()
         try:
             done = self.compiler.compile(unit, self.observer, anew=anew)
@@ -169,7 +169,7 @@ class _Baker:
             yield _failed(unit.name, Step.COMPILE, error, time.perf_counter() - started)
             return
         result = StepResult.DONE if done.changed else StepResult.UNCHANGED
-        yield StepEnded(unit.name, Step.COMPILE, result, done.words, done.seconds, size_bytes=done.size_bytes)
+        yield WarmStepEnded(unit.name, Step.COMPILE, result, done.words, done.seconds, size_bytes=done.size_bytes)
 
     def try_out(self, unit: Unit, whole: bool) -> Iterator[Event]:
         """Load and run once, unless that was done with the same versions. ``whole``: all of ``unit`` is here."""
@@ -181,12 +181,12 @@ class _Baker:
         elif (missing := self.loader.unusable(unit)) is not None:
             reason, remedy = str(missing), missing.remedy
         if reason:
-            yield StepEnded(unit.name, Step.LOAD, StepResult.SKIPPED, reason, remedy=remedy)
+            yield WarmStepEnded(unit.name, Step.LOAD, StepResult.SKIPPED, reason, remedy=remedy)
             return
         if (before := former_trial(unit, self.store, self.loader.versions(unit))) is not None:
             yield from _tried(unit, before, StepResult.UNCHANGED)
             return
-        yield StepBegan(unit.name, Step.LOAD)
+        yield WarmStepBegan(unit.name, Step.LOAD)
         yield from self._attempt(unit, repair=True)
 
     def _attempt(self, unit: Unit, *, repair: bool) -> Iterator[Event]:
@@ -213,7 +213,7 @@ class _Baker:
         yield from _tried(unit, trial, StepResult.DONE)
 
 
-def _fetched(fetched: Fetched) -> StepEnded:
+def _fetched(fetched: Fetched) -> WarmStepEnded:
     detail = {
         FetchOutcome.PRESENT: "already here",
         FetchOutcome.ADOPTED: "was in the cache of its publisher's library; verified",
@@ -226,19 +226,19 @@ def _fetched(fetched: Fetched) -> StepEnded:
     if fetched.set_aside:
         detail += f"; set aside: {', '.join(path.name for path in fetched.set_aside)}"
     result = StepResult.UNCHANGED if fetched.outcome is FetchOutcome.PRESENT else StepResult.DONE
-    return StepEnded(fetched.name, Step.FETCH, result, detail, fetched.seconds, size_bytes=fetched.bytes_downloaded)
+    return WarmStepEnded(fetched.name, Step.FETCH, result, detail, fetched.seconds, size_bytes=fetched.bytes_downloaded)
 
 
-def _tried(unit: Unit, trial: Trial, result: StepResult) -> Iterator[StepEnded]:
+def _tried(unit: Unit, trial: Trial, result: StepResult) -> Iterator[WarmStepEnded]:
     detail = "loaded before, with the same versions" if result is StepResult.UNCHANGED else ""
     before, after = trial.rss_before, trial.rss_after
     if trial.import_seconds:
-        yield StepEnded(unit.name, Step.IMPORT, result, detail, trial.import_seconds)
-    yield StepEnded(unit.name, Step.LOAD, result, detail, trial.load_seconds, rss_before=before, rss_after=after)
-    yield StepEnded(unit.name, Step.WARM_UP, result, detail, trial.warm_up_seconds)
+        yield WarmStepEnded(unit.name, Step.IMPORT, result, detail, trial.import_seconds)
+    yield WarmStepEnded(unit.name, Step.LOAD, result, detail, trial.load_seconds, rss_before=before, rss_after=after)
+    yield WarmStepEnded(unit.name, Step.WARM_UP, result, detail, trial.warm_up_seconds)
 
 
-def _failed(model: str, step: Step, error: ImgtoolError | OSError, seconds: float) -> StepEnded:
+def _failed(model: str, step: Step, error: ImgtoolError | OSError, seconds: float) -> WarmStepEnded:
     code = error.exit_code if isinstance(error, ImgtoolError) else ExitCode.MODEL_MISSING
     remedy = error.remedy if isinstance(error, ImgtoolError) else "check the disk and the permissions"
-    return StepEnded(model, step, StepResult.FAILED, str(error), seconds, remedy=remedy, exit_code=code)
+    return WarmStepEnded(model, step, StepResult.FAILED, str(error), seconds, remedy=remedy, exit_code=code)

@@ -32,7 +32,7 @@ MANIFEST = "manifest.json"
 FORMER_MANIFEST = "former-"
 
 
-class ModelState(StrEnum):
+class StoredState(StrEnum):
     """How a model is in the store."""
 
     COMPLETE = "complete"
@@ -48,7 +48,7 @@ class ModelStatus:
     """What a look at a model found. ``message`` is a sentence for people; ``problems`` names each bad file."""
 
     name: str
-    state: ModelState
+    state: StoredState
     message: str
     remedy: str = ""
     problems: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class ModelStatus:
     @property
     def complete(self) -> bool:
         """Whether a run can use the model without any network."""
-        return self.state is ModelState.COMPLETE
+        return self.state is StoredState.COMPLETE
 
 
 @dataclass(frozen=True)
@@ -117,26 +117,26 @@ class ModelStore:
         try:
             manifest = decode(path.read_bytes())
         except FileNotFoundError:
-            return ModelStatus(name, ModelState.NO_MANIFEST, f"{name} has not been fetched", command.remedy)
+            return ModelStatus(name, StoredState.NO_MANIFEST, f"{name} has not been fetched", command.remedy)
         except (OSError, ValueError) as error:
             message = f"the manifest of {name} cannot be used: {error}"
-            return ModelStatus(name, ModelState.UNREADABLE, message, command.remedy, (str(path),))
+            return ModelStatus(name, StoredState.UNREADABLE, message, command.remedy, (str(path),))
         if not manifest.serves(spec):
             have = manifest.commit or manifest.revision or manifest.origin.value
             message = f"{name} is here at {have}, and {spec.revision} is asked for"
             remedy = f"{command.remedy}, or ask for {name} alone"
-            return ModelStatus(name, ModelState.OTHER_REVISION, message, remedy, manifest=manifest)
+            return ModelStatus(name, StoredState.OTHER_REVISION, message, remedy, manifest=manifest)
         if manifest.origin is Origin.EASYOCR and _is_outdated(spec, manifest):
             # EasyOCR compares with its table whenever it loads, and would delete the file and fetch another.
             message = f"{name} is here, and the installed EasyOCR describes another file"
-            return ModelStatus(name, ModelState.OTHER_REVISION, message, command.remedy, manifest=manifest)
+            return ModelStatus(name, StoredState.OTHER_REVISION, message, command.remedy, manifest=manifest)
         folder = manifest.folder(self.places)
         problems = [found for file in manifest.files if (found := _problem(folder / file.path, file, full)) is not None]
         if not problems:
             message = f"{name} is complete ({manifest.size_bytes / 1e6:.1f} MB)"
-            return ModelStatus(name, ModelState.COMPLETE, message, manifest=manifest)
+            return ModelStatus(name, StoredState.COMPLETE, message, manifest=manifest)
         states, texts = zip(*problems, strict=True)
-        state = ModelState.MISSING_FILE if ModelState.MISSING_FILE in states else ModelState.CHANGED_FILE
+        state = StoredState.MISSING_FILE if StoredState.MISSING_FILE in states else StoredState.CHANGED_FILE
         # A fetch looks at sizes: where only the hash is wrong it has to be forced.
         remedy = command.fetching_again if full else command.remedy
         return ModelStatus(name, state, f"{name}: {'; '.join(texts)}", remedy, texts, manifest)
@@ -204,15 +204,15 @@ def _is_outdated(spec: ModelSpec, manifest: Manifest) -> bool:
     return installed() and table_entry(spec).md5 not in {file.md5 for file in manifest.files}
 
 
-def _problem(path: Path, file: FileEntry, full: bool) -> tuple[ModelState, str] | None:
+def _problem(path: Path, file: FileEntry, full: bool) -> tuple[StoredState, str] | None:
     try:
         size = path.stat().st_size
         if size != file.size:
-            return ModelState.CHANGED_FILE, f"{path} has {size} bytes instead of {file.size}"
+            return StoredState.CHANGED_FILE, f"{path} has {size} bytes instead of {file.size}"
         if full and (difference := ExpectedFile(file.size, file.sha256).difference(measure(path))):
-            return ModelState.CHANGED_FILE, f"{path} was changed: {difference}"
+            return StoredState.CHANGED_FILE, f"{path} was changed: {difference}"
     except FileNotFoundError:
-        return ModelState.MISSING_FILE, f"{path} is missing"
+        return StoredState.MISSING_FILE, f"{path} is missing"
     except OSError as error:
-        return ModelState.MISSING_FILE, f"{path} cannot be read: {error.strerror}"
+        return StoredState.MISSING_FILE, f"{path} cannot be read: {error.strerror}"
     return None

@@ -10,7 +10,7 @@ import pytest
 
 from imgtool.errors import ExitCode, ImgtoolError, MissingExtra, ModelLoadFailed, StoreNotWritable
 from imgtool.options import EngineOptions
-from imgtool.warming.bake import BakeOptions, Step, StepEnded, StepResult, bake, exit_code
+from imgtool.warming.bake import BakeOptions, Step, StepResult, WarmStepEnded, bake, exit_code
 from imgtool.warming.trial_records import Trial
 from imgtool.warming.units import Unit, configured_units
 from imgtool.weights.store import ModelStore
@@ -47,12 +47,12 @@ def units(*names: str) -> tuple[Unit, ...]:
     return tuple(unit for unit in found if not names or unit.engine in names)
 
 
-def steps(store: ModelStore, loader: Planted, *names: str) -> list[StepEnded]:
+def steps(store: ModelStore, loader: Planted, *names: str) -> list[WarmStepEnded]:
     events = bake(units(*names), store, BakeOptions(QUICK), loader)
-    return [event for event in events if isinstance(event, StepEnded)]
+    return [event for event in events if isinstance(event, WarmStepEnded)]
 
 
-def seen(ended: list[StepEnded]) -> list[tuple[str, str]]:
+def seen(ended: list[WarmStepEnded]) -> list[tuple[str, str]]:
     return [(event.step.value, event.result.value) for event in ended]
 
 
@@ -143,6 +143,6 @@ def test_a_damaged_file_that_only_the_load_notices_is_fetched_again(hub: FakeHub
 @pytest.mark.parametrize("code", [ExitCode.NOT_WRITABLE, ExitCode.MODEL_MISSING])
 def test_the_exit_code_is_that_of_the_failures(code: ExitCode) -> None:
     error = StoreNotWritable("full")
-    failed = StepEnded("a", Step.FETCH, StepResult.FAILED, str(error), exit_code=error.exit_code)
-    other = StepEnded("b", Step.LOAD, StepResult.FAILED, exit_code=code)
+    failed = WarmStepEnded("a", Step.FETCH, StepResult.FAILED, str(error), exit_code=error.exit_code)
+    other = WarmStepEnded("b", Step.LOAD, StepResult.FAILED, exit_code=code)
     assert exit_code([failed, other]) is code

@@ -22,7 +22,7 @@ from imgtool.weights.fetching.fetch import fetch
 from imgtool.weights.fetching.fetch_job import FetchOutcome
 from imgtool.weights.manifest import FileEntry, Manifest, Origin, decode, now
 from imgtool.weights.places import Root
-from imgtool.weights.store import ModelState, ModelStore
+from imgtool.weights.store import ModelStore, StoredState
 from tests.fakes.hub import FakeHub, noise
 from tests.model_files import BLIP, CRAFT, QUICK, blip_files
 
@@ -47,25 +47,25 @@ def flip(path: Path) -> None:
 
 def test_an_empty_store_says_what_to_do(store: ModelStore) -> None:
     status = store.status(SPEC)
-    assert (status.state, store.fingerprint("blip-base")) == (ModelState.NO_MANIFEST, None)
+    assert (status.state, store.fingerprint("blip-base")) == (StoredState.NO_MANIFEST, None)
     assert "warm-cache blip-base" in status.remedy
     assert not store.root.exists()
 
 
 def test_complete_missing_changed_and_other_revision_are_told_apart(store: ModelStore) -> None:
     manifest = fetch(SPEC, store, QUICK).manifest
-    assert store.status(SPEC, full=True).state is ModelState.COMPLETE
-    assert store.status(find("blip-base@0123456789")).state is ModelState.OTHER_REVISION
+    assert store.status(SPEC, full=True).state is StoredState.COMPLETE
+    assert store.status(find("blip-base@0123456789")).state is StoredState.OTHER_REVISION
     paths = manifest.paths(store.places)
     flip(paths["model.safetensors"])
-    assert store.status(SPEC).state is ModelState.COMPLETE
+    assert store.status(SPEC).state is StoredState.COMPLETE
     changed = store.status(SPEC, full=True)
-    assert (changed.state, len(changed.problems)) == (ModelState.CHANGED_FILE, 1)
+    assert (changed.state, len(changed.problems)) == (StoredState.CHANGED_FILE, 1)
     assert "SHA-256" in changed.problems[0]
     paths["config.json"].write_bytes(b"{")
-    assert store.status(SPEC).state is ModelState.CHANGED_FILE
+    assert store.status(SPEC).state is StoredState.CHANGED_FILE
     paths["tokenizer.json"].unlink()
-    assert store.status(SPEC).state is ModelState.MISSING_FILE
+    assert store.status(SPEC).state is StoredState.MISSING_FILE
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema_version": 1}', b"\xff\xfe"])
@@ -73,7 +73,7 @@ def test_a_spoilt_manifest_is_no_model(store: ModelStore, content: bytes) -> Non
     manifest = fetch(SPEC, store, QUICK).manifest
     path = store.folder_of("blip-base") / "manifest.json"
     path.write_bytes(content)
-    assert store.status(SPEC).state is ModelState.UNREADABLE
+    assert store.status(SPEC).state is StoredState.UNREADABLE
     done = fetch(SPEC, store, QUICK)
     assert (done.outcome, done.manifest.fingerprint) == (FetchOutcome.ADOPTED, manifest.fingerprint)
 
@@ -162,7 +162,7 @@ def test_bad_folders_are_refused_with_the_reason(store: ModelStore, folder: Path
         fetch(SPEC, store, taken)
     with pytest.raises(ModelNotFound, match="no folder"):
         fetch(SPEC, store, replace(QUICK, source=tmp_path / "nowhere"))
-    assert store.status(SPEC).state is ModelState.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
     assert not list(store.folder_of("blip-base").glob("*"))
 
 
@@ -172,7 +172,7 @@ def test_a_store_that_cannot_be_made_is_a_message(store: ModelStore) -> None:
     with pytest.raises(StoreNotWritable) as caught:
         fetch(SPEC, store, QUICK)
     assert caught.value.exit_code is ExitCode.NOT_WRITABLE
-    assert store.status(SPEC).state is ModelState.UNREADABLE
+    assert store.status(SPEC).state is StoredState.UNREADABLE
 
 
 def test_a_full_disk_is_a_message(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_limit_takes_the_oldest_versions_first(hub: FakeHub, store: ModelStore
     everything = plan_prune(store, 0, keep_current=False)
     assert everything.over_bytes == 0
     everything.execute(store)
-    assert store.status(SPEC).state is ModelState.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
     assert not [path for path in store.places.hub.rglob("*") if path.is_file() and "blobs" in path.parts]
 
 

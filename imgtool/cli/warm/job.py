@@ -12,7 +12,7 @@ from imgtool.cli.console import Messages
 from imgtool.cli.warm.progress import WarmProgress
 from imgtool.cli.warm.view import print_json, print_steps, steps_object
 from imgtool.errors import ExitCode
-from imgtool.warming.bake import BakeOptions, Step, StepBegan, StepEnded, StepResult, bake, exit_code
+from imgtool.warming.bake import BakeOptions, Step, StepResult, WarmStepBegan, WarmStepEnded, bake, exit_code
 from imgtool.warming.unit_compiler import UnitCompiler
 from imgtool.warming.unit_loader import UnitLoader
 
@@ -50,14 +50,14 @@ class WarmJob:
         self._show(steps, code, figures, time.perf_counter() - started)
         return code
 
-    def _bake(self, units: Sequence[Unit]) -> list[StepEnded]:
+    def _bake(self, units: Sequence[Unit]) -> list[WarmStepEnded]:
         progress = WarmProgress(self._messages, shown=not self._quiet)
         options = BakeOptions(self._request.fetching(), self._request.load, self._request.anew)
         compiler = UnitCompiler(self._options) if self._request.compile else None
-        steps: list[StepEnded] = []
+        steps: list[WarmStepEnded] = []
         try:
             for event in bake(units, self._store, options, UnitLoader(self._options), progress, compiler):
-                if isinstance(event, StepBegan):
+                if isinstance(event, WarmStepBegan):
                     progress.line(f"{event.model}: {event.step.value}")
                 else:
                     steps.append(event)
@@ -93,7 +93,7 @@ class WarmJob:
                 return figures, ExitCode.NONE_ANSWERED
             return figures, code_of(figures, engine.model_problems)
 
-    def _show(self, steps: list[StepEnded], code: ExitCode, figures: Statistics | None, seconds: float) -> None:
+    def _show(self, steps: list[WarmStepEnded], code: ExitCode, figures: Statistics | None, seconds: float) -> None:
         if self._request.json:
             analyzed: Any = msgspec.to_builtins(figures) if figures is not None else None
             verdict = {"ok": not code, "exit_code": int(code), "seconds": seconds}
@@ -109,7 +109,7 @@ class WarmJob:
         elif self._request.analyze:
             self._messages.notice("the images were left alone: answers are worth keeping once every model is ready")
 
-    def _conclude(self, steps: Sequence[StepEnded], seconds: float) -> None:
+    def _conclude(self, steps: Sequence[WarmStepEnded], seconds: float) -> None:
         if not steps:
             self._messages.plain("nothing to do: the engines that are configured need no fetched model")
         elif _nothing_done(steps):
@@ -123,13 +123,13 @@ class WarmJob:
             self._messages.notice(f"{model} was not {skipped}: {why}")
 
 
-def _nothing_done(steps: Sequence[StepEnded]) -> bool:
+def _nothing_done(steps: Sequence[WarmStepEnded]) -> bool:
     """Whether all had been done before. A look at the store is no change."""
     idle = (StepResult.UNCHANGED, StepResult.SKIPPED)
     return all(step.result in idle or (step.step is Step.VERIFY and step.result is StepResult.DONE) for step in steps)
 
 
-def _skipped(steps: Sequence[StepEnded]) -> dict[str, tuple[str, str]]:
+def _skipped(steps: Sequence[WarmStepEnded]) -> dict[str, tuple[str, str]]:
     """What was left out and could be done, by model, with the reason and the remedy; of two steps the later one."""
     words = {Step.COMPILE: "compiled", Step.LOAD: "loaded"}
     left_out = [step for step in steps if step.result is StepResult.SKIPPED and step.remedy]

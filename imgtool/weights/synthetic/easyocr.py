@@ -14,7 +14,7 @@ from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.easyocr_table import empty_recogniser
 from imgtool.weights.languages import RECOGNISERS
 
-State = dict[str, Any]
+StateDict = dict[str, Any]
 """The tensors of a network by name."""
 
 _HEIGHT, _WIDTH = 192, 320
@@ -26,7 +26,7 @@ _SMALLEST_DIRECTION = 1e-5
 _STRIDES = (7, 5, 3, 1)
 
 
-def craft(repeating: bool) -> State:
+def craft(repeating: bool) -> StateDict:
     """The weights of CRAFT, drawn from torch's generator as it stands. ``repeating`` ones take little room on disk."""
     from easyocr.craft import CRAFT
 
@@ -37,7 +37,7 @@ def craft(repeating: bool) -> State:
     return {**state, "conv_cls.8.weight": weight, "conv_cls.8.bias": bias}
 
 
-def recognition_network(spec: ModelSpec, repeating: bool) -> State:
+def recognition_network(spec: ModelSpec, repeating: bool) -> StateDict:
     """The weights of the recogniser ``spec``, drawn from torch's generator as it stands."""
     from easyocr.config import recognition_models
 
@@ -53,11 +53,11 @@ def _recogniser_gain(name: str) -> float:
     return 1.5 if name.startswith("FeatureExtraction") else 4.0
 
 
-def _drawn(network: Any, gain: Callable[[str], float], repeating: bool) -> State:
+def _drawn(network: Any, gain: Callable[[str], float], repeating: bool) -> StateDict:
     """The matrices of a fresh network made wider or repeating; its vectors (biases, normalisation) as they are."""
     import torch
 
-    drawn: State = {}
+    drawn: StateDict = {}
     for name, tensor in network.state_dict().items():
         if tensor.dim() < 2:
             drawn[name] = tensor

@@ -26,7 +26,7 @@ from imgtool.weights.errors import (
 )
 from imgtool.weights.fetching.fetch import fetch
 from imgtool.weights.fetching.fetch_job import FetchOutcome
-from imgtool.weights.store import ModelState, ModelStore
+from imgtool.weights.store import ModelStore, StoredState
 from tests.fakes.easyocr_table import write_easyocr
 from tests.fakes.hub import FakeHub, noise
 from tests.model_files import CRAFT, KOREAN, QUICK, Recorder
@@ -118,7 +118,7 @@ def test_a_server_that_always_fails_ends_in_a_message(hub: FakeHub, store: Model
     hub.fail("GET /releases", status=500)
     with pytest.raises(DownloadFailed, match=r"failed 3 times"):
         fetch(SPEC, store, QUICK)
-    assert store.status(SPEC).state is ModelState.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
     assert not weights(store).exists()
 
 
@@ -169,7 +169,7 @@ def test_another_table_is_another_revision(
     newer = noise(1000, 8)
     hub.add_archive(ARCHIVE, {"craft_mlt_25k.pth": newer})
     monkeypatch.syspath_prepend(str(write_easyocr(tmp_path / "newer", newer, KOREAN)))
-    assert store.status(SPEC).state is ModelState.OTHER_REVISION
+    assert store.status(SPEC).state is StoredState.OTHER_REVISION
     fetch(SPEC, store, QUICK)
     assert weights(store).read_bytes() == newer
     assert store.status(SPEC).complete

@@ -25,7 +25,7 @@ from imgtool.weights.errors import (
 from imgtool.weights.fetching.fetch import fetch
 from imgtool.weights.fetching.fetch_job import FetchOutcome
 from imgtool.weights.manifest import Origin
-from imgtool.weights.store import ModelState, ModelStore
+from imgtool.weights.store import ModelStore, StoredState
 from tests.fakes.hub import FakeHub, noise, safetensors
 from tests.model_files import BLIP, QUICK, Recorder, blip_files
 
@@ -78,7 +78,7 @@ def test_a_repository_without_weights_says_what_is_missing(hub: FakeHub, store: 
     hub.add(BLIP, {"config.json": b"{}", "preprocessor_config.json": b"{}", "vocab.txt": b"a"})
     with pytest.raises(RepositoryIncomplete, match=r"model\.safetensors or pytorch_model\.bin"):
         fetch(SPEC, store, QUICK)
-    assert store.status(SPEC).state is ModelState.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
 
 
 @pytest.mark.parametrize("where", [r"GET /api/models", r"HEAD .*resolve.*safetensors", r"GET /cdn"])
@@ -139,7 +139,7 @@ def test_a_file_that_is_always_wrong_is_never_kept(hub: FakeHub, store: ModelSto
     hub.fail(r"GET .*config\.json", flipped=True)
     with pytest.raises(WrongHash, match="fetched twice"):
         fetch(SPEC, store, QUICK)
-    assert store.status(SPEC).state is ModelState.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
     assert not list(store.places.hub.rglob("snapshots/*/config.json"))
 
 
@@ -199,7 +199,7 @@ def test_a_pickle_under_the_name_of_safetensors_is_refused(hub: FakeHub, store: 
     hub.add(BLIP, {**blip_files(), "model.safetensors": b"PK\x03\x04" + noise(5000)})
     with pytest.raises(FileRefused, match="could run code"):
         fetch(SPEC, store, QUICK)
-    assert store.status(SPEC).state is ModelState.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
 
 
 def test_a_pinned_revision_is_fetched_and_told_apart(hub: FakeHub, store: ModelStore) -> None:
@@ -207,11 +207,11 @@ def test_a_pinned_revision_is_fetched_and_told_apart(hub: FakeHub, store: ModelS
     assert fetch(SPEC, store, QUICK).manifest.commit != commit
     pinned = find(f"blip-base@{commit}")
     status = store.status(pinned)
-    assert status.state is ModelState.OTHER_REVISION
+    assert status.state is StoredState.OTHER_REVISION
     assert commit in status.remedy
     assert fetch(pinned, store, QUICK).manifest.commit == commit
     assert store.status(pinned).complete
-    assert store.status(find("blip-base@v2")).state is ModelState.OTHER_REVISION  # asked for by another name: not known
+    assert store.status(find("blip-base@v2")).state is StoredState.OTHER_REVISION  # by another name
     assert store.status(find(f"blip-base@{commit[:8]}")).complete
     assert store.status(SPEC).complete
 
@@ -237,7 +237,7 @@ def test_a_damaged_model_is_mended_at_its_own_commit(hub: FakeHub, store: ModelS
     content[-1] ^= 1
     weights.write_bytes(content)
     assert store.status(SPEC).complete
-    assert store.status(SPEC, full=True).state is ModelState.CHANGED_FILE
+    assert store.status(SPEC, full=True).state is StoredState.CHANGED_FILE
     done = fetch(SPEC, store, replace(QUICK, full=True))
     assert (done.outcome, done.manifest.commit) == (FetchOutcome.FETCHED, manifest.commit)
     assert len(done.set_aside) == 1
@@ -250,7 +250,7 @@ def test_a_missing_file_is_fetched_alone(hub: FakeHub, store: ModelStore) -> Non
     path.resolve().unlink()
     path.unlink()
     status = store.status(SPEC)
-    assert status.state is ModelState.MISSING_FILE
+    assert status.state is StoredState.MISSING_FILE
     assert "config.json" in status.message
     done = fetch(SPEC, store, QUICK)
     assert done.bytes_downloaded == len(blip_files()["config.json"])

@@ -26,7 +26,7 @@ from imgtool.weights.fetching.fetch import fetch
 from imgtool.weights.manifest import Origin
 from imgtool.weights.on_disk.blip import weights_for
 from imgtool.weights.on_disk.easyocr import weights_folder
-from imgtool.weights.store import MANIFEST, ModelState, store_for
+from imgtool.weights.store import MANIFEST, StoredState, store_for
 from imgtool.weights.synthetic.marker import FILES, NAME, Marker, write_marker
 from imgtool.weights.synthetic.store import (
     BLIP_NAME,
@@ -178,7 +178,7 @@ class TestMaking:
             ensure_synthetic(given, [Task.CAPTION])
         assert ("planted trouble" in str(caught.value)) == (make is makers.refuse)
         assert not list(synthetic_store(given).folder_of("blip-base").iterdir())
-        assert synthetic_store(given).status(blip_spec(given)).state is ModelState.NO_MANIFEST
+        assert synthetic_store(given).status(blip_spec(given)).state is StoredState.NO_MANIFEST
 
     def test_what_a_killed_process_left_is_made_again(
         self, given: EngineOptions, monkeypatch: pytest.MonkeyPatch
