@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 # First of all: it notes when the interpreter was ready.
 from imgtool import trace as _trace  # noqa: F401
-from imgtool.privacy import ask_for_silence as _ask_for_silence
+from imgtool.ground.privacy import ask_for_silence as _ask_for_silence
 
 _ask_for_silence()
 

@@ -12,7 +12,7 @@ from imgtool.artefacts.manifest import NAME, ArtefactManifest, read_manifest
 from imgtool.artefacts.requested_model import RequestedModel
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.compiling.compile import Compiled, CompileOptions, compile_model
-from imgtool.versioned import encode
+from imgtool.ground.versioned import encode
 from imgtool.weights.observer import SILENT, FetchObserver
 from imgtool.weights.warm_command import WarmCommand
 from tests.fakes import exporter

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.retry import RetryPolicy
+from imgtool.ground.retry import RetryPolicy
 from imgtool.weights.fetching.fetch_job import FetchOptions
 from imgtool.weights.observer import FetchObserver
 from imgtool.weights.store import ModelStore

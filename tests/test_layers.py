@@ -17,7 +17,7 @@ import imgtool
 ROOT = Path(imgtool.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 MODULES = {".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for path in FILES}
-MAY_NAME_MODULES = {"analyzers/registry.py", "fresh.py"}
+MAY_NAME_MODULES = {"analyzers/registry.py", "ground/fresh.py"}
 """The registry names analyzers so that a name costs no import; ``fresh`` names the command for those below it."""
 
 MOST_FILES = 14

@@ -8,7 +8,7 @@ from pathlib import Path
 from imgtool.artefacts.find import is_named_after
 from imgtool.artefacts.manifest import NAME, ArtefactManifest, read_manifest
 from imgtool.files import FORMER, TEMPORARY, put_in_place, replacing, sync_folder
-from imgtool.versioned import encode
+from imgtool.ground.versioned import encode
 
 
 def install(manifest: ArtefactManifest, staging: Path, target: Path) -> None:

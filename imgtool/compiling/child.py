@@ -24,7 +24,7 @@ from imgtool.compiling.optimise import optimise
 from imgtool.compiling.sources import reading
 from imgtool.errors import ImgtoolError
 from imgtool.files import is_full, no_space, writable
-from imgtool.versioned import encode
+from imgtool.ground.versioned import encode
 from imgtool.weights.hashing import measure, sampled_sha256
 
 

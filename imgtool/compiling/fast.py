@@ -21,8 +21,8 @@ from imgtool.compiling.blip.int8 import quantise
 from imgtool.compiling.interface import Answering, Ask
 from imgtool.compiling.optimise import optimise
 from imgtool.files import is_full
-from imgtool.privacy import import_openvino
-from imgtool.versioned import encode
+from imgtool.ground.privacy import import_openvino
+from imgtool.ground.versioned import encode
 
 WORTH = 1.1
 """Times as fast as exact that it must be."""

@@ -13,7 +13,7 @@ import msgspec
 
 from imgtool.compiling.child import CompileFinished, CompileOrder, CompileRefused, CompileReport
 from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed, StoreNotWritable
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import python_calling
 from imgtool.weights.errors import LibraryMissing
 
 _TAIL_BYTES = 2000

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from imgtool.artefacts.manifest import FAST, NAME, OPTIMISED, ArtefactManifest, read_manifest, wrong_sample
 from imgtool.artefacts.runtime_identity import PROVIDER, installed_release, this_runtime
 from imgtool.errors import ImgtoolError, ModelLoadFailed
+from imgtool.ground.privacy import import_openvino
 from imgtool.inference.session_memory import Arena, run_options, set_memory
-from imgtool.privacy import import_openvino
 
 Feeds = Mapping[str, NDArray[Any]]
 """Inputs by name."""

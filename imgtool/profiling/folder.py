@@ -10,6 +10,7 @@ from typing import Any
 
 from imgtool.errors import OutputNotWritable
 from imgtool.files import replacing
+from imgtool.ground.versioned import encode
 from imgtool.profiling.compare import FILE, Change
 from imgtool.profiling.page.html import page
 from imgtool.profiling.page.pictures import all_pictures
@@ -18,7 +19,6 @@ from imgtool.profiling.record import Profile
 from imgtool.profiling.views.chrome_trace import chrome_trace
 from imgtool.profiling.views.speedscope import speedscope
 from imgtool.profiling.views.stacks import unfolded
-from imgtool.versioned import encode
 
 PAGE = "index.html"
 

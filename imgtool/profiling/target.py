@@ -14,7 +14,7 @@ from typing import Protocol
 
 from imgtool import trace
 from imgtool.errors import ExitCode
-from imgtool.fresh import imgtool_command
+from imgtool.ground.fresh import imgtool_command
 
 _GRACE_SECONDS = 15.0
 _TAIL_BYTES = 4000

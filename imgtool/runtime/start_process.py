@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 
 from imgtool import trace
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import python_calling
 
 _ahead: subprocess.Popen[bytes] | None = None
 

@@ -8,8 +8,8 @@ from imgtool.artefacts.find import ArtefactState, ArtefactStatus, artefacts_root
 from imgtool.artefacts.manifest import ArtefactManifest, Parity
 from imgtool.artefacts.requested_model import BLIP, EASYOCR, RequestedModel, requested_blip, requested_easyocr
 from imgtool.compiling.compile import TIMEOUT, CompileOptions, compile_model
-from imgtool.cores import granted_cores
 from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProblem
+from imgtool.ground.cores import granted_cores
 from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
 from imgtool.options import BackendChoice, EngineOptions, Precision
 from imgtool.warming.unit_loader import asked_for

@@ -16,8 +16,8 @@ from imgtool.analyzers.registry import choose_target, load_class
 from imgtool.artefacts.find import find_blip, find_easyocr
 from imgtool.artefacts.manifest import wrong_sample
 from imgtool.artefacts.requested_model import BLIP, EASYOCR
-from imgtool.cores import granted_cores
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMissing
+from imgtool.ground.cores import granted_cores
 from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
 from imgtool.options import EngineOptions, Weights
 from imgtool.runtime.process import Died, Worker, WorkerProcess

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.files import writable, write_atomically
+from imgtool.ground.versioned import encode
 from imgtool.options import Weights, cache_root
-from imgtool.versioned import encode
 from imgtool.weights.easyocr_table import installed, table_entry
 from imgtool.weights.errors import FetchBusy
 from imgtool.weights.hashing import ExpectedFile, measure

@@ -25,11 +25,11 @@ from imgtool.compiling.compile import compile_model
 from imgtool.compiling.fast import make_fast
 from imgtool.compiling.interface import Exporter
 from imgtool.errors import ImgtoolError
+from imgtool.ground.versioned import encode
 from imgtool.inference import sessions as _sessions
 from imgtool.inference.sessions import OpenVinoGraph, open_graph
 from imgtool.options import EngineOptions, Precision
 from imgtool.types import Task
-from imgtool.versioned import encode
 from imgtool.warming import unit_compiler
 from imgtool.warming.unit_compiler import UnitCompiler
 from imgtool.warming.units import configured_units

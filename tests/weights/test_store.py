@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from imgtool.errors import ExitCode, StoreNotWritable
 from imgtool.files import not_writable, writable, write_atomically
-from imgtool.versioned import encode
+from imgtool.ground.versioned import encode
 from imgtool.warming.prune import plan_prune
 from imgtool.weights.catalogue import find
 from imgtool.weights.errors import FetchBusy, FileRefused, ModelNotFound, RepositoryIncomplete

@@ -14,7 +14,7 @@ import msgspec
 from imgtool.bench.arms import eager
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.errors import UsageProblem
-from imgtool.fresh import imgtool_command, python_calling
+from imgtool.ground.fresh import imgtool_command, python_calling
 
 EAGER, CACHED = "eager", "cached"
 

@@ -7,7 +7,7 @@ import sys
 
 from imgtool.bench.measure.child import ChildFailed
 from imgtool.errors import ExitCode
-from imgtool.fresh import imgtool_command
+from imgtool.ground.fresh import imgtool_command
 from imgtool.options import EngineOptions
 
 

@@ -14,7 +14,7 @@ from imgtool.bench.arms.cached import beside_models
 from imgtool.bench.arms.images import draw_in_child
 from imgtool.bench.measure.child import ChildFailed
 from imgtool.errors import UsageProblem
-from imgtool.fresh import imgtool_command
+from imgtool.ground.fresh import imgtool_command
 from imgtool.options import EngineOptions
 from imgtool.runtime.process import describe_exit
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from imgtool.errors import ExitCode, ImgtoolError
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import python_calling
 from imgtool.runtime.process import describe_exit
 
 _TAIL_CHARACTERS = 2000

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from imgtool.fresh import IMGTOOL
+from imgtool.ground.fresh import IMGTOOL
 from imgtool.profiling.record import Absence, Cpu, Function
 from imgtool.profiling.target import Outcome, analyze_command, run
 from imgtool.profiling.views.cpu import Sampled, few_samples

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from imgtool.fresh import IMGTOOL
+from imgtool.ground.fresh import IMGTOOL
 from imgtool.profiling.record import Absence
 from imgtool.profiling.target import Outcome, run
 

@@ -19,7 +19,7 @@ from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.errors import ImgtoolError
-from imgtool.retry import RetryPolicy, with_retries
+from imgtool.ground.retry import RetryPolicy, with_retries
 from imgtool.runtime.protocol import (
     LOAD,
     FromWorker,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from imgtool.files import set_aside
-from imgtool.retry import RetryPolicy
+from imgtool.ground.retry import RetryPolicy
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.fetching.transient import transferred
 from imgtool.weights.hashing import ExpectedFile, MeasuredFile, measure

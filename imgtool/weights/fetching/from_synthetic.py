@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 from imgtool.errors import ModelLoadFailed
 from imgtool.files import put_in_place, require_space, staging_folder, writable
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import python_calling
 from imgtool.types import Task
 from imgtool.weights.errors import LibraryMissing
 from imgtool.weights.fetching.fetch_job import FetchJob, FetchOutcome

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from imgtool.retry import RetryPolicy, with_retries
+from imgtool.ground.retry import RetryPolicy, with_retries
 from imgtool.weights.errors import DownloadFailed
 
 T = TypeVar("T")

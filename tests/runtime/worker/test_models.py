@@ -13,7 +13,7 @@ import pytest
 
 from imgtool import Engine
 from imgtool.analyzers.interface import Analyzer
-from imgtool.retry import RetryPolicy
+from imgtool.ground.retry import RetryPolicy
 from imgtool.runtime.protocol import FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
 from imgtool.runtime.worker import models as module
 from imgtool.runtime.worker.memory import give_back

@@ -15,7 +15,7 @@ from imgtool.bench.arms import eager
 from imgtool.bench.arms.images import draw
 from imgtool.bench.measure.child import answer
 from imgtool.compiling import child
-from imgtool.fresh import imgtool_command, python_calling
+from imgtool.ground.fresh import imgtool_command, python_calling
 from imgtool.runtime.start_process import run_worker
 
 SHADOWS = ("PIL", "json", "msgspec", "numpy", "onnx", "onnxruntime", "torch", "imgtool")

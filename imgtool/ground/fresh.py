@@ -36,5 +36,5 @@ def imgtool_command(words: Sequence[str] = ()) -> list[str]:
 
 
 def _python(code: str, words: Sequence[str]) -> list[str]:
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     return [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {root!r}); {code}", *words]

@@ -1,4 +1,4 @@
-"""Trying again, with growing pauses, what may go better the next time."""
+"""Repeating work that failed for a reason that may pass, with growing pauses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def with_retries(
     Raises:
         BaseException: what the last attempt raised, or the first that will not pass.
     """
-    # Takes as long to import as much of the start: only where something is worth another attempt.
+    # Imported here: runs that neither fetch nor load anything save the milliseconds.
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
     backoff = wait_exponential(multiplier=policy.first_wait, max=policy.longest_wait) + wait_random(0, policy.jitter)
