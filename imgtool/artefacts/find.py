@@ -1,7 +1,7 @@
-"""Compiled models on this machine: which one a run would use, and what keeps it from one that is here.
+"""Finds the compiled model that a run uses, or says why one that is here cannot be used.
 
-Light: the parent looks here for every run. A compiled model needs none of what it was made from, so it is found where
-the weights are gone; where they are here it must have been made from exactly these.
+Light: the parent process does this for every run. A compiled model works without the weights it was made from; if those
+are here, it must have been made from exactly these.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FOLDER = "compiled"
 
 
 class ArtefactState(StrEnum):
-    """How a compiled model is here. The last two can be used; they start slower than they could."""
+    """The state of a compiled model on this machine. The last two can be used, but start more slowly."""
 
     ABSENT = "not compiled"
     UNREADABLE = "unreadable manifest"
@@ -43,7 +43,7 @@ class ArtefactState(StrEnum):
 
 
 class ArtefactUnusable(ModelMissing):
-    """A compiled model is here, and a run must not use it."""
+    """A compiled model is here, but a run must not use it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class ArtefactStatus:
-    """What a look at a compiled model found. ``message`` is a sentence for people."""
+    """The result of checking a compiled model. ``message`` is a sentence for the user."""
 
     model: str
     state: ArtefactState
@@ -73,15 +73,14 @@ class ArtefactStatus:
 
 
 def artefacts_root(options: EngineOptions) -> Path:
-    """Where compiled models are kept."""
+    """The folder of compiled models."""
     return cache_root(options) / FOLDER
 
 
 def precision_parameters(artefact: Artefact, precision: str) -> dict[str, str]:
-    """How ``artefact``, found for ``precision``, really computes: what answers are kept under.
+    """The precision with which ``artefact``, found for ``precision``, really computes: part of the cache key.
 
-    ``fast`` is not the same on every machine, nor before and after another compile; where it runs as ``exact`` its
-    answers are the exact ones.
+    ``fast`` differs between machines and between compiles. If it runs as ``exact``, its answers are the exact ones.
     """
     fast = artefact.manifest.fast
     if precision != "fast" or artefact.notice or fast is None or not fast.executor:
@@ -110,7 +109,7 @@ def find_easyocr(options: EngineOptions) -> Artefact:
 
 
 def why_unused(problem: ImgtoolError) -> str:
-    """A line for the user where a compiled model is here and not used; nothing where there is none."""
+    """A line for the user if a compiled model is here and not used; else nothing."""
     return f"{problem} ({problem.remedy})" if isinstance(problem, ArtefactUnusable) else ""
 
 
@@ -122,7 +121,7 @@ def _found(requested: RequestedModel, options: EngineOptions) -> Artefact:
     artefact, fast = found.artefact, found.artefact.manifest.fast
     if options.precision.value != "fast" or artefact.notice:
         return artefact
-    # A run that accepts other answers for speed; where it was not measured what they are, exact ones.
+    # Without a measured lossy twin, ``fast`` runs as ``exact``.
     why = ""
     if fast is None:
         why = f"fast has not been measured; {requested.command.remedy}"
@@ -136,9 +135,9 @@ def _found(requested: RequestedModel, options: EngineOptions) -> Artefact:
 def status(
     root: Path, requested: RequestedModel, *, full: bool = False, runtime: RuntimeIdentity | None = None
 ) -> ArtefactStatus:
-    """How ``requested`` is in ``root``: by existence and sizes, or with ``full`` by the hash of every file.
+    """Check ``requested`` in ``root`` by the existence and sizes of its files, or with ``full`` by their hashes.
 
-    ``runtime`` is this machine's where it is not given.
+    ``runtime`` is by default that of this machine.
     """
     runtime, model, remedy = runtime or this_runtime(), requested.model, requested.command.remedy
     named = sorted(
@@ -158,7 +157,7 @@ def status(
     manifest = artefact.manifest
     if wrong := problems(artefact.folder, manifest.files, full=full):
         texts = tuple(text for _, text in wrong)
-        # A compile looks at sizes: where only the hash is wrong it has to be forced.
+        # A plain compile compares sizes only, so a wrong hash needs --compile.
         remedy = requested.command.compiling if full else remedy
         return ArtefactStatus(model, wrong[0][0], f"{manifest.label}: {'; '.join(texts)}", remedy, texts)
     if difference := manifest.runtime.difference(runtime):
@@ -167,7 +166,7 @@ def status(
         text = f"{manifest.label} was optimised for {difference}: its portable graphs are used, which start slower"
         notice = f"{text}; {remedy}, which compiles for this machine"
         return ArtefactStatus(model, state, text, remedy, artefact=replace(artefact, notice=notice))
-    text = f"{manifest.label} is whole ({manifest.size_bytes / 1e6:.1f} MB)"
+    text = f"{manifest.label} is complete ({manifest.size_bytes / 1e6:.1f} MB)"
     return ArtefactStatus(model, ArtefactState.COMPILED, text, artefact=artefact)
 
 
@@ -178,7 +177,7 @@ def _none_readable(root: Path, requested: RequestedModel) -> ArtefactStatus:
             try:
                 read_manifest(folder)
             except FileNotFoundError:
-                text = f"{folder} has no manifest: it is no compiled model"
+                text = f"{folder} has no manifest, so it is not a compiled model"
             except (OSError, ValueError) as error:
                 text = f"the manifest of the compiled {model} in {folder} cannot be used: {error}"
             else:
@@ -188,7 +187,7 @@ def _none_readable(root: Path, requested: RequestedModel) -> ArtefactStatus:
 
 
 def problems(folder: Path, files: Sequence[ArtefactFile], *, full: bool) -> list[tuple[ArtefactState, str]]:
-    """What is wrong with ``files`` in ``folder``: by size, or with ``full`` by hash."""
+    """What is wrong with ``files`` in ``folder``, judged by size, or with ``full`` by hash."""
     found = []
     for file in files:
         path = folder / file.path
@@ -196,7 +195,7 @@ def problems(folder: Path, files: Sequence[ArtefactFile], *, full: bool) -> list
             if text := wrong_size(folder, file):
                 found.append((ArtefactState.CHANGED_FILE, text))
             elif full and measure(path).sha256 != file.sha256:
-                found.append((ArtefactState.CHANGED_FILE, f"{path} was changed: its hash is another one"))
+                found.append((ArtefactState.CHANGED_FILE, f"{path} was changed: its hash is wrong"))
         except FileNotFoundError:
             found.append((ArtefactState.MISSING_FILE, f"{path} is missing"))
         except OSError as error:
@@ -205,7 +204,7 @@ def problems(folder: Path, files: Sequence[ArtefactFile], *, full: bool) -> list
 
 
 def folder_name(requested: RequestedModel, version: str, runtime: RuntimeIdentity) -> str:
-    """The name of the folder of ``requested`` made from weights of ``version`` on ``runtime``."""
+    """The name of the folder for ``requested``, made from weights of ``version`` on ``runtime``."""
     machine = (runtime.onnxruntime, runtime.provider, runtime.architecture, *runtime.cpu_features)
     parts = (requested.kind, requested.model, version, requested.source, *machine)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
@@ -213,13 +212,13 @@ def folder_name(requested: RequestedModel, version: str, runtime: RuntimeIdentit
 
 
 def is_named_after(stem: str, folder: str) -> bool:
-    """Whether ``folder``, of which the end of an unfinished one is left aside, is named as :func:`folder_name` does it
-    for a model called ``stem``. That of ``blip-my-v2`` is none of ``blip-my``."""
+    """Whether ``folder`` has a name as from :func:`folder_name`, finished or not, for a model called ``stem``: not only
+    one that begins so, as that of ``blip-my-v2`` begins with ``blip-my``."""
     return re.fullmatch(rf"{re.escape(stem)}-[0-9a-f]{{12}}", folder.partition(TEMPORARY)[0]) is not None
 
 
 def all_artefacts(root: Path) -> Iterator[Artefact]:
-    """Every compiled model in ``root`` whose manifest can be read, by name of the folder."""
+    """Every compiled model in ``root`` whose manifest can be read, sorted by the folder's name."""
     for folder in _folders(root):
         try:
             yield Artefact(folder, read_manifest(folder))

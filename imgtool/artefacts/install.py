@@ -1,4 +1,4 @@
-"""Putting a compiled model in its place, and repairing what a killed compile left."""
+"""Installs a compiled model, and cleans up after compiles that were killed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from imgtool.ground.versioned import encode
 
 
 def install(manifest: ArtefactManifest, staging: Path, target: Path) -> None:
-    """Write ``manifest`` into ``staging``, flush it, and put that folder in the place of ``target``.
+    """Write ``manifest`` into ``staging``, flush everything, and replace ``target`` by that folder.
 
     Raises:
-        OSError: the folder cannot be written; what was in the place of ``target`` is there again.
+        OSError: the folder cannot be written; the former ``target`` was restored.
     """
     with replacing(staging / NAME) as file:
         file.write(encode(manifest))
-    # Exporters and their libraries differ about who may read what they write; the runs of others must.
+    # Some libraries write files that only their owner may read; runs of other users must read them too.
     mode = (staging / NAME).stat().st_mode
     for path in staging.rglob("*"):
         if path.is_file():
@@ -31,7 +31,7 @@ def install(manifest: ArtefactManifest, staging: Path, target: Path) -> None:
 
 
 def sweep(root: Path, stem: str) -> None:
-    """Repair what killed compiles of the model called ``stem`` left: restore the former model, delete unfinished ones.
+    """Clean up after killed compiles of the model called ``stem``: restore the former model, delete unfinished ones.
 
     The lock of the model must be held.
 
@@ -48,7 +48,7 @@ def sweep(root: Path, stem: str) -> None:
 
 
 def is_only_copy(path: Path) -> bool:
-    """Whether ``path`` is a compiled model that was moved aside for one that never came."""
+    """Whether ``path`` is a former compiled model whose replacement was never installed."""
     if FORMER not in path.name or _place_of(path).exists():
         return False
     try:

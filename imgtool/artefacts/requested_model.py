@@ -1,7 +1,4 @@
-"""Which model a run asks for, so that a compiled one can be recognised: by name, and by its weights if they are here.
-
-Where the weights are is known to :mod:`imgtool.weights.on_disk`.
-"""
+"""The model that a run asks for: a compiled one is recognised by its name, and by its weights if they are here."""
 
 from __future__ import annotations
 
@@ -39,9 +36,9 @@ _Found = TypeVar("_Found")
 class RequestedModel:
     """A model as a run asks for it.
 
-    ``source`` is as in :class:`imgtool.artefacts.manifest.ArtefactManifest`. ``command`` brings the model. ``version``
-    and ``folder`` are of the weights; both ``None`` where those are not on this machine, or the library that knows them
-    is not. ``repair`` says what to do where the weights are damaged.
+    ``source`` is as in :class:`imgtool.artefacts.manifest.ArtefactManifest`. ``command`` fetches and compiles it.
+    ``version`` and ``folder`` are of the weights, ``None`` if those or the library that describes them are not here.
+    ``repair`` says what to do if the weights are damaged.
     """
 
     kind: str
@@ -55,11 +52,11 @@ class RequestedModel:
 
     @property
     def stem(self) -> str:
-        """How the names of its folders begin."""
+        """The beginning of its folders' names."""
         return stem_of(self.kind, self.model)
 
     def is_named_by(self, manifest: ArtefactManifest) -> bool:
-        """Whether ``manifest`` speaks of what is called like this, in whatever version."""
+        """Whether ``manifest`` is of the model of this name, in any version."""
         if (manifest.kind, manifest.model, manifest.source) != (self.kind, self.model, self.source):
             return False
         if manifest.is_synthetic and not self.source:
@@ -70,7 +67,7 @@ class RequestedModel:
 
 
 def stem_of(kind: str, model: str) -> str:
-    """How the names of the folders of ``model`` begin, and what its lock is called."""
+    """The beginning of the names of ``model``'s folders, and the name of its lock."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.rpartition("/")[2]).strip("-.")
     return f"{kind}-{name or 'model'}"
 
@@ -84,7 +81,7 @@ def requested_blip(options: EngineOptions) -> RequestedModel:
     found = _if_here(blip.weights_for, options)
     named = options.caption_model or DEFAULT_MODEL
     folder = folder_named(named)
-    # What results call the model: the repository of a short name, the last part of a path.
+    # Results name the repository for a short name, and the last part of a path.
     model = find(named).repository if is_catalogued(named) else named
     if options.weights is Weights.SYNTHETIC:
         model = BLIP_NAME

@@ -1,8 +1,8 @@
-"""The process that compiles: exports, optimises, compares, and tells its parent.
+"""The process that compiles a model: exports, optimises, compares, and reports to its parent.
 
-A process of its own, so that the gigabytes of torch go away with it and a crash is one failed step. The order comes as
-a line of JSON on stdin, which stays open: when it ends, the parent is gone, and this process ends too. Reports go to
-stdout, one JSON value a line; whatever else the libraries print goes to stderr.
+It is separate, so that its end frees torch's memory and a crash is only a failed step. It reads a line of JSON, the
+order, from stdin, which stays open: when it closes, the parent has died, and this process ends too. Reports go to
+stdout, one JSON value a line; everything that libraries print goes to stderr.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from imgtool.weights.hashing import measure, sampled_sha256
 
 
 class CompileOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be compiled, from the folder ``source`` into the folder ``into``, which exists.
+    """What to compile, from the folder ``source`` into the existing folder ``into``.
 
-    ``arguments`` are for the exporter, ``remedy`` is what to do where the weights are damaged. ``manifest`` is complete
-    but for what only compiling shows. ``is_exported``: ``into`` has the graphs already, only the lossy twin is wanted.
+    ``arguments`` are for the exporter, ``remedy`` is what to do if the weights are damaged. ``manifest`` lacks only
+    what compiling finds out. ``is_exported``: ``into`` has the graphs already, and only the lossy twin is added.
     """
 
     source: str
@@ -46,19 +46,19 @@ class CompileOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompilePhase(msgspec.Struct, frozen=True, tag=True):
-    """Something begins, in words."""
+    """A phase begins; ``words`` describe it."""
 
     words: str
 
 
 class CompileFinished(msgspec.Struct, frozen=True, tag=True):
-    """It is done; whether it may be installed is for the parent to say."""
+    """It is done. The parent decides whether the model is installed."""
 
     manifest: ArtefactManifest
 
 
 class CompileRefused(msgspec.Struct, frozen=True, tag=True):
-    """It went wrong. ``kind`` is the name of the exception's class; the exit code is that of its error."""
+    """It failed. ``kind`` is the name of the exception's class; ``exit_code`` is that of its error."""
 
     kind: str
     message: str
@@ -73,15 +73,17 @@ def exporter_of(kind: str) -> Exporter:
     """The exporter of models of ``kind``."""
     if kind == BLIP:
         from imgtool.compiling.blip import export as blip
+        from imgtool.compiling.blip import parity as blip_parity
 
-        return Exporter(blip.export, blip.check_parity, blip.answering)
+        return Exporter(blip.export, blip_parity.check_parity, blip.answering)
     from imgtool.compiling.easyocr import export as easyocr
+    from imgtool.compiling.easyocr import parity as easyocr_parity
 
-    return Exporter(easyocr.export, easyocr.check_parity, easyocr.answering)
+    return Exporter(easyocr.export, easyocr_parity.check_parity, easyocr.answering)
 
 
 def main(exporter_for: Callable[[str], Exporter] = exporter_of) -> None:
-    """Carry out the order on stdin. ``exporter_for`` is another one in tests."""
+    """Carry out the order on stdin. Tests pass another ``exporter_for``."""
     reports = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
 
@@ -108,7 +110,7 @@ def _end_with_parent() -> None:
 
 
 def carry_out(order: CompileOrder, exporter: Exporter, say: Callable[[CompileReport], None]) -> ArtefactManifest:
-    """Fill ``order.into``; returns the manifest, complete, of what is there now.
+    """Fill ``order.into``; returns the complete manifest.
 
     Raises:
         ImgtoolError: the weights or a library are missing or damaged.
@@ -125,7 +127,7 @@ def carry_out(order: CompileOrder, exporter: Exporter, say: Callable[[CompileRep
         manifest = msgspec.structs.replace(
             manifest, graphs=export.graphs, exporter=export.exporter, opset=export.opset, files=describe(folder)
         )
-        # The comparison opens the graphs as a run does, which looks at the manifest.
+        # The comparison opens the graphs as a run does, which needs the manifest.
         (folder / NAME).write_bytes(encode(manifest))
         say(CompilePhase("comparing with the original"))
         manifest = msgspec.structs.replace(manifest, parity=exporter.check_parity(source, folder, order.threads))
@@ -137,7 +139,7 @@ def carry_out(order: CompileOrder, exporter: Exporter, say: Callable[[CompileRep
 
 
 def describe(folder: Path) -> tuple[ArtefactFile, ...]:
-    """Every file in ``folder`` but the manifest, with its hashes, flushed to the disk."""
+    """Every file in ``folder`` except the manifest, with its hashes, flushed to the disk."""
     described = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME):
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""Compiling a model into the store of compiled ones: built apart, compared with the original, then moved whole.
+"""Compiles a model into the store of compiled models.
 
-Everything is written to a folder beside the final one, whose name says that it is unfinished. Only when the compiled
-model agrees with the original is its manifest written, last, and the folder renamed. If the process is killed before
-that, the next compile of this model removes what it left.
+Everything is written to a folder beside the final one, whose name says that it is unfinished. If the compiled model
+agrees with the original, its manifest is written and the folder renamed. If the process is killed before that, the
+next compile of this model deletes the unfinished folder.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from imgtool.weights.observer import SILENT, FetchObserver
 from imgtool.weights.store import ModelStore
 
 _ROOM = 1.6
-"""Bytes needed for each byte of weights: the graphs, what optimising rewrites, and its raw result meanwhile."""
+"""Bytes needed for each byte of weights: for graphs, rewritten weights, and temporary files."""
 
 TIMEOUT = 1800.0
-"""Seconds. A step takes a minute where the machine has nothing else to do."""
+"""Seconds. A step takes a minute on an idle machine."""
 
 
 class NotAlike(ModelNotUsable):
-    """A compiled model that does not agree with the original: it was not installed."""
+    """A compiled model that does not agree with the original, and was not installed."""
 
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """``anew`` compiles also what is here and whole; ``fast`` adds the lossy twin.
+    """``anew`` compiles a complete model again; ``fast`` adds the lossy twin.
 
-    ``lock_timeout`` is how many seconds another process may have the model, ``timeout`` how many a step may take.
-    ``program`` is what the process that compiles runs: tests have one with exporters of their own.
+    ``lock_timeout`` is how many seconds to wait for another process, ``timeout`` how many a step may take. ``program``
+    is what the compiling process runs; tests pass one with exporters of their own.
     """
 
     anew: bool = False
@@ -60,7 +60,7 @@ class CompileOptions:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled model that is in its place. ``changed`` is false where there was nothing to do."""
+    """An installed compiled model. ``changed`` is false if there was nothing to do."""
 
     artefact: Artefact
     changed: bool
@@ -74,8 +74,9 @@ def compile_model(
     arguments: Mapping[str, Any] | None = None,
     observer: FetchObserver = SILENT,
 ) -> Compiled:
-    """Compile ``requested``, whose weights must be here, into ``root``, unless that was done. ``arguments`` are for the
-    exporter.
+    """Compile ``requested``, whose weights must be here, into ``root``, unless that was done before.
+
+    ``arguments`` are for the exporter.
 
     Raises:
         NotAlike: the compiled model does not agree with the original; nothing was installed.
@@ -95,7 +96,7 @@ def compile_model(
     ):
         with writable(root):
             sweep(root, requested.stem)
-        # Whoever had the lock before may have done it.
+        # The process that held the lock before may have compiled it.
         if (found := _finished(requested, root, options)) is not None:
             return Compiled(found, False, 0.0)
         compiled = _compile(requested, root, options, dict(arguments or {}), observer)
@@ -121,15 +122,15 @@ def _compile(
     with writable(root), reading(root):
         base = None
         if options.fast and not options.anew:
-            # What lacks only its lossy twin. Byte by byte: its files are hashed again when the twin is added, and what
-            # is damaged now would pass for whole.
+            # A model that lacks only its lossy twin is not compiled again. Its files are checked byte by byte: they are
+            # hashed anew with the twin, so damage would no longer be seen afterwards.
             found = status(root, requested, full=True).artefact
             base = found if found is not None and found.folder == target else None
         weights = own_weights(requested)
         require_space(root, int(_ROOM * sum(path.stat().st_size for path in weights)))
         with staging_folder(target) as staging:
             if base is not None:
-                # Not linked: onnx takes files of two names for an attack.
+                # Copied, because onnx refuses files with several hard links.
                 shutil.copytree(base.folder, staging, dirs_exist_ok=True)
             order = child.CompileOrder(
                 source=str(requested.folder),
@@ -160,7 +161,7 @@ def _compile(
 
 
 def _draft(requested: RequestedModel, weights: list[Path]) -> ArtefactManifest:
-    """The manifest as far as it is known before compiling."""
+    """The manifest before compiling."""
     return ArtefactManifest(
         kind=requested.kind,
         model=requested.model,

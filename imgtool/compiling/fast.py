@@ -1,8 +1,8 @@
-"""The lossy twin of a compiled model: what this processor does best, kept where it pays, with what it costs.
+"""The lossy twin of a compiled model, kept if it is faster on this processor.
 
-A processor that multiplies bfloat16 gets OpenVINO's model in that precision; any other gets the matrices in int8,
-for onnxruntime. Either is compared with the exact one on this machine: how much faster it answers, and how many answers
-change. Where it is hardly faster nothing is kept, and ``fast`` runs as ``exact`` does. Compiling processes only.
+A processor that multiplies bfloat16 gets OpenVINO's model in that precision; any other one gets the matrices in int8,
+for onnxruntime. The twin is compared with the exact model on this machine: how much faster it is, and how many answers
+change. If it is hardly faster it is deleted, and ``fast`` runs as ``exact``. Compiling processes only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from imgtool.ground.privacy import import_openvino
 from imgtool.ground.versioned import encode
 
 WORTH = 1.1
-"""Times as fast as exact that it must be."""
+"""How many times as fast as the exact model it must be."""
 
 BFLOAT16 = ("amx_bf16", "avx512_bf16")
 _ROUNDS = 3
@@ -33,9 +33,9 @@ _ERROR_CHARACTERS = 200
 
 
 def make_fast(folder: Path, manifest: ArtefactManifest, answering: Answering, threads: int) -> FastMode:
-    """Add the lossy twin to the compiled model in ``folder``, which has the manifest in it.
+    """Add the lossy twin to the compiled model in ``folder``, which has its manifest.
 
-    A method that fails is a method that does not pay, whatever its library raised: the exact model is whole.
+    A method that fails, whatever its library raised, counts as not faster: the exact model is complete without it.
 
     Raises:
         ImgtoolError: the compiled model cannot be opened.
@@ -53,7 +53,7 @@ def make_fast(folder: Path, manifest: ArtefactManifest, answering: Answering, th
         except Exception as error:
             if isinstance(error, OSError) or is_full(folder):
                 raise
-            # On one line: OpenVINO tells its call stack.
+            # On one line: OpenVINO adds its call stack.
             told = " ".join(str(error).split())[:_ERROR_CHARACTERS]
             tried.append(f"{draft.method} failed ({type(error).__name__}: {told})")
             continue
@@ -66,7 +66,7 @@ def make_fast(folder: Path, manifest: ArtefactManifest, answering: Answering, th
 
 
 def _candidates(manifest: ArtefactManifest) -> list[tuple[FastMode, Callable[[Path, ArtefactManifest], bool]]]:
-    """The methods that this processor may gain from: a draft of each, and what builds it and says whether it could."""
+    """The methods to try on this processor: a draft of each, and the function that builds it, if it can."""
     same = Parity(passed=True, figures={})
     int8 = FastMode(executor="onnxruntime", method="matrices in int8", parity=same)
     release = installed_release("openvino")
@@ -81,13 +81,13 @@ def _in_bfloat16(folder: Path, manifest: ArtefactManifest) -> bool:
     for name in manifest.graphs:
         settings = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
         compiled = core.compile_model(str(folder / f"{name}.onnx"), "CPU", settings)
-        # Not OpenVINO's own cache: its files are found by where the graph lies, and this folder will be moved.
+        # Not OpenVINO's own cache: its keys hold the graph's path, and this folder will be moved.
         (folder / FAST / f"{name}.blob").write_bytes(compiled.export_model().getbuffer())
     return True
 
 
 def _in_int8(folder: Path, manifest: ArtefactManifest) -> bool:
-    """Whether there was a graph that consists of matrices for the most part."""
+    """Returns whether there was a graph whose weights are mostly matrices."""
     import onnx
 
     fast, found = folder / FAST, False
@@ -99,14 +99,14 @@ def _in_int8(folder: Path, manifest: ArtefactManifest) -> bool:
             continue
         quantise(folder, fast, name)
         optimise(fast, name)
-        # Only the optimised one is ever opened; it names the weights of this one.
+        # Only the optimised graph is opened; it refers to the weights of this one.
         (fast / f"{name}.onnx").unlink()
         found = True
     return found
 
 
 def _measured(draft: FastMode, exact: Ask, fast: Ask) -> FastMode:
-    # In turn, and the least of each: what else runs on the machine disturbs both alike.
+    # In turn, and the minimum of each: other processes on the machine then disturb both alike.
     rounds = [(_timed(exact), _timed(fast)) for _ in range(_ROUNDS)]
     (_, expected), (_, found) = rounds[0]
     changed = sum(one != other for one, other in zip(expected, found, strict=True))

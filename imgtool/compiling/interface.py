@@ -1,4 +1,4 @@
-"""What an exporter is: the code that makes graphs of one kind of model's weights and holds them to the original."""
+"""The interface of an exporter: it makes graphs of a kind of model and compares them with the original."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from imgtool.artefacts.manifest import Parity
 
 Ask = Callable[[], Sequence[str]]
-"""Answers a fixed set of made-up pictures, in text."""
+"""Answers for a fixed set of made-up pictures, as text."""
 
 Answering = Callable[[Path, str, int], Ask]
 """Opens the compiled model in a folder, with a precision and a number of threads."""
@@ -20,8 +20,8 @@ Answering = Callable[[Path, str, int], Ask]
 class Export:
     """Graphs written as ``<name>.onnx`` into one folder.
 
-    ``settings`` holds JSON values only: all that the analyzer needs beside the graphs (sizes, means, token ids,
-    characters). ``exporter`` names the library and its version.
+    ``settings`` are JSON values that the analyzer needs with the graphs (sizes, means, token ids, characters).
+    ``exporter`` names the library and its version.
     """
 
     graphs: tuple[str, ...]
@@ -32,12 +32,11 @@ class Export:
 
 @dataclass(frozen=True)
 class Exporter:
-    """``export(source, into, remedy, **arguments)`` writes the graphs of the weights in the folder ``source``.
+    """``export(source, into, remedy, **arguments)`` writes the graphs of the weights in the folder ``source``;
+    ``remedy`` is what to do if those are damaged.
 
-    ``remedy`` is what to do where those are damaged.
-
-    ``check_parity(source, artefact, threads)`` compares them, optimised and run as an analyzer runs them, with the
-    library they came from. ``answering`` is what a lossy twin is measured by.
+    ``check_parity(source, artefact, threads)`` compares the optimised graphs, run as an analyzer runs them, with the
+    original library. ``answering`` is used to measure a lossy twin.
     """
 
     export: Callable[..., Export]

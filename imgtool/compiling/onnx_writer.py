@@ -1,7 +1,7 @@
-"""Writing an ONNX graph node by node, its weights to a file beside it as they come.
+"""Writes an ONNX graph node by node, and its weights to a separate file.
 
-A network that is written out by hand rather than traced holds each weight once, in the layout that the runtime
-streams fastest, comes out the same with every version of torch, and takes seconds. Compiling processes only.
+Compared with a traced network, one written by hand stores each weight once and in the layout that the runtime reads
+fastest, does not depend on the version of torch, and is written in seconds. Compiling processes only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPSET = 20
 
 _IR_VERSION = 9
 _ALIGNMENT = 4096
-"""Weights begin at a page, so that mapping the file is all it takes to have them."""
+"""Weights begin at page boundaries, so that they can be memory-mapped."""
 
 _INLINE_BYTES = 1024
 """Smaller tensors stand in the graph itself, where shape inference can read them."""
@@ -48,17 +48,17 @@ class GraphWriter:
         self._data.close()
 
     def input(self, name: str, shape: Shape, *, integer: bool = False) -> str:
-        """Declare an input: float32, or int64 where ``integer``. Strings in ``shape`` name what varies."""
+        """Declare an input: float32, or int64 if ``integer``. Strings in ``shape`` name variable lengths."""
         self._inputs.append(_declared(name, shape, integer))
         return name
 
     def output(self, name: str, shape: Shape) -> str:
-        """Declare an output, float32: the value that some node calls ``name``."""
+        """Declare a float32 output: the value ``name`` of some node."""
         self._outputs.append(_declared(name, shape, integer=False))
         return name
 
     def node(self, kind: str, *inputs: str, into: str = "", **attributes: Any) -> str:
-        """Add an operator with one output, called ``into`` if that is given; returns the name of that output."""
+        """Add an operator with one output, called ``into`` if given; returns the output's name."""
         return self.nodes(kind, *inputs, outputs=(into,) if into else 1, **attributes)[0]
 
     def nodes(self, kind: str, *inputs: str, outputs: int | Sequence[str], **attributes: Any) -> list[str]:
@@ -71,12 +71,12 @@ class GraphWriter:
         return names
 
     def same_outside(self, graph: Any) -> None:
-        """Declare the inputs and outputs of another graph."""
+        """Declare the same inputs and outputs as another graph."""
         self._inputs.extend(graph.input)
         self._outputs.extend(graph.output)
 
     def same_node(self, node: Any, inputs: Sequence[str]) -> None:
-        """Add an operator of another graph, with its outputs, reading ``inputs``."""
+        """Add a copy of another graph's operator, with the same outputs but reading ``inputs``."""
         from onnx import NodeProto
 
         copied = NodeProto()
@@ -93,7 +93,7 @@ class GraphWriter:
         return self._integers[values]
 
     def weight(self, array: NDArray[Any]) -> str:
-        """A constant. Large ones go to the data file at once, so that two are never in memory."""
+        """A constant. Large ones are written to the data file at once, so that they do not collect in memory."""
         import numpy as np
         from onnx import TensorProto, helper, numpy_helper
 
@@ -117,18 +117,18 @@ class GraphWriter:
         """Write the graph.
 
         Raises:
-            onnx.checker.ValidationError: the nodes do not make a graph: a mistake in this project.
+            onnx.checker.ValidationError: the graph is invalid, which is a mistake in this project.
         """
         import onnx
 
         self._data.close()
         graph = onnx.helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, self._initializers)
-        # That of onnxruntime has but one version; naming it costs nothing where it is not used.
+        # onnxruntime's own operators have one version; naming it is harmless if none is used.
         opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("com.microsoft", 1)]
         model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="imgtool")
         path = self._folder / f"{self._name}.onnx"
         path.write_bytes(model.SerializeToString())
-        # An operator that onnx does not know keeps shapes from being inferred throughout.
+        # With an operator that onnx does not know, shapes cannot be inferred.
         onnx.checker.check_model(str(path), full_check=not any(node.domain for node in self._nodes))
 
 

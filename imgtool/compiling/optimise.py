@@ -1,8 +1,8 @@
-"""Optimising a graph once, for the machine at hand, and keeping the result beside the portable one.
+"""Optimises a graph for this machine and stores the result beside the portable graph.
 
-onnxruntime writes the graph as it would run it, with the weights in a file of their own. Most of them are the same
-bytes as the portable graph's: the optimised one then names those, and only what was rewritten (convolutions, in
-blocks as wide as the processor's registers) is kept a second time. Compiling processes only.
+onnxruntime writes the graph as it would run it, with the weights in a separate file. Most of these are the same bytes
+as the portable graph's, so the optimised graph refers to those. Only rewritten weights (of convolutions, in blocks as
+wide as the processor's registers) are stored again. Compiling processes only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PAGE = 4096
 
 
 class _WeightPlace(NamedTuple):
-    """Bytes of a file."""
+    """A range of bytes in a file."""
 
     file: str
     offset: int
@@ -84,7 +84,7 @@ def optimise(folder: Path, name: str) -> None:
 
 
 def _outside(model: Any) -> Iterator[tuple[Any, _WeightPlace]]:
-    """Each weight that lies outside of the graph, and where."""
+    """Each weight that is stored outside of the graph, and its place."""
     for tensor in model.graph.initializer:
         given = {entry.key: entry.value for entry in tensor.external_data}
         if "location" in given:

@@ -1,4 +1,4 @@
-"""Starting the process that compiles, listening to it, and making sure that it ends."""
+"""Starts the compiling process, reads its reports, and makes sure that it ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO
 
 import msgspec
 
@@ -22,11 +21,11 @@ _TAIL_BYTES = 2000
 def run_compile(
     order: CompileOrder, tell: Callable[[str], None], timeout: float, program: Callable[..., None]
 ) -> CompileFinished:
-    """Carry ``order`` out in a process that runs ``program`` and ends before this returns. ``tell`` gets what begins.
+    """Carry out ``order`` in a process that runs ``program``, and end it. ``tell`` is called with each phase.
 
     Raises:
         ModelLoadFailed: the process died, a step took more than ``timeout`` seconds, or a library failed in it.
-        ImgtoolError: what went wrong, with the remedy.
+        ImgtoolError: as the process reported it, with the remedy.
     """
     with tempfile.TemporaryFile() as noise:
         process = subprocess.Popen(python_calling(program), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise)
@@ -35,7 +34,7 @@ def run_compile(
         watch = _Watch(process, timeout)
         try:
             watch.begin("starting")
-            # stdin stays open until the end: that it closes tells the process that the parent is gone.
+            # stdin stays open until the end: the process ends when it closes, also if this one dies.
             with suppress(BrokenPipeError), process.stdin as orders, process.stdout as reports:
                 with suppress(BrokenPipeError):
                     orders.write(msgspec.json.encode(order) + b"\n")
@@ -51,8 +50,14 @@ def run_compile(
             if watch.problem:
                 remedy = "allow more with --load-timeout, or leave compiling out with --no-compile"
                 raise ModelLoadFailed(watch.problem, remedy)
-            remedy = "check the memory that is free, or leave compiling out with --no-compile"
-            raise ModelLoadFailed(_how_it_died(process.wait(), noise), remedy)
+            code = process.wait()
+            noise.seek(max(0, noise.seek(0, 2) - _TAIL_BYTES))
+            last = noise.read().decode(errors="replace").strip().rpartition("\n")[2]
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            raise ModelLoadFailed(
+                f"the process that compiles {how}{f': {last}' if last else ''}",
+                "check the free memory, or leave compiling out with --no-compile",
+            )
         finally:
             watch.end()
             process.kill()
@@ -60,7 +65,7 @@ def run_compile(
 
 
 class _Watch:
-    """Ends a process of which a step takes more than ``seconds``: whoever reads its reports then reads their end."""
+    """Kills the process if a step takes more than ``seconds``; its reports then end."""
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self._process, self._seconds = process, seconds
@@ -82,13 +87,6 @@ class _Watch:
     def _expire(self, step: str) -> None:
         self.problem = f"compiling was ended: {step} took more than {self._seconds:.0f} s"
         self._process.kill()
-
-
-def _how_it_died(code: int, noise: IO[bytes]) -> str:
-    noise.seek(max(0, noise.seek(0, 2) - _TAIL_BYTES))
-    last = noise.read().decode(errors="replace").strip().rpartition("\n")[2]
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    return f"the process that compiles {how}{f': {last}' if last else ''}"
 
 
 def _error(refused: CompileRefused) -> ImgtoolError:

@@ -1,4 +1,4 @@
-"""What a compile reads: the weights that are the model's own, in a folder where those of others may lie too."""
+"""The weights files that a compile reads; their folder may hold those of other models too."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from imgtool.weights.on_disk.blip import weight_files
 
 @contextmanager
 def reading(store: Path) -> Iterator[None]:
-    """Tell a permission that is missing outside of ``store``, where a compile only reads, from one inside of it.
+    """Distinguish a missing permission outside of ``store``, where a compile only reads, from one inside of it.
 
     Raises:
-        WeightsUnreadable: a file elsewhere may not be read.
+        WeightsUnreadable: a file outside may not be read.
     """
     try:
         yield
@@ -33,10 +33,10 @@ def reading(store: Path) -> Iterator[None]:
 
 
 def own_weights(requested: RequestedModel) -> list[Path]:
-    """The files of ``requested``: of EasyOCR's directory two, of a snapshot the safetensors; none where it is not here.
+    """The weights files of ``requested``: two of EasyOCR's directory, or the safetensors of a snapshot.
 
     Raises:
-        imgtool.errors.ImgtoolError: they are missing or damaged, or the library that names them is not here.
+        imgtool.errors.ImgtoolError: they are missing or damaged, or the library that names them is not installed.
     """
     if requested.folder is None:
         return []

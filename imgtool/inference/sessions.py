@@ -1,8 +1,7 @@
-"""Opening a graph of a compiled model; with ``session_memory`` all that the compiled analyzers know of onnxruntime.
+"""Opens graphs of a compiled model. Only this module and ``session_memory`` use onnxruntime for compiled analyzers.
 
-Where the graph was optimised by this onnxruntime on a processor like this one, opening it maps its file and does no
-work: no optimisation, no weights copied into a layout of their own. Elsewhere such a graph could be wrong, and the
-portable one beside it is optimised as it is opened.
+A graph that was optimised by this onnxruntime for a processor like this one is memory-mapped, without any optimisation
+or copied weights. On another machine it could give wrong answers: there the portable graph is opened and optimised.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Damaged(ModelLoadFailed):
-    """A compiled model that has to be compiled again; :func:`opening` says with which command."""
+    """A compiled model that must be compiled again; :func:`opening` adds the command."""
 
 
 @contextmanager
 def opening(what: str, folder: Path, remedy: str) -> Iterator[None]:
-    """Whatever keeps the compiled ``what`` in ``folder`` from being opened, with the ``remedy`` that compiles it again.
+    """Turn errors of opening the compiled ``what`` in ``folder`` into one with the ``remedy`` that compiles it again.
 
     Raises:
         ModelLoadFailed: it is damaged, or a library refuses it.
-        ImgtoolError: as it was raised inside, where compiling would not help.
+        ImgtoolError: as it was raised inside, if compiling would not help.
     """
     try:
         yield
@@ -55,8 +54,8 @@ class Graph(Protocol):
     """A network that is ready to run."""
 
     def run(self, feeds: Feeds, shapes: Shapes | None = None) -> dict[str, NDArray[Any]]:
-        """Every output by name. ``shapes`` of the outputs, all float32, may be said where they are known: no part of an
-        arena is then held by them."""
+        """Every output by name. If the ``shapes`` of the outputs, all float32, are given, these do not hold memory of
+        an arena."""
 
 
 class OrtGraph:
@@ -71,8 +70,8 @@ class OrtGraph:
         set_memory(options, arena)
         if is_optimised:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-            # Packing copies every matrix into private memory. What it would gain is gained by the exporters, which
-            # write matrices in the order in which they are read.
+            # Packing copies every matrix into private memory. It would gain little, because the exporters write
+            # matrices in the order in which they are read.
             options.add_session_config_entry("session.disable_prepacking", "1")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -98,7 +97,7 @@ class OpenVinoGraph:
     def __init__(self, path: Path, threads: int | None) -> None:
         openvino = import_openvino()
         settings = {"INFERENCE_NUM_THREADS": threads} if threads else {}
-        # Mapped, privately: OpenVINO wants memory that could be written, and does not write.
+        # Mapped privately: OpenVINO requires writable memory, but does not write.
         self._blob = openvino.Tensor(np.memmap(path, dtype=np.uint8, mode="c"), shared_memory=True)
         self._request = openvino.Core().import_model(self._blob, "CPU", settings).create_infer_request()
         self._lock = threading.Lock()
@@ -112,17 +111,17 @@ class OpenVinoGraph:
 
 
 def session_options(threads: int | None) -> Any:
-    """How every session runs: see the comments."""
+    """The options of every session."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Planning which buffers may share memory takes two thirds of the time that opening takes, and a buffer is freed
-    # after its last reader anyway.
+    # Planning which buffers may share memory takes two thirds of the opening time, and buffers are freed after their
+    # last use anyway.
     options.enable_mem_reuse = False
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
-    # Captions and text are computed side by side: threads that wait busily take the processor from the other.
+    # Captions and text are computed at the same time: busy waiting would take processor time from the other.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
@@ -138,13 +137,12 @@ def open_graph(
 ) -> Graph:
     """The graph ``name`` of the compiled model in ``folder``; ``arena`` says where its buffers come from.
 
-    ``threads`` are those of each of the ``callers`` that run it at the same time.
-
-    A folder without a manifest holds an export that was never installed: its portable graph is opened. ``fast`` opens
-    the lossy twin where there is one that was measured on a machine like this; else it is the same as ``exact``.
+    Each of the ``callers`` that run it at the same time has ``threads`` of its own. A folder without a manifest holds
+    an export that was not installed: its portable graph is opened. ``fast`` opens the lossy twin if there is one that
+    was measured on a machine like this; else it means ``exact``.
 
     Raises:
-        Damaged: a file of it is missing or was changed, or the manifest cannot be used.
+        Damaged: one of its files is missing or was changed, or the manifest cannot be used.
     """
     portable, optimised = f"{name}.onnx", f"{name}{OPTIMISED}"
     try:
@@ -160,13 +158,13 @@ def open_graph(
     if precision == "fast" and fast is not None:
         if fast.executor == "openvino" and fast.release == installed_release("openvino"):
             _check(folder, manifest, blob)
-            # It answers its callers in turn, each with the threads of all.
+            # It runs one call at a time, with the threads of all callers.
             return OpenVinoGraph(folder / blob, threads and threads * callers)
-        # A twin that is being measured is not in the manifest yet; graphs that would gain nothing have none.
+        # A twin that is being measured is not in the manifest yet. Graphs that would not gain have none.
         if fast.executor == "onnxruntime" and (manifest.file(twin) or (folder / twin).is_file()):
             _check(folder, manifest, twin, f"{twin}.data", f"{FAST}/{portable}.data")
             return OrtGraph(folder / twin, threads, is_optimised=True, arena=arena)
-    # An optimised graph keeps in a file of its own only what differs from the portable one.
+    # An optimised graph has a file only for weights that differ from those of the portable one.
     _check(folder, manifest, optimised, f"{optimised}.data", f"{portable}.data")
     return OrtGraph(folder / optimised, threads, is_optimised=True, arena=arena)
 

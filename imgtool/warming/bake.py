@@ -1,8 +1,8 @@
-"""Warming: everything that a run would otherwise do for the first time, done now, step by step.
+"""Warming: does in advance, step by step, what a run would otherwise do for the first time.
 
-For every model: fetch (which compares each file with what its publisher says and writes the manifest last), verify
-(the look that a run takes), then for the models that one engine loads together: compile, load and warm-up inference,
-each in a process of its own. Each step is yielded as it ends; one that fails does not stop the others.
+For every model: fetch (each file is compared with the publisher's hash, and the manifest is written last) and verify
+(the check that a run makes). Then, for the models that an engine loads together: compile, load and run once, each in a
+process of its own. Each step is yielded as it ends; a failed one does not stop the others.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Step(StrEnum):
 
 
 class StepResult(StrEnum):
-    """How a step ended. ``UNCHANGED``: it had been done before and still holds."""
+    """How a step ended. ``UNCHANGED``: it was done before and is still valid."""
 
     DONE = "done"
     UNCHANGED = "unchanged"
@@ -55,7 +55,7 @@ class WarmStepBegan:
 
 @dataclass(frozen=True)
 class WarmStepEnded:
-    """A step ended. Memory is the resident set of the process that loads, in bytes; 0 where there was none."""
+    """A step ended. Memory is the resident set of the loading process in bytes; 0 if there was none."""
 
     model: str
     step: Step
@@ -74,7 +74,7 @@ Event = WarmStepBegan | WarmStepEnded
 
 @dataclass(frozen=True)
 class BakeOptions:
-    """What to do. ``load`` is off where models are only to be fetched; ``compile_anew`` compiles what is whole too."""
+    """What to do. Without ``load`` models are only fetched; ``compile_anew`` compiles complete models again."""
 
     fetch: FetchOptions
     load: bool = True
@@ -91,8 +91,8 @@ def bake(
 ) -> Iterator[Event]:
     """Make every unit ready for a run without network, yielding each step as it begins and ends.
 
-    Without a ``compiler`` nothing is compiled. A step that failed is an event like any other; what was finished before
-    a failure or an interruption is kept.
+    Without a ``compiler`` nothing is compiled. A failed step is an event like any other. Finished steps are kept after
+    a failure or an interruption.
     """
     baker = _Baker(store, options, loader, observer, compiler)
     for unit in units:
@@ -108,7 +108,7 @@ def bake(
 
 
 def exit_code(events: Sequence[WarmStepEnded]) -> ExitCode:
-    """What the steps come to: 6 where nothing but a place that cannot be written went wrong, else 5, else 0."""
+    """6 if the only failures were places that cannot be written, 5 for other failures, else 0."""
     failures = {event.exit_code for event in events if event.result is StepResult.FAILED}
     if not failures:
         return ExitCode.OK
@@ -138,18 +138,10 @@ class _Baker:
         status = self.store.status(model, full=fetching.full)
         seconds, manifest = time.perf_counter() - started, status.manifest
         if not status.complete or manifest is None:
-            remedy, code = status.remedy, ExitCode.MODEL_MISSING
+            remedy, failed, code = status.remedy, StepResult.FAILED, ExitCode.MODEL_MISSING
             if fetching.source is not None:
                 remedy = self.store.command(model).also("--from", str(fetching.source)).fetching_again
-            yield WarmStepEnded(
-                model.name,
-                Step.VERIFY,
-                StepResult.FAILED,
-                status.message,
-                seconds,
-                remedy=remedy,
-                exit_code=code,
-            )
+            yield WarmStepEnded(model.name, Step.VERIFY, failed, status.message, seconds, remedy=remedy, exit_code=code)
             return
         detail = f"{len(manifest.files)} {'file' if len(manifest.files) == 1 else 'files'}"
         detail += f" at {manifest.commit[:12]}" if manifest.commit else ""
@@ -172,10 +164,10 @@ class _Baker:
         yield WarmStepEnded(unit.name, Step.COMPILE, result, done.words, done.seconds, size_bytes=done.size_bytes)
 
     def try_out(self, unit: Unit, whole: bool) -> Iterator[Event]:
-        """Load and run once, unless that was done with the same versions. ``whole``: all of ``unit`` is here."""
+        """Load and run once, unless that was done before with the same versions. ``whole``: all of ``unit`` is here."""
         reason = remedy = ""
         if not self.options.load:
-            reason = "only fetched, as asked for"
+            reason = "only fetching was asked for"
         elif not whole:
             reason = "not all of it is here"
         elif (missing := self.loader.unusable(unit)) is not None:
@@ -196,7 +188,7 @@ class _Baker:
         except ImgtoolError as error:
             damaged, compiled = [], False
             if repair:
-                # Files that were here before are looked at by size alone: a load that fails is a reason to hash them.
+                # Of files that were here before only the sizes were compared: after a failed load they are hashed.
                 damaged = [model for model in unit.models if not self.store.status(model, full=True).complete]
                 compiled = self.compiler is not None and self.compiler.is_damaged(unit)
             if not damaged and not compiled:
@@ -208,7 +200,7 @@ class _Baker:
                 yield from self.compile(unit, anew=True)
             yield from self._attempt(unit, repair=False)
             return
-        # The repair may have changed what the versions speak of.
+        # The repair may have changed the versions.
         keep_trial(unit, self.store, self.loader.versions(unit), trial)
         yield from _tried(unit, trial, StepResult.DONE)
 
@@ -217,9 +209,9 @@ def _fetched(fetched: Fetched) -> WarmStepEnded:
     detail = {
         FetchOutcome.PRESENT: "already here",
         FetchOutcome.ADOPTED: "was in the cache of its publisher's library; verified",
-        FetchOutcome.FETCHED: "fetched; every file is what its publisher describes",
+        FetchOutcome.FETCHED: "fetched; every file has the publisher's hash",
         FetchOutcome.IMPORTED: "copied from the folder",
-        FetchOutcome.MADE: "made up: random weights, whose answers mean nothing",
+        FetchOutcome.MADE: "made: random weights, whose answers mean nothing",
     }[fetched.outcome]
     if fetched.retries:
         detail += f"; {fetched.retries} {'retry' if fetched.retries == 1 else 'retries'}"

@@ -1,4 +1,4 @@
-"""What a fetch would do, without doing it: how many bytes, from where."""
+"""Predicts what a fetch would transfer, and from where."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from imgtool.weights.store import ModelStore
 
 @dataclass(frozen=True)
 class Forecast:
-    """What would be done for a model. ``exact`` says that ``size_bytes`` comes from the publisher, not our catalogue.
+    """What would be done for a model. ``exact``: ``size_bytes`` comes from the publisher, not from our catalogue.
 
-    ``size_bytes`` is what would be transferred (or copied); 0 where the model is complete.
+    ``size_bytes`` is what would be transferred or copied; 0 if the model is complete.
     """
 
     model: str
@@ -30,7 +30,7 @@ def forecast(model: ModelSpec, store: ModelStore, options: FetchOptions) -> Fore
     """What fetching ``model`` would do. One request to the hub, none for a model that is complete or offline.
 
     Raises:
-        imgtool.errors.ImgtoolError: the hub cannot be asked, or says no.
+        imgtool.errors.ImgtoolError: the hub cannot be reached, or refuses.
     """
     if not options.refresh and store.status(model, full=options.full).complete:
         return Forecast(model.name, False, "already here")
@@ -40,7 +40,7 @@ def forecast(model: ModelSpec, store: ModelStore, options: FetchOptions) -> Fore
     elif options.source is not None:
         source = f"the folder {options.source}"
     elif options.offline or hub.offline_by_environment():
-        source, size = "what is in the cache; the network is not to be used", 0
+        source, size = "what is in the cache; the network must not be used", 0
     elif model.kind is Kind.EASYOCR:
         source = "EasyOCR's releases"
     if source:
@@ -51,6 +51,6 @@ def forecast(model: ModelSpec, store: ModelStore, options: FetchOptions) -> Fore
         f"asking the hub about {model.repository}",
         lambda *_: None,
     )
-    paths = {file: hub.cached_path(store.places.hub, model, listing.commit, file.path) for file in listing.files}
-    missing = sum(file.expected.size or 0 for file, path in paths.items() if not path.exists())
+    paths = {name: hub.cached_path(store.places.hub, model, listing.commit, name) for name in listing.files}
+    missing = sum(listing.files[name].size or 0 for name, path in paths.items() if not path.exists())
     return Forecast(model.name, True, model.repository, missing, commit=listing.commit)

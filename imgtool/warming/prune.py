@@ -1,7 +1,7 @@
-"""Making room: a plan of what goes and how much that frees, shown first, then executed.
+"""Frees disk space: a plan of what to remove and how much that frees, which is shown first and then executed.
 
-Only what imgtool fetched is removed. In the hub's cache a content that another snapshot links to stays: the cache is
-shared with other programs.
+Only files that imgtool fetched are removed. The hub's cache is shared with other programs: a content to which another
+snapshot links stays.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from imgtool.weights.store import MANIFEST, ModelStore
 
 @dataclass(frozen=True)
 class Removal:
-    """One thing that goes: why, whose, the paths, and the bytes that this frees."""
+    """One thing to remove: of which model, why, the paths, and the bytes that this frees."""
 
     model: str
     reason: str
@@ -34,7 +34,7 @@ class Removal:
 class PrunePlan:
     """What pruning would remove, and the bytes of all models before and after it.
 
-    ``over_bytes`` is by how much the rest is still larger than the limit (0 where there is none, or it is kept).
+    ``over_bytes`` is by how much the rest still exceeds the limit; 0 without a limit.
     """
 
     removals: tuple[Removal, ...]
@@ -73,8 +73,8 @@ class PrunePlan:
 def plan_prune(store: ModelStore, max_size: int | None = None, *, keep_current: bool = True) -> PrunePlan:
     """What to remove so that all models together take at most ``max_size`` bytes.
 
-    Leftovers and damaged files always go. Without ``max_size`` all former versions go; with it, only as many as
-    needed, the oldest first. ``keep_current=False`` lets models in use go too, the oldest first.
+    Leftovers and damaged files are always removed. Without ``max_size`` all former versions are removed; with it, only
+    as many as needed, the oldest first. With ``keep_current=False`` models in use can be removed too, the oldest first.
     """
     inventory = _Inventory(store)
     removals = list(_leftovers(store, inventory))
@@ -90,7 +90,7 @@ def plan_prune(store: ModelStore, max_size: int | None = None, *, keep_current: 
 
 @dataclass(frozen=True)
 class _Version:
-    """A version of a model. ``links`` leads from each path to the file behind it; ``fetched`` are those of ours."""
+    """A version of a model. ``links`` maps each path to the file behind it; ``fetched`` are those of ours."""
 
     name: str
     file: Path
@@ -122,7 +122,7 @@ class _Inventory:
         self.going: set[Path] = set()
 
     def removal(self, version: _Version) -> Removal:
-        """``version`` as a removal: its manifest first, so that what is half removed is not taken for whole."""
+        """``version`` as a removal: its manifest first, so that a half-removed model does not look complete."""
         self.users.subtract(set(version.links.values()))
         self.link_users.subtract(version.links.keys())
         links = {link for link in version.fetched if self.link_users[link] == 0}
@@ -139,7 +139,7 @@ class _Inventory:
     def _is_linked_elsewhere(self, content: Path, link: Path) -> bool:
         snapshots = next((folder for folder in link.parents if folder.name == "snapshots"), None)
         if snapshots is None or snapshots.parent.resolve() not in content.parents:
-            # Newer caches share a content between repositories: what lies outside of this one is not ours to judge.
+            # Newer caches share contents between repositories: one outside of this repository is kept.
             return True
         links = (path for path in snapshots.rglob("*") if path.is_symlink() and path not in self.going)
         return any(path.resolve() == content for path in links)
@@ -174,7 +174,7 @@ def _is_leftover(path: Path) -> bool:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; 0 where it cannot be looked at."""
+    """Bytes of a file, or of all files in a folder; 0 if they cannot be read."""
     try:
         if path.is_dir():
             return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

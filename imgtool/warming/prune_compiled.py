@@ -1,4 +1,4 @@
-"""Which compiled models nobody needs any more: superseded ones, damaged ones, and what killed compiles left."""
+"""Which compiled models to remove: superseded ones, damaged ones, and leftovers of killed compiles."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def plan_prune_compiled(root: Path, runtime: RuntimeIdentity | None = None, in_use: Collection[Path] = ()) -> PrunePlan:
     """What to remove below ``root``, to be executed with ``ModelStore.at(root)``.
 
-    Of each model the newest whole one stays, and beside it those for other processors: machines may share the folder.
-    One for an onnxruntime that is no longer installed stays only where there is nothing newer. The folders ``in_use``
-    stay in any case.
+    The newest complete version of each model stays, and so do those for other processors, because machines may share
+    the folder. One for an onnxruntime that is no longer installed stays only if there is nothing newer. The folders
+    ``in_use`` always stay.
     """
     runtime, removals = runtime or this_runtime(), []
     try:
@@ -52,7 +52,7 @@ def plan_prune_compiled(root: Path, runtime: RuntimeIdentity | None = None, in_u
 
 
 def in_use(options: EngineOptions) -> list[Path]:
-    """The folders of what a run with ``options`` would open, which need not be the newest: a revision may be pinned."""
+    """The folders that a run with ``options`` would open. They need not be the newest: a revision may be pinned."""
     root, found = artefacts_root(options), []
     for requested in (requested_blip, requested_easyocr):
         with suppress(ImgtoolError):  # options that make no sense use none

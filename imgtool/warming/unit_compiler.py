@@ -1,4 +1,4 @@
-"""Compiling the models of a unit with the options of a run, and saying in words what came of it."""
+"""Compiles the models of a unit with the options of a run, and describes the result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PACKAGES = {
 
 @dataclass(frozen=True)
 class CompileOutcome:
-    """A compiled model that is in its place; ``changed`` is false where it was before. ``words`` are for people."""
+    """An installed compiled model; ``changed`` is false if it was there before. ``words`` are for the user."""
 
     changed: bool
     words: str
@@ -40,9 +40,9 @@ class UnitCompiler:
     options: EngineOptions
 
     def unusable(self, unit: Unit, *, anew: bool = False) -> ImgtoolError | None:
-        """Why ``unit`` is not to be compiled: a library is not installed, or a run would not use it.
+        """Why ``unit`` cannot be compiled: a library is not installed, or a run would not use it.
 
-        What needs nothing, or only its lossy twin, needs no library of the original's; with ``anew`` all is made again.
+        A complete model needs no library, and its lossy twin only onnx. With ``anew`` everything is made again.
         """
         if self.options.backend is BackendChoice.TORCH:
             return UsageProblem("the options ask for torch")
@@ -61,20 +61,19 @@ class UnitCompiler:
         return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
 
     def is_damaged(self, unit: Unit) -> bool:
-        """Whether a file of the compiled ``unit`` is not what it was; reads every byte."""
+        """Whether a file of the compiled ``unit`` is damaged; reads every byte."""
         states = (ArtefactState.MISSING_FILE, ArtefactState.CHANGED_FILE, ArtefactState.UNREADABLE)
         return self.status(unit, full=True).state in states
 
     def status(self, unit: Unit, *, full: bool = False) -> ArtefactStatus:
-        """How ``unit`` is compiled here."""
+        """The state of the compiled ``unit`` here."""
         return status(artefacts_root(self.options), self._requested(unit), full=full)
 
     def compile(self, unit: Unit, observer: FetchObserver, *, anew: bool = False) -> CompileOutcome:
-        """Compile ``unit`` with the lossy twin where the options ask for it, unless that was done; with ``anew`` in any
-        case.
+        """Compile ``unit``, with the lossy twin if the options ask for it, unless that was done; with ``anew`` always.
 
         Raises:
-            ImgtoolError: it failed, with the cause and the remedy; nothing half-done was left.
+            ImgtoolError: it failed, with the cause and the remedy; nothing unfinished is left.
         """
         options = CompileOptions(
             anew=anew,
@@ -94,11 +93,8 @@ class UnitCompiler:
 
 
 def in_words(manifest: ArtefactManifest, precision: Precision) -> str:
-    """How the compiled model compares with the original, and its lossy twin with it where ``precision`` is fast."""
-    words, fast = (
-        f"agrees with torch: {_figures(manifest.parity)}" if manifest.parity is not None else "",
-        manifest.fast,
-    )
+    """How the compiled model compares with the original, and if ``precision`` is fast, its lossy twin with it."""
+    fast, words = manifest.fast, f"agrees with torch: {_figures(manifest.parity)}" if manifest.parity else ""
     if precision is not Precision.FAST or fast is None:
         return words
     if not fast.executor:

@@ -1,4 +1,4 @@
-"""Loading a unit once in a worker of its own, as a run would, and measuring what it takes."""
+"""Loads a unit once in a worker of its own, as a run would, and measures time and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMis
 from imgtool.ground.cores import granted_cores
 from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
 from imgtool.options import EngineOptions, Weights
-from imgtool.runtime.process import Died, Worker, WorkerProcess
+from imgtool.runtime.process import Died, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
 from imgtool.types import Backend, Problem
 from imgtool.warming.trial_records import Trial
@@ -31,7 +31,7 @@ from imgtool.weights.warm_command import easyocr_command
 _GRACE_SECONDS = 2.0
 
 _PACKAGES = {BLIP: ("torch", "torchvision", "transformers"), EASYOCR: ("torch", "torchvision", "easyocr")}
-"""What the engines that models are fetched for cannot do without."""
+"""What the engines of fetched models need."""
 
 _COMPILED = ("onnxruntime", "numpy")
 
@@ -43,8 +43,9 @@ class UnitLoader:
     options: EngineOptions
 
     def unusable(self, unit: Unit) -> ImgtoolError | None:
-        """Why ``unit`` cannot be loaded on this machine: it is a part that no engine loads alone, or a library of its
-        engine is not installed. None is imported, and a compiled model needs none."""
+        """Why ``unit`` cannot be loaded on this machine: no engine loads it alone, or its engine lacks a library.
+
+        No library is imported. A compiled model needs none."""
         if not unit.engine:
             command = easyocr_command(self.options)
             return ModelMissing("a part of EasyOCR, loaded together with the others", command.remedy)
@@ -54,11 +55,11 @@ class UnitLoader:
         return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
 
     def unfound(self, unit: Unit, store: ModelStore) -> Problem | None:
-        """Why a run would not find ``unit``, which is whole; ``None`` where it would, or nothing here could load it."""
+        """Why a run would not find ``unit``, which is complete; ``None`` if it would, or nothing here can load it."""
         return self.unready(unit, store) if self.unusable(unit) is None else None
 
     def unready(self, unit: Unit, store: ModelStore) -> Problem | None:
-        """Why a run cannot use ``unit``, which is whole; ``None`` where it can, or no engine loads it alone."""
+        """Why a run cannot use ``unit``, which is complete; ``None`` if it can, or if no engine loads it alone."""
         if not unit.engine:
             return None
         options = asked_for(self.options, unit)
@@ -68,16 +69,16 @@ class UnitLoader:
             return None
         of_the_hub = unit.engine == BLIP and unit.models and self.options.weights is not Weights.SYNTHETIC
         if of_the_hub and cls.spec.backend is Backend.TORCH and self.unusable(unit) is None:
-            # The weights are here, and torch would not find them by name.
+            # The weights are here, but torch would not find them by name.
             folder = store.folder(unit.models[0].name)
             remedy = f"name its folder: --caption-model {shlex.quote(str(folder))}" if folder is not None else ""
         return Problem("model_missing", f"a run cannot use {unit.name}: {probe.reason}", remedy or probe.remedy)
 
     def versions(self, unit: Unit) -> Mapping[str, str]:
-        """The versions of all that runs ``unit``, its own code and packages: what was tried holds for these alone.
+        """The versions of the code and packages that run ``unit``: a trial is valid for these only.
 
-        For a compiled model also which one it is, and what a quick look finds wrong with it: a trial of a whole one
-        says nothing about one that was damaged since.
+        For a compiled model they also say which one it is and what a quick look finds wrong with it, because a trial is
+        not valid for a model that was damaged afterwards.
         """
         options, target, cls = self._chosen(unit)
         packages = _COMPILED if cls.spec.backend is Backend.ONNX else _PACKAGES[unit.engine]
@@ -103,12 +104,12 @@ class UnitLoader:
         """Load the unit and run it once in a worker.
 
         Raises:
-            ModelLoadFailed: it failed, took longer than ``load_timeout``, or took the worker along.
+            ModelLoadFailed: it failed, took longer than ``load_timeout``, or the worker died.
             imgtool.errors.ImgtoolError: the engine refuses the options, or does not find the files.
         """
         options = asked_for(self.options, unit)
         if not self._is_compiled(unit) and self.options.weights is not Weights.SYNTHETIC and unit.models:
-            # The unit's own files in place of those that a run would look for by name.
+            # The unit's own files instead of those that a run would find by name.
             if unit.engine == BLIP:
                 named = {"caption_model": str(store.folder(unit.models[0].name)), "caption_revision": None}
             else:
@@ -131,10 +132,10 @@ class UnitLoader:
 
 
 def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
-    """Load and run ``plan`` once in a worker, which ends afterwards, whatever happens.
+    """Load and run ``plan`` once in a worker, which always ends afterwards.
 
     Raises:
-        ModelLoadFailed: it failed, took longer than ``options.load_timeout``, or took the worker along.
+        ModelLoadFailed: it failed, took longer than ``options.load_timeout``, or the worker died.
     """
     setup = Setup(
         plans=(plan,),
@@ -143,49 +144,36 @@ def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
         threads=options.threads or granted_cores(),
     )
     events: queue.SimpleQueue[FromWorker | Died] = queue.SimpleQueue()
-
-    def post(_: Worker, event: FromWorker | Died) -> None:
-        events.put(event)
-
-    worker = WorkerProcess(setup, post)
+    worker = WorkerProcess(setup, lambda _, event: events.put(event))
     try:
         worker.send(WarmUp())
-        trial = _awaited(events, plan, options.load_timeout)
+        deadline = time.monotonic() + options.load_timeout
+        while not isinstance(event := events.get(timeout=max(0.0, deadline - time.monotonic())), ModelLoaded):
+            if isinstance(event, ModelFailed):
+                raise ModelLoadFailed(event.problem.message, event.problem.remedy)
+            if isinstance(event, Died):
+                last = event.stderr_tail.rpartition("\n")[2]
+                raise ModelLoadFailed(
+                    f"the process that loaded {plan.analyzer} {event.description}{f': {last}' if last else ''}",
+                    "check the free memory; `--full-check` tells whether the files are damaged",
+                )
         worker.stop(_GRACE_SECONDS)
-        return trial
+    except queue.Empty:
+        text = f"{plan.analyzer} was not loaded within {options.load_timeout:.0f} s"
+        raise ModelLoadFailed(text, "allow more with --load-timeout") from None
     finally:
         worker.kill()
-
-
-def _awaited(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeout: float) -> Trial:
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            event = events.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            raise ModelLoadFailed(
-                f"{plan.analyzer} was not loaded within {timeout:.0f} s", "allow more with --load-timeout"
-            ) from None
-        if isinstance(event, ModelLoaded):
-            return Trial(
-                import_seconds=event.import_seconds,
-                load_seconds=event.load_seconds,
-                warm_up_seconds=event.warm_up_seconds,
-                rss_before=event.rss_before,
-                rss_after=event.rss_after,
-            )
-        if isinstance(event, ModelFailed):
-            raise ModelLoadFailed(event.problem.message, event.problem.remedy)
-        if isinstance(event, Died):
-            last = event.stderr_tail.rpartition("\n")[2]
-            raise ModelLoadFailed(
-                f"the process that loaded {plan.analyzer} {event.description}{f': {last}' if last else ''}",
-                "check the memory that is free; `--full-check` tells whether the files are whole",
-            )
+    return Trial(
+        import_seconds=event.import_seconds,
+        load_seconds=event.load_seconds,
+        warm_up_seconds=event.warm_up_seconds,
+        rss_before=event.rss_before,
+        rss_after=event.rss_after,
+    )
 
 
 def asked_for(options: EngineOptions, unit: Unit) -> EngineOptions:
-    """``options`` of a run that asks for ``unit`` by its name."""
+    """``options`` of a run that asks for ``unit`` by name."""
     if unit.engine == EASYOCR:
         return msgspec.structs.replace(options, languages=unit.languages)
     if options.weights is Weights.SYNTHETIC or not unit.models:

@@ -1,4 +1,4 @@
-"""From what a user names, or has configured, to the models that are to be warmed."""
+"""The models to warm, from the names that a user gives or from the configuration."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ DEFAULT_CAPTION_MODEL = "blip-base"
 
 @dataclass(frozen=True)
 class Unit:
-    """Models that are loaded together by one engine. ``engine`` is empty for a part that no engine loads alone.
+    """Models that one engine loads together. ``engine`` is empty for a part that no engine loads alone.
 
-    ``models`` is empty where the user keeps the files in a folder: there is nothing to fetch, but to compile and load.
+    ``models`` is empty if the files are in a folder of the user's: nothing is fetched, only compiled and loaded.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Unit:
 
 
 def named_units(names: Sequence[str], options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
-    """The units behind ``names``: models of the catalogue, ``easyocr``, or tasks, whose configured engine counts.
+    """The units for ``names``: models of the catalogue, ``easyocr``, or tasks, which mean their configured engine.
 
     ``languages`` are EasyOCR's codes.
 
@@ -44,39 +44,37 @@ def named_units(names: Sequence[str], options: EngineOptions, languages: Sequenc
         UnknownModel: there is no such model.
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read ``languages``.
     """
+    synthetic = {BLIP: Task.CAPTION, DEFAULT_CAPTION_MODEL: Task.CAPTION, EASYOCR: Task.TEXT}
     units: dict[Unit, None] = {}
     for name in names:
-        units.update(dict.fromkeys(_named(name, options, languages)))
+        if name in {task.value for task in Task}:
+            found = _of_task(Task(name), options, languages)
+        elif options.weights is Weights.SYNTHETIC:
+            if name not in synthetic:
+                remedy = f"{BLIP}, {EASYOCR}, or leave the name out"
+                raise UnknownModel(f"there are no synthetic weights of {name!r}", remedy)
+            found = _of_task(synthetic[name], options, languages)
+        elif name == EASYOCR:
+            found = (_easyocr(languages),)
+        else:
+            try:
+                spec = find(name)
+            except UnknownModel as error:
+                remedy = f"{error.remedy}; images whose answers are wanted go with --analyze"
+                raise UnknownModel(str(error), remedy) from error
+            found = (Unit(spec.name, (spec,), BLIP if spec.kind is Kind.HUB else ""),)
+        units.update(dict.fromkeys(found))
     return tuple(units)
 
 
 def configured_units(options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
-    """The units that a run with ``options`` would use; none for engines that need nothing fetched.
+    """The units that a run with ``options`` would use; none for engines without models to fetch.
 
     Raises:
-        UnknownModel: the configured caption model is in no catalogue, and no repository of the hub.
+        UnknownModel: the configured caption model is neither in the catalogue nor the name of a repository.
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read ``languages``.
     """
     return tuple(unit for task in options.tasks or tuple(Task) for unit in _of_task(task, options, languages))
-
-
-def _named(name: str, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:
-    if name in {task.value for task in Task}:
-        return _of_task(Task(name), options, languages)
-    if options.weights is Weights.SYNTHETIC:
-        task = {BLIP: Task.CAPTION, DEFAULT_CAPTION_MODEL: Task.CAPTION, EASYOCR: Task.TEXT}.get(name)
-        if task is None:
-            raise UnknownModel(
-                f"there are no synthetic weights of {name!r}", f"{BLIP}, {EASYOCR}, or leave the name out"
-            )
-        return _of_task(task, options, languages)
-    if name == EASYOCR:
-        return (_easyocr(languages),)
-    try:
-        spec = find(name)
-    except UnknownModel as error:
-        raise UnknownModel(str(error), f"{error.remedy}; images whose answers are wanted go with --analyze") from error
-    return (Unit(spec.name, (spec,), BLIP if spec.kind is Kind.HUB else ""),)
 
 
 def _of_task(task: Task, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:

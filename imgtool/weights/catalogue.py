@@ -1,7 +1,7 @@
 """The models by name: where each comes from, which files it needs, under which licence.
 
-Nothing here is a hash or a commit: those come from the publisher at the moment of fetching (the hub's metadata,
-EasyOCR's own table) and are kept in the manifest.
+Hashes and commits are not here: the publisher states them when a model is fetched (the hub's metadata, EasyOCR's own
+table), and the manifest keeps them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT_REVISION = "main"
 
 
 class Kind(StrEnum):
-    """Who publishes a model, and so how it is fetched. Synthetic ones nobody does: they are made here."""
+    """Who publishes a model, which decides how it is fetched. Synthetic models are made on this machine."""
 
     HUB = "hub"
     EASYOCR = "easyocr"
@@ -54,7 +54,7 @@ class ModelSpec:
 
     @property
     def pinned(self) -> bool:
-        """Whether one revision was asked for; otherwise the one that was fetched is as good as any other."""
+        """Whether one revision was asked for; else any fetched revision will do."""
         return self.kind is Kind.HUB and self.revision != DEFAULT_REVISION
 
 
@@ -136,5 +136,5 @@ def is_catalogued(text: str) -> bool:
 
 
 def blip_of(repository: str) -> ModelSpec:
-    """The captioning model in a ``repository`` of the hub, ``owner/name``, that is in no catalogue."""
+    """The captioning model in a ``repository`` of the hub, ``owner/name``, that is not in the catalogue."""
     return _blip(repository.replace("/", "--"), repository, _BLIP_BYTES, licence="as its publisher says")

@@ -1,4 +1,4 @@
-"""Hashes of files, read once in large pieces, and what a publisher says that they should be."""
+"""Hashes of files, and their comparison with what a publisher states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TITLES = {"sha256": "SHA-256", "md5": "MD5", "git": "git hash"}
 
 @dataclass(frozen=True)
 class MeasuredFile:
-    """A file as it is: its size in bytes and lower-case hexadecimal hashes. ``git`` is the SHA-1 of git's blob."""
+    """The size in bytes of a file and its lower-case hexadecimal hashes. ``git`` is the SHA-1 of git's blob."""
 
     size: int
     sha256: str
@@ -25,7 +25,7 @@ class MeasuredFile:
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """A file as its publisher describes it; what is empty or ``None`` is not known."""
+    """A file as its publisher describes it; empty and ``None`` mean unknown."""
 
     size: int | None = None
     sha256: str = ""
@@ -33,7 +33,7 @@ class ExpectedFile:
     git: str = ""
 
     def difference(self, found: MeasuredFile) -> str:
-        """In what ``found`` is not this file, in words; empty where it is."""
+        """How ``found`` differs from this file, in words; empty if it does not."""
         if self.size is not None and self.size != found.size:
             return f"it has {found.size} bytes instead of {self.size}"
         for name, title in _TITLES.items():
@@ -44,7 +44,7 @@ class ExpectedFile:
 
 
 def measure(path: Path, expected: ExpectedFile | None = None) -> MeasuredFile:
-    """Size and SHA-256 of ``path``, and of the other hashes those that ``expected`` has.
+    """Size and SHA-256 of ``path``, and those other hashes that ``expected`` has.
 
     Raises:
         OSError: the file cannot be read.
@@ -66,8 +66,8 @@ def measure(path: Path, expected: ExpectedFile | None = None) -> MeasuredFile:
 def sampled_sha256(paths: Iterable[Path]) -> str:
     """SHA-256 in hex over names, sizes and 64 evenly spread blocks of 4 KiB of each file, in the order given.
 
-    Files that were trained, converted or cut off anew differ in nearly every block. This is an identity, no proof of
-    integrity: one flipped byte between two blocks goes unseen.
+    This identifies files; it does not prove that they are undamaged. Weights that were trained or converted anew differ
+    in nearly every block, but one flipped byte between two blocks is not seen.
 
     Raises:
         OSError: a file cannot be read.

@@ -33,7 +33,7 @@ FORMER_MANIFEST = "former-"
 
 
 class StoredState(StrEnum):
-    """How a model is in the store."""
+    """The state of a model in the store."""
 
     COMPLETE = "complete"
     NO_MANIFEST = "no manifest"
@@ -45,7 +45,7 @@ class StoredState(StrEnum):
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """What a look at a model found. ``message`` is a sentence for people; ``problems`` names each bad file."""
+    """The result of checking a model. ``message`` is a sentence for the user; ``problems`` names each bad file."""
 
     name: str
     state: StoredState
@@ -81,7 +81,7 @@ class ModelStore:
         return self.root / name
 
     def command(self, spec: ModelSpec) -> WarmCommand:
-        """The command that brings ``spec`` into this store."""
+        """The command that fetches ``spec`` into this store."""
         return model_command(spec, *self.words)
 
     def manifest(self, name: str) -> Manifest | None:
@@ -112,7 +112,7 @@ class ModelStore:
         return None if manifest is None else manifest.folder(self.places)
 
     def status(self, spec: ModelSpec, *, full: bool = False) -> ModelStatus:
-        """How ``spec`` is here: by existence and sizes, or with ``full`` by the hash of every file."""
+        """Check ``spec`` by the existence and sizes of its files, or with ``full`` by their hashes."""
         name, path, command = spec.name, self.folder_of(spec.name) / MANIFEST, self.command(spec)
         try:
             manifest = decode(path.read_bytes())
@@ -126,8 +126,9 @@ class ModelStore:
             message = f"{name} is here at {have}, and {spec.revision} is asked for"
             remedy = f"{command.remedy}, or ask for {name} alone"
             return ModelStatus(name, StoredState.OTHER_REVISION, message, remedy, manifest=manifest)
-        if manifest.origin is Origin.EASYOCR and _is_outdated(spec, manifest):
-            # EasyOCR compares with its table whenever it loads, and would delete the file and fetch another.
+        hashes = {file.md5 for file in manifest.files}
+        if manifest.origin is Origin.EASYOCR and installed() and table_entry(spec).md5 not in hashes:
+            # EasyOCR compares the file with its table at every load; it would delete this one and fetch another.
             message = f"{name} is here, and the installed EasyOCR describes another file"
             return ModelStatus(name, StoredState.OTHER_REVISION, message, command.remedy, manifest=manifest)
         folder = manifest.folder(self.places)
@@ -137,12 +138,12 @@ class ModelStore:
             return ModelStatus(name, StoredState.COMPLETE, message, manifest=manifest)
         states, texts = zip(*problems, strict=True)
         state = StoredState.MISSING_FILE if StoredState.MISSING_FILE in states else StoredState.CHANGED_FILE
-        # A fetch looks at sizes: where only the hash is wrong it has to be forced.
+        # A plain fetch compares sizes only, so a wrong hash needs --refresh.
         remedy = command.fetching_again if full else command.remedy
         return ModelStatus(name, state, f"{name}: {'; '.join(texts)}", remedy, texts, manifest)
 
     def record(self, manifest: Manifest) -> None:
-        """Make ``manifest`` the current one; a different one before it is kept as a former version.
+        """Make ``manifest`` the current one, and keep a different one that was there as a former version.
 
         Raises:
             imgtool.errors.StoreNotWritable: the store cannot be written.
@@ -161,8 +162,7 @@ class ModelStore:
     ) -> Iterator[None]:
         """Keep other processes from fetching or pruning ``name``; waits up to ``timeout`` seconds for them.
 
-        The lock belongs to the process: that of a process which died is free. ``work`` is what those others do, in
-        words: ``fetching blip-base``.
+        The lock of a process that died is released. ``work`` says what the lock is held for: ``fetching blip-base``.
 
         Raises:
             FetchBusy: another process held it all that time.
@@ -198,10 +198,6 @@ def store_for(options: EngineOptions) -> ModelStore:
     if options.weights is Weights.SYNTHETIC:
         root = root / "synthetic" / options.scale.value
     return ModelStore(root, places(root), cache_words(options))
-
-
-def _is_outdated(spec: ModelSpec, manifest: Manifest) -> bool:
-    return installed() and table_entry(spec).md5 not in {file.md5 for file in manifest.files}
 
 
 def _problem(path: Path, file: FileEntry, full: bool) -> tuple[StoredState, str] | None:

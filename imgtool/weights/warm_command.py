@@ -1,5 +1,7 @@
-"""The ``imgtool warm-cache`` command that brings a model as a run asks for it. Remedies name it, so it works when it is
-pasted: it carries every option that this run needs to find what the command brings. Light."""
+"""The ``imgtool warm-cache`` command that fetches or compiles the model of a run: what remedies name.
+
+It works when pasted: it carries every option that the run needs to find the result. Light.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ DEFAULT_MODEL = "Salesforce/blip-image-captioning-base"
 
 @dataclass(frozen=True)
 class WarmCommand:
-    """``words`` stand behind ``imgtool warm-cache``.
+    """``words`` follow ``imgtool warm-cache``.
 
-    ``revision`` is of a repository that is in no catalogue: only the environment can name it.
+    ``revision`` belongs to a repository that is not in the catalogue: only the environment can name it.
     """
 
     words: tuple[str, ...]
@@ -32,17 +34,17 @@ class WarmCommand:
 
     @property
     def remedy(self) -> str:
-        """What to do where the model is not here."""
+        """What to do if the model is missing."""
         return f"run `{self}`"
 
     @property
     def compiling(self) -> str:
-        """What to do where the compiled model is of no use: it is compiled again, also where it looks whole."""
+        """What to do if the compiled model cannot be used: compile it again, even if it looks complete."""
         return self.also("--compile").remedy
 
     @property
     def fetching_again(self) -> str:
-        """What to do where the weights are damaged: every file is hashed, and fetched again if the hash is wrong."""
+        """What to do if the weights are damaged: hash every file, and fetch those again whose hash is wrong."""
         return self.also("--refresh").remedy
 
     def __str__(self) -> str:
@@ -51,7 +53,7 @@ class WarmCommand:
 
 
 def blip_command(options: EngineOptions) -> WarmCommand:
-    """What brings the BLIP that ``options`` ask for."""
+    """The command for the BLIP that ``options`` ask for."""
     named, revision = options.caption_model or DEFAULT_MODEL, pinned_revision(options)
     beyond = (*_precision(options), *cache_words(options))
     if options.weights is Weights.SYNTHETIC:
@@ -64,7 +66,7 @@ def blip_command(options: EngineOptions) -> WarmCommand:
 
 
 def easyocr_command(options: EngineOptions) -> WarmCommand:
-    """What brings the EasyOCR that reads the languages in ``options``."""
+    """The command for the EasyOCR that reads the languages in ``options``."""
     words: tuple[str, ...] = ("easyocr",)
     if options.weights is Weights.SYNTHETIC:
         words = _synthetic(options.scale.value)
@@ -74,7 +76,7 @@ def easyocr_command(options: EngineOptions) -> WarmCommand:
 
 
 def model_command(spec: ModelSpec, *words: str) -> WarmCommand:
-    """What brings one model into the store that ``words`` lead to."""
+    """The command that fetches one model into the store that the options ``words`` name."""
     if spec.kind is Kind.SYNTHETIC:
         return WarmCommand((*_synthetic(spec.revision), *_languages(spec.languages), *words))
     revision = spec.revision if spec.pinned else ""
@@ -84,7 +86,7 @@ def model_command(spec: ModelSpec, *words: str) -> WarmCommand:
 
 
 def cache_words(options: EngineOptions) -> tuple[str, ...]:
-    """The flag that leads to the cache directory, unless the environment leads there too."""
+    """The flag that names the cache directory, unless the environment names the same one."""
     named = os.environ.get("IMGTOOL_CACHE_DIR")
     if options.cache_dir is None or (named and Path(named) == options.cache_dir):
         return ()
@@ -92,7 +94,7 @@ def cache_words(options: EngineOptions) -> tuple[str, ...]:
 
 
 def pinned_revision(options: EngineOptions) -> str:
-    """The revision of BLIP that is asked for, on its own or behind the name of the model; empty where any will do."""
+    """The revision of BLIP that is asked for, by its option or after the model's name; empty if any will do."""
     if options.caption_revision:
         return options.caption_revision
     try:
@@ -103,7 +105,7 @@ def pinned_revision(options: EngineOptions) -> str:
 
 
 def folder_named(named: str) -> Path | None:
-    """The folder that ``named`` leads to; ``None`` where it is the name of a model."""
+    """The folder that ``named`` means, or ``None`` if it is the name of a model."""
     folder = Path(named).expanduser()
     if named.startswith(("/", "~", ".")) or folder.is_dir():
         return folder.absolute()
@@ -119,8 +121,8 @@ def _synthetic(scale: str) -> tuple[str, ...]:
 
 
 def _languages(languages: Sequence[str]) -> tuple[str, ...]:
-    """Empty ``languages`` are those of a model that reads none. The default ones need not be said, unless the
-    environment says others."""
+    """The flag for ``languages``; none for a model without languages, nor for the default ones, unless the environment
+    names others."""
     usual = tuple(languages) == EngineOptions().languages and not os.environ.get("IMGTOOL_LANGUAGES")
     return () if usual or not languages else ("--languages", ",".join(languages))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Blip(Analyzer):
-    """What both implementations share: greedy or beam search, from nothing or from a prompt. Neither downloads."""
+    """Base of both implementations: greedy or beam search, with or without a prompt. Neither downloads."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
@@ -64,7 +64,7 @@ class BlipTorch(Blip):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available where torch and transformers are installed and the weights are here; imports neither."""
+        """Available if torch and transformers are installed and the weights are here; imports neither."""
         if missing := missing_modules("torch", "torchvision", "transformers"):
             return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=EXTRA_REMEDY)
         try:
@@ -75,10 +75,10 @@ class BlipTorch(Blip):
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """How captions are written, where to run, and under ``paths`` the folder with the weights.
+        """The decoding, the device, and under ``paths`` the folder with the weights.
 
         Raises:
-            UsageProblem: a length, the number of beams, the device or the precision makes no sense.
+            UsageProblem: a length, the number of beams, the device or the precision is invalid.
             ModelMissing: the weights are not here.
         """
         return {

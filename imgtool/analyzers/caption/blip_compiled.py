@@ -33,7 +33,7 @@ class BlipOnnx(Blip):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available where the compiled model is here, whole and made for this machine, and a CPU will do."""
+        """Available if the compiled model is here and complete, and the CPU may be used."""
         if options.device not in ("auto", "cpu"):
             reason = f"compiled models run on the CPU, not on {options.device}"
             return Probe(False, reason=reason, remedy="use --device cpu")
@@ -52,17 +52,17 @@ class BlipOnnx(Blip):
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """How captions are written, the precision, and under ``paths`` the folder of the compiled model.
+        """The decoding, the precision, and under ``paths`` the folder of the compiled model.
 
         Raises:
-            UsageProblem: a length or the number of beams makes no sense.
-            ModelMissing: there is no compiled model here that could be used.
+            UsageProblem: a length or the number of beams is invalid.
+            ModelMissing: there is no usable compiled model here.
         """
         artefact = find_blip(options)
         return {
             **writing_parameters(options),
             **precision_parameters(artefact, check_precision(options, "onnx", "exact", "fast")),
-            # Part of what torch answers under, too: the two share what they keep.
+            # Also part of torch's fingerprint: both share cached answers.
             "device": options.device,
             "paths": {"artefact": str(artefact.folder)},
             "remedy": blip_command(options).compiling,

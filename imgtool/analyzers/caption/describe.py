@@ -1,4 +1,4 @@
-"""``describe``: a caption composed from what can be measured, for where no captioning model is to be had.
+"""``describe``: a caption composed from measurements, for machines without a captioning model.
 
 It says how an image looks (shape, brightness, colours, contrast, sharpness), what text was read in it and whether codes
 could be decoded. It never guesses what the image shows.
@@ -25,7 +25,7 @@ _REMEDY = "reinstall imgtool with its dependencies: `pip install --force-reinsta
 
 
 class Describe(Analyzer):
-    """A sentence from measurements; takes the text answer into account where there is one."""
+    """A sentence from measurements, and from the text answer if there is one."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="describe",
@@ -39,11 +39,11 @@ class Describe(Analyzer):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available wherever numpy and OpenCV are installed; the version is OpenCV's, which reads the codes."""
+        """Available if numpy and OpenCV are installed; the version is OpenCV's, which reads the codes."""
         missing, opencv = [name for name in ("numpy", "cv2") if find_spec(name) is None], find_spec("cv2")
         if missing:
             return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_REMEDY)
-        # As its package states it, read without importing 60 MB of it.
+        # Read from its package, without importing 60 MB of it.
         stated = ""
         if opencv is not None and opencv.origin is not None:
             with suppress(OSError):
@@ -59,7 +59,8 @@ class Describe(Analyzer):
         """Import OpenCV and compute the colour tables.
 
         Raises:
-            ModelLoadFailed: OpenCV is installed but cannot be imported, for the want of a system library for instance.
+            ModelLoadFailed: OpenCV is installed but cannot be imported, for example because of a missing system
+            library.
         """
         try:
             import imgtool.analyzers.caption.measure  # noqa: F401

@@ -1,7 +1,7 @@
-"""Measurements of an image -> one English sentence. Pure: nothing is measured here and nothing heavy is imported.
+"""Composes an English sentence from an image's measurements. Nothing is measured here, and nothing heavy is imported.
 
-Only what was measured is said; what lies in the ordinary middle (neither bright nor dark, neither sharp nor blurry)
-is left unsaid, so that what is said means something.
+The sentence mentions only what is remarkable: not, for example, what is neither bright nor dark, or neither sharp nor
+blurry.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from imgtool.types import TextLine
 QUOTE_WORDS = 6
 QUOTE_CHARACTERS = 40
 
-# Joiners shape letters in Persian, in Indic scripts and in emoji: dropping them would change the words quoted.
+# Joiners change letters in Persian, Indic scripts and emoji: without them the quoted words would differ.
 _JOINERS = "\u200c\u200d"
 _DOUBLE_QUOTES = dict.fromkeys(map(ord, '"“”„‟″«»＂'), "'")
 
@@ -31,7 +31,7 @@ class ColourShare:
 
 @dataclass(frozen=True)
 class TextSummary:
-    """How much text was read: its number of lines, the share of the image they cover in [0, 1], the first line."""
+    """How much text was read: the number of lines, the share of the image they cover in [0, 1], the first line."""
 
     lines: int = 0
     share: float = 0.0
@@ -44,8 +44,8 @@ class Measurements:
 
     ``width`` and ``height`` are pixels. ``lightness`` is the mean L* and ``contrast`` the distance in L* between the
     dark and the light part, both in [0, 100]. ``edge_width`` is the standard deviation in pixels of the blur of its
-    edges once the longest side is at most 1024, ``None`` where there is no edge to judge by. ``colours`` covers the
-    whole image, largest first; where ``ground`` names a plain background, ``figure`` covers what stands out from it.
+    edges at a longest side of at most 1024, ``None`` if there is no edge. ``colours`` are those of the whole image,
+    largest first; if ``ground`` names a plain background, ``figure`` are the colours of what stands out from it.
     """
 
     width: int
@@ -64,7 +64,7 @@ class Measurements:
 
 
 def compose(found: Measurements) -> str:
-    """One line of at most 300 characters that ends with a full stop and holds no control character."""
+    """One line of at most 300 characters, with a full stop at the end and without control characters."""
     shape = orientation(found.width, found.height)
     if found.flat:
         clauses = [f"A plain {found.colours[0].name} {shape} image"]
@@ -125,7 +125,7 @@ def contrast_word(contrast: float) -> str:
 
 
 def sharpness_word(edge_width: float | None) -> str:
-    """Word for the blur of the edges at 1024 pixels: crisp edges have less than one. Empty for in between."""
+    """Word for the blur of the edges at 1024 pixels: sharp edges have less than one. Empty in between."""
     if edge_width is None:
         return ""
     if edge_width < 1.2:
@@ -157,7 +157,7 @@ def quoted(text: str) -> str:
         taken.pop()
     start = " ".join(taken)
     if len(start) > QUOTE_CHARACTERS:
-        # Never parting a letter from the accents that follow it.
+        # Not between a letter and the accents that follow it.
         end = QUOTE_CHARACTERS
         while end > 1 and unicodedata.combining(start[end]):
             end -= 1
@@ -194,8 +194,8 @@ def _folded(colours: Iterable[ColourShare]) -> list[ColourShare]:
 def _figure_names(figure: Iterable[ColourShare], ground: str) -> list[str]:
     """The colours that stand out from a plain background, three at most.
 
-    Smoothed edges of black letters on white make greys that nobody put there: a grey counts only where it holds a
-    quarter of what stands out and a twentieth of the image, or where nothing else stands out.
+    The smoothed edges of black letters on white are grey, so a grey counts only if it has a quarter of what stands out
+    and a twentieth of the image, or if nothing else stands out.
     """
     folded = [colour for colour in _folded(figure) if colour.name != ground]
     total = sum(colour.share for colour in folded)

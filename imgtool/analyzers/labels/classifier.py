@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 REMEDY = "--labels-model model.onnx --labels-file labels.txt"
 
 FLAG, MODEL, FOLDER = "flag", "model", "folder"
-"""How a labels file came to be used: it was named, bears the model's name, or is the ``labels.txt`` of its folder."""
+"""Why a labels file is used: it was named, has the model's name, or is the ``labels.txt`` of its folder."""
 
 
 class Classifier(Analyzer):
-    """An image classifier as an ONNX file, with its names and its preprocessing from files beside it or from flags."""
+    """An ONNX image classifier; class names and preprocessing come from files beside it or from flags."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="classifier",
@@ -48,7 +48,7 @@ class Classifier(Analyzer):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available where ``labels_model`` is set and can be read. Reads the file once, for its hash."""
+        """Available if ``labels_model`` is set and can be read. Reads the file once, for its hash."""
         if options.labels_model is None:
             return Probe(available=False, reason="no classifier is given", remedy=REMEDY)
         path = options.labels_model.expanduser().absolute()
@@ -65,9 +65,9 @@ class Classifier(Analyzer):
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """Hashes of the files, the flags as given, and under ``paths`` where the files lie.
+        """Hashes of the files, the flags as given, and under ``paths`` the files.
 
-        ``paths`` is no part of the fingerprint: a model that was moved gives the same answers.
+        ``paths`` is not part of the fingerprint: a model that was moved gives the same answers.
 
         Raises:
             UsageProblem: a flag is malformed or names a file that does not exist.
@@ -109,7 +109,7 @@ class Classifier(Analyzer):
         import imgtool.analyzers.labels.network  # noqa: F401
 
     def load(self) -> None:
-        """Open the model and settle names and preprocessing.
+        """Open the model and choose names and preprocessing.
 
         Raises:
             ModelNotUsable: the file is no ONNX image classifier, or the settings contradict it.
@@ -137,7 +137,7 @@ class Classifier(Analyzer):
         self._network = network
 
     def warm_up(self) -> None:
-        """One run on a black image; a model whose outputs turn out not to fit is refused here already.
+        """Run once on a black image; a model whose outputs do not fit is refused here.
 
         Raises:
             ModelNotUsable, LabelsMismatch: as :meth:`load`, for what the model does not declare.
@@ -183,13 +183,9 @@ class Classifier(Analyzer):
         return self._network
 
     def _choose_labels(self, sidecar: Given, metadata: Given) -> tuple[tuple[str, ...], str]:
-        """The names and where they are from: what was said of this very model before what merely lies beside it."""
+        """The names and their source: names for this model come before a file that only lies in its folder."""
         paths = self.parameters_given["paths"]
-        order = {
-            FLAG: ("file",),
-            MODEL: ("sidecar", "file", "metadata"),
-            FOLDER: ("sidecar", "metadata", "file"),
-        }
+        order = {FLAG: ("file",), MODEL: ("sidecar", "file", "metadata"), FOLDER: ("sidecar", "metadata", "file")}
         for source in order[self.parameters_given["labels_from"]]:
             if source == "sidecar" and "labels" in sidecar:
                 return sidecar["labels"], paths["sidecar"]
@@ -213,7 +209,7 @@ def _existing(path: Path, flag: str) -> Path:
 
 
 def _external_data(model: Path) -> list[Path]:
-    """The files in which exporters by convention put the weights of a large model."""
+    """The files in which exporters usually put the weights of a large model."""
     beside = [model.with_name(model.name + suffix) for suffix in (".data", "_data")]
     return [path for path in beside if path.is_file()]
 
@@ -231,7 +227,7 @@ def _hashed(path: Path | None) -> str | None:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file in hex; a file that has not changed is not read again by this process.
+    """The SHA-256 of a file in hex; this process does not read an unchanged file again.
 
     Raises:
         OSError: the file cannot be read.

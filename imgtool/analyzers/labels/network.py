@@ -1,4 +1,4 @@
-"""A classifier's ONNX file opened by onnxruntime: what it takes, what it gives, and a run on a batch."""
+"""A classifier's ONNX file in onnxruntime: its input and output, and a run on a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgtool.analyzers.labels.settings import Dims, describe
 from imgtool.errors import ModelNotUsable
 
 MAX_BATCH = 32
-"""Images in one run where the model leaves the number open: more gains nothing on a CPU and only takes memory."""
+"""Images in one run if the model allows any number: more would only take memory, without a gain on a CPU."""
 
 _INPUT_TYPES = {
     "tensor(float)": "float32",
@@ -27,17 +27,17 @@ _EXPORT = "export an image classifier: one image input (N, 3, H, W), one output 
 
 
 class Network:
-    """An open classifier. ``dims`` are those of its input, ``dtype`` is the input's numpy name.
+    """An open classifier. ``dims`` and ``dtype`` (as numpy names it) are those of its input.
 
-    ``classes`` is ``None`` where the model does not declare their number. ``batch`` is how many images a run takes
-    at most.
+    ``classes`` is ``None`` if the model does not declare their number. ``batch`` is the largest number of images in a
+    run.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        """Open ``path`` on the CPU, with ``threads`` threads or as many as onnxruntime sees fit.
+        """Open ``path`` on the CPU, with ``threads`` threads or onnxruntime's default.
 
         Raises:
-            ModelNotUsable: it is no ONNX file, or no classifier of images.
+            ModelNotUsable: it is not an ONNX file, or not an image classifier.
         """
         self._session = _open(path, threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -54,8 +54,8 @@ class Network:
         usable = [node for node in outputs if node.type in _OUTPUT_TYPES and _may_be_classes(_dims(node.shape))]
         if not usable:
             names = ", ".join(_declared(node) for node in outputs)
-            raise ModelNotUsable(f"the model gives {names}, not one number a class (N, classes)", _EXPORT)
-        # The first that is declared as (N, classes); failing that, the first that declares no shape at all.
+            raise ModelNotUsable(f"the model gives {names}, not one number per class (N, classes)", _EXPORT)
+        # The first one that is declared as (N, classes), or else the first one without a declared shape.
         self._output = max(usable, key=lambda node: bool(node.shape))
         self.dtype = _INPUT_TYPES[self._input.type]
         self.dims = _dims(self._input.shape)
@@ -67,7 +67,7 @@ class Network:
         """The raw outputs, (N, classes), for 1 to ``self.batch`` prepared images.
 
         Raises:
-            ModelNotUsable: the run fails, or what comes out has another shape than declared.
+            ModelNotUsable: the run fails, or its output has another shape than declared.
         """
         if self.dims[0] is not None:
             padding = np.zeros((self.batch - len(batch), *batch.shape[1:]), dtype=batch.dtype)
@@ -77,7 +77,7 @@ class Network:
         except Exception:
             if len(batch) == 1:
                 raise
-        # Some exports declare an open batch dimension and yet fold the 1 they were traced with into a reshape.
+        # Some exports declare a variable batch size, although a reshape has the traced size of 1 fixed.
         self.batch = 1
         return np.concatenate([self._run_all(batch[index : index + 1]) for index in range(len(batch))])
 
@@ -107,7 +107,7 @@ def _open(path: Path, threads: int | None) -> Any:
     if start.startswith(b"version https://git-lfs"):
         raise ModelNotUsable(f"{path} is a Git LFS pointer, not the model itself", "fetch it with `git lfs pull`")
     settings = ort.SessionOptions()
-    settings.log_severity_level = 3  # its warnings about other people's models are of no use to who runs them
+    settings.log_severity_level = 3  # users cannot act on warnings about the model
     if threads is not None:
         settings.intra_op_num_threads = threads
     try:

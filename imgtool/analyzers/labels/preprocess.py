@@ -39,10 +39,10 @@ def _fit_one(pixels: Pixels, settings: Settings) -> Pixels:
     if settings.resize == "squash":
         fitted = image.resize((width, height), filter_)
     elif settings.resize == "crop":
-        # Scaled and cut in one step: only the part that stays is computed, so a thin strip costs no huge intermediate.
+        # Scaled and cut in one step: only the part that stays is computed, so a thin strip needs no huge buffer.
         fitted = image.resize((width, height), filter_, box=crop_box(image.size, settings))
     else:
-        # Scaled to fit inside; the rest is filled with the mean colour, which normalises to nothing.
+        # Scaled to fit inside; the rest is filled with the mean colour, which becomes zero when normalised.
         scale = min(width / image.width, height / image.height)
         inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         values = [min(255, max(0, round(mean * settings.scale))) for mean in settings.mean]
@@ -60,7 +60,7 @@ def _fit_one(pixels: Pixels, settings: Settings) -> Pixels:
 def crop_box(source: tuple[int, int], settings: Settings) -> tuple[float, float, float, float]:
     """The part of an image of ``source`` (width, height) that is kept: left, top, right, bottom in its pixels.
 
-    It is what torchvision's ``Resize`` (to ``size / crop_pct`` on the shorter side) and ``CenterCrop`` keep together.
+    It is what remains after torchvision's ``Resize`` (the shorter side to ``size / crop_pct``) and ``CenterCrop``.
     """
     covered = scaled_to_cover(source, settings)
     kept = (settings.size[1], settings.size[0])
@@ -74,7 +74,7 @@ def crop_box(source: tuple[int, int], settings: Settings) -> tuple[float, float,
 
 def scaled_to_cover(source: tuple[int, int], settings: Settings) -> tuple[int, int]:
     """(width, height) of the smallest scaled image that covers ``size / crop_pct`` and keeps its proportions."""
-    # A hair more than the quotient: 224 / 0.875 must be 256 also where the division falls just short of it.
+    # Slightly more than the quotient: 224 / 0.875 must be 256 even if the division gives slightly less.
     height, width = (int(side / settings.crop_pct + 1e-6) for side in settings.size)
     if Fraction(width, source[0]) >= Fraction(height, source[1]):
         return width, max(width * source[1] // source[0], settings.size[0])

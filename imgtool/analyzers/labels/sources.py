@@ -1,6 +1,6 @@
-"""Where the settings of a classifier may be given, strongest first: flags, a JSON sidecar, the model's own metadata.
+"""The sources of a classifier's settings, the strongest first: flags, a JSON sidecar, the model's own metadata.
 
-Nothing heavy is imported here: the light parent process reads flags and sidecar too, to refuse early what is wrong.
+Nothing heavy is imported: the light parent process reads flags and sidecar too, to refuse wrong ones early.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def from_flags(options: EngineOptions) -> Given:
     """The settings given as ``--labels-size``, ``-mean``, ``-std``, ``-layout`` and ``-resize``.
 
     Raises:
-        UsageProblem: a value does not fit its flag.
+        UsageProblem: a value is invalid for its flag.
     """
     given: Given = {}
     for key in ("size", "mean", "std", "layout", "resize"):
@@ -53,7 +53,7 @@ def from_sidecar(path: Path) -> Given:
 
     Raises:
         PathMissing: the file does not exist.
-        ConfigProblem: it cannot be read, is no JSON object, or a value does not fit (:class:`UnknownKey` for a key).
+        ConfigProblem: it cannot be read, is not a JSON object, or a value is invalid (:class:`UnknownKey` for a key).
     """
     try:
         table = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -62,9 +62,9 @@ def from_sidecar(path: Path) -> Given:
     except OSError as error:
         raise ConfigProblem(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigProblem(f"{path} is not valid JSON: {error}", "mend that file or leave it out") from error
+        raise ConfigProblem(f"{path} is not valid JSON: {error}", "correct that file, or leave it out") from error
     if not isinstance(table, dict):
-        raise ConfigProblem(f"{path} holds no JSON object", 'write it as {"size": [224, 224], ...}')
+        raise ConfigProblem(f"{path} is not a JSON object", 'write it as {"size": [224, 224], ...}')
     if _PREPROCESSOR_MARKS & set(table):
         table = _from_preprocessor(table, str(path))
     return convert(table, str(path))
@@ -74,7 +74,7 @@ def from_metadata(properties: Mapping[str, str]) -> Given:
     """The settings in an ONNX model's ``metadata_props``: ``imgtool.size`` and so on, and the keys of Ultralytics.
 
     Raises:
-        ModelNotUsable: an ``imgtool.`` key is unknown or its value does not fit. Foreign keys never raise.
+        ModelNotUsable: an ``imgtool.`` key is unknown or its value invalid. Other keys never raise.
     """
     given: Given = {}
     for key, foreign in (("size", "imgsz"), ("labels", "names")):
@@ -94,7 +94,7 @@ def from_metadata(properties: Mapping[str, str]) -> Given:
 
 
 def _literal(text: str) -> Any:
-    """A JSON or Python literal as what it means, anything else as the text itself."""
+    """The value of a JSON or Python literal; any other text as it is."""
     if len(text) > MAX_METADATA_CHARS:
         return text
     for parse in (json.loads, ast.literal_eval):
@@ -114,8 +114,8 @@ _PILLOW_FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"
 
 
 def _from_preprocessor(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Our own keys for those of transformers' image processors; keys of ours beside them stay."""
-    # Such files carry many switches that are off; one that is on and unknown would change the pixels.
+    """Our own keys for those of transformers' image processors; keys of ours among them stay."""
+    # Such files have many switches that are off; an unknown one that is on would change the pixels.
     own = {key: value for key, value in table.items() if key not in _PREPROCESSOR_KEYS and value}
     try:
         own["scale"] = 1 / table.get("rescale_factor", 1 / 255) if table.get("do_rescale", True) else 1.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class EasyOcr(Analyzer):
-    """What both implementations share: any set of languages that EasyOCR reads together. Neither downloads."""
+    """Base of both implementations: any set of languages that EasyOCR reads together. Neither downloads."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
@@ -67,7 +67,7 @@ class EasyOcrTorch(EasyOcr):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available where EasyOCR is installed, reads the languages asked for together, and has its files here."""
+        """Available if EasyOCR is installed, reads the languages together, and its files are here."""
         if missing := missing_modules("torch", "torchvision", "easyocr"):
             return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=EXTRA_REMEDY)
         try:
@@ -75,16 +75,12 @@ class EasyOcrTorch(EasyOcr):
         except ImgtoolError as problem:
             return Probe(False, reason=str(problem), remedy=problem.remedy)
         return Probe(
-            True,
-            model=found.recogniser,
-            model_version=found.version,
-            languages=readable,
-            size_bytes=found.size_bytes,
+            True, model=found.recogniser, model_version=found.version, languages=readable, size_bytes=found.size_bytes
         )
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """Languages in EasyOCR's codes, what differs from its defaults, where to run, and the folder under ``paths``.
+        """Languages in EasyOCR's codes, what differs from its defaults, the device, and the folder under ``paths``.
 
         Raises:
             UsageProblem: EasyOCR does not read these languages together, or there is no such decoder or device.

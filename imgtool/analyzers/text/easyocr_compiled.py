@@ -32,7 +32,7 @@ class EasyOcrOnnx(EasyOcr):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available where a compiled model for the languages asked for is here and whole, and a CPU will do."""
+        """Available if a compiled model for the languages is here and complete, and the CPU may be used."""
         if options.device not in ("auto", "cpu"):
             reason = f"compiled models run on the CPU, not on {options.device}"
             return Probe(False, reason=reason, remedy="use --device cpu")
@@ -56,12 +56,12 @@ class EasyOcrOnnx(EasyOcr):
 
         Raises:
             UsageProblem: EasyOCR does not read these languages together, or there is no such decoder.
-            ModelMissing: there is no compiled model of them here that could be used.
+            ModelMissing: there is no usable compiled model of them here.
         """
         artefact = find_easyocr(options)
         return {
             **reading_parameters(options),
-            # Not kept together with torch's answers: the confidences differ in their last digits.
+            # Cached separately from torch's answers: the confidences differ in their last digits.
             **precision_parameters(artefact, options.precision.value),
             "paths": {"artefact": str(artefact.folder)},
             "remedy": easyocr_command(options).compiling,

@@ -1,4 +1,4 @@
-"""``text`` by RapidOCR: PP-OCR models in ONNX that come inside the ``rapidocr`` package, so nothing is downloaded."""
+"""``rapidocr``: PP-OCR models in ONNX that are part of the ``rapidocr`` package, so nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FILES = {
 }
 """The models by the section of RapidOCR's configuration that uses them: find lines, turn them upright, read them."""
 
-# Every language whose whole alphabet is in the dictionary of the recognition model (18,708 entries) and which its
-# authors name among those it was trained for. The dictionary has no Hangul, no Cyrillic and no Thai, and lacks most
-# of the tone letters of Vietnamese and the accented vowels of Greek.
+# Every language whose complete alphabet is in the recognition model's dictionary (18,708 entries) and for which its
+# authors say that it was trained. The dictionary has no Hangul, Cyrillic or Thai, and lacks most tone letters of
+# Vietnamese and the accented vowels of Greek.
 LANGUAGES = (
     *("en", "zh", "ja"),
     *("af", "az", "bs", "ca", "cs", "da", "de", "es", "et", "eu", "fi", "fr", "ga", "gl", "hr", "hu", "id", "is"),
@@ -53,7 +53,7 @@ class RapidOcr(Analyzer):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._reader: Reader | None = None
-        # RapidOCR keeps the state of a call in the instance (RapidAI/RapidOCR #724).
+        # RapidOCR stores the state of a call in the instance (RapidAI/RapidOCR #724).
         self._lock = threading.Lock()
 
     @classmethod
@@ -81,7 +81,7 @@ class RapidOcr(Analyzer):
         )
 
     def import_libraries(self) -> None:
-        """Import onnxruntime and OpenCV; RapidOCR itself is imported while its models open."""
+        """Import onnxruntime and OpenCV; RapidOCR itself is imported while its models are opened."""
         import imgtool.analyzers.text.rapidocr_session  # noqa: F401
 
     def load(self) -> None:
@@ -110,22 +110,20 @@ class RapidOcr(Analyzer):
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         """A tuple of :class:`imgtool.types.TextLine` for each picture, in reading order; empty where there is none."""
-        return [self._run_one(picture) for picture in pictures]
-
-    def _run_one(self, picture: Picture) -> Answer | Problem:
-        try:
-            with self._lock:
-                return self._loaded().read(picture.pixels)
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - one image must not take the others, whatever is raised below
-            cause = error.__cause__ or error
-            said = str(cause).strip().splitlines()
-            return Problem(
-                "model_failed",
-                f"rapidocr failed on this image: {type(cause).__name__}: {said[-1] if said else ''}",
-                "convert the image to PNG and try again, or leave it out",
-            )
+        answers: list[Answer | Problem] = []
+        for picture in pictures:
+            try:
+                with self._lock:
+                    answers.append(self._loaded().read(picture.pixels))
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one image must not take the others, whatever is raised below
+                cause = error.__cause__ or error
+                said = str(cause).strip().splitlines()
+                text = f"rapidocr failed on this image: {type(cause).__name__}: {said[-1] if said else ''}"
+                remedy = "convert the image to PNG and try again, or leave it out"
+                answers.append(Problem("model_failed", text, remedy))
+        return answers
 
     def close(self) -> None:
         """Free the models."""

@@ -1,4 +1,4 @@
-"""Tesseract's TSV: one row a page, block, paragraph, line or word. Words are joined to lines here."""
+"""Parses Tesseract's TSV, with a row for each page, block, paragraph, line and word, into lines."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class _TsvRow:
 
     @property
     def is_word(self) -> bool:
-        """Whether something was read: pictures and rules are words of spaces, or without a confidence."""
+        """Whether it is text: pictures and rules are words of spaces, or without a confidence."""
         return self.level == _WORD and bool(self.text) and 0 <= self.confidence <= 1
 
 
 def parse_lines(output: str, width: int, height: int) -> list[TextLine]:
     """The lines in ``output``, in its order, for a picture of ``width`` x ``height`` pixels.
 
-    ``output`` is the TSV, followed by the plain text where the program was asked for both. A line's confidence is the
-    mean of its words'; its box is an upright rectangle.
+    ``output`` is the TSV, followed by the plain text if the program was asked for both. A line's confidence is the mean
+    of its words'; its box is an upright rectangle.
 
     Raises:
-        DamagedOutput: a row is cut off or holds something else than numbers where they belong.
+        DamagedOutput: a row is cut off, or not a number where one is expected.
     """
-    # Words can hold characters that str.splitlines takes for the end of a line.
+    # Words can contain characters at which str.splitlines would split.
     header, *below = output.replace("\r\n", "\n").split("\n")
     if header != HEADER:
         raise DamagedOutput(f"the first line is no header: {header[:80]!r}")
@@ -51,7 +51,7 @@ def parse_lines(output: str, width: int, height: int) -> list[TextLine]:
         raise DamagedOutput("the last row is cut off")
     table = list(takewhile(_ROW.match, below))
     rows = [_row(row, number) for number, row in enumerate(table, 2)]
-    # A line's own row: the boxes of its words can reach into the next line, those of Korean syllables do.
+    # From a line's own row: the boxes of words can reach into the next line, as those of Korean syllables do.
     boxes = {row.place: row.box for row in rows if row.level == _LINE}
     spelling = _Spelling(below[len(table) :])
     lines = []
@@ -70,10 +70,10 @@ def parse_lines(output: str, width: int, height: int) -> list[TextLine]:
 
 
 class _Spelling:
-    """Where the spaces of a line are, as the plain text has them.
+    """Finds the spaces of a line in the plain text.
 
-    Korean is recognised syllable by syllable: the TSV has a row for each, and only the text says which of them make a
-    word (``preserve_interword_spaces`` in Tesseract's Korean data).
+    Korean is recognised syllable by syllable: the TSV has a row for each, and only the text shows which form a word
+    (``preserve_interword_spaces`` in Tesseract's Korean data).
     """
 
     def __init__(self, text: Iterable[str]) -> None:
@@ -81,7 +81,7 @@ class _Spelling:
         self._next = 0
 
     def of(self, words: list[str]) -> str:
-        """The line that the text has for ``words``, else the words joined by rule. Lines are asked for in order."""
+        """The line of the text with these ``words``, else the words joined by rule. Lines are asked for in order."""
         wanted = "".join("".join(words).split())
         for number in range(self._next, len(self._lines)):
             if self._lines[number].replace(" ", "") == wanted:

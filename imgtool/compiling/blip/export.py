@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imgtool.artefacts.manifest import Parity
 from imgtool.compiling.blip.graphs import DECODER, VISION, Sizes, write_decoder, write_vision
 from imgtool.compiling.interface import Ask, Export
 from imgtool.compiling.onnx_writer import OPSET
 from imgtool.weights.errors import FileRefused, LibraryMissing
-
-if TYPE_CHECKING:
-    from imgtool.inference.blip.upstream import BlipNetwork
 
 _BICUBIC = 3
 
@@ -57,7 +53,9 @@ def export(source: Path, into: Path, remedy: str = "") -> Export:
         raise LibraryMissing(
             f"onnx cannot be imported: {error}", "install the torch extra: `pip install 'imgtool[torch]'`"
         ) from error
-    network = _load(source, None, remedy)
+    from imgtool.inference.blip.upstream import BlipNetwork
+
+    network = BlipNetwork(source, "cpu", None, remedy)
     model, processor = network.model, network.processor
     _check_supported(model, processor, source)
     into.mkdir(parents=True, exist_ok=True)
@@ -86,21 +84,6 @@ def export(source: Path, into: Path, remedy: str = "") -> Export:
     return Export((VISION, DECODER), settings, f"imgtool, onnx {onnx.__version__}", OPSET)
 
 
-def check_parity(source: Path, artefact: Path, threads: int | None = None, *, seed: int = 0, images: int = 4) -> Parity:
-    """Compare the compiled model in ``artefact``, run as the analyzer runs it, with the one in ``source`` on torch.
-
-    Vision features may differ by 1e-3; captions of ``images`` made-up pictures must be the same, greedy and with three
-    beams, but where torch itself ranks two of them alike. ``threads`` for each of the two, all there are by default.
-
-    Raises:
-        ImgtoolError: one of the two cannot be loaded.
-    """
-    from imgtool.compiling.blip.parity import compare
-    from imgtool.inference.blip.graphs import BlipGraphs
-
-    return compare(_load(source, threads, ""), BlipGraphs(artefact, threads), seed, images)
-
-
 def answering(folder: Path, precision: str, threads: int) -> Ask:
     """Captions of four pictures of random colours, (384, 384, 3) uint8."""
     import numpy as np
@@ -113,12 +96,6 @@ def answering(folder: Path, precision: str, threads: int) -> Ask:
         coarse = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
         pictures.append(coarse.repeat(32, axis=0).repeat(32, axis=1))
     return lambda: graphs.caption(pictures, Decoding(1, 12, 0, ""))
-
-
-def _load(source: Path, threads: int | None, remedy: str) -> BlipNetwork:
-    from imgtool.inference.blip.upstream import BlipNetwork
-
-    return BlipNetwork(source, "cpu", threads, remedy)
 
 
 def _check_supported(model: Any, processor: Any, source: Path) -> None:

@@ -206,15 +206,14 @@ class _Step(_Blocks):
         mixed = self.linear(rows, attention.query, attention.key, attention.value, scale=_scale(attention))
         apart = self.transposed(self.graph.node("Reshape", mixed, self._own_shape), 0, 2, 1, 3)
         query, *new = self.split(apart, axis=1)
-        key, value = (self._with_past(name, each, index) for name, each in zip(("key", "value"), new, strict=True))
+        heads, size = self._sizes.heads, self._sizes.head_size
+        for place, name in enumerate(("key", "value")):
+            past = self.graph.input(f"past_{name}_{index}", ("rows", heads, "past", size))
+            both = self.graph.output(f"{name}_{index}", ("rows", heads, "past + tokens", size))
+            new[place] = self.graph.node("Concat", past, new[place], into=both, axis=2)
+        key, value = new
         context = self.attended(query, self.transposed(key, 0, 1, 3, 2), value, self._mask)
         return self.reshaped(context, -1, self._width)
-
-    def _with_past(self, name: str, new: str, index: int) -> str:
-        heads, size = self._sizes.heads, self._sizes.head_size
-        past = self.graph.input(f"past_{name}_{index}", ("rows", heads, "past", size))
-        both = self.graph.output(f"{name}_{index}", ("rows", heads, "past + tokens", size))
-        return self.graph.node("Concat", past, new, into=both, axis=2)
 
     def _cross(self, attention: Any, rows: str, index: int) -> str:
         """Attention to the image. All tokens of all rows of an image are queries to the one set of keys it has."""

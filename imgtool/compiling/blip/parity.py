@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.artefacts.manifest import Parity
@@ -25,10 +26,21 @@ _SEARCHES = {"greedy": 1, "beams_3": 3}
 _LENGTH = 20
 
 
-def compare(network: BlipNetwork, compiled: BlipGraphs, seed: int, images: int) -> Parity:
-    """``images`` pictures of several shapes through both."""
+def check_parity(source: Path, artefact: Path, threads: int | None = None, *, seed: int = 0, images: int = 4) -> Parity:
+    """Compare the compiled model in ``artefact``, run as the analyzer runs it, with the one in ``source`` on torch.
+
+    Vision features may differ by 1e-3. The captions of ``images`` made-up pictures must be the same, greedy and with
+    three beams, except where torch itself scores two captions alike.
+
+    Raises:
+        ImgtoolError: one of the two cannot be loaded.
+    """
     import numpy as np
 
+    from imgtool.inference.blip.graphs import BlipGraphs
+    from imgtool.inference.blip.upstream import BlipNetwork
+
+    network, compiled = BlipNetwork(source, "cpu", threads, ""), BlipGraphs(artefact, threads)
     pictures = list(_pictures(seed, images))
     difference = float(np.max(np.abs(compiled.features(pictures) - _features(network, pictures).numpy())))
     figures, detail = {"vision_max_abs_difference": difference}, []

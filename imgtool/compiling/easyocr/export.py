@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from imgtool.artefacts.manifest import SETTINGS, Parity
+from imgtool.artefacts.manifest import SETTINGS
 from imgtool.compiling.easyocr.networks import load_networks
 from imgtool.compiling.interface import Ask, Export
 from imgtool.compiling.onnx_file import OPSET, write_graph
@@ -84,15 +84,6 @@ def copy_words(folder: Path, codes: Sequence[str], into: Path) -> dict[str, str]
     for code, name in found.items():
         shutil.copyfile(folder / f"{code}.txt", into / name)
     return found
-
-
-def check_parity(source: Path, artefact: Path, threads: int | None = None, *, seed: int = 0, images: int = 4) -> Parity:
-    """Compare the compiled model in ``artefact`` with the networks in ``source``: see
-    :func:`imgtool.compiling.easyocr.parity.compare`."""
-    from imgtool.compiling.easyocr.parity import compare
-
-    quiet()
-    return compare(source, artefact, threads, seed, images)
 
 
 def answering(folder: Path, precision: str, threads: int) -> Ask:

@@ -10,6 +10,7 @@ import msgspec
 
 from imgtool.artefacts.manifest import SETTINGS, Parity
 from imgtool.compiling.easyocr.networks import load_networks
+from imgtool.weights.library_warnings import quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,7 @@ _CROPS_PER_IMAGE = 8
 _HEIGHT = 64
 
 
-def compare(source: Path, artefact: Path, threads: int | None, seed: int, images: int) -> Parity:
+def check_parity(source: Path, artefact: Path, threads: int | None = None, *, seed: int = 0, images: int = 4) -> Parity:
     """Compare the compiled model in ``artefact``, as the analyzer would use it, with the weights in ``source``.
 
     Score maps may differ by 1e-3 at most, and what is read from crops not at all but where torch itself has two
@@ -39,6 +40,7 @@ def compare(source: Path, artefact: Path, threads: int | None, seed: int, images
 
     from imgtool.inference.easyocr.graphs import EasyOcrGraphs
 
+    quiet()
     languages = msgspec.json.decode((artefact / SETTINGS).read_bytes())["languages"]
     networks, graphs = load_networks(source, languages, ""), EasyOcrGraphs(artefact, languages, threads)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""BLIP's decoder, step by step, with what it remembers between the steps. Imported by the worker only."""
+"""BLIP's decoder, step by step, with its state between the steps. Imported by the worker only."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from imgtool.inference.sessions import Graph
 class DecoderSteps:
     """The decoder's graph with the keys and values of the images, and of the tokens so far.
 
-    It holds images, each with the same number of rows. Those of the image (40 MB an image at full size) are held once
-    however many rows read them. An image that leaves is overwritten by the last one, so that what remains stays in one
-    piece without being copied.
+    Each image has the same number of rows. The keys and values of an image (40 MB at full size) are held once, however
+    many rows read them. An image that is finished is overwritten by the last one, so that the others stay contiguous
+    without being copied.
     """
 
     def __init__(self, graph: Graph, settings: Mapping[str, Any], seen: Mapping[str, NDArray[Any]], beams: int) -> None:
         self._graph = graph
         cross = {name: array for name, array in seen.items() if name.startswith("cross_")}
-        # A view of what the network gave; a copy only where that may not be written.
+        # A view of the network's output; a copy only if that is not writable.
         self._cross = {name: np.require(array, requirements=["C", "W"]) for name, array in cross.items()}
         images = len(seen["cross_key_0"])
         empty = np.empty((images * beams, settings["heads"], 0, settings["head_size"]), dtype=np.float32)
@@ -42,9 +42,9 @@ class DecoderSteps:
         return logits
 
     def keep(self, images: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        """Go on with these images alone, and with what these rows were told, in this order.
+        """Continue with these images and these rows only, in this order.
 
-        An image either stays in its place or comes from behind those kept.
+        An image either stays in its place or comes from a place after those kept.
         """
         for name, array in self._cross.items():
             for to, source in enumerate(images):

@@ -1,4 +1,4 @@
-"""BLIP from a compiled model: two graphs, numpy and a tokenizer, and nothing of torch. Imported by the worker only."""
+"""BLIP from a compiled model: two graphs and a tokenizer, without torch. Imported by the worker only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imgtool.inference.session_memory import Arena
 from imgtool.inference.sessions import Damaged, open_graph
 
 _SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
-"""Spaces that transformers takes out of decoded text where the tokenizer's settings say so."""
+"""Spaces that transformers removes from decoded text if the tokenizer's settings say so."""
 
 
 class BlipGraphs:
@@ -28,7 +28,8 @@ class BlipGraphs:
     def __init__(
         self, folder: Path, threads: int | None = None, precision: str = "exact", share: int | None = None
     ) -> None:
-        """Open the compiled model in ``folder``. ``share`` of the threads is its own where others compute beside it.
+        """Open the compiled model in ``folder``. ``share`` of the threads is its own if others compute at the same
+        time.
 
         Raises:
             Damaged: a file is missing or was changed.
@@ -50,7 +51,7 @@ class BlipGraphs:
         self._tokenizer.no_truncation()
         self._pixels = PixelSettings(self._settings["image"])
         self._vision = open_graph(folder, "vision", threads=threads, precision=precision, arena=Arena.OWN)
-        # Each step reads all weights once and waits for memory: more threads would only take cores from the others.
+        # A step is bound by memory, because it reads all weights once: more threads would only take cores from others.
         self._decoder = open_graph(folder, "decoder", threads=share or threads, precision=precision)
 
     def caption(self, pictures: Sequence[NDArray[np.uint8]], decoding: Decoding) -> list[str]:
@@ -64,7 +65,7 @@ class BlipGraphs:
         return [self.text([*prompt, *answer]) for answer in self.tokens(pictures, decoding)]
 
     def tokens(self, pictures: Sequence[NDArray[np.uint8]], decoding: Decoding) -> list[list[int]]:
-        """The tokens that follow the prompt, for each picture, as :meth:`caption` has them."""
+        """The tokens after the prompt, for each picture."""
         if not pictures:
             return []
         prompt = self._prompt(decoding.prompt)
@@ -91,10 +92,10 @@ class BlipGraphs:
         return text.strip()
 
     def features(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """What the vision network sees, (N, positions, width): to be compared with the original's."""
+        """The vision network's features, (N, positions, width), for comparison with the original's."""
         return self._vision.run({"pixel_values": prepare(pictures, self._pixels)})["features"]
 
     def _prompt(self, text: str) -> list[int]:
-        """The first token of every caption and those of ``text``, without the one that would end it."""
+        """The first token of every caption and those of ``text``, without the end token."""
         ids = self._tokenizer.encode(text).ids[1:-1] if text else []
         return [self._settings["tokens"]["begin"], *ids]

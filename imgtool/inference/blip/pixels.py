@@ -1,9 +1,9 @@
-"""Pictures as BLIP's processor hands them to the network: resized, rescaled, normalised; equal to the last bit.
+"""Prepares pictures for the network exactly as BLIP's processor does: resized, rescaled, normalised.
 
 transformers' ``BlipImageProcessor`` resizes with torchvision, and that, for bytes on a CPU, is torch's antialiased
 bicubic filter in fixed point (``UpSampleKernel.cpp``: weights of 16 bits, width before height, bytes in between).
-Pillow's filter keeps its weights in 22 bits, so that it is a grey level off here and there: a hundred times more than
-what the network's own arithmetic loses. Hence the filter is computed here, in doubles, which hold every sum exactly.
+Pillow's filter has weights of 22 bits and differs by a grey level in some places, a hundred times more than the
+network's rounding errors. So the filter is computed here, in doubles, which hold every sum exactly.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _SUPPORT = 2.0
 _WEIGHT_BITS = 15
 _MOST_PRECISE = 22
 _BAND = 16
-"""Outputs that are computed together, from the inputs that any of them reads."""
+"""Number of outputs that are computed together, from all inputs that any of them reads."""
 
 _AT_ONCE = 1 << 17
-"""Doubles that are converted at once: what a core's cache holds."""
+"""Number of doubles that are converted at once: they fit into a core's cache."""
 
 
 class PixelSettings:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class BlipNetwork:
-    """A loaded model. ``caption`` is all it does; it is not meant for several threads at once.
+    """A loaded model. It must not be used from several threads at once.
 
     ``device`` is what it runs on, as torch names it; ``model`` is ``BlipForConditionalGeneration`` in evaluation mode,
     ``processor`` is ``BlipProcessor``.
     """
 
     def __init__(self, folder: Path, device: str, threads: int | None, remedy: str) -> None:
-        """Load the model in ``folder`` in single precision; ``remedy`` is what to do where its files are of no use.
+        """Load the model in ``folder`` in single precision; ``remedy`` is what to do if its files cannot be used.
 
         Raises:
             ModelLoadFailed: torch or transformers is missing, the device is not here, a file is damaged, or the
@@ -75,7 +75,7 @@ class BlipNetwork:
 
 
 def _build(blip: Any, folder: Path, files: Sequence[Path], torch: Any, remedy: str) -> Any:
-    """The model with its weights, memory-mapped where the file system can."""
+    """The model with its weights, which are memory-mapped if the file system supports it."""
     common = {"local_files_only": True, "dtype": torch.float32, "output_loading_info": True}
     if all(can_map(path) for path in files):
         model, info = blip.from_pretrained(folder, use_safetensors=True, **common)
@@ -86,7 +86,7 @@ def _build(blip: Any, folder: Path, files: Sequence[Path], torch: Any, remedy: s
         state = {name: tensor for path in files for name, tensor in load(path.read_bytes()).items()}
         model, info = blip.from_pretrained(None, config=config, state_dict=state, **common)
     if unfilled := sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"])):
-        # transformers would fill these with random values, and only warn.
+        # transformers would only warn and fill these with random values.
         raise ModelLoadFailed(
             f"the weights in {folder} are not those of this network: {len(unfilled)} tensors are missing or have "
             f"another shape, for example {unfilled[0]}",

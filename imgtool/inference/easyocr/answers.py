@@ -1,4 +1,4 @@
-"""From what EasyOCR's steps find to lines of text as we answer them; the same for torch and for compiled networks."""
+"""Turns the results of EasyOCR's steps into answers, for torch and for compiled networks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from imgtool.types import TextLine
 
 _CANVAS, _MAGNIFY = 2560, 1.0
-"""Upstream's defaults of the longest side that the detector sees and of what it enlarges by."""
+"""Upstream's defaults for the longest side that the detector sees and the factor by which it enlarges."""
 
 
 def vanishes(width: int, height: int, detect: Mapping[str, Any]) -> bool:
-    """Whether the detector would scale the picture to less than a pixel on one side, where upstream breaks."""
+    """Whether the detector would scale a side of the picture to less than a pixel, which upstream cannot handle."""
     longest = max(width, height)
     ratio = min(detect.get("mag_ratio", _MAGNIFY) * longest, detect.get("canvas_size", _CANVAS)) / longest
     return int(width * ratio) < 1 or int(height * ratio) < 1
@@ -22,7 +22,7 @@ def vanishes(width: int, height: int, detect: Mapping[str, Any]) -> bool:
 def is_inside(box: Sequence[Any], width: int, height: int) -> bool:
     """Whether a part of ``box`` (left, right, top, bottom) is in the picture.
 
-    The detector works on a padded picture and can find something in the padding; upstream breaks on it.
+    The detector sees a padded picture and can find text in the padding, which upstream cannot handle.
     """
     left, right, top, bottom = (int(number) for number in box)
     return max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)
@@ -38,15 +38,15 @@ def text_line(corners: Sequence[Sequence[Any]], text: str, score: Any, width: in
 
 
 def confidence(score: Any) -> float:
-    """``score`` in [0, 1]; 0 where it is no number."""
+    """``score`` clamped to [0, 1]; 0 if it is not a number."""
     value = float(score)
     return min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
 
 
 def lowest(corners: Sequence[Sequence[Any]], lines: Sequence[Any]) -> float:
-    """The confidence of the worst of those ``lines`` (corners, text, score) that lie within a paragraph's ``corners``.
+    """The lowest confidence of the ``lines`` (corners, text, score) within a paragraph's ``corners``.
 
-    Upstream gives its paragraphs none.
+    Upstream's paragraphs have no confidence.
     """
     (left, top), (right, bottom) = corners[0], corners[2]
 

@@ -1,4 +1,4 @@
-"""Lines cut out of the grey picture and made what the recogniser takes, step by step as EasyOCR does it."""
+"""Cuts lines out of the grey picture and prepares them for the recogniser, step by step as EasyOCR does."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def straightened(levels: NDArray[np.uint8], corners: NDArray[np.float32]) -> NDA
 
 
 def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> Any:
-    # In float32, as upstream: the length is cut to a whole number.
+    # In float32, as upstream, because the length is truncated to a whole number.
     return np.sqrt(((one[0] - other[0]) ** 2) + ((one[1] - other[1]) ** 2))
 
 
@@ -70,7 +70,7 @@ def _scaled(levels: NDArray[np.uint8], height: int) -> tuple[NDArray[np.uint8], 
     if ratio < 1.0:
         ratio = 1.0 / ratio
         size = (height, int(height * ratio))
-    # Upstream asks for Pillow's number of Lanczos, which is OpenCV's of bilinear.
+    # Upstream passes Pillow's constant for Lanczos, which means bilinear to OpenCV.
     resized: NDArray[np.uint8] = cv2.resize(levels, size, interpolation=cv2.INTER_LINEAR)
     return resized, ratio
 
@@ -93,7 +93,7 @@ def recogniser_input(
 
 
 def stretched(levels: NDArray[np.uint8], target: float) -> NDArray[np.uint8]:
-    """``levels`` unchanged where their contrast reaches ``target``, else spread over the range."""
+    """``levels`` unchanged if their contrast reaches ``target``, else spread over the range."""
     high, low = np.percentile(levels, 90), np.percentile(levels, 10)
     if (high - low) / np.maximum(10, high + low) >= target:
         return levels

@@ -1,4 +1,4 @@
-"""What CRAFT is shown: the picture scaled, padded and normalised, as EasyOCR's ``imgproc`` does it."""
+"""CRAFT's input: the picture scaled, padded and normalised, as EasyOCR's ``imgproc`` does it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DEVIATION = np.array([0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0], dtype=np.fl
 
 
 def detector_input(pixels: NDArray[np.uint8], canvas_size: int, mag_ratio: float) -> tuple[NDArray[np.float32], float]:
-    """(1, 3, H, W) float32 from (H, W, 3) uint8 RGB, and by how much it was scaled.
+    """(1, 3, H, W) float32 from (H, W, 3) uint8 RGB, and the factor by which it was scaled.
 
     The padding at the right and at the bottom is black before it is normalised. ``canvas_size`` bounds the longest
     side in pixels.

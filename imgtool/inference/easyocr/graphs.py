@@ -1,4 +1,4 @@
-"""EasyOCR's reading of a picture with compiled networks: nothing of torch, EasyOCR, scipy or scikit-image."""
+"""EasyOCR's pipeline with compiled networks, without torch, EasyOCR, scipy and scikit-image."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ class Recognition:
 
 
 class EasyOcrGraphs:
-    """The compiled networks in a folder, and the characters and words that belong to them.
+    """The compiled networks in a folder, and their characters and words.
 
-    Reads as ``easyocr.Reader`` does with its networks in fp32 (``quantize=False``) on the CPU.
+    It reads as ``easyocr.Reader`` does with networks in fp32 (``quantize=False``) on the CPU.
     """
 
     def __init__(self, folder: Path, languages: Sequence[str], threads: int | None, precision: str = "exact") -> None:
@@ -81,7 +81,7 @@ class EasyOcrGraphs:
 
         Raises:
             Damaged: the model is not for these languages, or a file is missing or was changed.
-            ModelLoadFailed: right-to-left text cannot be ordered here.
+            ModelLoadFailed: python-bidi, which right-to-left text needs, is not installed.
         """
         self._settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         self._characters: str = self._settings["characters"]
@@ -101,7 +101,7 @@ class EasyOcrGraphs:
                 raise ModelLoadFailed(text, "pip install python-bidi") from error
             self._display = get_display
         self._detector = open_graph(folder, DETECTOR, threads=threads, precision=precision, arena=Arena.EXACT)
-        # A line is read step by step, which several threads hardly speed up: they read several lines instead.
+        # A line is read step by step, which threads hardly speed up: instead, each thread reads a line of its own.
         self._recogniser = open_graph(
             folder, RECOGNISER, threads=threads and 1, callers=threads or 1, precision=precision
         )
@@ -144,13 +144,9 @@ class EasyOcrGraphs:
         return group_words(in_picture(boxes, ratio), wanted)
 
     def recognise(
-        self,
-        levels: NDArray[np.uint8],
-        upright: Sequence[Upright],
-        slanted: Sequence[Slanted],
-        wanted: Recognition,
+        self, levels: NDArray[np.uint8], upright: Sequence[Upright], slanted: Sequence[Slanted], wanted: Recognition
     ) -> list[Line]:
-        """What is written in each line of ``levels``, (H, W) uint8."""
+        """The text of each line in ``levels``, (H, W) uint8."""
         if wanted.rotation_info:
             crops, width = cut_out(levels, upright, slanted, self._height)
             attempts = [(crop, width) for crop in crops]
@@ -160,7 +156,7 @@ class EasyOcrGraphs:
             turns = [read[start : start + len(crops)] for start in range(0, len(read), max(1, len(crops)))]
             lines = [max(candidates, key=lambda line: line[2]) for candidates in zip(*turns, strict=True)]
         else:
-            # One by one, as upstream without a GPU: each padded to its own width, in the order of detection.
+            # One by one, in the order of detection and each padded to its own width, as upstream does without a GPU.
             cuts = [cut_out(levels, [box], [], self._height) for box in upright]
             cuts += [cut_out(levels, [], [corners], self._height) for corners in slanted]
             lines = self._read_all([(crop, width) for together, width in cuts for crop in together], wanted)
@@ -169,27 +165,28 @@ class EasyOcrGraphs:
         return lines
 
     def _read_all(self, crops: Sequence[tuple[Crop, int]], wanted: Recognition) -> list[Line]:
-        """The lines in ``crops``, each with the width that it is padded to, in order."""
+        """The text of the lines in ``crops``, each with the width to which it is padded, in order."""
         if wanted.decoder == "wordbeamsearch":
             self._known_words()  # read once, before several threads ask for them
-        with ThreadPoolExecutor(self._readers, thread_name_prefix="line") as readers:
-            read = readers.map(lambda each: self._best_reading(each[0].levels, each[1], wanted), crops)
-            return [(crop.corners, *reading) for (crop, _), reading in zip(crops, read, strict=True)]
 
-    def _best_reading(self, levels: NDArray[np.uint8], width: int, wanted: Recognition) -> tuple[str, float]:
-        """What ``levels`` say, read once more with more contrast where the first reading is doubtful."""
-        first = self._reading(recogniser_input(levels, self._height, width), wanted)
-        if first[1] >= wanted.contrast_ths:
-            return first
-        second = self._reading(recogniser_input(levels, self._height, width, wanted.adjust_contrast), wanted)
-        return first if first[1] > second[1] else second
+        def read(cut: tuple[Crop, int]) -> Line:
+            crop, width = cut
+            text, score = self._reading(recogniser_input(crop.levels, self._height, width), wanted)
+            if score < wanted.contrast_ths:
+                enhanced = recogniser_input(crop.levels, self._height, width, wanted.adjust_contrast)
+                again, other = self._reading(enhanced, wanted)
+                text, score = (text, score) if score > other else (again, other)
+            return crop.corners, text, score
+
+        with ThreadPoolExecutor(self._readers, thread_name_prefix="line") as readers:
+            return list(readers.map(read, crops))
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """The recogniser's answer (N, T, classes) to ``images``, (N, 1, H, W) float32 in [-1, 1]."""
         return self._recogniser.run({"image": images})["logits"]
 
     def _reading(self, image: NDArray[np.float32], wanted: Recognition) -> tuple[str, float]:
-        # The classes that may not be read. Of a character that the model knows twice, the first one only.
+        # The classes that must not be read: of a character that the model has twice, only the first one.
         ignored = set(self._characters)
         if wanted.allowlist:
             ignored -= set(wanted.allowlist)
@@ -217,7 +214,7 @@ class EasyOcrGraphs:
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Raise :class:`MemoryError` where onnxruntime and OpenCV say in their own ways that memory ran out."""
+    """Raise :class:`MemoryError` for errors of onnxruntime and OpenCV about memory that ran out."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Words joined to lines by EasyOCR's rules (``group_text_box``): level ones to upright boxes, others left alone."""
+"""Joins words to lines by EasyOCR's rules (``group_text_box``): level words to upright boxes; others stay alone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Slanted = list[list[float]]
 """Four corners [x, y] in pixels, from the top left clockwise."""
 
 _SMALLEST_RUN = 10
-"""Pixels: a shorter run counts as one of this length when a slope is taken."""
+"""Pixels: the smallest run in the computation of a slope."""
 _DIAGONAL = 1.44
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """EasyOCR's parameters of grouping, under its names and with its defaults; shares of a height where not said."""
+    """EasyOCR's parameters of grouping, under its names and with its defaults; shares of a height if not stated."""
 
     slope_ths: float = 0.1
     """Rise over run up to which a word counts as level."""
@@ -92,7 +92,7 @@ def _diagonal(slope: float, length: int) -> tuple[float, float]:
 
 
 def _rows(words: Iterable[_Word], grouping: Grouping) -> list[list[_Word]]:
-    """``words`` from top to bottom, cut where one's centre is too far from the mean of its row so far."""
+    """``words`` from top to bottom; a new row begins if a word's centre is too far from the mean of the row."""
     rows: list[list[_Word]] = []
     for word in sorted(words, key=lambda word: word.centre):
         if rows:
@@ -105,7 +105,7 @@ def _rows(words: Iterable[_Word], grouping: Grouping) -> list[list[_Word]]:
 
 
 def _runs(row: Iterable[_Word], grouping: Grouping) -> list[list[_Word]]:
-    """``row`` from left to right, cut where a word is of another height or too far from the one before it."""
+    """``row`` from left to right; a new run begins if a word has another height or is too far from the one before."""
     runs: list[list[_Word]] = []
     for word in sorted(row, key=lambda word: word.left):
         if runs:

@@ -1,8 +1,8 @@
-"""Turning a picture by any angle as ``scipy.ndimage.rotate`` does it: cubic splines, the picture made larger to fit.
+"""Rotates a picture by any angle as ``scipy.ndimage.rotate`` does: with cubic splines, and a frame enlarged to fit.
 
-EasyOCR tries lines turned; its answers depend on how the grey levels between the points are made up. The spline is
-that of Unser, Aldroubi and Eden, B-Spline Signal Processing (1993): a recursive filter finds the coefficients, four
-of which in each direction are then weighed at every point.
+EasyOCR also reads rotated lines, and its answers depend on the interpolation. The spline is that of Unser, Aldroubi and
+Eden, B-Spline Signal Processing (1993): a recursive filter finds the coefficients, and each point is a weighted sum of
+four of them in each direction.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _POLE = math.sqrt(3.0) - 2.0
 _QUARTERS: dict[float, tuple[float, float]] = {0: (1.0, 0.0), 90: (0.0, 1.0), 180: (-1.0, 0.0), 270: (0.0, -1.0)}
-"""Cosine and sine where they are whole numbers, which rounding in radians would miss."""
+"""Cosine and sine that are whole numbers, which radians would not give exactly."""
 
 
 def rotate(levels: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
-    """(H, W) uint8 turned anticlockwise by ``angle`` degrees, in a frame that holds all of it; outside is 0."""
+    """(H, W) uint8 rotated anticlockwise by ``angle`` degrees, in a frame that holds all of it; outside is 0."""
     cosine, sine = _QUARTERS.get(angle % 360) or (math.cos(math.radians(angle)), math.sin(math.radians(angle)))
     turn = np.array([[cosine, sine], [-sine, cosine]])
     rows, columns = levels.shape

@@ -1,4 +1,4 @@
-"""EasyOCR's ``Reader`` as it is, fed with what it would have decoded itself. Imported by the worker only."""
+"""EasyOCR's own ``Reader``, given the pixels that it would have decoded itself. Imported by the worker only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EasyOcrReader:
-    """A loaded reader. Not meant for several threads at once."""
+    """A loaded reader. It must not be used from several threads at once."""
 
     def __init__(
         self,
@@ -35,8 +35,8 @@ class EasyOcrReader:
     ) -> None:
         """Load detector and recogniser from ``folder``; upstream checks their MD5 before torch opens them.
 
-        ``quantize`` has the recogniser compute in 8-bit integers on the CPU. ``remedy`` is what to do where a file is
-        of no use.
+        With ``quantize`` the recogniser computes in 8-bit integers on the CPU. ``remedy`` is what to do if a file
+        cannot be used.
 
         Raises:
             ModelLoadFailed: torch or EasyOCR is missing, the device is not here, or a file is damaged.
@@ -55,7 +55,7 @@ class EasyOcrReader:
                     list(languages),
                     gpu=False if device == "cpu" else device,
                     model_storage_directory=str(folder),
-                    # Upstream makes this directory and imports from it; a second one at home is not wanted.
+                    # Upstream creates this directory and imports from it; it must not be one in the home directory.
                     user_network_directory=str(folder),
                     download_enabled=False,
                     verbose=False,
@@ -84,8 +84,8 @@ class EasyOcrReader:
         height, width = picture.pixels.shape[:2]
         if vanishes(width, height, detect):
             return []
-        # What ``readtext(path)`` hands on. ``readtext(array)`` would take the array for BGR: its detector, trained on
-        # RGB, would see red and blue swapped, or else its recogniser a grey made with swapped weights.
+        # As ``readtext(path)`` does it. ``readtext(array)`` assumes BGR: its detector, trained on RGB, would see red
+        # and blue swapped, or else its recogniser grey levels with swapped weights.
         with memory_errors():
             boxes, free = self._reader.detect(picture.pixels, **detect, reformat=False)
             beside = {name: value for name, value in recognize.items() if name != "paragraph"}
@@ -93,7 +93,7 @@ class EasyOcrReader:
             upright = [box for box in boxes[0] if is_inside(box, width, height)]
             found = self._reader.recognize(levels, upright, free[0], **beside, reformat=False)
         if recognize.get("paragraph"):
-            # Upstream gives its paragraphs no confidence: here it is that of their worst line.
+            # Upstream's paragraphs have no confidence: here it is the lowest of their lines.
             mode = "rtl" if self._reader.model_lang == "arabic" else "ltr"
             joined = self._paragraphs(found, mode=mode)
             found = [(corners, text, lowest(corners, found)) for corners, text in joined]
@@ -102,10 +102,10 @@ class EasyOcrReader:
 
 @contextmanager
 def _tables_as_marked(torch: Any, folder: Path, languages: Sequence[str]) -> Iterator[None]:
-    """While synthetic weights are loaded, EasyOCR's table holds their MD5 sums, as their mark states them.
+    """While synthetic weights are loaded, EasyOCR's table holds their MD5 sums, as stated by their mark.
 
-    Upstream opens its files with the full pickle reader, trusting their MD5. Nothing vouches for marked files, so they
-    are opened once with the reader that takes tensors only.
+    Upstream trusts files with the right MD5 and opens them with the full pickle reader. Synthetic files are first
+    opened with the reader that accepts tensors only.
     """
     marker = read_marker(folder)
     if marker is None:

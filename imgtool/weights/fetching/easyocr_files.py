@@ -1,8 +1,7 @@
-"""EasyOCR's weights: a zip from the address in EasyOCR's table, unpacked into EasyOCR's directory once it is right.
+"""EasyOCR's weights: a zip from the address in EasyOCR's table, verified and unpacked into EasyOCR's directory.
 
-EasyOCR's own download writes in place, has no timeout, and takes whatever the archive holds. Here the archive is
-resumed where the server allows, the MD5 of the weights is that of EasyOCR's table or nothing is installed, and the
-file appears by a rename.
+EasyOCR's own download writes in place, has no timeout, and installs whatever the archive holds. Here a transfer is
+resumed if the server allows it, the weights must have the MD5 in EasyOCR's table, and a rename installs them.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ from imgtool.weights.fetching.transient import Transient, of_status
 from imgtool.weights.hashing import ExpectedFile, measure
 
 ENDPOINT_VARIABLE = "IMGTOOL_EASYOCR_ENDPOINT"
-"""A mirror: replaces the scheme and host of the addresses in EasyOCR's table; their path stays."""
+"""Names a mirror: it replaces scheme and host of the addresses in EasyOCR's table, not their path."""
 
 TIMEOUT_SECONDS = 20.0
 _PIECE = 1 << 16
 _LARGEST = 4_000_000_000
-_PROXY = f"a proxy or a login page may stand between: check HTTPS_PROXY and {ENDPOINT_VARIABLE}"
+_PROXY = f"a proxy or a login page may have answered: check HTTPS_PROXY and {ENDPOINT_VARIABLE}"
 
 Progress = Callable[[int, int], None]
 
@@ -48,8 +47,8 @@ Progress = Callable[[int, int], None]
 class _PartialArchive:
     """An archive that is being fetched, and the validator (ETag) of the version that its bytes belong to.
 
-    The names are stable, not unique, so that a killed download is taken up again: only the holder of the model's
-    lock touches them, and what comes of them must have the right MD5.
+    Its name is stable, so that a later process can resume the download of a killed one. Only the holder of the model's
+    lock uses it, and the weights in it must have the right MD5.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,7 +63,7 @@ class _PartialArchive:
             return ""
 
     def begin(self, validator: str) -> None:
-        """Forget what was fetched before; what comes now belongs to ``validator``."""
+        """Delete what was fetched before and start a download of the version ``validator``."""
         self.discard()
         self._note.write_text(validator, encoding="utf-8")
 
@@ -80,22 +79,22 @@ class _PartialArchive:
 
 
 def address(entry: TableEntry) -> str:
-    """Where the archive is fetched from: the table's address, or the same path on the mirror that is set."""
+    """The address of the archive: the table's, or the same path on the mirror that is set."""
     mirror = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
     return mirror + urlsplit(entry.url).path if mirror else entry.url
 
 
 def download(entry: TableEntry, folder: Path, scratch: Path, progress: Progress) -> None:
-    """Bring the weights of ``entry`` into ``folder``; ``scratch`` keeps the archive until it is whole. One attempt.
+    """Fetch the weights of ``entry`` into ``folder``, with the unfinished archive in ``scratch``. One attempt.
 
     Raises:
-        Transient: the transfer failed in a way that may not come again.
+        Transient: the transfer failed for a reason that may pass.
         BrokenArchive, WrongHash: the archive is damaged, or its weights are not those of EasyOCR's table.
-        ImgtoolError: the server said no, or a folder cannot be written.
+        ImgtoolError: the server refused, or a folder cannot be written.
     """
     url = address(entry)
     if urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadFailed(f"{url} is no web address", f"check {ENDPOINT_VARIABLE}")
+        raise DownloadFailed(f"{url} is not a web address", f"check {ENDPOINT_VARIABLE}")
     with writable(scratch):
         scratch.mkdir(parents=True, exist_ok=True)
     partial = _PartialArchive(scratch / f"{entry.filename}.zip.part")
@@ -166,7 +165,7 @@ def _receive(response: Any, url: str, partial: _PartialArchive, progress: Progre
         raise UnexpectedAnswer(f"{url} answered with a web page instead of an archive", _PROXY)
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         etag = response.headers.get("ETag") or ""
-        # A weak validator promises the same meaning, not the same bytes: it cannot be resumed upon.
+        # A weak validator does not promise the same bytes, so a download cannot be resumed with it.
         partial.begin("" if etag.startswith("W/") else etag)
     done = partial.size()
     length = response.headers.get("Content-Length")
@@ -184,7 +183,7 @@ def _receive(response: Any, url: str, partial: _PartialArchive, progress: Progre
 def _refusal(error: urllib.error.HTTPError, url: str, partial: _PartialArchive) -> Transient | ImgtoolError:
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         partial.discard()
-        return Transient("what was fetched before does not fit what the server has now")
+        return Transient("the file on the server has changed since the download began")
     if transient := of_status(error.code, error.headers.get("Retry-After")):
         return transient
     if error.code in (401, 403):

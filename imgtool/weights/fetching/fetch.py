@@ -1,7 +1,7 @@
-"""Bringing a model here: from the hub, from EasyOCR's archive, from a cache that has it, or from a folder.
+"""Fetching a model: from the hub, from EasyOCR's archive, from a cache that has it, or from a folder.
 
-The manifest is written last, when every file is in place and verified: a process that is killed before leaves no model
-that could be taken for a whole one. Upstream's weights go where upstream's libraries look for them.
+The manifest is written last, when every file is in place and verified, so a model whose fetch was killed does not look
+complete. Upstream's weights go where upstream's libraries look for them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from imgtool.weights.store import ModelStore
 
 @dataclass(frozen=True)
 class Fetched:
-    """How a fetch went. ``bytes_downloaded`` counts files, not what was sent twice."""
+    """The result of a fetch. ``bytes_downloaded`` counts each file once, without repeated transfers."""
 
     name: str
     outcome: FetchOutcome
@@ -36,14 +36,11 @@ class Fetched:
 
 
 def fetch(
-    spec: ModelSpec,
-    store: ModelStore,
-    options: FetchOptions | None = None,
-    observer: FetchObserver = SILENT,
+    spec: ModelSpec, store: ModelStore, options: FetchOptions | None = None, observer: FetchObserver = SILENT
 ) -> Fetched:
-    """Make ``spec`` complete in ``store``. Does nothing, and takes no lock, where it is already.
+    """Make ``spec`` complete in ``store``. If it is already, this does nothing and takes no lock.
 
-    Of several processes that ask for the same model, one fetches; the others wait and find it complete.
+    If several processes ask for the same model, one of them fetches it and the others wait.
 
     Raises:
         imgtool.errors.ImgtoolError: one of ``imgtool.weights.errors``, with its remedy.

@@ -1,8 +1,8 @@
-"""One fetch of one model while it runs: what it needs to know, and what is counted along the way."""
+"""One running fetch of one model: its inputs, its counters, and steps that all kinds of fetches share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -13,15 +13,16 @@ from imgtool.ground.retry import RetryPolicy
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.fetching.transient import transferred
 from imgtool.weights.hashing import ExpectedFile, MeasuredFile, measure
-from imgtool.weights.manifest import FileEntry, Manifest
+from imgtool.weights.manifest import FileEntry, Manifest, Origin, now
 from imgtool.weights.observer import FetchObserver
+from imgtool.weights.places import Root
 from imgtool.weights.store import ModelStore
 
 T = TypeVar("T")
 
 
 class FetchOutcome(StrEnum):
-    """What a fetch came to."""
+    """How the files of a model were obtained."""
 
     PRESENT = "present"
     ADOPTED = "adopted"
@@ -32,7 +33,7 @@ class FetchOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class FetchOptions:
-    """How to fetch. ``source`` is a folder to take the files from; ``full`` hashes what is already here.
+    """How to fetch. ``source`` is a folder to copy the files from; ``full`` hashes files that are already here.
 
     ``refresh`` asks the hub again what an unpinned revision stands for, hashes every file and fetches damaged ones
     again; without it a model whose files have the right sizes is left alone. ``offline`` forbids every network call.
@@ -49,7 +50,7 @@ class FetchOptions:
 
 @dataclass
 class FetchJob:
-    """One fetch of one model, under its lock. ``before`` is the manifest that was there when it began."""
+    """One fetch of one model, under its lock. ``before`` is the manifest at its beginning."""
 
     spec: ModelSpec
     store: ModelStore
@@ -62,7 +63,7 @@ class FetchJob:
     moved: list[Path] = field(default_factory=list)
 
     def entry(self, base: str, path: str, found: MeasuredFile, was_here: bool) -> FileEntry:
-        """The manifest's line about a verified file in ``base``; ``was_here`` says that it was not fetched now."""
+        """The manifest's entry for a verified file in ``base``; ``was_here`` says that it was not fetched now."""
         if not was_here and self.outcome is not FetchOutcome.IMPORTED:
             self.outcome = FetchOutcome.FETCHED
             self.bytes_downloaded += found.size
@@ -76,8 +77,25 @@ class FetchJob:
             fetched=not was_here or fetched_before,
         )
 
+    def manifest(
+        self, origin: Origin, root: Root, base: str, files: Iterable[FileEntry], commit: str | None = None
+    ) -> Manifest:
+        """The manifest of the verified ``files``, not yet recorded."""
+        return Manifest(
+            name=self.spec.name,
+            origin=origin,
+            repository=self.spec.repository,
+            revision=self.spec.revision,
+            commit=commit,
+            created=now(),
+            root=root,
+            base=base,
+            files=tuple(files),
+            licence=self.spec.licence,
+        )
+
     def progress(self, file: str) -> Callable[[int, int], None]:
-        """What the transfer of ``file`` calls with the bytes done and in all."""
+        """The callback of the transfer of ``file``, for the bytes done and the total."""
         return lambda done, total: self.observer.progress(self.spec.name, file, done, total)
 
     def measured(self, path: Path, expected: ExpectedFile) -> MeasuredFile:
@@ -86,13 +104,13 @@ class FetchJob:
         return measure(path, expected)
 
     def set_aside(self, path: Path, difference: str) -> None:
-        """Rename a damaged file, and say so."""
+        """Rename a damaged file, and tell the observer."""
         moved = set_aside(path)
         self.moved.append(moved)
         self.observer.set_aside(self.spec.name, moved, difference)
 
     def retrying(self, attempt: int, reason: str, wait_seconds: float) -> None:
-        """Count a failed attempt, and say so."""
+        """Count a failed attempt, and tell the observer."""
         self.retries += 1
         self.observer.retrying(self.spec.name, attempt, reason, wait_seconds)
 

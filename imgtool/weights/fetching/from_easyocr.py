@@ -8,12 +8,12 @@ from imgtool.weights.fetching.easyocr_files import address, download
 from imgtool.weights.fetching.fetch_job import FetchJob, FetchOutcome
 from imgtool.weights.fetching.from_folder import import_weights
 from imgtool.weights.hashing import ExpectedFile
-from imgtool.weights.manifest import Manifest, Origin, now
+from imgtool.weights.manifest import Manifest, Origin
 from imgtool.weights.places import Root
 
 
 def from_easyocr(job: FetchJob) -> Manifest:
-    """The weights of ``job``'s model in EasyOCR's directory: those that are there if they are right, else new ones.
+    """The weights of ``job``'s model in EasyOCR's directory, fetched unless the right ones are there.
 
     Raises:
         imgtool.errors.ImgtoolError: one of ``imgtool.weights.errors``.
@@ -27,7 +27,7 @@ def from_easyocr(job: FetchJob) -> Manifest:
         problem = f"{target} is damaged ({difference})"
     if problem and job.options.offline and source is None:
         raise NotInStore(
-            f"{problem}, and the network is not to be used",
+            f"{problem}, and the network must not be used",
             f"{store.command(spec).fetching_again} where there is a network, or give --from DIR",
         )
     if difference:
@@ -44,16 +44,8 @@ def from_easyocr(job: FetchJob) -> Manifest:
         try:
             attempt()
         except (WrongHash, BrokenArchive) as error:
-            # The archive is gone by now: there was nothing in it worth setting aside.
+            # The damaged archive has been deleted: fetch it anew, once.
             job.retrying(1, str(error), 0.0)
             attempt()
-    return Manifest(
-        name=spec.name,
-        origin=Origin.EASYOCR,
-        repository=spec.repository,
-        created=now(),
-        root=Root.EASYOCR,
-        base=".",
-        files=(job.entry(".", entry.filename, job.measured(target, expected), not problem),),
-        licence=spec.licence,
-    )
+    found = job.entry(".", entry.filename, job.measured(target, expected), not problem)
+    return job.manifest(Origin.EASYOCR, Root.EASYOCR, ".", [found])

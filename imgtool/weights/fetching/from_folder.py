@@ -1,8 +1,8 @@
-"""Models from a folder that the user has: the files of a hub repository, or EasyOCR's weights.
+"""Models copied from a folder of the user's: the files of a hub repository, or EasyOCR's weights.
 
-They are copied, so that the folder may go away (a mounted directory of a Docker build), and checked as far as that is
-possible without asking anybody: EasyOCR's by its own MD5, safetensors by their layout. A pickle is refused: nothing
-here says whose it is, and opening one can run code.
+They are copied because the folder may disappear (a mount of a Docker build). They are checked as far as possible
+offline: EasyOCR's by their MD5, safetensors by their layout. Pickles of unknown origin are refused, because opening one
+can run code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from imgtool.weights.fetching.easyocr_files import install, unpack
 from imgtool.weights.fetching.fetch_job import FetchJob, FetchOutcome
 from imgtool.weights.fetching.hub import choose
 from imgtool.weights.hashing import measure
-from imgtool.weights.manifest import FileEntry, Manifest, Origin, now
+from imgtool.weights.manifest import FileEntry, Manifest, Origin
 from imgtool.weights.places import Root
 from imgtool.weights.safetensors import check_safetensors
 from imgtool.weights.synthetic.marker import read_marker
@@ -35,7 +35,7 @@ def import_repository(job: FetchJob, source: Path) -> Manifest:
     """
     job.outcome, spec, home = FetchOutcome.IMPORTED, job.spec, job.store.folder_of(job.spec.name)
     if not source.is_dir():
-        raise ModelNotFound(f"{source} is no folder", "give a folder with --from DIR")
+        raise ModelNotFound(f"{source} is not a folder", "give a folder with --from DIR")
     folder = source
     if not (source / "config.json").is_file():
         inner = (source / name for name in (spec.name, spec.repository.rpartition("/")[2], spec.repository))
@@ -44,7 +44,7 @@ def import_repository(job: FetchJob, source: Path) -> Manifest:
     if locked := [name for name in names if not os.access(folder / name, os.R_OK)]:
         raise FileRefused(f"{folder / locked[0]} cannot be read", "correct its permissions")
     if read_marker(folder) is not None:
-        # The copy would be without its mark, and taken for the real model.
+        # The copy would lack the mark and be taken for the real model.
         raise FileRefused(
             f"the weights in {folder} are synthetic: their answers mean nothing",
             "name another folder, or use `--weights synthetic`",
@@ -55,24 +55,14 @@ def import_repository(job: FetchJob, source: Path) -> Manifest:
         files = []
         for name in names:
             shutil.copyfile(folder / name, copy / name)
-            # Of the copy: what was read and what was written are then known to be the same.
+            # Hashing the copy also verifies that it was written correctly.
             found = measure(copy / name)
             files.append(FileEntry(path=name, size=found.size, sha256=found.sha256, fetched=True))
         _refuse_pickles(copy, names)
         digest = hashlib.sha256("".join(f"{file.path}{file.sha256}" for file in files).encode()).hexdigest()[:12]
-        # One of the same name has the same content, unless it was damaged since; either way the copy is right.
+        # A folder of the same name holds the same content, unless it was damaged: it is replaced.
         put_in_place(copy, home / f"files-{digest}")
-    return Manifest(
-        name=spec.name,
-        origin=Origin.FOLDER,
-        repository=spec.repository,
-        revision=spec.revision,
-        created=now(),
-        root=Root.STORE,
-        base=f"{spec.name}/files-{digest}",
-        files=tuple(files),
-        licence=spec.licence,
-    )
+    return job.manifest(Origin.FOLDER, Root.STORE, f"{spec.name}/files-{digest}", files)
 
 
 def import_weights(entry: TableEntry, source: Path, folder: Path) -> None:

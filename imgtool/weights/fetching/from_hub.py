@@ -1,4 +1,4 @@
-"""A model from the hub: listed, fetched file by file, each compared with what the hub says that it is."""
+"""A model from the hub: listed, fetched file by file, each compared with the hash that the hub states."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from imgtool.weights.errors import NotInStore, WrongHash
 from imgtool.weights.fetching import hub
 from imgtool.weights.fetching.fetch_job import FetchJob
 from imgtool.weights.fetching.hub_errors import offline
-from imgtool.weights.hashing import MeasuredFile
-from imgtool.weights.manifest import FileEntry, Manifest, Origin, now
+from imgtool.weights.hashing import ExpectedFile, MeasuredFile
+from imgtool.weights.manifest import FileEntry, Manifest, Origin
 from imgtool.weights.places import Places, Root, is_commit
 from imgtool.weights.safetensors import check_safetensors
 
@@ -22,44 +22,45 @@ def from_hub(job: FetchJob) -> Manifest:
         imgtool.errors.ImgtoolError: one of ``imgtool.weights.errors``.
     """
     spec, cache, before, revision = job.spec, job.store.places.hub, job.before, job.spec.revision
-    # A damaged or incomplete model is repaired at the commit it had; only a refresh moves it to a newer one.
+    # A damaged or incomplete model is repaired at its commit; only a refresh moves it to a newer one.
     if before is not None and before.commit is not None and not job.options.refresh and before.serves(spec):
         revision = before.commit
     command = job.store.command(spec)
     listing = job.retried(lambda: hub.listing(spec, revision, command), f"asking the hub about {spec.repository}")
-    missing = [file for file in listing.files if not _path(job, listing.commit, file).exists()]
-    require_space(cache, sum(file.expected.size or 0 for file in missing))
-    return _manifest(job, listing.commit, [_verified(job, listing.commit, file) for file in listing.files])
+    paths = {name: hub.cached_path(cache, spec, listing.commit, name) for name in listing.files}
+    require_space(cache, sum(listing.files[name].size or 0 for name, path in paths.items() if not path.exists()))
+    files = [_verified(job, listing.commit, name, expected) for name, expected in listing.files.items()]
+    return job.manifest(Origin.HUB, Root.HUB, hub.snapshot_folder(spec, listing.commit), files, listing.commit)
 
 
 def from_hub_cache(job: FetchJob) -> Manifest:
-    """The same from what the hub's cache has, without any network call.
+    """The files of ``job``'s model that the hub's cache has, verified without any network call.
 
     Raises:
-        NotInStore: it does not have everything, or a file in it is damaged.
+        NotInStore: a file is missing from it or damaged.
     """
     listing = hub.cached(job.spec, job.store.places.hub)
     if listing is None:
         raise offline(job.spec, job.store.command(job.spec))
     files = []
-    for file in listing.files:
-        path = _path(job, listing.commit, file)
-        found = job.measured(path, file.expected)
-        if difference := file.expected.difference(found):
+    for name, expected in listing.files.items():
+        path = hub.cached_path(job.store.places.hub, job.spec, listing.commit, name)
+        found = job.measured(path, expected)
+        if difference := expected.difference(found):
             raise NotInStore(
-                f"{path} is damaged ({difference}), and the network is not to be used",
+                f"{path} is damaged ({difference}), and the network must not be used",
                 f"{job.store.command(job.spec).fetching_again} where there is a network",
             )
-        files.append(_entry(job, listing.commit, path, file, found, was_here=True))
-    return _manifest(job, listing.commit, files)
+        files.append(_entry(job, listing.commit, path, name, found, was_here=True))
+    return job.manifest(Origin.HUB, Root.HUB, hub.snapshot_folder(job.spec, listing.commit), files, listing.commit)
 
 
 def name_revision(manifest: Manifest, places: Places) -> None:
-    """Write down in the hub's cache which commit the revision of ``manifest`` stands for, as its own library does, so
-    that upstream's libraries find the model by name.
+    """Record in the hub's cache which commit the revision of ``manifest`` means, so that upstream's libraries find the
+    model by name.
 
-    Models are fetched by commit, and then that library leaves the name of the branch out. Does nothing where the
-    name is right already, or where the model came from elsewhere.
+    The hub's library does this only for models fetched by the name of a branch, and here they are fetched by commit.
+    Does nothing if the record is right already or the model came from elsewhere.
 
     Raises:
         imgtool.errors.StoreNotWritable: the cache cannot be written.
@@ -75,51 +76,27 @@ def name_revision(manifest: Manifest, places: Places) -> None:
     write_atomically(path, manifest.commit.encode())
 
 
-def _verified(job: FetchJob, commit: str, file: hub.RemoteFile) -> FileEntry:
-    spec, cache, was_here = job.spec, job.store.places.hub, _path(job, commit, file).exists()
+def _verified(job: FetchJob, commit: str, file: str, expected: ExpectedFile) -> FileEntry:
+    spec, cache, command = job.spec, job.store.places.hub, job.store.command(job.spec)
+    was_here = hub.cached_path(cache, spec, commit, file).exists()
     for _ in range(2):
         path = job.retried(
-            lambda: hub.download(spec, commit, file, cache, job.progress(file.path), job.store.command(spec)),
-            f"fetching {file.path} of {spec.repository}",
+            lambda: hub.download(spec, commit, file, expected.size or 0, cache, job.progress(file), command),
+            f"fetching {file} of {spec.repository}",
         )
-        found = job.measured(path, file.expected)
-        difference = file.expected.difference(found)
-        if not difference:
+        found = job.measured(path, expected)
+        if not (difference := expected.difference(found)):
             return _entry(job, commit, path, file, found, was_here)
         job.set_aside(path.resolve(), difference)
         hub.forget(path)
         was_here = False
     raise WrongHash(
-        f"{file.path} of {spec.repository} was fetched twice and is not what the hub describes: {difference}",
-        "check HF_ENDPOINT and the proxy: something changes files on their way",
+        f"{file} of {spec.repository} was fetched twice and is not what the hub describes: {difference}",
+        "check HF_ENDPOINT and the proxy: something changes files during the transfer",
     )
 
 
-def _path(job: FetchJob, commit: str, file: hub.RemoteFile) -> Path:
-    return hub.cached_path(job.store.places.hub, job.spec, commit, file.path)
-
-
-def _entry(
-    job: FetchJob, commit: str, path: Path, file: hub.RemoteFile, found: MeasuredFile, was_here: bool
-) -> FileEntry:
-    if file.path.endswith(".safetensors"):
-        check_safetensors(
-            path, f"choose another revision with {job.spec.name}@REVISION: this one is damaged at the hub"
-        )
-    return job.entry(hub.snapshot_folder(job.spec, commit), file.path, found, was_here)
-
-
-def _manifest(job: FetchJob, commit: str, files: list[FileEntry]) -> Manifest:
-    spec = job.spec
-    return Manifest(
-        name=spec.name,
-        origin=Origin.HUB,
-        repository=spec.repository,
-        revision=spec.revision,
-        commit=commit,
-        created=now(),
-        root=Root.HUB,
-        base=hub.snapshot_folder(spec, commit),
-        files=tuple(files),
-        licence=spec.licence,
-    )
+def _entry(job: FetchJob, commit: str, path: Path, file: str, found: MeasuredFile, was_here: bool) -> FileEntry:
+    if file.endswith(".safetensors"):
+        check_safetensors(path, "choose another revision: this one is damaged at the hub")
+    return job.entry(hub.snapshot_folder(job.spec, commit), file, found, was_here)

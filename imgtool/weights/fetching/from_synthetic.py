@@ -1,6 +1,6 @@
-"""Synthetic weights as a model of the store: made in a process of their own, marked, renamed into place whole.
+"""Synthetic weights as a model of the store.
 
-A process of its own, because making them imports torch and fills memory, and who asked wants neither.
+They are made in a separate process, because that imports torch and takes much memory, and then moved into place.
 """
 
 from __future__ import annotations
@@ -15,23 +15,20 @@ from imgtool.types import Task
 from imgtool.weights.errors import LibraryMissing
 from imgtool.weights.fetching.fetch_job import FetchJob, FetchOutcome
 from imgtool.weights.hashing import measure
-from imgtool.weights.manifest import FileEntry, Manifest, Origin, now
+from imgtool.weights.manifest import FileEntry, Manifest, Origin
 from imgtool.weights.places import Root
 from imgtool.weights.synthetic.marker import FILES, NAME
 from imgtool.weights.synthetic.networks import make_blip, make_easyocr
 
 _SIZES = {"full": "base", "small": "tiny"}
-"""What a scale is called in :mod:`imgtool.weights.synthetic.networks`."""
+"""Scales and their names in :mod:`imgtool.weights.synthetic.networks`."""
 
 _REMEDY = "install the torch extra: `pip install 'imgtool[torch]'`"
-_LIBRARIES = {
-    Task.CAPTION: ("torch", "torchvision", "transformers"),
-    Task.TEXT: ("torch", "torchvision", "easyocr"),
-}
+_LIBRARIES = {Task.CAPTION: ("torch", "torchvision", "transformers"), Task.TEXT: ("torch", "torchvision", "easyocr")}
 
 
 def from_synthetic(job: FetchJob) -> Manifest:
-    """Make the weights of ``job``'s model anew; the manifest, not yet recorded.
+    """Make the weights of ``job``'s model; returns the manifest, not yet recorded.
 
     Raises:
         LibraryMissing: a library that defines the networks is not installed.
@@ -60,14 +57,4 @@ def from_synthetic(job: FetchJob) -> Manifest:
             files.append(FileEntry(path=path.name, size=found.size, sha256=found.sha256, fetched=True))
         put_in_place(made, home / FILES)
     job.outcome = FetchOutcome.MADE
-    return Manifest(
-        name=spec.name,
-        origin=Origin.SYNTHETIC,
-        repository=spec.repository,
-        revision=spec.revision,
-        created=now(),
-        root=Root.STORE,
-        base=f"{spec.name}/{FILES}",
-        files=tuple(files),
-        licence=spec.licence,
-    )
+    return job.manifest(Origin.SYNTHETIC, Root.STORE, f"{spec.name}/{FILES}", files)

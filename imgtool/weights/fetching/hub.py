@@ -1,4 +1,4 @@
-"""The hub through ``huggingface_hub``: what a repository holds, and its files into the hub's own cache.
+"""Access to the hub through ``huggingface_hub``: lists repositories, and downloads files into the hub's own cache.
 
 The library resumes, retries inside a transfer, writes atomically, and honours ``HF_HOME``, ``HF_TOKEN`` and the
 proxies. It does not compare what it got with the published hash: :mod:`imgtool.weights.fetching.from_hub` does.
@@ -28,23 +28,15 @@ TIMEOUT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class RemoteFile:
-    """A file of a repository at a commit, as the hub describes it."""
-
-    path: str
-    expected: ExpectedFile
-
-
-@dataclass(frozen=True)
 class Listing:
-    """What of a repository a model needs, at one commit."""
+    """The files of a repository that a model needs, as the hub describes them at one commit."""
 
     commit: str
-    files: tuple[RemoteFile, ...]
+    files: dict[str, ExpectedFile]
 
 
 def offline_by_environment() -> bool:
-    """Whether the user told the hub's library, by its own variables, to stay off the network."""
+    """Whether the variables of the hub's library forbid the network."""
     value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return value.upper() in {"1", "ON", "YES", "TRUE"}
 
@@ -56,7 +48,7 @@ def listing(spec: ModelSpec, revision: str, command: WarmCommand) -> Listing:
 
     Raises:
         Transient: the hub did not answer, or is busy.
-        imgtool.errors.ImgtoolError: it said no, or lacks a file that is needed.
+        imgtool.errors.ImgtoolError: it refused, or lacks a file that is needed.
     """
     hub = _library()
     with translated(spec, revision, command), _quiet():
@@ -74,12 +66,11 @@ def listing(spec: ModelSpec, revision: str, command: WarmCommand) -> Listing:
             files[one.rfilename] = ExpectedFile(one.lfs.size, sha256=one.lfs.sha256.lower())
         else:
             files[one.rfilename] = ExpectedFile(one.size, git=(one.blob_id or "").lower())
-    names = choose(spec, sorted(files), spec.repository)
-    return Listing(info.sha, tuple(RemoteFile(name, files[name]) for name in names))
+    return Listing(info.sha, {name: files[name] for name in choose(spec, sorted(files), spec.repository)})
 
 
 def choose(spec: ModelSpec, available: Sequence[str], where: str) -> list[str]:
-    """The files of ``spec`` among ``available``: of alternatives the preferred one, each file once.
+    """The files of ``spec`` among ``available``, each once; of alternatives the preferred one.
 
     Raises:
         RepositoryIncomplete: a file that is needed is not among them.
@@ -108,37 +99,37 @@ def snapshot_folder(spec: ModelSpec, commit: str) -> str:
 
 
 def download(
-    spec: ModelSpec, commit: str, file: RemoteFile, cache: Path, progress: Progress, command: WarmCommand
+    spec: ModelSpec, commit: str, file: str, size: int, cache: Path, progress: Progress, command: WarmCommand
 ) -> Path:
-    """``file`` in the hub's cache, fetched if it is not there; its content is not checked.
+    """``file`` of ``size`` bytes in the hub's cache, fetched if it is not there; its content is not checked.
 
     Raises:
-        Transient: the transfer failed in a way that may not come again.
-        imgtool.errors.ImgtoolError: the hub said no, or the cache cannot be written.
+        Transient: the transfer failed for a reason that may pass.
+        imgtool.errors.ImgtoolError: the hub refused, or the cache cannot be written.
     """
-    target = cached_path(cache, spec, commit, file.path)
+    target = cached_path(cache, spec, commit, file)
     if target.exists():
         return target
     hub = _library()
     with translated(spec, commit, command), _quiet():
-        url = hub.hf_hub_url(spec.repository, file.path, revision=commit, endpoint=_endpoint())
-        # The download looks first too, but keeps asking a dead server for half a minute.
+        url = hub.hf_hub_url(spec.repository, file, revision=commit, endpoint=_endpoint())
+        # The download asks for this too, but retries an unreachable server for half a minute.
         hub.get_hf_file_metadata(url, timeout=TIMEOUT_SECONDS, endpoint=_endpoint())
         return Path(
             hub.hf_hub_download(
                 spec.repository,
-                file.path,
+                file,
                 revision=commit,
                 cache_dir=cache,
                 endpoint=_endpoint(),
                 etag_timeout=TIMEOUT_SECONDS,
-                tqdm_class=_progress_bar(progress, file.expected.size or 0),
+                tqdm_class=_progress_bar(progress, size),
             )
         )
 
 
 def forget(path: Path) -> None:
-    """Take ``path`` (a file of a snapshot whose content was put away) out of the hub's cache, links and all."""
+    """Remove ``path``, a file of a snapshot whose content was set aside, and its links from the hub's cache."""
     while path.is_symlink():
         target = path.readlink()
         path.unlink()
@@ -147,29 +138,27 @@ def forget(path: Path) -> None:
 
 
 def cached(spec: ModelSpec, cache: Path) -> Listing | None:
-    """What is already in the hub's cache of ``spec``, without any request; ``None`` where it is not wholly there.
+    """The files of ``spec`` in the hub's cache, without any request; ``None`` if one is missing.
 
-    The cache names each content by its hash, so this can be verified as well as a fresh download.
+    The cache names each content by its hash, so these can be verified as well as a fresh download.
     """
-    snapshot = find_snapshot(cache, spec.repository, spec.revision)
-    if snapshot is None:
+    folder = find_snapshot(cache, spec.repository, spec.revision)
+    if folder is None:
         return None
-    folder = snapshot.folder
     available = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     try:
         names = choose(spec, available, str(folder))
     except RepositoryIncomplete:
         return None
-    files = []
+    files = {}
     for name in names:
         blob = (folder / name).readlink().name if (folder / name).is_symlink() else ""
-        expected = {64: ExpectedFile(sha256=blob), 40: ExpectedFile(git=blob)}.get(len(blob), ExpectedFile())
-        files.append(RemoteFile(name, expected))
-    return Listing(snapshot.commit, tuple(files))
+        files[name] = {64: ExpectedFile(sha256=blob), 40: ExpectedFile(git=blob)}.get(len(blob), ExpectedFile())
+    return Listing(folder.name, files)
 
 
 def _endpoint() -> str | None:
-    # Read when it is needed: the library reads it once, when it is imported.
+    # The library itself reads the variable only once, when it is imported.
     return (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
 
 
@@ -190,7 +179,7 @@ def _progress_bar(progress: Progress, total: int) -> type[Any]:
     base: Any = std.tqdm
 
     class Reporter(base):  # type: ignore[misc]
-        """Draws nothing (``disable``) and passes the bytes on."""
+        """Draws nothing (``disable``) and reports the bytes."""
 
         def __init__(self, *_: object, initial: int = 0, **__: object) -> None:
             super().__init__(disable=True)
@@ -201,17 +190,17 @@ def _progress_bar(progress: Progress, total: int) -> type[Any]:
             progress(self.received, total)
 
         def update_transfer(self, n: float | None = 1) -> None:
-            """Bytes on the wire, which the library counts apart from bytes of the file."""
+            """Called by the library with bytes on the wire."""
 
         def set_transfer_postfix_str(self, *_: object, **__: object) -> None:
-            """A part of a bar that is not drawn."""
+            """Called by the library."""
 
     return Reporter
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # The library warns on stderr about each hiccup; ours are reported by the observer.
+    # The library warns about every failed attempt; the observer reports them here.
     logger = logging.getLogger("huggingface_hub")
     before = logger.level
     logger.setLevel(logging.ERROR)

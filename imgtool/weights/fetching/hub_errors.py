@@ -1,4 +1,4 @@
-"""What the hub's library raises, as what it means: try again, or a message with a remedy."""
+"""Translates exceptions of the hub's library into ours: transient failures, and errors with a remedy."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _NETWORK = {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyErr
 
 @contextmanager
 def translated(spec: ModelSpec, revision: str, command: WarmCommand) -> Iterator[None]:
-    """Turn failures of the library, inside the block, into ours. ``command`` brings the model.
+    """Turn exceptions of the library inside the block into ours. ``command`` fetches the model.
 
     Raises:
-        Transient: it may go better next time.
+        Transient: the reason may pass.
         ImgtoolError: it will not.
     """
     try:
@@ -43,9 +43,9 @@ def translated(spec: ModelSpec, revision: str, command: WarmCommand) -> Iterator
 
 
 def offline(spec: ModelSpec, command: WarmCommand) -> NotInStore:
-    """The refusal to fetch ``spec`` because the network is not to be used."""
+    """The error if ``spec`` is missing and the network must not be used."""
     return NotInStore(
-        f"{spec.name} is not here, and the network is not to be used",
+        f"{spec.name} is not here, and the network must not be used",
         f"{command.remedy} where there is a network, without --offline and HF_HUB_OFFLINE",
     )
 
@@ -54,7 +54,7 @@ def _meaning(error: BaseException, spec: ModelSpec, where: str, command: WarmCom
     from huggingface_hub import errors as hub
 
     if isinstance(error, hub.LocalEntryNotFoundError) and error.__cause__ is not None:
-        # The library hides why it could not ask the hub behind "not in the cache".
+        # The library hides the reason for a failed request behind "not in the cache".
         return _meaning(error.__cause__, spec, where, command)
     if isinstance(error, hub.OfflineModeIsEnabled):
         return offline(spec, command)
@@ -66,8 +66,8 @@ def _meaning(error: BaseException, spec: ModelSpec, where: str, command: WarmCom
     if isinstance(error, OSError) and not isinstance(error, hub.FileMetadataError):
         return not_writable(error, Path(error.filename or "the hub's cache"))
     no_hub = UnexpectedAnswer(
-        f"{where}: what answered is no hub ({said})",
-        "a proxy or a login page may stand between: check HF_ENDPOINT and HTTPS_PROXY",
+        f"{where}: the answer is not that of a hub ({said})",
+        "a proxy or a login page may have answered: check HF_ENDPOINT and HTTPS_PROXY",
     )
     return no_hub if isinstance(error, (hub.FileMetadataError, ValueError, KeyError, TypeError)) else None
 
@@ -75,13 +75,13 @@ def _meaning(error: BaseException, spec: ModelSpec, where: str, command: WarmCom
 def _may_pass(error: BaseException) -> bool:
     from huggingface_hub import errors as hub
 
-    # By name: which HTTP library the hub's uses, and whether it calls its own transfer library, changes by version.
+    # By name, because different versions of the hub's library use different HTTP and transfer libraries.
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & _NETWORK or type(error).__module__.startswith("hf_xet"):
         return True
     if isinstance(error, (ConnectionError, TimeoutError)):
         return True
-    # Without an error number: the library's own check, after the transfer, that the size is the announced one.
+    # Without an error number: the library found, after the transfer, that the size is not the announced one.
     return isinstance(error, OSError) and error.errno is None and not isinstance(error, hub.FileMetadataError)
 
 
@@ -108,5 +108,5 @@ def _refusal(error: Exception, spec: ModelSpec, where: str) -> Exception:
         return RepositoryIncomplete(f"{where} lacks a file that it lists", "choose another revision")
     text, remedy = "the server has no such repository", "check HF_ENDPOINT and the model's name"
     if isinstance(error, hub.RevisionNotFoundError):
-        text, remedy = "there is no such revision", f"try {spec.name} without a revision"
+        text, remedy = "there is no such revision", "ask for the model without a revision"
     return ModelNotFound(f"{where}: {text}", remedy)

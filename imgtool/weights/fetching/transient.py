@@ -1,4 +1,4 @@
-"""Transfers that failed in a way that may not come again: a lost connection, a busy server; never a plain no."""
+"""Transient failures of transfers, such as a lost connection or a busy server: these are retried, refusals are not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRANSIENT_STATUS = frozenset({408, 425, 429})
 
 
 class Transient(Exception):
-    """A failure that may not come again. ``retry_after`` is what the server asked for, in seconds."""
+    """A failure that may pass. ``retry_after`` is the pause in seconds that the server asked for."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
@@ -25,9 +25,9 @@ class Transient(Exception):
 
 
 def of_status(status: int, retry_after: str | None) -> Transient | None:
-    """The failure that an HTTP ``status`` stands for where the same request may succeed later, else ``None``.
+    """The failure for an HTTP ``status`` after which the same request may succeed later, else ``None``.
 
-    ``retry_after`` is the header of that name: seconds, or a date, which is not heeded.
+    ``retry_after`` is the header of that name: seconds, or a date, which is ignored.
     """
     if status not in _TRANSIENT_STATUS and status < 500:
         return None

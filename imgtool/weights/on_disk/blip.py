@@ -1,6 +1,6 @@
-"""Where BLIP's files are on this machine: a folder that was named, or a snapshot in the hub's cache.
+"""Finds BLIP's files on this machine: in a folder that was named, in the hub's cache, or in the model store.
 
-Light: the parent process looks here for every run.
+Light: the parent process does this for every run.
 """
 
 from __future__ import annotations
@@ -29,17 +29,13 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-_NEEDED = (
-    ("config.json",),
-    ("preprocessor_config.json", "processor_config.json"),
-    ("tokenizer.json", "vocab.txt"),
-)
+_NEEDED = (("config.json",), ("preprocessor_config.json", "processor_config.json"), ("tokenizer.json", "vocab.txt"))
 _WHOLE_COPY = "copy the model into that folder again, from where it came"
 
 
 @dataclass(frozen=True)
 class BlipWeights:
-    """The files of a model. ``version`` is the commit, or an identity of the files in a folder."""
+    """The files of a model. ``version`` is the commit, or a hash of the files in a folder."""
 
     folder: Path
     model: str
@@ -51,7 +47,7 @@ def weights_for(options: EngineOptions) -> BlipWeights:
     """The files that a run with ``options`` uses: named ones, or those of the hub's cache, or of the model store.
 
     Raises:
-        ModelMissing: they are not here, not complete, a pickle, or synthetic without having been asked for.
+        ModelMissing: they are missing, incomplete, a pickle, or synthetic although real ones were asked for.
         ModelLoadFailed: the mark of synthetic weights is damaged, or a file may not be read.
         UsageProblem: synthetic weights are asked for, and a model is named.
     """
@@ -70,7 +66,7 @@ def weights_for(options: EngineOptions) -> BlipWeights:
     try:
         return find_weights(name, options.caption_revision, command.remedy)
     except ModelMissing:
-        # What warm-cache brought, and the hub's cache does not name: files from a folder, a pinned revision.
+        # Not named in the hub's cache, but fetched by warm-cache: copied from a folder, or a pinned revision.
         if not is_catalogued(name):
             raise
         spec, store = find(name), store_for(options)
@@ -79,13 +75,13 @@ def weights_for(options: EngineOptions) -> BlipWeights:
         if manifest is None or not manifest.serves(spec):
             raise
         folder = manifest.folder(store.places)
-        # The hash of every file was taken when the manifest was written: no need to look at them again.
+        # The manifest has the hash of every file: they need not be read again.
         version = manifest.commit or f"sha256:{manifest.fingerprint.rpartition('-')[2]}"
         return BlipWeights(folder, spec.repository, version, _bytes(_complete(folder, command.remedy)))
 
 
 def how_to_repair(options: EngineOptions) -> str:
-    """What to do where a file of the weights for ``options`` is damaged. Nothing is fetched into a user's folder."""
+    """What to do if a weights file for ``options`` is damaged. Nothing is fetched into a user's folder."""
     folder = folder_named(options.caption_model or DEFAULT_MODEL)
     if folder is not None and options.weights is not Weights.SYNTHETIC:
         return f"copy the model into {folder} again, from where it came, or leave out --caption-model"
@@ -95,10 +91,10 @@ def how_to_repair(options: EngineOptions) -> str:
 def find_weights(name: str, revision: str | None, remedy: str) -> BlipWeights:
     """The files of the model ``name``: a folder, or a repository whose files are in the hub's cache. No network.
 
-    ``remedy`` is what to do where the hub's cache lacks them.
+    ``remedy`` is what to do if the hub's cache lacks them.
 
     Raises:
-        ModelMissing: they are not here, not complete, a pickle, or synthetic without having been named as a folder.
+        ModelMissing: they are missing, incomplete, a pickle, or synthetic and not named as a folder.
         ModelLoadFailed: the mark of synthetic weights is damaged, or a file may not be read.
     """
     folder = Path(name).expanduser()
@@ -110,19 +106,19 @@ def find_weights(name: str, revision: str | None, remedy: str) -> BlipWeights:
     if snapshot is None:
         at = f" at revision {revision}" if revision else ""
         raise ModelMissing(f"the weights of {name}{at} are not in the hub's cache", remedy)
-    weights = _complete(snapshot.folder, remedy)
-    if read_marker(snapshot.folder) is not None:
+    weights = _complete(snapshot, remedy)
+    if read_marker(snapshot) is not None:
         raise ModelMissing(
-            f"the weights in {snapshot.folder} are synthetic: their answers mean nothing",
+            f"the weights in {snapshot} are synthetic: their answers mean nothing",
             f"{remedy}, or name that folder with --caption-model",
         )
-    return BlipWeights(snapshot.folder, name, snapshot.commit, _bytes(weights))
+    return BlipWeights(snapshot, name, snapshot.name, _bytes(weights))
 
 
 def weight_files(folder: Path, remedy: str) -> list[Path]:
     """The safetensors files of the model in ``folder``, in order: one, or the parts that its index names.
 
-    ``remedy`` is what to do where one is missing or damaged.
+    ``remedy`` is what to do if one is missing or damaged.
 
     Raises:
         ModelMissing: there are none, one of them is missing, or the weights are a pickle.

@@ -1,4 +1,4 @@
-"""Which of EasyOCR's files a set of languages needs, and where they are on this machine. Light, as a probe must be."""
+"""Finds the files of EasyOCR that a set of languages needs on this machine. Light, as a probe must be."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from imgtool.weights.warm_command import easyocr_command
 
 @dataclass(frozen=True)
 class OcrWeights:
-    """The files for a set of languages. ``marker`` is there where they are synthetic."""
+    """The files for a set of languages. ``marker`` is set if they are synthetic."""
 
     folder: Path
     recogniser: str
@@ -32,12 +32,11 @@ class OcrWeights:
 
 
 def weights_folder(options: EngineOptions) -> Path:
-    """Where the weights for ``options`` lie: in the folder that is named, among the synthetic ones, or in EasyOCR's own
-    directory.
+    """The folder of the weights for ``options``: the one that is named, that of synthetic ones, or EasyOCR's own.
 
     Raises:
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
-        ModelMissing: synthetic weights are asked for and not here.
+        ModelMissing: synthetic weights are asked for and missing.
         UsageProblem: synthetic weights are asked for, and a folder is named.
     """
     if options.weights is not Weights.SYNTHETIC:
@@ -61,7 +60,7 @@ def weights_for(options: EngineOptions) -> OcrWeights:
     Raises:
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
         imgtool.weights.errors.LibraryMissing: EasyOCR is not installed.
-        ModelMissing: a file is not here, or is synthetic without having been asked for or its folder named.
+        ModelMissing: a file is missing, or synthetic although neither that nor its folder was asked for.
         ModelLoadFailed: the mark of synthetic weights is damaged.
         UsageProblem: synthetic weights are asked for, and a folder is named.
     """
@@ -76,7 +75,7 @@ def weights_for(options: EngineOptions) -> OcrWeights:
         raise ModelMissing(f"the weights in {place} are synthetic: their answers mean nothing", f"{remedy} elsewhere")
     recogniser, entry = needed[-1].name, entries[-1]
     size = sum((place / each.filename).stat().st_size for each in entries)
-    # EasyOCR's release and which weights it reads with: both decide about an answer.
+    # Answers depend on EasyOCR's release and on the weights.
     version = f"easyocr {_release()}, {recogniser} "
     if marker is None:
         version += entry.md5[:12]
@@ -89,12 +88,12 @@ _OWN_FILES = "put EasyOCR's own files there, or leave out --easyocr-dir"
 
 
 def how_to_repair(options: EngineOptions) -> str:
-    """What to do where a file for ``options`` is damaged. Nothing is fetched into a user's folder."""
+    """What to do if a file for ``options`` is damaged. Nothing is fetched into a user's folder."""
     return _OWN_FILES if options.easyocr_dir is not None else easyocr_command(options).fetching_again
 
 
 def readable_languages(options: EngineOptions) -> tuple[str, ...]:
-    """What the recognisers that are here read: EasyOCR's codes, and the usual ones where they differ.
+    """The languages of the recognisers that are here: EasyOCR's codes, and the usual ones if they differ.
 
     Raises:
         As :func:`weights_folder` does.

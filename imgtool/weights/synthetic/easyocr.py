@@ -1,8 +1,8 @@
-"""EasyOCR's networks with random weights that still do something: find dark marks, and read them as some letters.
+"""EasyOCR's networks with random weights that find dark marks and read them as some letters.
 
-Purely random weights would find no text at all, so nothing behind the detector would ever run. The detector's last
-layer (34 numbers) is therefore fitted to marks drawn on a sheet; the recogniser's weights are spread wide enough that
-its answers depend on the picture.
+Purely random weights would find no text, so that nothing after the detector would ever run. Therefore the detector's
+last layer (34 numbers) is fitted to marks drawn on a sheet. The recogniser's weights are spread wide enough that its
+answers depend on the picture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STRIDES = (7, 5, 3, 1)
 
 
 def craft(repeating: bool) -> StateDict:
-    """The weights of CRAFT, drawn from torch's generator as it stands. ``repeating`` ones take little room on disk."""
+    """Weights of CRAFT, drawn from torch's current generator. ``repeating`` ones take little space on disk."""
     from easyocr.craft import CRAFT
 
     network = CRAFT().eval()
@@ -38,7 +38,7 @@ def craft(repeating: bool) -> StateDict:
 
 
 def recognition_network(spec: ModelSpec, repeating: bool) -> StateDict:
-    """The weights of the recogniser ``spec``, drawn from torch's generator as it stands."""
+    """Weights of the recogniser ``spec``, drawn from torch's current generator."""
     from easyocr.config import recognition_models
 
     generation = RECOGNISERS[spec.name].generation
@@ -47,14 +47,14 @@ def recognition_network(spec: ModelSpec, repeating: bool) -> StateDict:
 
 
 def _recogniser_gain(name: str) -> float:
-    """How much wider than at the start of a training: by what was seen to make answers differ between pictures."""
+    """How much wider than at the start of a training, found by trial: answers must differ between pictures."""
     if name.startswith("Prediction"):
         return 16.0
     return 1.5 if name.startswith("FeatureExtraction") else 4.0
 
 
 def _drawn(network: Any, gain: Callable[[str], float], repeating: bool) -> StateDict:
-    """The matrices of a fresh network made wider or repeating; its vectors (biases, normalisation) as they are."""
+    """The matrices of a new network made wider or repeating; its vectors (biases, normalisation) unchanged."""
     import torch
 
     drawn: StateDict = {}
@@ -64,7 +64,7 @@ def _drawn(network: Any, gain: Callable[[str], float], repeating: bool) -> State
         elif not repeating:
             drawn[name] = tensor * gain(name)
         else:
-            # Overlapping strides over a few thousand numbers: neighbours share them, and only they are saved.
+            # Overlapping strides over a few thousand numbers, which alone are saved.
             strides = _STRIDES[-tensor.dim() :]
             count = 1 + sum((length - 1) * stride for length, stride in zip(tensor.shape, strides, strict=True))
             drawn[name] = (torch.randn(count) * (tensor.std() * gain(name))).as_strided(tensor.shape, strides)

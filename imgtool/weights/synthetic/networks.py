@@ -1,8 +1,8 @@
-"""Made-up weights with the shapes of the real ones: what a load and a run cost depends on shapes, not on values.
+"""Random weights with the shapes of the real ones: the cost of a load and a run depends on shapes, not on values.
 
 The answers mean nothing, and a mark beside the weights says so (:mod:`imgtool.weights.synthetic.marker`). ``base`` has
-upstream's shapes throughout; ``tiny`` is for tests: a BLIP of a hundred thousand parameters, and EasyOCR's networks
-(whose shapes its own code fixes) with weights that repeat, so that the files take a megabyte instead of a hundred.
+upstream's shapes. ``tiny`` is for tests: a BLIP of a hundred thousand parameters, and EasyOCR's networks, whose shapes
+its code fixes, with repeating weights, so that the files take 1 MB instead of 100.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from imgtool.weights.synthetic.marker import NAME, Marker, write_marker
 from imgtool.weights.synthetic.vocabulary import PAD, SEP, make_vocabulary
 
 _BLIP: dict[str, dict[str, Any]] = {
-    # A wide spread, so that pictures that differ get captions that differ.
-    "tiny": {"hidden": 32, "intermediate": 64, "layers": 2, "heads": 4, "patch": 32, "words": 400, "spread": 0.5},
+    # A wide spread, so that different pictures get different captions.
+    "tiny": {"hidden": 32, "inner": 64, "layers": 2, "heads": 4, "patch": 32, "words": 400, "spread": 0.5},
     "base": {
         "hidden": 768,
-        "intermediate": 3072,
+        "inner": 3072,
         "layers": 12,
         "heads": 12,
         "patch": 16,
@@ -48,17 +48,11 @@ def make_blip(folder: Path | str, size: str = "tiny", seed: int = 0) -> Marker:
 
     def write(into: Path) -> None:
         import torch
-        from transformers import (
-            BertTokenizer,
-            BlipConfig,
-            BlipForConditionalGeneration,
-            BlipImageProcessor,
-            BlipProcessor,
-        )
+        import transformers as upstream
 
         common = {
             "hidden_size": shape["hidden"],
-            "intermediate_size": shape["intermediate"],
+            "intermediate_size": shape["inner"],
             "num_hidden_layers": shape["layers"],
             "num_attention_heads": shape["heads"],
             "initializer_range": shape["spread"],
@@ -75,10 +69,10 @@ def make_blip(folder: Path | str, size: str = "tiny", seed: int = 0) -> Marker:
         config = {"text_config": {**common, **text}, "vision_config": {**common, **vision}}
         with torch.random.fork_rng(), transformers_silenced():
             torch.manual_seed(seed)
-            network = BlipForConditionalGeneration(BlipConfig(**config, initializer_range=shape["spread"]))
-            network.save_pretrained(into)
-            tokenizer = BertTokenizer(vocab=make_vocabulary(shape["words"]))
-            BlipProcessor(BlipImageProcessor(), tokenizer).save_pretrained(into)
+            settings = upstream.BlipConfig(**config, initializer_range=shape["spread"])
+            upstream.BlipForConditionalGeneration(settings).save_pretrained(into)
+            tokenizer = upstream.BertTokenizer(vocab=make_vocabulary(shape["words"]))
+            upstream.BlipProcessor(upstream.BlipImageProcessor(), tokenizer).save_pretrained(into)
 
     return _make(Path(folder), size, seed, write)
 
@@ -115,7 +109,7 @@ def _checked(size: str) -> str:
 
 
 def _make(folder: Path, size: str, seed: int, write: Callable[[Path], None]) -> Marker:
-    """Write into a folder beside ``folder``, then move file by file, the mark first: no weights are ever unmarked."""
+    """Write into a temporary folder, then move the files into ``folder``, the mark first, so none is ever unmarked."""
     quiet()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".synthetic-", dir=folder) as name:

@@ -1,6 +1,6 @@
-"""Synthetic weights on this machine: a model store of their own for each scale, below the one of real models.
+"""Synthetic weights on this machine: each scale has a model store of its own, below that of the real models.
 
-Nothing in it is ever looked at unless ``weights`` says ``synthetic``, and nothing of it is a real model.
+It is used only if the option ``weights`` is ``synthetic``.
 """
 
 from __future__ import annotations

@@ -313,7 +313,7 @@ class TestTheOlderNetwork:
         """Generation 1: another network, characters that the model knows twice, text put in the order of display."""
         from easyocr import config
 
-        from imgtool.compiling.easyocr.export import check_parity
+        from imgtool.compiling.easyocr.parity import check_parity
 
         languages = ("ar", "fa")
         folder = compiled(languages, tmp_path / "weights", tmp_path / "compiled", seed=5)

@@ -107,7 +107,7 @@ class TestExport:
     def test_weights_in_half_precision(self, copy: Path, tmp_path: Path) -> None:
         from safetensors.torch import load_file, save_file
 
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         halved = {name: tensor.half() for name, tensor in load_file(copy / "model.safetensors").items()}
         save_file(halved, copy / "model.safetensors", metadata={"format": "pt"})
@@ -116,7 +116,7 @@ class TestExport:
 
 class TestParity:
     def test_the_compiled_model_agrees(self, source: Path, artefact: Path) -> None:
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         parity = check_parity(source, artefact, seed=1, images=6, threads=1)
         assert parity.passed, parity
@@ -125,7 +125,7 @@ class TestParity:
         assert parity.figures["captions_equal_share_beams_3"] == 1
 
     def test_other_weights_do_not(self, artefact: Path, tmp_path: Path) -> None:
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         parity = check_parity(make_source(tmp_path / "other", seed=4), artefact, images=2, threads=1)
         assert not parity.passed
@@ -134,7 +134,7 @@ class TestParity:
 
     def test_a_decoder_of_other_weights_does_not(self, source: Path, artefact: Path, tmp_path: Path) -> None:
         """Features agree here, and captions do not."""
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         mixed = Path(shutil.copytree(artefact, tmp_path / "mixed"))
         other = compiled(make_source(tmp_path / "other", seed=4), tmp_path / "compiled")
@@ -146,7 +146,7 @@ class TestParity:
         assert parity.figures["captions_equal_share_greedy"] < 1
 
     def test_another_tokenizer_does_not(self, source: Path, artefact: Path, tmp_path: Path) -> None:
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         mixed = Path(shutil.copytree(artefact, tmp_path / "mixed"))
         tokenizer = json.loads((mixed / "tokenizer.json").read_text())
@@ -235,7 +235,7 @@ class TestRefused:
             export(copy, tmp_path / "into")
 
     def test_a_damaged_artefact_has_no_parity(self, source: Path, artefact: Path, tmp_path: Path) -> None:
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         broken = Path(shutil.copytree(artefact, tmp_path / "broken"))
         (broken / "settings.json").unlink()

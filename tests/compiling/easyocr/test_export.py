@@ -119,7 +119,7 @@ class TestExport:
 
 class TestParity:
     def test_a_faithful_copy_passes(self, weights: Path, made: tuple[Path, Export]) -> None:
-        from imgtool.compiling.easyocr.export import check_parity
+        from imgtool.compiling.easyocr.parity import check_parity
 
         parity = check_parity(weights, made[0], images=1)
         assert parity.passed
@@ -128,7 +128,7 @@ class TestParity:
 
     @pytest.mark.parametrize("graph", ["craft", "recogniser"])
     def test_other_weights_do_not(self, weights: Path, made: tuple[Path, Export], tmp_path: Path, graph: str) -> None:
-        from imgtool.compiling.easyocr.export import check_parity
+        from imgtool.compiling.easyocr.parity import check_parity
 
         for path in made[0].iterdir():
             (tmp_path / path.name).symlink_to(path)

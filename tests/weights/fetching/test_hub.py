@@ -282,7 +282,7 @@ def test_the_hubs_own_offline_variable_is_obeyed(
     hub: FakeHub, store: ModelStore, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, "1")
-    with pytest.raises(NotInStore, match="network is not to be used"):
+    with pytest.raises(NotInStore, match="network must not be used"):
         fetch(SPEC, store, QUICK)
     assert not hub.seen
 
