@@ -685,7 +685,7 @@ def test_a_sidecar_given_by_flag(model: Path, tmp_path: Path) -> None:
         ('{"crop_pc": 0.9}', UnknownKey, "'crop_pc'"),
         ("{", ConfigProblem, "not valid JSON"),
         ("[" * 100_000, ConfigProblem, "not valid JSON"),
-        ("[]", ConfigProblem, "no JSON object"),
+        ("[]", ConfigProblem, "not a JSON object"),
         ('{"size": [224, 224, 3]}', ConfigProblem, "size"),
         ('{"size": true}', ConfigProblem, "size"),
         ('{"std": [0.1, 0, 0.1]}', ConfigProblem, "std"),

@@ -184,14 +184,14 @@ def test_an_unknown_repository_and_an_unknown_revision_read_differently(hub: Fak
 
 def test_a_proxy_that_returns_a_page_is_recognised(hub: FakeHub, store: ModelStore) -> None:
     hub.fail("GET /api/models", html=True)
-    with pytest.raises(UnexpectedAnswer, match="no hub") as caught:
+    with pytest.raises(UnexpectedAnswer, match="not that of a hub") as caught:
         fetch(SPEC, store, QUICK)
     assert "HTTPS_PROXY" in caught.value.remedy
 
 
 def test_a_proxy_in_front_of_the_files_is_recognised(hub: FakeHub, store: ModelStore) -> None:
     hub.fail("(HEAD|GET) .*resolve", html=True)
-    with pytest.raises(UnexpectedAnswer, match="no hub"):
+    with pytest.raises(UnexpectedAnswer, match="not that of a hub"):
         fetch(SPEC, store, QUICK)
 
 
