@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.distribution import install_command
 from imgtool.errors import ExitCode
 from imgtool.profiling.compare import read_profile
 from imgtool.profiling.record import Memory
@@ -34,7 +35,7 @@ def test_without_py_spy_the_remedy_names_the_extra(tmp_path: Path) -> None:
     sampled = sample((), tmp_path, How(100, False, None))
     assert sampled.cpu is None
     assert sampled.absence is not None
-    assert "imgtool[profile]" in sampled.absence.remedy
+    assert install_command("profile") in sampled.absence.remedy
 
 
 def test_without_py_spy_cprofile_looks_at_the_parent(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_without_memory_profiler_the_system_is_read(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("imgtool.profiling.views.memory.find_spec", lambda name: None)
     assert MemorySampler().profiler is None
     (absence,) = missing_parts(Memory(tool="/proc", interval_seconds=0.05, times=(0.1,), anon=(1,), file=(1,)))
-    assert "imgtool[profile]" in absence.remedy
+    assert install_command("profile") in absence.remedy
 
 
 def test_a_program_that_dies_at_once_gives_its_own_exit_code(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from imgtool.cli.analyze.summary import print_summary
 from imgtool.cli.console import Messages, say, terminal_width, wants_color
 from imgtool.cli.progress import Progress
 from imgtool.config import Resolved
+from imgtool.distribution import install_command
 from imgtool.engine.engine import Engine, engine_rules
 from imgtool.engine.files.discover import count_images
 from imgtool.engine.files.sniff import sniff_file
@@ -172,17 +173,12 @@ class Job:
             self._messages.plain(f"option {name} comes from {origin}")
 
 
-_NOTHING_FOUND = (
-    "formats: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, and HEIC with `pip install 'imgtool[heif]'`; "
-    "hidden files need --hidden"
-)
-
-
 def _why_nothing(options: EngineOptions) -> str:
     """What may have kept images from being found: the choice of names before the formats."""
     chosen = [("--include", each) for each in options.include] + [("--exclude", each) for each in options.exclude]
     if not chosen:
-        return _NOTHING_FOUND
+        heic = f"HEIC with `{install_command('heif')}`"
+        return f"formats: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, and {heic}; hidden files need --hidden"
     flags = " ".join(f"{flag} {each}" for flag, each in chosen)
     return f"check {flags}: case counts, *.jpg is a name at any depth, raw/*.jpg a path from the named folder on"
 

@@ -291,7 +291,7 @@ class _Finder:
             return refusals.from_os_error(error, path)
         kind = sniff(head)
         if kind == "HEIF" and not self._heif_readable():
-            return refusals.HEIF_EXTRA_MISSING
+            return refusals.heif_extra_missing()
         return refusals.not_an_image(head) if kind is None else None
 
     def _heif_readable(self) -> bool:
@@ -334,7 +334,7 @@ def _has_image_suffix(name: str) -> bool:
 
 def _worth_a_word(judged: ImageRef | Refused, name: str) -> bool:
     """Whether a file that was only met on the way comes: when it is an image or is called like one."""
-    if isinstance(judged, ImageRef) or judged.problem is refusals.HEIF_EXTRA_MISSING:
+    if isinstance(judged, ImageRef) or judged.problem.code == "heif_extra_missing":
         return True
     return _has_image_suffix(name)
 

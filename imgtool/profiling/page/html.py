@@ -117,7 +117,7 @@ def _headline(profile: Profile) -> Iterable[tuple[str, str]]:
 
 
 def absence_text(absence: Absence) -> str:
-    """``cpu: py-spy is not installed (pip install ...)``."""
+    """``cpu: py-spy is not installed (the command that installs it)``."""
     return f"{absence.view}: {absence.reason}" + (f" ({absence.remedy})" if absence.remedy else "")
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgtool.distribution import install_command, pip_install
 from imgtool.profiling.record import Absence, Cpu
 from imgtool.profiling.target import Outcome, analyze_command, run
-from imgtool.profiling.views.memory import EXTRA
 from imgtool.profiling.views.stacks import folded, functions_of, read_folded, total_samples, waits
 
 RATE = 100
@@ -59,7 +59,9 @@ class How:
 def sample(arguments: Sequence[str], folder: Path, how: How) -> Sampled:
     """Run ``analyze`` with ``arguments`` under py-spy; files go to ``folder``."""
     if how.program is None:
-        return Sampled(None, None, Absence(view="cpu", reason="py-spy is not installed", remedy=EXTRA))
+        return Sampled(
+            None, None, Absence(view="cpu", reason="py-spy is not installed", remedy=install_command("profile"))
+        )
     raw, log, out = (folder / f"cpu.{suffix}" for suffix in ("raw", "log", "out"))
     raw.unlink(missing_ok=True)
     # Unless it must unwind native frames, py-spy looks without stopping: a stop takes about a millisecond, which at 100
@@ -71,7 +73,9 @@ def sample(arguments: Sequence[str], folder: Path, how: How) -> Sampled:
     try:
         outcome = run(command, log, out=out)
     except OSError as error:
-        absence = Absence(view="cpu", reason=f"py-spy cannot be started: {error.strerror}", remedy=EXTRA)
+        absence = Absence(
+            view="cpu", reason=f"py-spy cannot be started: {error.strerror}", remedy=install_command("profile")
+        )
         return Sampled(None, None, absence)
     said = log.read_text(encoding="utf-8", errors="replace") + out.read_text(encoding="utf-8", errors="replace")
     if not raw.is_file() or not raw.stat().st_size:
@@ -106,7 +110,8 @@ def _why_nothing(said: str, outcome: Outcome) -> Absence:
     return Absence(
         view="cpu",
         reason=f"py-spy took no sample{f' ({error})' if error else ': the run ended too soon'}",
-        remedy="name more images, or raise --rate; a newer Python may need a newer py-spy: pip install -U py-spy",
+        remedy="name more images, or raise --rate; a newer Python may need a newer py-spy: "
+        + pip_install("--upgrade", "py-spy"),
     )
 
 

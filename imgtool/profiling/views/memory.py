@@ -12,12 +12,12 @@ from itertools import pairwise
 from typing import Any
 
 from imgtool.bench.data.record import MemoryStep
+from imgtool.distribution import install_command
 from imgtool.profiling.record import Absence, Collector, Memory, Peak, Span
 from imgtool.profiling.views.trace_file import Trace
 from imgtool.profiling.views.tree import TreeSampler
 
 INTERVAL_SECONDS = 0.05
-EXTRA = "pip install 'imgtool[profile]'"
 _PROFILER_SECONDS = 0.1
 """memory_profiler lists all processes of the machine at each look, which takes some milliseconds."""
 _MIB = 1024 * 1024
@@ -105,7 +105,11 @@ def missing_parts(memory: Memory) -> list[Absence]:
     found = []
     if memory.tool != "memory_profiler":
         found.append(
-            Absence(view="memory", reason="memory_profiler is not installed: only /proc was read", remedy=EXTRA)
+            Absence(
+                view="memory",
+                reason="memory_profiler is not installed: only /proc was read",
+                remedy=install_command("profile"),
+            )
         )
     if not memory.times:
         found.append(

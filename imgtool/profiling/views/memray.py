@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from imgtool.distribution import pip_install
 from imgtool.profiling.record import Absence
 from imgtool.profiling.target import Outcome, run
 
@@ -21,7 +22,7 @@ NOTICE = "memory: memray looked at a run with --no-isolate, for it does not foll
 def sample(arguments: Sequence[str], folder: Path) -> tuple[Absence | None, Outcome | None]:
     """Run ``analyze`` under memray; its flame graph becomes ``memray.html`` in ``folder``."""
     if find_spec("memray") is None:
-        return Absence(view="memray", reason="memray is not installed", remedy="pip install memray"), None
+        return Absence(view="memray", reason="memray is not installed", remedy=pip_install("memray")), None
     recorded, script = folder / "memray.bin", folder / "analyze.py"
     script.write_text("from imgtool.cli.main import main\n\nmain()\n", encoding="utf-8")
     flags = ["--force", "--quiet", "--native", "-o", str(recorded)]

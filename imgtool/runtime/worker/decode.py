@@ -26,6 +26,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from imgtool.distribution import install_command
 from imgtool.runtime.worker.complaints import DAMAGED_REMEDY, DecodeError, complaints_about, explain, unreadable
 from imgtool.runtime.worker.pixels import upright_rgb
 
@@ -320,7 +321,7 @@ def _register_heif() -> None:
         import pillow_heif
     except ImportError as error:
         raise DecodeError(
-            "unsupported", "HEIC and HEIF images need an optional decoder", "pip install 'imgtool[heif]'"
+            "unsupported", "HEIC and HEIF images need an optional decoder", install_command("heif")
         ) from error
     if "HEIF" not in Image.OPEN:
         pillow_heif.register_heif_opener()

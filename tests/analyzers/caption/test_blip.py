@@ -29,7 +29,7 @@ from imgtool.weights.synthetic.vocabulary import SEP, make_vocabulary
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "transformers"))
-needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'")
+needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
 
 
 def plain_folder(folder: Path) -> Path:

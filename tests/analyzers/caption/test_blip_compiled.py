@@ -30,7 +30,7 @@ from imgtool.options import EngineOptions, Precision
 from tests.blips import compiled, make_source, picture
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "transformers", "onnx"))
-needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'")
+needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
 
 CLIP = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
 BLIP_PIXELS = PixelSettings({"height": 384, "width": 384, "rescale_factor": 1 / 255, **CLIP})

@@ -28,7 +28,7 @@ from imgtool.weights.located.easyocr import easyocr_codes, find_weights
 from imgtool.weights.marker import Marker, read_marker, write_marker
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr"))
-pytestmark = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'")
+pytestmark = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
 
 
 def plain_folder(folder: Path, *names: str) -> Path:

@@ -26,7 +26,7 @@ from imgtool.types import TextLine
 from tests.text_pages import TextPage, text_page
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr"))
-needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'")
+needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 LIBRARIES = ("torch", "torchvision", "easyocr", "scipy", "skimage", "transformers")
@@ -119,7 +119,7 @@ class Both:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     if not TORCH:
-        pytest.skip("the torch extra is not installed: pip install 'imgtool[torch]'")
+        pytest.skip("the torch extra is not installed")
     import torch
     from easyocr import config
 
