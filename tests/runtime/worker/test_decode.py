@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageDraw, TiffImagePlugin
+from PIL import Image, ImageCms, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -337,10 +337,7 @@ def test_frames_are_composed_as_shown(tmp_path: Path) -> None:
 
 def test_tiff_pages_of_different_size_mode_and_orientation(tmp_path: Path) -> None:
     pages = [scene(30, 20), scene(12, 40).convert("L"), scene(25, 15)]
-    with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "a.tif"), True) as file:
-        for page in pages:
-            page.save(file, exif=exif_with(6))
-            file.newFrame()
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], exif=exif_with(6))
     decoder = Decoder(ANY_SIZE)
     for number in (0, 1, 2, 1):
         expected = np.rot90(np.asarray(pages[number].convert("RGB")), -1)

@@ -30,7 +30,8 @@ def _note_imports(folder: str) -> None:
 
     def note(event: str, arguments: tuple[object, ...]) -> None:
         if event == "import":
-            frame: FrameType | None = sys._getframe(1)
+            # The interpreter itself imports too: then there is no frame above this one.
+            frame: FrameType | None = sys._getframe().f_back
             cause, depth = "", 0
             while frame is not None and depth < _DEPTH:
                 name = frame.f_globals.get("__name__", "")
