@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -183,12 +184,11 @@ def look_up(request: Looking) -> LookUps:
     present = [_key(chance.randrange(request.records)) for _ in range(request.lookups + 1)]
     absent = [_key(request.records + number) for number in range(request.lookups)]
     began = time.perf_counter()
-    store = _open(request.root)
-    opened = time.perf_counter() - began
-    (first,), _ = _timed(store, present[:1], expected=True)
-    hits, cpu = _timed(store, present[1:], expected=True)
-    misses, _ = _timed(store, absent, expected=False)
-    store.close()
+    with closing(_open(request.root)) as store:
+        opened = time.perf_counter() - began
+        (first,), _ = _timed(store, present[:1], expected=True)
+        hits, cpu = _timed(store, present[1:], expected=True)
+        misses, _ = _timed(store, absent, expected=False)
     return LookUps(
         opened=opened,
         first=first,
