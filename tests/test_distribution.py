@@ -257,8 +257,8 @@ def test_no_module_writes_such_a_command_itself() -> None:
     assert found == []
 
 
-def test_a_run_that_has_no_remedy_to_make_reads_no_metadata_of_ours() -> None:
-    """Every remedy is made where it is needed: importing all modules makes none."""
+def test_importing_the_command_line_makes_no_remedy() -> None:
+    """What a remedy needs is looked up when there is one to print."""
     code = (
         "import pkgutil, importlib, imgtool, imgtool.distribution as d\n"
         "def made(*words): raise AssertionError(words)\n"
