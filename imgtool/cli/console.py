@@ -1,11 +1,11 @@
-"""What a person is told: messages on stderr, never on stdout, coloured only where somebody looks."""
+"""What commands write: messages for a person on stderr, coloured only where somebody looks; data on stdout."""
 
 from __future__ import annotations
 
 import os
 import sys
 from contextlib import suppress
-from typing import IO
+from typing import IO, Any
 
 from imgtool.formats.clean import printable
 
@@ -38,11 +38,32 @@ def say(text: str) -> None:
             sys.stderr.flush()
 
 
+def print_line(text: str) -> None:
+    """A line of data on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def print_json(value: Any) -> None:
+    """``value`` as indented JSON on stdout."""
+    import msgspec
+
+    text = msgspec.json.encode(value, enc_hook=str)
+    sys.stdout.write(msgspec.json.format(text, indent=2).decode() + "\n")
+
+
+def megabytes(size: int) -> str:
+    """``1.2 GB``, ``34.5 MB``, ``12 kB``."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} B"
+
+
 class Messages:
     """Lines for a person. ``quiet`` leaves only errors."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+        self.quiet = quiet
         self._color = wants_color(sys.stderr)
 
     def error(self, text: str, remedy: str = "") -> None:
@@ -53,12 +74,12 @@ class Messages:
 
     def notice(self, text: str) -> None:
         """Something worth knowing once."""
-        if not self._quiet:
+        if not self.quiet:
             self._line("note", "33", text)
 
     def plain(self, text: str = "") -> None:
         """A line without a mark."""
-        if not self._quiet:
+        if not self.quiet:
             say(text + "\n")
 
     def dim(self, text: str) -> str:

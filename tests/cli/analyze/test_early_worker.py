@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from imgtool.cli.analyze.head_start import runs_on_torch, surely_needs_worker
+from imgtool.cli.analyze.early_worker import runs_on_torch, surely_needs_worker
 from tests import pictures
 from tests.command import imgtool
 
