@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgtool.cli.boundary import boundary
-from imgtool.cli.console import Messages, megabytes, print_json, print_line
+from imgtool.cli.console import Messages, data_console, megabytes, print_json, print_line
 
 if TYPE_CHECKING:
     from imgtool.engine.cache.upkeep import CacheStats, Plan, VerifyReport
@@ -137,7 +137,6 @@ def _print_stats(found: CacheStats) -> None:
         if value:
             print_line(f"{name:<12}{value}")
     if found.answers:
-        from rich.console import Console
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -147,7 +146,7 @@ def _print_stats(found: CacheStats) -> None:
         for row in found.answers:
             table.add_row(row.engine, row.model, row.model_version, f"{row.answers:,}")
         print_line("")
-        Console(highlight=False).print(table)
+        data_console().print(table)
 
 
 def _print_report(report: VerifyReport) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from imgtool.formats.clean import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def wants_color(stream: IO[str] | None) -> bool:
@@ -39,16 +43,42 @@ def say(text: str) -> None:
 
 
 def print_line(text: str) -> None:
-    """A line of data on stdout."""
+    """A line of data on stdout.
+
+    Raises:
+        OSError: stdout is closed, or cannot be written.
+    """
+    if sys.stdout is None:  # closed by whoever started us
+        raise OSError(errno.EBADF, "stdout is closed")
     sys.stdout.write(text + "\n")
 
 
 def print_json(value: Any) -> None:
-    """``value`` as indented JSON on stdout."""
+    """``value`` as indented JSON on stdout.
+
+    Raises:
+        OSError: stdout is closed, or cannot be written.
+    """
     import msgspec
 
-    text = msgspec.json.encode(value, enc_hook=str)
-    sys.stdout.write(msgspec.json.format(text, indent=2).decode() + "\n")
+    print_line(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+
+
+def data_console() -> Console:
+    """A console for tables on stdout, as wide as the terminal.
+
+    Raises:
+        OSError: by its methods: stdout is closed, or cannot be written.
+    """
+    from rich.console import Console
+
+    class DataConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # Rich itself would end the process, with exit code 1
+
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "stdout is closed")
+    return DataConsole(highlight=False, markup=False)
 
 
 def megabytes(size: int) -> str:

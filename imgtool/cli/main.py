@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from imgtool import trace
 from imgtool.cli import cache, models, schema
 from imgtool.cli.analyze.command import AnalyzeCommand, analyze
 from imgtool.cli.bench.command import app as bench_app
-from imgtool.cli.boundary import boundary, end_politely_on_signals
+from imgtool.cli.boundary import boundary, end_politely_on_signals, output_lost
 from imgtool.cli.profile.command import app as profile_app
 from imgtool.cli.warm.command import WarmCommand, warm_cache
 
@@ -100,4 +101,10 @@ def main() -> None:
     """Entry point of the ``imgtool`` script."""
     trace.process_started("parent")
     end_politely_on_signals()
-    app()
+    try:
+        app()
+    except OSError as error:  # from help; each command has a boundary of its own
+        code = output_lost(error)
+        if code is None:
+            raise
+        sys.exit(code)

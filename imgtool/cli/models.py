@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgtool.cli.boundary import boundary
+from imgtool.cli.console import data_console, print_json
 
 if TYPE_CHECKING:
     from imgtool.analyzers.interface import AnalyzerSpec, Probe
@@ -25,7 +26,6 @@ def models(
     """
     with boundary():
         from imgtool.analyzers.registry import ANALYZERS, load_class
-        from imgtool.cli.console import print_json
         from imgtool.config import resolve
         from imgtool.errors import UsageProblem, nearest
 
@@ -57,7 +57,6 @@ def _json_object(spec: AnalyzerSpec, probe: Probe) -> dict[str, Any]:
 
 
 def _print_table(rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -69,23 +68,22 @@ def _print_table(rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
         more = len(probe.languages) - _LANGUAGES_SHOWN
         languages = ", ".join(probe.languages[:_LANGUAGES_SHOWN]) + (f" and {more} more" if more > 0 else "")
         table.add_row(spec.task, spec.name, spec.backend.value, state, probe.model, _size(probe), languages)
-    console = Console()
+    console = data_console()
     console.print(table)
     for spec, probe in rows:
         if not probe.available:
             who = f"{spec.name} ({spec.backend.value})"
-            console.print(f"\n{who}: {probe.reason}\n  remedy: {probe.remedy}", markup=False, highlight=False)
-    console.print("\nimgtool models ENGINE shows one engine and its parameters", highlight=False)
+            console.print(f"\n{who}: {probe.reason}\n  remedy: {probe.remedy}")
+    console.print("\nimgtool models ENGINE shows one engine and its parameters")
 
 
 def _print_engine(engine: str, rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
     """Everything about one engine, in each of its backends, then its parameters: no line is cut or folded blindly."""
-    from rich.console import Console
     from rich.table import Table
 
     from imgtool.parameters import parameters_of
 
-    console = Console(highlight=False, markup=False)
+    console = data_console()
     for spec, probe in rows:
         console.print(f"{spec.name} ({spec.backend.value}): {spec.summary}")
         facts = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.cli.progress import duration, progress_line
+from imgtool.cli.progress import duration, progress_text
 from imgtool.engine.files.discover import count_images
 from imgtool.engine.statistics import Statistics
 from tests import pictures
@@ -72,11 +72,11 @@ def test_no_color_is_obeyed_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_line_says_what_is_known() -> None:
     figures = Statistics(images=412, hits=120, failed=2)
-    assert progress_line(figures, 1000, 100.0) == (
+    assert progress_text(figures, 1000, 100.0) == (
         "412 of 1,000 images · 4.1 images/s · 120 from cache · 2 failed · 2 min left"
     )
-    assert progress_line(Statistics(images=3), None, 1.5) == "3 images · 2.0 images/s"
-    assert progress_line(Statistics(), 10, 0.0) == "0 of 10 images"
+    assert progress_text(Statistics(images=3), None, 1.5) == "3 images · 2.0 images/s"
+    assert progress_text(Statistics(), 10, 0.0) == "0 of 10 images"
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 _OFF = {"0", "no", "off", "false"}
-_ASKING = {"-h", "--help", "--retry-failed", "--no-isolate"}
+_WITHOUT_WORKER = {"-h", "--help", "--help-all", "--retry-failed", "--no-isolate"}
 
 
 def surely_needs_worker(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> bool:
     """Whether ``arguments`` ask for answers that cannot be kept ones: no cache is used, or there is none yet."""
-    if len(arguments) < 2 or arguments[0] != "analyze" or not _ASKING.isdisjoint(arguments):
+    if len(arguments) < 2 or arguments[0] != "analyze" or not _WITHOUT_WORKER.isdisjoint(arguments):
         return False
     if "--no-cache" in arguments or environ.get("IMGTOOL_CACHE", "").lower() in _OFF:
         return True

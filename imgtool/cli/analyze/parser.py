@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def parse(words: Sequence[str]) -> dict[str, Any]:
     """Every parameter of ``analyze`` as ``words`` set it. A mistake ends the command in the parser's own words."""
-    from imgtool.cli.analyze.command import analyze
+    from imgtool.cli.analyze.command import AnalyzeCommand, analyze
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(analyze)
+    app.command(cls=AnalyzeCommand)(analyze)
     parameters: dict[str, Any] = typer.main.get_command(app).make_context("imgtool analyze", list(words)).params
     return parameters
 
@@ -31,8 +31,8 @@ def flags_of(words: Sequence[str]) -> dict[str, Any]:
     """
     from imgtool.cli.analyze.command import NOT_OPTIONS
 
-    if shows := {"--help", "-h"} & set(words):
-        raise UsageProblem(f"{shows.pop()} only shows something and ends", "give options of an analysis")
+    if shows := {"--help", "-h", "--help-all"} & set(words):
+        raise UsageProblem(f"{shows.pop()} only shows something and ends", "leave it out")
     try:
         given = parse(words)
     except Exception as error:

@@ -76,21 +76,29 @@ class AnalyzeRun:
         watcher = _Watcher(self._messages, self._line)
         if countable and not self._output.quiet and sys.stderr is not None and sys.stderr.isatty():
             watcher.count_beside(countable, self._options)
+        # The engine first: what cannot begin must not have emptied the file of an earlier run.
+        engine = Engine(
+            self._options,
+            observer=watcher,
+            thumbnails=needs_thumbnails(self._format),
+            echo_worker=self._output.verbose,
+        )
+        self._check_places()
         try:
-            # The engine first: what cannot begin must not have emptied the file of an earlier run.
-            engine = Engine(
-                self._options,
-                observer=watcher,
-                thumbnails=needs_thumbnails(self._format),
-                echo_worker=self._output.verbose,
-            )
-            self._check_places()
             with Target(self._output.output, self._format) as target, engine:
                 stopped = self._answer(engine, watcher, target, paths)
                 figures = engine.statistics
                 trace.mark("last result")
-        except ReaderGone:
-            raise BrokenPipeError from None
+        except (ReaderGone, OutputNotWritable) as error:
+            # That a model is missing is worth its exit code, whatever becomes of stdout.
+            known = engine.model_problems and self._output.output is None
+            if isinstance(error, OutputNotWritable):
+                if not known:
+                    raise
+                self._messages.error(str(error), error.remedy)
+            elif not known:
+                raise BrokenPipeError from None
+            return ExitCode.MODEL_MISSING
         if not self._output.quiet:
             print_summary(self._messages, figures, self._output.output)
         if self._output.stats is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from imgtool.cli.boundary import verdict
 from imgtool.cli.console import Messages, megabytes, print_line
 from imgtool.cli.warm.steps import print_report
 from imgtool.errors import ExitCode, ImgtoolError
@@ -47,11 +48,13 @@ def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, option
     code = ExitCode.MODEL_MISSING if absent or damaged or unready else ExitCode.OK
     if request.json:
         models = [_status_object(status) for status in found.values()]
-        print_report(code, models=models, compiled=[_compiled_object(one) for one in compiled], unfound=unready)
+        with verdict(code):
+            print_report(code, models=models, compiled=[_compiled_object(one) for one in compiled], unfound=unready)
         return code
     looked_at: list[ModelStatus | ArtefactStatus] = [*found.values(), *compiled]
-    for one in looked_at:
-        print_line(f"{one.state.value}: {one.message}")
+    with verdict(code):
+        for one in looked_at:
+            print_line(f"{one.state.value}: {one.message}")
     problems: list[ModelStatus | ArtefactStatus | Problem] = [*absent, *damaged, *unready]
     for each in problems:
         Messages().error(each.message, each.remedy)
@@ -73,16 +76,18 @@ def dry_run(units: Sequence[Unit], store: ModelStore, request: WarmRequest) -> E
     code = ExitCode.MODEL_MISSING if failures else ExitCode.OK
     if request.json:
         problems = [{"model": name, "message": str(one), "remedy": one.remedy} for name, one in failures]
-        print_report(code, models=rows, failures=problems)
+        with verdict(code):
+            print_report(code, models=rows, failures=problems)
         return code
-    for row in rows:
-        about = "" if row.exact else "about "
-        size = f"{about}{megabytes(row.size_bytes)}" if row.size_bytes else "nothing to transfer"
-        at = f" at {row.commit[:12]}" if row.commit else ""
-        print_line(f"{row.model}: {size} from {row.source}{at}" if row.needed else f"{row.model}: {row.source}")
-    if len(rows) > 1:
-        about = "" if all(row.exact for row in rows) else "about "
-        print_line(f"to fetch: {about}{megabytes(sum(row.size_bytes for row in rows))}")
+    with verdict(code):
+        for row in rows:
+            about = "" if row.exact else "about "
+            size = f"{about}{megabytes(row.size_bytes)}" if row.size_bytes else "nothing to transfer"
+            at = f" at {row.commit[:12]}" if row.commit else ""
+            print_line(f"{row.model}: {size} from {row.source}{at}" if row.needed else f"{row.model}: {row.source}")
+        if len(rows) > 1:
+            about = "" if all(row.exact for row in rows) else "about "
+            print_line(f"to fetch: {about}{megabytes(sum(row.size_bytes for row in rows))}")
     for name, failure in failures:
         Messages().error(f"{name}: {failure}", failure.remedy)
     return code

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from imgtool.cli.boundary import verdict
 from imgtool.cli.console import Messages
 from imgtool.cli.progress import ProgressLine, progress_text
 from imgtool.cli.warm.progress import FetchProgress
@@ -54,9 +55,10 @@ class WarmRun:
         seconds = time.perf_counter() - started
         if self._request.json:
             analyzed: Any = msgspec.to_builtins(figures) if figures is not None else None
-            print_report(code, seconds=seconds, steps=steps_object(steps), analyzed=analyzed)
+            with verdict(code):
+                print_report(code, seconds=seconds, steps=steps_object(steps), analyzed=analyzed)
         else:
-            self._show(steps, figures, seconds)
+            self._show(steps, code, figures, seconds)
         return code
 
     def _bake(self, units: Sequence[Unit]) -> list[StepEnded]:
@@ -95,7 +97,7 @@ class WarmRun:
                 return figures, ExitCode.NONE_ANSWERED
             return figures, code_of(figures, engine.model_problems)
 
-    def _show(self, steps: Sequence[StepEnded], figures: Statistics | None, seconds: float) -> None:
+    def _show(self, steps: Sequence[StepEnded], code: ExitCode, figures: Statistics | None, seconds: float) -> None:
         if not steps:
             self._messages.plain("nothing to do: the engines that are configured need no model to be fetched")
         elif _nothing_done(steps):
@@ -103,7 +105,8 @@ class WarmRun:
             models = ", ".join(verified or dict.fromkeys(step.model for step in steps))
             self._messages.plain(f"nothing to do: {models} ready ({seconds:.2f} s, no connection was opened)")
         else:
-            print_steps(steps)
+            with verdict(code):
+                print_steps(steps)
         for step in steps:
             if step.result is Result.FAILED:
                 self._messages.error(f"{step.model}: {step.step.value}: {step.detail}", step.remedy)

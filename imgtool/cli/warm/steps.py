@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from imgtool.cli.console import megabytes, print_json
+from imgtool.cli.console import data_console, megabytes, print_json
 
 if TYPE_CHECKING:
     from imgtool.errors import ExitCode
@@ -20,11 +20,10 @@ def print_steps(steps: Sequence[StepEnded]) -> None:
 
     What else there is to say of a step stands below it, so that nothing is cut however narrow the terminal.
     """
-    from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = data_console()
     for model, of_model in groupby(steps, key=lambda step: step.model):
         console.print(Text(model, "bold"))
         for step in of_model:

@@ -26,6 +26,7 @@ from tests.command import imgtool
         (["analyze", "x.png"], {}, False),
         (["analyze", "--no-cache"], {}, True),
         (["analyze", "--no-cache", "--help"], {}, False),
+        (["analyze", "--no-cache", "--help-all"], {}, False),
         (["analyze", "x.png", "--no-cache", "--no-isolate"], {}, False),
         (["analyze"], {}, False),
         (["warm-cache", "--cache-dir", "/nowhere/at/all"], {}, False),

@@ -405,7 +405,7 @@ def test_images_are_left_alone_while_a_model_is_missing(desk: Desk, tmp_path: Pa
     photos = pictures.folder(tmp_path / "photos", pictures.greys(1))
     done = desk.warm("--offline", "--analyze", photos)
     assert done.code is ExitCode.MODEL_MISSING
-    assert "left alone" in done.err
+    assert "not every model is ready" in done.err
 
 
 def test_no_image_under_what_is_named_is_told(desk: Desk, tmp_path: Path) -> None:
