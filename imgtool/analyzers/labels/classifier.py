@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.labels.names import check_count, read_labels
-from imgtool.analyzers.labels.settings import Given, Settings, convert, resolve
+from imgtool.analyzers.labels.settings import Given, Preprocessing, convert, resolve
 from imgtool.analyzers.labels.sources import from_metadata, from_sidecar
 from imgtool.errors import ImgtoolError, LabelsMismatch, ModelLoadFailed, ModelNotUsable, PathMissing, UsageProblem
 from imgtool.inference.picture import Picture
@@ -43,7 +43,7 @@ class Classifier(Analyzer):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._network: Network | None = None
-        self._settings: Settings
+        self._settings: Preprocessing
         self._labels: tuple[str, ...] = ()
         self._labels_source = ""
 

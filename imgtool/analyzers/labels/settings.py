@@ -14,7 +14,7 @@ from imgtool.errors import ConfigProblem, ModelNotUsable, UnknownKey, nearest
 from imgtool.parameters import TABLES
 
 Given = dict[str, Any]
-"""Settings that one source gives, converted: a part of the fields of :class:`Settings`, and perhaps ``labels``."""
+"""Settings that one source gives, converted: a part of the fields of :class:`Preprocessing`, and perhaps ``labels``."""
 
 Dims = tuple["int | None", ...]
 """The four dimensions of a model's image input; ``None`` where the model leaves one open."""
@@ -28,7 +28,7 @@ DEFAULT_SIDE = 224
 
 
 @dataclass(frozen=True)
-class Settings:
+class Preprocessing:
     """Everything between a picture and the model's input, and between its output and probabilities.
 
     ``size`` is (height, width) in pixels. A pixel value v in 0..255 becomes ``(v / scale - mean) / std``; ``mean`` and
@@ -89,7 +89,7 @@ def convert(table: Mapping[str, Any], where: str) -> Given:
     return converted
 
 
-def resolve(given: Mapping[str, Any], dims: Dims) -> Settings:
+def resolve(given: Mapping[str, Any], dims: Dims) -> Preprocessing:
     """The settings for a model whose input has the four dimensions ``dims``, from what its sources give together.
 
     Raises:
@@ -100,17 +100,19 @@ def resolve(given: Mapping[str, Any], dims: Dims) -> Settings:
     channels = _resolve_channels(given.get("channels"), dims[depth], layout, dims)
     size = _resolve_size(given.get("size"), (dims[rows], dims[columns]))
     grey = channels == "L"
-    mean, std = _usual_statistics(grey, given.get("scale", 255.0))
-    settings = Settings(
-        **{key: given[key] for key in ("scale", "resize", "crop_pct", "interpolation", "activation") if key in given},
-        size=size,
-        layout=layout,
-        channels=channels,
-        mean=_spread(given.get("mean", mean), grey, "mean"),
-        std=_spread(given.get("std", std), grey, "std"),
-    )
-    _check_units(settings)
-    return settings
+    scale = given.get("scale", 255.0)
+    usual: tuple[tuple[float, ...], ...] = (GREY_MEAN, GREY_STD) if grey else (IMAGENET_MEAN, IMAGENET_STD)
+    if not math.isclose(scale, 255):  # those of ImageNet are meant for pixels / 255 only
+        usual = (0.0,), (1.0,)
+    mean = _spread(given.get("mean", usual[0]), grey, "mean")
+    std = _spread(given.get("std", usual[1]), grey, "std")
+    if max(mean) > 255 / scale:
+        raise ModelNotUsable(
+            f"a mean of {max(mean):g} lies outside the scaled pixels, which run from 0 to {255 / scale:g}",
+            "give the mean in scaled units, or set the scale to 1 for a model that takes 0 to 255",
+        )
+    others = {key: given[key] for key in ("scale", "resize", "crop_pct", "interpolation", "activation") if key in given}
+    return Preprocessing(**others, size=size, layout=layout, channels=channels, mean=mean, std=std)
 
 
 def guess_layout(dims: Dims) -> str:
@@ -126,7 +128,7 @@ def _resolve_channels(given: str | None, count: int | None, layout: str, dims: D
             f"try --classifier layout={other}, or give a model for grey or colour images",
         )
     if count == 3 and given == "L":
-        raise ModelNotUsable("the model takes 3 channels, the settings say grey", 'set "channels" to RGB or BGR')
+        raise ModelNotUsable("the model takes 3 channels, the settings say grey", "set channels to RGB or BGR")
     return "L" if count == 1 else given or "RGB"
 
 
@@ -140,13 +142,6 @@ def _resolve_size(given: tuple[int, int] | None, fixed: Sequence[int | None]) ->
     return height, width
 
 
-def _usual_statistics(grey: bool, scale: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation where none are given: ImageNet's, which are meant for pixels / 255 only."""
-    if not math.isclose(scale, 255):
-        return (0.0,), (1.0,)
-    return (GREY_MEAN, GREY_STD) if grey else (IMAGENET_MEAN, IMAGENET_STD)
-
-
 def _spread(values: tuple[float, ...], grey: bool, name: str) -> tuple[float, ...]:
     wanted = 1 if grey else 3
     if len(values) not in (1, wanted):
@@ -154,15 +149,6 @@ def _spread(values: tuple[float, ...], grey: bool, name: str) -> tuple[float, ..
             f"the model takes grey images, but the {name} has {len(values)} numbers", f"give the {name} as one number"
         )
     return values * wanted if len(values) == 1 else values
-
-
-def _check_units(settings: Settings) -> None:
-    highest = 255 / settings.scale
-    if max(settings.mean) > highest:
-        raise ModelNotUsable(
-            f"a mean of {max(settings.mean):g} lies outside the scaled pixels, which run from 0 to {highest:g}",
-            'give the mean in scaled units, or set "scale" to 1 in the JSON file for a model that takes 0 to 255',
-        )
 
 
 def describe(dims: Sequence[int | None]) -> str:

@@ -27,7 +27,7 @@ from imgtool.analyzers.labels.classifier import Classifier
 from imgtool.analyzers.labels.names import parse_labels
 from imgtool.analyzers.labels.preprocess import crop_box, prepare, scaled_to_cover
 from imgtool.analyzers.labels.scores import activate, are_probabilities, best, sigmoid, softmax
-from imgtool.analyzers.labels.settings import Settings, resolve
+from imgtool.analyzers.labels.settings import Preprocessing, resolve
 from imgtool.analyzers.labels.sources import from_metadata, from_sidecar
 from imgtool.errors import (
     ConfigProblem,
@@ -803,8 +803,8 @@ def test_every_way_to_write_a_size(height: int, width: int) -> None:
 # Geometry
 
 
-def _settings(size: tuple[int, int] = (224, 224), **changes: Any) -> Settings:
-    return Settings(size=size, mean=(0.0,) * 3, std=(1.0,) * 3, **changes)
+def _settings(size: tuple[int, int] = (224, 224), **changes: Any) -> Preprocessing:
+    return Preprocessing(size=size, mean=(0.0,) * 3, std=(1.0,) * 3, **changes)
 
 
 @pytest.mark.parametrize(
@@ -852,7 +852,7 @@ def test_layouts_and_sizes_of_tensors(resize: str) -> None:
 
 
 def test_padding_normalises_to_nothing() -> None:
-    settings = Settings(size=(8, 8), mean=(0.2, 0.4, 0.6), std=(0.1,) * 3, resize="pad", channels="BGR")
+    settings = Preprocessing(size=(8, 8), mean=(0.2, 0.4, 0.6), std=(0.1,) * 3, resize="pad", channels="BGR")
     tensor = prepare([np.full((4, 8, 3), 255, dtype=np.uint8)], settings, "float32")[0]
     assert tensor[:, 0] == pytest.approx(np.zeros((3, 8)), abs=0.02)
     assert tensor[:, 4] == pytest.approx(np.array([[8.0], [6.0], [4.0]]).repeat(8, axis=1), abs=1e-4)
