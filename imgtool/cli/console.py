@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 def wants_color(stream: IO[str] | None) -> bool:
     """Whether to colour what goes to ``stream`` (https://no-color.org; ``FORCE_COLOR`` overrides a pipe)."""
-    if stream is None:
-        return False
-    if os.environ.get("NO_COLOR"):
+    if stream is None or stream.closed or os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
         return True

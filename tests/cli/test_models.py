@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from imgtool.cli.models import models
 from imgtool.errors import ExitCode
 from imgtool.parameters import TABLES
 from tests.command import imgtool
 
-
-def told(*words: str) -> Any:
-    done = imgtool("models", *words, "--json")
-    assert done.code is ExitCode.OK, done.err
-    return json.loads(done.out)
+Tell = Callable[..., Any]
 
 
-def test_every_engine_is_listed_and_what_is_missing_says_what_to_do() -> None:
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Tell:
+    """What machines are told of all engines, or of one."""
+
+    def tell(engine: str | None = None) -> Any:
+        models(engine, json=True)
+        return json.loads(capsys.readouterr().out)
+
+    return tell
+
+
+def test_every_engine_is_listed_and_what_is_missing_says_what_to_do(told: Tell) -> None:
     engines = told()
     assert {engine["name"] for engine in engines} >= {"blip", "describe", "easyocr", "rapidocr", "classifier"}
     assert all(engine["available"] or engine["remedy"] for engine in engines)
@@ -30,7 +39,7 @@ def test_every_engine_is_listed_and_what_is_missing_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("engine", ["easyocr", "tesseract", "classifier"])
-def test_the_parameters_of_an_engine_are_listed(engine: str) -> None:
+def test_the_parameters_of_an_engine_are_listed(engine: str, told: Tell) -> None:
     (option, expected), *_ = (
         (option, [p for p in table.values() if p.engine == engine])
         for option, table in TABLES.items()
@@ -47,7 +56,7 @@ def test_the_parameters_of_an_engine_are_listed(engine: str) -> None:
     assert all(one["meaning"] and one["takes"] and one["default"] for one in listed)
 
 
-def test_an_engine_without_parameters_says_so() -> None:
+def test_an_engine_without_parameters_says_so(told: Tell) -> None:
     done = imgtool("models", "rapidocr")
     assert "takes no parameters" in done.out
     assert "Apache-2.0" in done.out
