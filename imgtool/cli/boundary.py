@@ -82,7 +82,7 @@ def _explain(error: KeyboardInterrupt | Exception, verbose: bool) -> ExitCode:
 
 @contextmanager
 def verdict(code: ExitCode) -> Iterator[None]:
-    """Print what led to ``code``: one that is not 0 stands, also where nobody reads stdout or its disk is full."""
+    """Print the reasons for ``code``. Unless it is 0 it stands even if stdout is a closed pipe or its disk is full."""
     try:
         yield
     except OSError as error:
@@ -91,9 +91,9 @@ def verdict(code: ExitCode) -> Iterator[None]:
 
 
 def output_lost(error: Exception) -> ExitCode | None:
-    """The exit code where ``error`` says that stdout takes no more; a message where that is a failure.
+    """The exit code if ``error`` means that stdout cannot be written; ``None`` if it means something else.
 
-    A reader that is gone, such as ``head``, has seen enough: that is none.
+    A full disk is a failure, and is reported. A reader that has gone, such as ``head``, has seen enough: exit code 0.
     """
     if isinstance(error, BrokenPipeError):
         code = ExitCode.OK

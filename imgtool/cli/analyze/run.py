@@ -159,12 +159,12 @@ _NOTHING_FOUND = (
 
 
 def _why_nothing(options: EngineOptions) -> str:
-    """What may have kept images from being found: the choice of names before the formats."""
+    """Why images may not have been found: ``--include`` and ``--exclude``, else the formats."""
     chosen = [("--include", each) for each in options.include] + [("--exclude", each) for each in options.exclude]
     if not chosen:
         return _NOTHING_FOUND
     flags = " ".join(f"{flag} {each}" for flag, each in chosen)
-    return f"check {flags}: case counts, *.jpg is a name at any depth, raw/*.jpg a path from the named folder on"
+    return f"check {flags}: case matters; *.jpg matches in every folder, raw/*.jpg only in raw of the named folder"
 
 
 def exit_code(figures: Statistics, model_problems: Mapping[str, Any]) -> ExitCode:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, options: EngineOptions) -> ExitCode:
-    """Say of every model whether it is whole here, and whether a run finds it; nothing is loaded, nobody is asked.
+    """Report whether every model is complete on this machine, and whether a run finds it. Loads nothing, asks no hub.
 
-    A compiled model is all that a run needs: where it is whole, what it was made from may be gone.
+    A complete compiled model is enough for a run: the weights it was made from need not be here.
     """
     from imgtool.options import BackendChoice
     from imgtool.warming.compiling import UnitCompiler
@@ -94,7 +94,7 @@ def dry_run(units: Sequence[Unit], store: ModelStore, request: WarmRequest) -> E
 
 
 def prune(store: ModelStore, request: WarmRequest, options: EngineOptions) -> ExitCode:
-    """Show the plans, of models and of compiled ones, then carry them out unless they are only to be shown."""
+    """Carry out the plans for models and for compiled models, unless this is a dry run, and show them."""
     from imgtool.artefacts.find import artefacts_root
     from imgtool.warming.prune import plan_prune
     from imgtool.warming.prune_compiled import in_use, plan_prune_compiled
