@@ -33,7 +33,7 @@ def terminal_width(stream: IO[str]) -> int:
 
 
 def say(text: str) -> None:
-    """Write to stderr. A person who cannot be told (stderr closed, its disk full) must not cost a result."""
+    """Write to stderr. That it is closed, or its disk full, must not cost a result."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             sys.stderr.write(text)

@@ -7,13 +7,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from imgtool.cli.analyze.options import RARE_PANELS
+
 ON_BY_DEFAULT = {"cache", "isolate"}
 """Switches of which help shows the form that turns them off."""
 
 
 def _show_all(ctx: typer.Context, asked: bool) -> None:
     if asked and isinstance(ctx.command, ManyOptions):
-        ctx.command.rare_panels = ()
+        ctx.command.left_out = ()
         for parameter in ctx.command.params:
             if parameter.param_type_name == "option":  # what an argument is, the text above the options says
                 parameter.hidden = False  # type: ignore[attr-defined]
@@ -27,14 +29,14 @@ HelpAll = Annotated[
 
 
 class ManyOptions(TyperCommand):
-    """A command whose panels of options named in ``rare_panels`` are left out of ``--help``."""
+    """A command that leaves the panels of rare options out of ``--help``."""
 
-    rare_panels: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = RARE_PANELS
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help. The process ends after it, so that options may be changed for what is shown."""
+        """Print the help. The process ends after it, so options may be changed here for what is shown."""
         for option in self.params:
-            if str(getattr(option, "rich_help_panel", "")) in self.rare_panels:
+            if str(getattr(option, "rich_help_panel", "")) in self.left_out:
                 option.hidden = True  # type: ignore[attr-defined]
             if option.secondary_opts:  # one form of a switch is enough: of --strict and --no-strict, the one that acts
                 if option.name in ON_BY_DEFAULT:

@@ -12,11 +12,12 @@ from typer.core import TyperGroup
 
 from imgtool import trace
 from imgtool.cli import cache, models, schema
-from imgtool.cli.analyze.command import AnalyzeCommand, analyze
+from imgtool.cli.analyze.command import analyze
 from imgtool.cli.bench.command import app as bench_app
 from imgtool.cli.boundary import boundary, end_politely_on_signals, output_lost
+from imgtool.cli.help import ManyOptions
 from imgtool.cli.profile.command import app as profile_app
-from imgtool.cli.warm.command import WarmCommand, warm_cache
+from imgtool.cli.warm.command import warm_cache
 
 
 class _Commands(TyperGroup):
@@ -85,12 +86,12 @@ def _root(
 
 app.command(
     "analyze",
-    cls=AnalyzeCommand,
+    cls=ManyOptions,
     short_help="Caption images, read their text, label them.",
     epilog="`imgtool models ENGINE` lists the parameters of --ocr and --classifier.",
 )(analyze)
 app.command("models", short_help="List the engines and their parameters.")(models.models)
-app.command("warm-cache", cls=WarmCommand, short_help="Fetch and compile models before the first run.")(warm_cache)
+app.command("warm-cache", cls=ManyOptions, short_help="Fetch and compile models before the first run.")(warm_cache)
 app.add_typer(cache.app, name="cache", short_help="Show, clear, prune and verify cached results.")
 app.add_typer(bench_app, name="bench", short_help="Measure startup, speed and memory, and compare.")
 app.add_typer(profile_app, name="profile", short_help="Show where a run spends its time and memory.")

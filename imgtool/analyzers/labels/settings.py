@@ -1,4 +1,4 @@
-"""How a classifier wants its images: the settings, how each is written, and what a model's input says about them.
+"""The preprocessing of a classifier: its settings, how each is written, and what a model's input says about them.
 
 Nothing heavy is imported here: the light parent process uses it too, to refuse early what is wrong.
 """

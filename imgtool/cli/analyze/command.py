@@ -10,16 +10,10 @@ import typer
 from imgtool import trace
 from imgtool.cli.analyze import options as o
 from imgtool.cli.boundary import boundary
-from imgtool.cli.help import HelpAll, ManyOptions
+from imgtool.cli.help import HelpAll
 
 NOT_OPTIONS = {"paths", "from_file", "null", "help_all"}
 """Parameters that say what to analyze, not how."""
-
-
-class AnalyzeCommand(ManyOptions):
-    """The command with its rare options."""
-
-    rare_panels = o.RARE_PANELS
 
 
 def analyze(

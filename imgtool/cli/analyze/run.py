@@ -43,7 +43,7 @@ class _Watcher(Observer):
             self.total = images
 
     def count_beside(self, paths: Sequence[str], options: EngineOptions) -> None:
-        """Begin to count, in a thread that nobody waits for. The listing itself only runs a window ahead."""
+        """Count images in a thread of its own, to estimate the time left: the run itself lists only a window ahead."""
 
         def count() -> None:
             counted = count_images(paths, engine_rules(options))
@@ -108,7 +108,7 @@ class AnalyzeRun:
         return exit_code(figures, engine.model_problems)
 
     def _check_places(self) -> None:
-        """Find out before the work what would spoil it after."""
+        """Refuse before the work what would fail after it."""
         output = self._output.output
         if output is not None and output.is_file() and sniff_file(str(output)) is not None:
             raise UsageProblem(f"{output} is an image and would be overwritten", "name another file with -o")
@@ -118,7 +118,7 @@ class AnalyzeRun:
     def _answer(
         self, engine: Engine, watcher: _Watcher, target: Target, paths: Iterable[str]
     ) -> TooManyFailures | None:
-        """Write every result. Returns what stopped the run: what was answered before is still written out whole."""
+        """Write every result. Returns the failure that stopped the run, if any; what was answered before is written."""
         output, line = self._output.output, self._line
         writer = open_writer(
             self._format,

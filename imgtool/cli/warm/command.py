@@ -9,7 +9,7 @@ import typer
 
 from imgtool.cli.analyze import options as o
 from imgtool.cli.boundary import boundary
-from imgtool.cli.help import HelpAll, ManyOptions
+from imgtool.cli.help import HelpAll
 from imgtool.cli.warm.request import WarmRequest
 
 if TYPE_CHECKING:
@@ -29,12 +29,6 @@ def _flag(panel: str, help: str, *names: str) -> object:
 
 def _value(panel: str, help: str, *names: str, takes: str) -> object:
     return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=False)
-
-
-class WarmCommand(ManyOptions):
-    """The command with its rare options."""
-
-    rare_panels = o.RARE_PANELS
 
 
 def warm_cache(
