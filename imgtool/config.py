@@ -22,13 +22,15 @@ import msgspec
 from imgtool.config_files import SECTIONS, files, normalise
 from imgtool.errors import ConfigProblem, UnknownKey, UsageProblem, nearest
 from imgtool.options import EngineOptions, OutputOptions
-from imgtool.parameters import TABLES
 from imgtool.quantities import parse_duration, parse_size, split_settings
 from imgtool.types import Task
 
 ENV_PREFIX = "IMGTOOL_"
 _OTHER_VARIABLES = {"IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_TRACE", "IMGTOOL_TRACE_SPAWNED"}
 """Read by other parts of imgtool or by its tests; not options of a command."""
+
+_TABLES = ("ocr", "classifier")
+"""Options that hold the parameters of engines; ``imgtool.parameters`` knows which, and is imported when one is set."""
 
 _SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
 _DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl"}
@@ -95,7 +97,7 @@ def resolve(
     for source in reversed(sources):
         for name, value in source.values.items():
             converted = _convert(name, value, source)
-            if name in TABLES:
+            if name in _TABLES:
                 merged[name] = {**merged.get(name, {}), **converted}
                 origins |= {f"{name}.{parameter}": source.name for parameter in converted}
             else:
@@ -123,7 +125,7 @@ def convert_options(base: EngineOptions, overrides: Mapping[str, Any]) -> Engine
         if name not in known:
             raise _unknown(name, source)
     converted = {name: _convert(name, value, source) for name, value in overrides.items()}
-    converted |= {name: {**getattr(base, name), **converted[name]} for name in TABLES if name in converted}
+    converted |= {name: {**getattr(base, name), **converted[name]} for name in _TABLES if name in converted}
     return msgspec.structs.replace(base, **converted)
 
 
@@ -145,7 +147,7 @@ def _convert(name: str, value: Any, source: Source) -> Any:
     kind = _kinds().get(name)
     if kind is None:
         raise _unknown(name, source)
-    if name in TABLES:
+    if name in _TABLES:
         return _convert_parameters(name, value, source)
     try:
         if isinstance(value, str) and name in _SIZES:
@@ -165,6 +167,8 @@ def _convert(name: str, value: Any, source: Source) -> Any:
 
 def _convert_parameters(option: str, value: Any, source: Source) -> dict[str, Any]:
     """The parameters that ``--ocr`` or ``--classifier`` sets: as a table, or as texts ``NAME=VALUE``."""
+    from imgtool.parameters import TABLES
+
     known, label = TABLES[option], source.naming(option)
     engines = " and ".join(f"`imgtool models {name}`" for name in dict.fromkeys(p.engine for p in known.values()))
     if isinstance(value, str):

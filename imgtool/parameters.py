@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 Check = Callable[[Any], Any]
 """Takes a value of the right kind and returns it as the engine takes it; ``ValueError`` says what is wrong with it."""
@@ -18,8 +19,7 @@ MAX_SIDE = 8192
 """The longest side of a classifier's input, in pixels."""
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One parameter of the engine ``engine``; ``kind`` is the type that text is converted to before ``check``."""
 
     engine: str

@@ -12,7 +12,6 @@ T = TypeVar("T")
 
 _SIZE = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
 _DURATION = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d)?\s*$")
-_NEXT_SETTING = re.compile(r",(?=\s*[A-Za-z][\w-]*\s*=)")
 _LARGEST = 2**63 - 1  # what SQLite can store
 
 
@@ -49,7 +48,7 @@ def parse_duration(text: str) -> float:
 def split_settings(text: str) -> list[str]:
     """``["mean=0.5,0.5,0.5", "resize=pad"]`` from ``mean=0.5,0.5,0.5,resize=pad``: a comma ends a setting only before
     the name of another one."""
-    return [part for part in _NEXT_SETTING.split(text) if part.strip()]
+    return [part for part in re.split(r",(?=\s*[A-Za-z][\w-]*\s*=)", text) if part.strip()]
 
 
 def parse_option(flag: str, text: str | None, parse: Callable[[str], T]) -> T | None:

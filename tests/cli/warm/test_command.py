@@ -328,12 +328,12 @@ def test_a_place_that_cannot_be_written_has_its_own_code(desk: Desk, tmp_path: P
     [
         (["blipp"], "did you mean"),
         (["photos"], "--analyze"),
-        (["--check", "--prune"], "use it alone"),
-        (["--check", "--analyze", "photos"], "a run of its own"),
+        (["--check", "--prune"], "--dry-run or --prune"),
+        (["--check", "--analyze", "photos"], "run the command twice"),
         (["--max-size", "1GB"], "add --prune"),
         (["--prune", "--max-size", "much"], "--max-size"),
-        (["--prune", "blip-base"], "leave the names out"),
-        (["--refresh", "--offline"], "choose one"),
+        (["--prune", "blip-base"], "leave their names out"),
+        (["--refresh", "--offline"], "leave one out"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_done(desk: Desk, arguments: list[str], words: str) -> None:
