@@ -12,7 +12,7 @@ from imgtool.cli.boundary import boundary
 from imgtool.cli.console import Messages, data_console, megabytes, print_json, print_line
 
 if TYPE_CHECKING:
-    from imgtool.engine.cache.upkeep import CacheStats, Plan, VerifyReport
+    from imgtool.engine.cache.upkeep import CacheStats, RemovalPlan, VerifyReport
 
 app = typer.Typer(help="Show, clear, prune and verify the cached results.", no_args_is_help=True)
 
@@ -102,7 +102,7 @@ def _root(cache_dir: str | None) -> Path:
     return cache_root(resolve({"cache_dir": cache_dir}).engine)
 
 
-def _carry_out(plan: Plan, dry_run: bool) -> None:
+def _carry_out(plan: RemovalPlan, dry_run: bool) -> None:
     """Show a plan, then do it, unless it is only to be shown."""
     from imgtool.engine.cache.upkeep import execute
 

@@ -92,9 +92,7 @@ def analyze(
 
             run = AnalyzeRun(resolved)
             named = _named_paths(paths or (), from_file, null)
-            # A list that is read as it comes cannot be counted beforehand; what was typed can.
-            countable = paths if paths and not from_file and "-" not in paths else ()
-            raise typer.Exit(run.run(named, countable))
+            raise typer.Exit(run.run(named))
 
 
 def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
@@ -104,7 +102,7 @@ def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Ite
         imgtool.errors.UsageProblem: nothing was named.
         imgtool.errors.PathMissing: the list file does not exist.
     """
-    from imgtool.engine.files.lists import read_list
+    from imgtool.engine.files.path_lists import read_list
     from imgtool.errors import UsageProblem
 
     lists = [path for path in (from_file, *(p for p in paths if p == "-")) if path is not None]
