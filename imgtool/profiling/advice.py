@@ -66,5 +66,5 @@ def way_for(phase: str, arm: Arm) -> Way:
 
 def _answers(phase: str) -> Way:
     if phase == "text":
-        return Way("--ocr-canvas-size", "detection costs by the pixels it looks at")
+        return Way("--ocr canvas_size=N", "detection costs by the pixels it looks at")
     return Way("--threads", "as many as there are cores; --max-new-tokens bounds a caption's length")

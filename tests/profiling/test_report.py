@@ -215,7 +215,7 @@ def test_no_path_of_the_machine_is_in_the_report() -> None:
 def test_every_way_back_is_an_option_of_analyze() -> None:
     from imgtool.profiling.advice import BACK
 
-    said = imgtool("analyze", "--help", COLUMNS="200").out
+    said = imgtool("analyze", "--help-all", COLUMNS="200").out
     for switch, _ in BACK:
         assert switch.split()[0] in said
 

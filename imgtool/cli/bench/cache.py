@@ -63,7 +63,7 @@ def _print(found: CacheBench) -> None:
     from rich.table import Table
 
     from imgtool.cli.bench.common import data_console
-    from imgtool.cli.cache import megabytes
+    from imgtool.cli.console import megabytes
 
     console = data_console()
     if found.repeated is not None:

@@ -63,7 +63,7 @@ def test_every_option_of_theirs_exists(words: list[str]) -> None:
     assert used
     assert used <= known
     inner = {option for word in words if " " in word for option in re.findall(r"--[a-z][a-z-]*", word)}
-    assert inner <= set(re.findall(r"--[a-z][a-z0-9-]*", help_of("analyze")))
+    assert inner <= set(re.findall(r"--[a-z][a-z0-9-]*", help_of("analyze --help-all")))
 
 
 def test_its_images_are_in_the_repository() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from rich.text import Text
+from imgtool.cli.console import data_console, megabytes, print_json
 
+if TYPE_CHECKING:
+    from imgtool.errors import ExitCode
     from imgtool.warming.bake import StepEnded
 
 _STYLES = {"done": "green", "unchanged": "", "skipped": "yellow", "failed": "red"}
@@ -20,31 +20,23 @@ def print_steps(steps: Sequence[StepEnded]) -> None:
 
     What else there is to say of a step stands below it, so that nothing is cut however narrow the terminal.
     """
-    from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = data_console()
     for model, of_model in groupby(steps, key=lambda step: step.model):
         console.print(Text(model, "bold"))
         for step in of_model:
-            console.print(_line(step))
+            seconds = f"{step.seconds:.2f} s" if step.seconds >= 0.005 else ""
+            size = megabytes(step.size_bytes) if step.size_bytes else ""
+            memory = f"{megabytes(step.rss_before)} to {megabytes(step.rss_after)}" if step.rss_after else ""
+            line = Text(f"  {step.step.value:<9}")
+            line.append(f"{step.result.value:<11}", _STYLES[step.result.value])
+            line.append(f"{seconds:>9}  {size:>9}  {memory}".rstrip())
+            console.print(line)
             # Causes of failures are long, and are told below all steps.
             if step.detail and step.result.value != "failed":
                 console.print(Padding(Text(step.detail, "dim"), (0, 0, 0, 11), expand=False))
-
-
-def _line(step: StepEnded) -> Text:
-    from rich.text import Text
-
-    from imgtool.cli.cache import megabytes
-
-    size = megabytes(step.size_bytes) if step.size_bytes else ""
-    memory = f"{megabytes(step.rss_before)} to {megabytes(step.rss_after)}" if step.rss_after else ""
-    line = Text(f"  {step.step.value:<9}")
-    line.append(f"{step.result.value:<11}", _STYLES[step.result.value])
-    line.append(f"{_seconds(step.seconds):>9}  {size:>9}  {memory}".rstrip())
-    return line
 
 
 def steps_object(steps: Sequence[StepEnded]) -> list[dict[str, Any]]:
@@ -65,13 +57,6 @@ def steps_object(steps: Sequence[StepEnded]) -> list[dict[str, Any]]:
     ]
 
 
-def print_json(value: dict[str, Any]) -> None:
-    """One JSON object on stdout, the version of its schema first."""
-    import msgspec
-
-    text = msgspec.json.encode({"schema_version": 1, **value}, enc_hook=str)
-    sys.stdout.write(msgspec.json.format(text, indent=2).decode() + "\n")
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 0.005 else ""
+def print_report(code: ExitCode, **values: Any) -> None:
+    """What was done or found as one JSON object on stdout, the version of its schema first."""
+    print_json({"schema_version": 1, "ok": not code, "exit_code": int(code), **values})

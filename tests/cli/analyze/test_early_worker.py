@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from imgtool.cli.analyze.head_start import runs_on_torch, surely_needs_worker
+from imgtool.cli.analyze.early_worker import runs_on_torch, surely_needs_worker
 from tests import pictures
 from tests.command import imgtool
 
@@ -26,6 +26,7 @@ from tests.command import imgtool
         (["analyze", "x.png"], {}, False),
         (["analyze", "--no-cache"], {}, True),
         (["analyze", "--no-cache", "--help"], {}, False),
+        (["analyze", "--no-cache", "--help-all"], {}, False),
         (["analyze", "x.png", "--no-cache", "--no-isolate"], {}, False),
         (["analyze"], {}, False),
         (["warm-cache", "--cache-dir", "/nowhere/at/all"], {}, False),

@@ -11,12 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 _OFF = {"0", "no", "off", "false"}
-_ASKING = {"-h", "--help", "--retry-failed", "--no-isolate"}
+_WITHOUT_WORKER = {"-h", "--help", "--help-all", "--retry-failed", "--no-isolate"}
 
 
 def surely_needs_worker(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether ``arguments`` ask for answers that cannot be kept ones: no cache is used, or there is none yet."""
-    if len(arguments) < 2 or arguments[0] != "analyze" or not _ASKING.isdisjoint(arguments):
+    """Whether no result that ``arguments`` ask for can come from the cache: it is off, or does not exist yet."""
+    if len(arguments) < 2 or arguments[0] != "analyze" or not _WITHOUT_WORKER.isdisjoint(arguments):
         return False
     if "--no-cache" in arguments or environ.get("IMGTOOL_CACHE", "").lower() in _OFF:
         return True
@@ -32,7 +32,7 @@ def runs_on_torch(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
 
 
 def _cache_root(arguments: Sequence[str], environ: Mapping[str, str]) -> Path | None:
-    """Where the command line or the environment says that answers are kept; a configuration file may say so too, and
+    """The cache directory as the command line or the environment names it. A configuration file may name it, too, but
     reading that takes longer than is gained."""
     for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
         if word == "--cache-dir":
