@@ -56,7 +56,6 @@ COMMANDS = [
     ["bench", "--help"],
     ["bench", "startup", "--help"],
     ["bench", "throughput", "--help"],
-    ["bench", "cache", "--help"],
     ["bench", "soak", "--help"],
     ["bench", "--command", "nothing=true", "-n", "2"],
 ]

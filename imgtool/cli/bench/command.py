@@ -7,7 +7,6 @@ from typing import Annotated, Any, Optional
 import typer
 from typer.core import TyperGroup
 
-from imgtool.cli.bench import cache as bench_cache
 from imgtool.cli.bench import soak as bench_soak
 from imgtool.cli.bench import throughput as bench_throughput
 from imgtool.cli.boundary import boundary
@@ -102,7 +101,6 @@ def startup(
         bool, _option(_GATE, "Run again before failing.", "--confirm/--no-confirm", default="confirm")
     ] = True,
     json: Annotated[Text, _option(_OUT, "Everything as JSON; - is stdout.", takes="FILE")] = None,
-    csv: Annotated[Text, _option(_OUT, "A row a sample.", takes="FILE")] = None,
     markdown: Annotated[Text, _option(_OUT, "For a pull request or a step summary.", takes="FILE")] = None,
     html: Annotated[Text, _option(_OUT, "A report with every sample.", takes="FILE")] = None,
     history: Annotated[Text, _option(_OUT, "Add this run to a folder, and draw the trend.", takes="DIR")] = None,
@@ -119,5 +117,4 @@ def startup(
 
 
 app.command("throughput")(bench_throughput.throughput)
-app.command("cache")(bench_cache.cache)
 app.command("soak")(bench_soak.soak)

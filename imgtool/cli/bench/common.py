@@ -71,20 +71,6 @@ def numbers_option(flag: str, text: str) -> tuple[int, ...]:
     return numbers
 
 
-def folder_option(flag: str, text: str | None) -> Path | None:
-    """A folder that is there.
-
-    Raises:
-        UsageProblem: it is not.
-    """
-    if text is None:
-        return None
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise UsageProblem(f"{flag}: {text} is no folder", "make it first, or leave the option out")
-    return path
-
-
 def teller(quiet: bool) -> Callable[[str], None]:
     """Tells a person on stderr what is being done."""
     from imgtool.cli.console import Messages

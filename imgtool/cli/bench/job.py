@@ -176,7 +176,7 @@ class Job:
 
     def _report(self, experiment: Experiment, judgement: Judgement | None) -> None:
         options = self._options
-        if Path("-") not in (options.json, options.csv, options.markdown):
+        if Path("-") not in (options.json, options.markdown):
             print_outcome(experiment, judgement)
             if options.self_test:
                 print_self_test(experiment)

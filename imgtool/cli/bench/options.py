@@ -46,7 +46,6 @@ class BenchOptions(msgspec.Struct, frozen=True, kw_only=True):
     across_machines: bool = False
     confirm: bool = True
     json: Path | None = None
-    csv: Path | None = None
     markdown: Path | None = None
     html: Path | None = None
     history: Path | None = None
@@ -143,5 +142,5 @@ _CONVERSIONS: dict[str, Any] = {
     **dict.fromkeys(("warm_ups", "steady"), _count),
     **dict.fromkeys(("paths", "arm", "command"), tuple),
     "arms": _names,
-    **dict.fromkeys(("save", "json", "csv", "markdown", "html", "history"), _path),
+    **dict.fromkeys(("save", "json", "markdown", "html", "history"), _path),
 }

@@ -30,7 +30,7 @@ def check_places(options: BenchOptions) -> None:
         OutputNotWritable: a file or folder cannot be written where it was named.
         UsageProblem: two outputs have one place, or one would replace the baseline.
     """
-    named = (options.save, options.json, options.csv, options.markdown, options.html)
+    named = (options.save, options.json, options.markdown, options.html)
     given = [path for path in named if path is not None]
     _check_apart(given, options)
     for path in given:
@@ -117,7 +117,6 @@ def write_reports(
             history = _add_to_history(options.history, experiment)
     renders: tuple[tuple[Path | None, Render], ...] = (
         (options.json, lambda: encoded(experiment).decode()),
-        (options.csv, lambda: _csv(experiment, judgement)),
         (options.markdown, lambda: _markdown(experiment, judgement)),
         (options.html, lambda: _html(experiment, judgement, history)),
         (options.history and options.history / "index.html", lambda: _html(experiment, judgement, history)),
@@ -136,12 +135,6 @@ def _noting(failed: list[OutputNotWritable]) -> Iterator[None]:
         yield
     except OutputNotWritable as error:
         failed.append(error)
-
-
-def _csv(experiment: Experiment, judgement: Judgement | None) -> str:
-    from imgtool.bench.report import csv as report_csv
-
-    return report_csv.render(experiment, judgement)
 
 
 def _markdown(experiment: Experiment, judgement: Judgement | None) -> str:

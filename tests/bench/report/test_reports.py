@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,6 @@ from imgtool.bench.data.history import append, load_history
 from imgtool.bench.data.record import Arm, ArmKind, Experiment, Metric, Noise, PageCache, Sample
 from imgtool.bench.gate.gate import judge, parse_budgets
 from imgtool.bench.measure.shares import OTHER, median_shares, shares
-from imgtool.bench.report import csv as report_csv
 from imgtool.bench.report import html as report_html
 from imgtool.bench.report import markdown as report_markdown
 from imgtool.bench.report import tables
@@ -178,25 +175,6 @@ class TestShares:
     def test_medians_come_in_the_order_of_the_phases(self) -> None:
         names = list(median_shares(experiment(), "eager"))
         assert names == ["interpreter", "imports", "load blip", "caption", OTHER]
-
-
-class TestCsv:
-    def test_has_a_row_a_sample_with_phases_and_units(self) -> None:
-        made = experiment(runs=3)
-        rows = list(csv.DictReader(io.StringIO(report_csv.render(made))))
-        assert len(rows) == len(made.samples)
-        for row, one in zip(rows, made.samples, strict=True):
-            assert (row["arm"], int(row["run"])) == (one.arm, one.run)
-            assert float(row["startup_seconds"]) == one.startup
-            assert float(row["phase: load blip"]) == pytest.approx(one.phases[2].seconds)
-            assert one.memory is not None
-            assert int(row["peak_anon_bytes"]) == one.memory.peak_anon
-
-    def test_no_cell_is_a_formula(self) -> None:
-        made = experiment({"a": 1.0}, runs=1)
-        bad = replace(made.samples[0], error="=HYPERLINK(1)")
-        out = report_csv.render(replace(made, samples=(bad,)))
-        assert "'=HYPERLINK(1)" in out
 
 
 class TestMarkdown:

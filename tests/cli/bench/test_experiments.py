@@ -1,4 +1,4 @@
-"""``imgtool bench throughput``, ``cache`` and ``soak`` as their users meet them: data, messages, exit codes."""
+"""``imgtool bench throughput`` and ``soak`` as their users meet them: data, messages, exit codes."""
 
 from __future__ import annotations
 
@@ -107,55 +107,6 @@ class TestThroughput:
 
     def test_a_folder_without_images_is_said(self, tmp_path: Path) -> None:
         assert bench("throughput", tmp_path).code is ExitCode.NONE_ANSWERED
-
-
-class TestCache:
-    def test_counts_hits_and_times_look_ups(self, tmp_path: Path) -> None:
-        images = folder(tmp_path / "images", greys(3))
-        done = bench(
-            "cache",
-            images,
-            "--records",
-            "1100",
-            "--lookups",
-            "200",
-            "--runs",
-            "1",
-            "--options",
-            DESCRIBE,
-            "--json",
-            "-q",
-        )
-        assert done.code is ExitCode.OK, done.err
-        assert done.err == ""
-        found = json.loads(done.out)
-        repeated = found["repeated"]
-        assert (repeated["images"], repeated["first_hits"], repeated["hits"]) == (3, 0, 3)
-        assert repeated["hit_rate_percent"] == 100
-        assert [size["records"] for size in found["sizes"]] == [1000, 1100]
-
-    def test_prints_a_table_and_gates(self, tmp_path: Path) -> None:
-        images = folder(tmp_path / "images", greys(1))
-        words = ("cache", images, "--records", "100", "--lookups", "100", "--runs", "1", "--options", DESCRIBE)
-        done = bench(*words, "--max-p99", "0.0001ms", "--min-hit-rate", "90")
-        assert done.code is ExitCode.REGRESSION
-        assert "1 of 1 images from the cache (100 %)" in done.out
-        assert "regression: p99 of a hit is" in done.err
-        assert "hit rate" not in done.err
-
-    @pytest.mark.parametrize(
-        ("words", "said"),
-        [
-            (("--scratch", "/no/such/folder"), "is no folder"),
-            (("--max-p99", "fast"), "not a duration"),
-            (("--options", "--nope", "--records", "10"), "No such option"),
-        ],
-    )
-    def test_bad_input_is_a_message(self, words: tuple[str, ...], said: str) -> None:
-        done = bench("cache", "--images", "1", *words)
-        assert done.code is ExitCode.USAGE
-        assert said in done.err
-        assert done.out == ""
 
 
 class TestSoak:
