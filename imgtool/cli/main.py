@@ -11,7 +11,8 @@ from imgtool.cli import cache, models, schema
 from imgtool.cli.analyze.command import analyze
 from imgtool.cli.bench.command import app as bench_app
 from imgtool.cli.boundary import end_politely_on_signals
-from imgtool.cli.profile.command import app as profile_app
+from imgtool.cli.profile.command import SETTINGS as PROFILE_SETTINGS
+from imgtool.cli.profile.command import profile
 from imgtool.cli.warm.command import warm_cache
 
 app = typer.Typer(
@@ -46,7 +47,7 @@ app.command("warm-cache")(warm_cache)
 app.command("schema")(schema.schema)
 app.add_typer(cache.app, name="cache")
 app.add_typer(bench_app, name="bench")
-app.add_typer(profile_app, name="profile")
+app.command("profile", context_settings=PROFILE_SETTINGS, no_args_is_help=True)(profile)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ArmRequest:
     """Arms as they were typed: names of built-in ones, ``NAME=OPTIONS``, ``NAME=COMMAND``. Nothing is all built-in ones
     that can run here. ``weights`` is ``real``, ``synthetic``, or ``None`` for the first of the two that is here."""
 
@@ -47,7 +47,7 @@ _BUILT_IN_NAMES = frozenset(arm.name for arm in BUILT_IN)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """What can run, what cannot and why, and the weights that were settled on."""
 
     contenders: tuple[Contender, ...]
@@ -56,7 +56,7 @@ class Chosen:
     weights: str
 
 
-def choose(wanted: Wanted, stage: Stage, make_synthetic: Callable[[Stage], None]) -> Chosen:
+def select(wanted: ArmRequest, stage: Stage, make_synthetic: Callable[[Stage], None]) -> Selection:
     """The arms that were asked for, or all that can run here.
 
     Where no weights were named and no built-in arm finds real ones, synthetic ones are taken; ``make_synthetic`` makes
@@ -68,7 +68,7 @@ def choose(wanted: Wanted, stage: Stage, make_synthetic: Callable[[Stage], None]
     """
     arms = wanted.arms()
     if arms and all(arm.kind is ArmKind.COMMAND for arm in arms):
-        return Chosen(tuple(map(Contender, arms)), {}, stage, wanted.weights or "real")
+        return Selection(tuple(map(Contender, arms)), {}, stage, wanted.weights or "real")
     if wanted.weights != "synthetic":
         found = _attempt(arms, stage)
         if found.contenders or wanted.weights == "real" or not _model_arms(arms):
@@ -84,20 +84,20 @@ def _model_arms(arms: Sequence[Arm]) -> bool:
     return not arms or any(arm.kind is ArmKind.EAGER or arm.name in _BUILT_IN_NAMES for arm in arms)
 
 
-def _attempt(arms: Sequence[Arm], stage: Stage) -> Chosen:
+def _attempt(arms: Sequence[Arm], stage: Stage) -> Selection:
     if not arms:
         found, missing = available(stage)
-        return Chosen(tuple(found), missing, stage, "real")
+        return Selection(tuple(found), missing, stage, "real")
     contenders, missing = [], {}
     for arm in arms:
         try:
             contenders.append(contender(arm, stage))
         except ModelMissing as problem:
             missing[arm.name] = problem
-    return Chosen(tuple(contenders) if not missing else (), missing, stage, "real")
+    return Selection(tuple(contenders) if not missing else (), missing, stage, "real")
 
 
-def _required(chosen: Chosen, arms: Sequence[Arm]) -> Chosen:
+def _required(chosen: Selection, arms: Sequence[Arm]) -> Selection:
     """
     Raises:
         ModelMissing: nothing can run, or not all that was named.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from imgtool.bench.data.record import Arm, Machine, Settings
+from imgtool.bench.data.record import Arm, ExperimentSettings, Machine
 
 ABSENT = "none"
 
@@ -41,7 +41,7 @@ def differences(former: Machine, later: Machine) -> list[str]:
     ]
 
 
-def workload_differences(former: Settings, later: Settings) -> list[str]:
+def workload_differences(former: ExperimentSettings, later: ExperimentSettings) -> list[str]:
     """What was asked of the arms in one experiment and not in the other: then no figure can be compared at all."""
     return list(_fields(_WORKLOAD, former, later))
 

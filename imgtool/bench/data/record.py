@@ -63,7 +63,7 @@ class Arm(Struct, frozen=True, kw_only=True):
     summary: str = ""
 
 
-class Phase(Struct, frozen=True, kw_only=True):
+class SamplePhase(Struct, frozen=True, kw_only=True):
     """A stretch of a sample: ``name`` is ``interpreter``, ``imports``, ``load blip``, ``caption``, ... in the order of
     their beginning. ``process`` is ``parent`` or ``worker``."""
 
@@ -83,7 +83,7 @@ class MemoryStep(Struct, frozen=True, kw_only=True):
     file_after: int
 
 
-class Memory(Struct, frozen=True, kw_only=True):
+class PeakMemory(Struct, frozen=True, kw_only=True):
     """Peaks of one sample. ``peak_rss`` is VmHWM of the largest process; the others are sums over the tree, each at its
     own peak, sampled: ``method`` says how, and how often."""
 
@@ -95,7 +95,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     steps: tuple[MemoryStep, ...] = ()
 
 
-class Sample(Struct, frozen=True, kw_only=True):
+class RunSample(Struct, frozen=True, kw_only=True):
     """One fresh process. ``run`` counts from 0 within its arm and page-cache state; -1 is a warm-up run, which no
     figure contains. ``order`` is its place in the whole experiment."""
 
@@ -111,8 +111,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     startup: float | None = None
     first_result: float | None = None
     steady: float | None = None
-    phases: tuple[Phase, ...] = ()
-    memory: Memory | None = None
+    phases: tuple[SamplePhase, ...] = ()
+    memory: PeakMemory | None = None
     resident_share: float | None = None
     """Share of the models' bytes in the page cache when it began, 0 to 1."""
 
@@ -162,7 +162,7 @@ class Noise(Struct, frozen=True, kw_only=True):
     """In words, each with what to do about it."""
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class ExperimentSettings(Struct, frozen=True, kw_only=True):
     """How the experiment was run."""
 
     runs: int
@@ -187,9 +187,9 @@ class Experiment(Struct, frozen=True, kw_only=True):
     units: dict[str, str] = msgspec.field(default_factory=lambda: {"time": "seconds", "memory": "bytes"})
     machine: Machine
     noise: Noise
-    settings: Settings
+    settings: ExperimentSettings
     arms: tuple[Arm, ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[RunSample, ...]
     reference: str = ""
     """The arm that the others are compared with."""
 
@@ -203,7 +203,19 @@ class Experiment(Struct, frozen=True, kw_only=True):
                 return arm
         raise KeyError(name)
 
+    def counted(self, arm: str, page_cache: PageCache | None = None) -> list[RunSample]:
+        """The samples of an arm without its warm-up runs, failed ones too; in one state of the page cache, or in
+        all."""
+        return [
+            sample
+            for sample in self.samples
+            if sample.arm == arm and sample.run >= 0 and page_cache in (None, sample.page_cache)
+        ]
+
+    def succeeded(self, arm: str, page_cache: PageCache = PageCache.WARM) -> list[RunSample]:
+        """The counted samples of an arm that did not fail."""
+        return [sample for sample in self.counted(arm, page_cache) if sample.error is None]
+
     def values(self, arm: str, metric: Metric, page_cache: PageCache = PageCache.WARM) -> list[float]:
-        """The counted figures of an arm in the order in which they were taken."""
-        counted = (s for s in self.samples if s.arm == arm and s.run >= 0 and s.page_cache is page_cache)
-        return [value for sample in counted if (value := sample.value(metric)) is not None]
+        """The figures of an arm in the order in which they were taken."""
+        return [value for sample in self.succeeded(arm, page_cache) if (value := sample.value(metric)) is not None]

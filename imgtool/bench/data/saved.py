@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec import DecodeError, ValidationError, convert, to_builtins
 
-from imgtool.bench.data.record import Experiment, Memory, Sample
+from imgtool.bench.data.record import Experiment, PeakMemory, RunSample
 from imgtool.errors import ExitCode, ImgtoolError, OutputNotWritable, UsageProblem
 from imgtool.files import write_atomically
 from imgtool.formats.clean import well_formed_tree
@@ -113,7 +113,7 @@ def _twice(names: Iterable[HashableT]) -> Iterator[HashableT]:
         seen.add(name)
 
 
-def _impossible(sample: Sample) -> Iterator[tuple[str, float]]:
+def _impossible(sample: RunSample) -> Iterator[tuple[str, float]]:
     """Figures that nothing can have, by name; a failed sample has no figure."""
     if sample.error is not None:
         return
@@ -126,7 +126,7 @@ def _impossible(sample: Sample) -> Iterator[tuple[str, float]]:
         yield from ((name, size) for name, size in _sizes(sample.memory) if not 0 <= size <= _LARGEST)
 
 
-def _sizes(memory: Memory) -> Iterator[tuple[str, int]]:
+def _sizes(memory: PeakMemory) -> Iterator[tuple[str, int]]:
     for record in (memory, *memory.steps):
         yield from ((name, size) for name, size in to_builtins(record).items() if isinstance(size, int))
 

@@ -71,7 +71,7 @@ class Leak(Struct, frozen=True, kw_only=True):
     readings: tuple[Reading, ...]
 
 
-class Repeating(Struct, frozen=True):
+class LeakRequest(Struct, frozen=True):
     """What the child is to do: ``calls`` of the engine, with ``flags`` of analyze, on the image at ``path``."""
 
     flags: dict[str, str | bool]
@@ -79,7 +79,7 @@ class Repeating(Struct, frozen=True):
     calls: int
 
 
-class Repeated(Struct, frozen=True):
+class LeakReadings(Struct, frozen=True):
     """Readings of each round, the engines that answered, and how many calls came before."""
 
     rounds: tuple[tuple[Reading, ...], ...]
@@ -106,8 +106,8 @@ def measure_leak(
         raise UsageProblem(f"--calls must be at least {FEWEST_CALLS}, not {calls}: a slope needs points")
     copy = scratch / f"again{image.suffix}"
     copy.write_bytes(image.read_bytes())
-    request = Repeating(dict(flags), str(copy), calls)
-    found = ask("imgtool.bench.experiments.leak:repeat", request, Repeated, timeout=timeout)
+    request = LeakRequest(dict(flags), str(copy), calls)
+    found = ask("imgtool.bench.experiments.leak:repeat", request, LeakReadings, timeout=timeout)
     rounds = tuple(_round(readings) for readings in found.rounds)
     verdict, reason = judge(rounds[-1], tolerance)
     return Leak(
@@ -163,7 +163,7 @@ def _words(name: str, found: Slope) -> str:
 # -- in the child
 
 
-def repeat(request: Repeating) -> Repeated:
+def repeat(request: LeakRequest) -> LeakReadings:
     """Call the engine, and read what the process holds.
 
     Raises:
@@ -179,7 +179,7 @@ def repeat(request: Repeating) -> Repeated:
         for _ in range(warm_ups):
             calls.one()
         rounds = tuple(tuple(_readings(calls, count)) for count in _lengths(request.calls))
-    return Repeated(rounds, tuple(sorted(calls.engines)), warm_ups)
+    return LeakReadings(rounds, tuple(sorted(calls.engines)), warm_ups)
 
 
 def _lengths(calls: int) -> tuple[int, ...]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from imgtool.bench.data.record import Arm, Metric, Sample
+from imgtool.bench.data.record import Arm, Metric, RunSample
 from imgtool.bench.experiments.left_behind import Lookout
 from imgtool.bench.measure.process import Launcher
 from imgtool.bench.measure.sample_process import start
-from imgtool.bench.report.wording import metric_text
+from imgtool.bench.report.units import metric_text
 from imgtool.bench.stats.slope import slope
 
 TIME_MARGIN, MEMORY_MARGIN = 0.1, 0.05
@@ -64,7 +64,7 @@ class Soak(Struct, frozen=True, kw_only=True):
     outlived: int
     """Processes in all that were still running when the one that was started had ended."""
     drifts: tuple[Drift, ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[RunSample, ...]
 
     @property
     def sound(self) -> bool:
@@ -75,7 +75,7 @@ class Soak(Struct, frozen=True, kw_only=True):
 
 
 def soak(
-    arm: Arm, restarts: int, *, timeout: float, said: Callable[[int, Sample], None] = lambda number, sample: None
+    arm: Arm, restarts: int, *, timeout: float, said: Callable[[int, RunSample], None] = lambda number, sample: None
 ) -> Soak:
     """Start ``arm`` ``restarts`` times, one after the other. ``timeout`` is seconds a start.
 
@@ -86,7 +86,7 @@ def soak(
         folder = Path(scratch, "tmp")
         folder.mkdir()
         lookout = Lookout(folder, uuid.uuid4().hex)
-        samples: list[Sample] = []
+        samples: list[RunSample] = []
         cpu_seconds: list[float] = []
         outlived = 0
         with Launcher() as launcher:
@@ -112,7 +112,7 @@ def soak(
     )
 
 
-def _drifts(samples: Sequence[Sample], cpu_seconds: Sequence[float]) -> Iterator[Drift]:
+def _drifts(samples: Sequence[RunSample], cpu_seconds: Sequence[float]) -> Iterator[Drift]:
     good = [sample for sample in samples if sample.error is None]
     for metric in _WALL_METRICS:
         values = {sample.run: value for sample in good if (value := sample.value(metric)) is not None}

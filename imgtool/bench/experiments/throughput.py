@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from imgtool.bench.data.record import Sample
+from imgtool.bench.data.record import RunSample
 from imgtool.bench.measure.experiment import Contender
 from imgtool.bench.measure.process import Launcher
 from imgtool.bench.measure.sample_process import start
@@ -32,7 +32,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     threads: int | None
 
 
-class Run(Struct, frozen=True, kw_only=True):
+class ThroughputRun(Struct, frozen=True, kw_only=True):
     """One fresh process. Rates are images a second; ``steady`` is ``None`` for a program that does not say when its
     results come, and for a single image. ``cpu_seconds`` are those of all its processes."""
 
@@ -43,14 +43,14 @@ class Run(Struct, frozen=True, kw_only=True):
     peak_anon: int | None
 
 
-class Measured(Struct, frozen=True, kw_only=True):
+class CellResult(Struct, frozen=True, kw_only=True):
     """What came of a cell. ``per_core`` is images a second and core: its rate divided by the cores it could use, which
     are its threads, or those that are granted where it has more. ``efficiency`` is its rate a thread divided by the
     rate a thread of the cell with the fewest threads of its arm and batch size: 1 where twice the threads are twice as
     fast, and less with every thread that has no core. ``per_cpu_second`` is images a second of processor time."""
 
     cell: Cell
-    runs: tuple[Run, ...]
+    runs: tuple[ThroughputRun, ...]
     error: str | None = None
     stderr_tail: str = ""
     overall: Summary | None = None
@@ -75,7 +75,7 @@ class Throughput(Struct, frozen=True, kw_only=True):
     sizes: tuple[str, ...]
     cores: int
     runs: int
-    cells: tuple[Measured, ...]
+    cells: tuple[CellResult, ...]
 
 
 def measure(
@@ -85,7 +85,7 @@ def measure(
     runs: int,
     timeout: float,
     say: Callable[[str], None],
-) -> list[Measured]:
+) -> list[CellResult]:
     """Run every cell ``runs`` times, cells taking turns, so that what the machine does meanwhile hits all of them.
 
     A cell that fails is not run again. ``images`` is how many each run analyzes, ``timeout`` seconds a run.
@@ -93,8 +93,8 @@ def measure(
     Raises:
         imgtool.bench.measure.process.LauncherGone: the process that starts the runs was killed.
     """
-    found: dict[Cell, list[Run]] = {cell: [] for cell, _ in contenders}
-    failed: dict[Cell, Sample] = {}
+    found: dict[Cell, list[ThroughputRun]] = {cell: [] for cell, _ in contenders}
+    failed: dict[Cell, RunSample] = {}
     with (
         tempfile.TemporaryDirectory(prefix="imgtool-bench-") as scratch,
         Launcher(look_seconds=_LOOK_SECONDS) as launcher,
@@ -124,8 +124,8 @@ def cell_text(cell: Cell) -> str:
     return ", ".join(parts)
 
 
-def _run(sample: Sample, cpu_seconds: float, images: int) -> Run:
-    return Run(
+def _run(sample: RunSample, cpu_seconds: float, images: int) -> ThroughputRun:
+    return ThroughputRun(
         overall=images / sample.wall,
         steady=1 / sample.steady if sample.steady else None,
         wall=sample.wall,
@@ -134,16 +134,16 @@ def _run(sample: Sample, cpu_seconds: float, images: int) -> Run:
     )
 
 
-def _measured(cell: Cell, runs: tuple[Run, ...], failed: Sample | None) -> Measured:
+def _measured(cell: Cell, runs: tuple[ThroughputRun, ...], failed: RunSample | None) -> CellResult:
     if failed is not None or not runs:
         reason, tail = ("", "") if failed is None else (failed.error or "", failed.stderr_tail)
-        return Measured(cell=cell, runs=runs, error=reason or "was not run", stderr_tail=tail)
+        return CellResult(cell=cell, runs=runs, error=reason or "was not run", stderr_tail=tail)
     steady = [run.steady for run in runs if run.steady is not None]
     overall = summarise([run.overall for run in runs])
     rate = summarise(steady) if len(steady) == len(runs) else None
     images = runs[0].overall * runs[0].wall
     cpu = [run.cpu_seconds for run in runs if run.cpu_seconds > 0]
-    return Measured(
+    return CellResult(
         cell=cell,
         runs=runs,
         overall=overall,
@@ -159,17 +159,17 @@ def _cores_of(cell: Cell) -> int:
     return granted if cell.threads is None else min(cell.threads, granted)
 
 
-def _with_efficiency(cells: Sequence[Measured]) -> list[Measured]:
+def _with_efficiency(cells: Sequence[CellResult]) -> list[CellResult]:
     from msgspec.structs import replace
 
-    fewest: dict[tuple[str, int | None], Measured] = {}
+    fewest: dict[tuple[str, int | None], CellResult] = {}
     for found in sorted((each for each in cells if each.cell.threads is not None), key=lambda f: f.cell.threads or 0):
         if found.rate is not None:
             fewest.setdefault((found.cell.arm, found.cell.batch_size), found)
     return [replace(found, efficiency=_efficiency(found, fewest)) for found in cells]
 
 
-def _efficiency(found: Measured, fewest: dict[tuple[str, int | None], Measured]) -> float | None:
+def _efficiency(found: CellResult, fewest: dict[tuple[str, int | None], CellResult]) -> float | None:
     base = fewest.get((found.cell.arm, found.cell.batch_size))
     if base is None or base is found or found.rate is None or base.rate is None or found.cell.threads is None:
         return None

@@ -13,7 +13,7 @@ from imgtool.bench.stats.statistics import Interval
 from imgtool.errors import ExitCode
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """How a check ended."""
 
     PASSED = "passed"
@@ -30,7 +30,7 @@ class Check(Struct, frozen=True, kw_only=True):
     """
 
     arm: str
-    outcome: Outcome
+    outcome: CheckOutcome
     text: str
     metric: Metric | None = None
     page_cache: PageCache = PageCache.WARM
@@ -53,15 +53,17 @@ class Judgement(Struct, frozen=True, kw_only=True):
     notices: tuple[str, ...] = ()
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> CheckOutcome:
         """The worst of the checks: a failure before what could not be told."""
         found = {check.outcome for check in self.checks}
-        return next((worst for worst in (Outcome.FAILED, Outcome.INCONCLUSIVE) if worst in found), Outcome.PASSED)
+        return next(
+            (worst for worst in (CheckOutcome.FAILED, CheckOutcome.INCONCLUSIVE) if worst in found), CheckOutcome.PASSED
+        )
 
     @property
     def exit_code(self) -> ExitCode:
         """0, 7 or 8."""
-        codes = {Outcome.FAILED: ExitCode.REGRESSION, Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE}
+        codes = {CheckOutcome.FAILED: ExitCode.REGRESSION, CheckOutcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE}
         return codes.get(self.outcome, ExitCode.OK)
 
     @property
@@ -71,7 +73,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
             return "no budget is set: nothing was checked"
         counted = ", ".join(
             f"{number} {outcome.value}"
-            for outcome in Outcome
+            for outcome in CheckOutcome
             if (number := sum(check.outcome is outcome for check in self.checks))
         )
         return f"{self.outcome.value}: {counted}"
@@ -80,13 +82,13 @@ class Judgement(Struct, frozen=True, kw_only=True):
 def needs_confirmation(judgement: Judgement) -> tuple[str, ...]:
     """The arms to run once more, with what they are compared with, before a failure counts: those whose figures
     failed. What crashed needs no second measurement."""
-    failed = (check for check in judgement.checks if check.outcome is Outcome.FAILED and check.metric is not None)
+    failed = (check for check in judgement.checks if check.outcome is CheckOutcome.FAILED and check.metric is not None)
     return tuple(dict.fromkeys(check.arm for check in failed))
 
 
 def failed_comparison(judgement: Judgement) -> bool:
     """Whether a figure failed for what it is compared with, and not for a limit alone."""
-    return any(check.outcome is Outcome.FAILED and check.comparison is not None for check in judgement.checks)
+    return any(check.outcome is CheckOutcome.FAILED and check.comparison is not None for check in judgement.checks)
 
 
 def confirm(first: Judgement, second: Judgement) -> Judgement:
@@ -104,8 +106,8 @@ def unconfirmed(first: Judgement) -> Judgement:
     if not needs_confirmation(first):
         return first
     checks = tuple(
-        replace(check, outcome=Outcome.INCONCLUSIVE, text=f"{check.text}; not confirmed")
-        if check.outcome is Outcome.FAILED and check.metric is not None
+        replace(check, outcome=CheckOutcome.INCONCLUSIVE, text=f"{check.text}; not confirmed")
+        if check.outcome is CheckOutcome.FAILED and check.metric is not None
         else check
         for check in first.checks
     )
@@ -116,9 +118,9 @@ _UNFINISHED = "the second measurement did not finish: what failed in the first i
 
 
 def _merged(first: Check, second: Check | None) -> Check:
-    if second is None or first.metric is None or first.outcome is Outcome.PASSED:
+    if second is None or first.metric is None or first.outcome is CheckOutcome.PASSED:
         return first
-    if first.outcome is Outcome.FAILED and second.outcome is Outcome.FAILED:
+    if first.outcome is CheckOutcome.FAILED and second.outcome is CheckOutcome.FAILED:
         return replace(second, text=f"{second.text} (measured once more; at first {first.text})")
-    outcome = Outcome.PASSED if second.outcome is Outcome.PASSED else Outcome.INCONCLUSIVE
+    outcome = CheckOutcome.PASSED if second.outcome is CheckOutcome.PASSED else CheckOutcome.INCONCLUSIVE
     return replace(second, outcome=outcome, text=f"{second.text} (the run before: {first.outcome.value})")

@@ -122,7 +122,7 @@ def _memory(pid: int) -> dict[str, int] | None:
         return None
 
 
-class Launcher:
+class LaunchLoop:
     """One sample after another, as asked."""
 
     def __init__(self) -> None:
@@ -244,4 +244,4 @@ def _become_subreaper() -> None:
 
 if __name__ == "__main__":
     _become_subreaper()
-    Launcher().serve()
+    LaunchLoop().serve()

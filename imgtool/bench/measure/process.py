@@ -41,7 +41,7 @@ class TreeMemory(Struct, frozen=True):
     looked_ns: int = 0
 
 
-class Ended(Struct, frozen=True, kw_only=True):
+class ProcessEnd(Struct, frozen=True, kw_only=True):
     """How one process ran. Times are nanoseconds of the monotonic clock; ``code`` is negative for a signal.
 
     ``largest_waited`` is the kernel's own peak of the largest process that was waited for, in bytes. ``left_behind``
@@ -89,7 +89,7 @@ class Launcher:
         stdout: Path,
         stderr: Path,
         timeout: float,
-    ) -> Ended:
+    ) -> ProcessEnd:
         """Start ``command`` with ``environment`` added to the launcher's own, and wait for its end.
 
         Raises:
@@ -110,7 +110,7 @@ class Launcher:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise _gone() from None
-        return convert(self._answer(), Ended)
+        return convert(self._answer(), ProcessEnd)
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from msgspec.structs import replace
 
-from imgtool.bench.data.record import Arm, PageCache, Sample
+from imgtool.bench.data.record import Arm, PageCache, RunSample
 from imgtool.bench.measure.pagecache import prepare
 from imgtool.bench.measure.process import LOOK_SECONDS, Launcher
 from imgtool.bench.measure.sample_process import start
@@ -51,16 +51,13 @@ class Sampler(AbstractContextManager["Sampler"]):
         self._launcher.close()
         self._scratch.cleanup()
 
-    def take(self, case: Case) -> Sample:
+    def take(self, case: Case) -> RunSample:
         """Start a process of the case's arm and wait for its end. A failure is a value: ``Sample.error``.
 
         Raises:
             imgtool.bench.measure.process.LauncherGone: the launcher was killed.
         """
-        resident = self._prepare_page_cache(case)
+        files = self.model_files.get(case.arm.name, ())
+        resident = prepare(files, case.page_cache) if files else None
         sample, _ = start(case.arm, case.run, self._launcher, self._folder, self.timeout, self.environment)
         return replace(sample, order=case.order, page_cache=case.page_cache, resident_share=resident)
-
-    def _prepare_page_cache(self, case: Case) -> float | None:
-        files = self.model_files.get(case.arm.name, ())
-        return prepare(files, case.page_cache) if files else None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from imgtool.bench.data.record import Experiment, PageCache, Phase, Sample
+from imgtool.bench.data.record import Experiment, PageCache, RunSample, SamplePhase
 from imgtool.types import Task
 
 OTHER = "other"
@@ -19,7 +19,7 @@ OTHER = "other"
 _TASKS = {task.value for task in Task}
 
 
-def shares(sample: Sample) -> dict[str, float]:
+def shares(sample: RunSample) -> dict[str, float]:
     """Seconds by phase from the spawn to the first result; they add up to it. Empty where it has none."""
     end = sample.first_result
     if end is None or not sample.phases:
@@ -47,11 +47,11 @@ def median_shares(experiment: Experiment, arm: str, state: PageCache = PageCache
     return {name: seconds for name, seconds in medians.items() if seconds > 0}
 
 
-def _ends(phase: Phase) -> tuple[float, float]:
+def _ends(phase: SamplePhase) -> tuple[float, float]:
     return phase.began, phase.began + phase.seconds
 
 
-def _owners(phases: Sequence[Phase], moment: float) -> set[str]:
+def _owners(phases: Sequence[SamplePhase], moment: float) -> set[str]:
     here = [phase for phase in phases if phase.began <= moment < phase.began + phase.seconds]
     if not here:
         return {OTHER}

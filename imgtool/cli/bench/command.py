@@ -7,8 +7,9 @@ from typing import Annotated, Any, Optional
 import typer
 from typer.core import TyperGroup
 
-from imgtool.cli.bench import soak as bench_soak
-from imgtool.cli.bench import throughput as bench_throughput
+from imgtool.cli.bench.report import report
+from imgtool.cli.bench.soak import soak
+from imgtool.cli.bench.throughput import throughput
 from imgtool.cli.boundary import boundary
 
 Text = Optional[str]  # noqa: UP045 - as in cli/options.py
@@ -19,7 +20,7 @@ _ARMS, _RUNS, _GATE, _OUT = "What is compared", "How", "Gate", "Output"
 DEFAULT = "startup"
 
 
-class _Group(TyperGroup):
+class _DefaultGroup(TyperGroup):
     """``imgtool bench`` with anything but the name of an experiment is ``imgtool bench startup``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -30,7 +31,7 @@ class _Group(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Group,
+    cls=_DefaultGroup,
     help="Measure startup, first result, throughput and memory in fresh processes, compare, and gate. "
     "Without the name of an experiment it is `bench startup`: see `imgtool bench startup --help`.",
 )
@@ -109,12 +110,13 @@ def startup(
 ) -> None:
     """Startup, first result, time an image and memory of loading strategies, each run a fresh process."""
     with boundary(verbose=verbose):
-        from imgtool.cli.bench.job import Job
         from imgtool.cli.bench.options import resolve
+        from imgtool.cli.bench.startup import StartupBench
 
         given = {name: value for name, value in ctx.params.items() if name not in ("quiet", "verbose")}
-        raise typer.Exit(Job(resolve(given), quiet=quiet).run())
+        raise typer.Exit(StartupBench(resolve(given), quiet=quiet).run())
 
 
-app.command("throughput")(bench_throughput.throughput)
-app.command("soak")(bench_soak.soak)
+app.command("report")(report)
+app.command("throughput")(throughput)
+app.command("soak")(soak)

@@ -96,13 +96,13 @@ def _check_engines(chosen: Sequence[Contender]) -> None:
 
 
 def _soak(contender: Contender, restarts: int, timeout: float, say: Callable[[str], None]) -> Soak:
-    from imgtool.bench.data.record import Sample
+    from imgtool.bench.data.record import RunSample
     from imgtool.bench.experiments.soak import soak as run
 
     name = contender.arm.name
     say(f"{name}: {restarts} starts")
 
-    def said(number: int, sample: Sample) -> None:
+    def said(number: int, sample: RunSample) -> None:
         if sample.error is not None:
             say(f"{name}: start {number + 1} failed: {sample.error}")
         elif (number + 1) % _TOLD_EVERY == 0:
@@ -173,7 +173,7 @@ def _left_behind(found: Soak) -> list[str]:
 
 
 def _drift(drift: Drift) -> str:
-    from imgtool.bench.report.wording import bytes_text, seconds_text
+    from imgtool.bench.report.units import bytes_text, seconds_text
 
     words = {True: "grows", False: "no drift", None: "cannot be told: the spread is too large"}
     said = words[drift.grows] if drift.judged or not drift.grows else "grows; or the machine was busier, see below"

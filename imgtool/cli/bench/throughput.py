@@ -12,7 +12,7 @@ import typer
 from imgtool.cli.boundary import boundary
 
 if TYPE_CHECKING:
-    from imgtool.bench.experiments.throughput import Cell, Measured, Throughput
+    from imgtool.bench.experiments.throughput import Cell, CellResult, Throughput
     from imgtool.bench.measure.experiment import Contender
     from imgtool.bench.stats.statistics import Summary
 
@@ -166,7 +166,7 @@ def _print(found: Throughput) -> None:
     _advise(found)
 
 
-def _row(found: Measured) -> tuple[str, ...]:
+def _row(found: CellResult) -> tuple[str, ...]:
     cell = found.cell
     return (
         "" if cell.batch_size is None else str(cell.batch_size),

@@ -6,7 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from imgtool.bench.data.record import Arm, ArmKind, Experiment, Metric
-from imgtool.bench.gate.gate import Budgets, Judgement, Outcome, judge, needs_confirmation
+from imgtool.bench.gate.budgets import Budgets
+from imgtool.bench.gate.gate import judge
+from imgtool.bench.gate.judgement import CheckOutcome, Judgement, needs_confirmation
 from imgtool.errors import ExitCode
 from tests.bench.judged import Figures, around, experiment
 
@@ -15,14 +17,14 @@ SAME, SLOWER = 1.0, 1.25
 STARTED: Figures = {Metric.STARTUP: around(0.5)}
 
 
-def checked(judgement: Judgement) -> dict[Metric | None, Outcome]:
+def checked(judgement: Judgement) -> dict[Metric | None, CheckOutcome]:
     """The outcome of every figure, of judgements on one arm."""
     return {check.metric: check.outcome for check in judgement.checks}
 
 
 def test_a_program_without_phases_is_judged_by_its_wall_time() -> None:
     both = experiment({"old": {Metric.WALL: around(1)}, "new": {Metric.WALL: around(SLOWER)}})
-    assert checked(judge(both, "old", TEN_PERCENT)) == {Metric.WALL: Outcome.FAILED}
+    assert checked(judge(both, "old", TEN_PERCENT)) == {Metric.WALL: CheckOutcome.FAILED}
 
 
 def test_wall_time_is_judged_beside_the_phases() -> None:
@@ -31,7 +33,7 @@ def test_wall_time_is_judged_beside_the_phases() -> None:
     both = experiment({"old": old, "new": {**old, Metric.WALL: around(7, seed=1)}})
     found = judge(both, "old", TEN_PERCENT)
     assert found.exit_code is ExitCode.REGRESSION
-    assert checked(found) == {Metric.FIRST_RESULT: Outcome.PASSED, Metric.WALL: Outcome.FAILED}
+    assert checked(found) == {Metric.FIRST_RESULT: CheckOutcome.PASSED, Metric.WALL: CheckOutcome.FAILED}
     assert needs_confirmation(found) == ("new",)
 
 
@@ -61,8 +63,8 @@ def test_a_relative_budget_is_held_against_every_arm() -> None:
     timed, weighed = {Metric.WALL: around(1)}, {Metric.PEAK_ANON: around(4e8), Metric.PEAK_RSS: around(5e8)}
     found = judge(experiment({"base": timed, "head": weighed, "short": timed}), "base", Budgets(fail_memory=0.1))
     assert {(check.arm, check.outcome) for check in found.checks} == {
-        ("head", Outcome.INCONCLUSIVE),
-        ("short", Outcome.INCONCLUSIVE),
+        ("head", CheckOutcome.INCONCLUSIVE),
+        ("short", CheckOutcome.INCONCLUSIVE),
     }
 
 
@@ -71,10 +73,10 @@ def test_a_limit_is_held_against_every_arm() -> None:
     now = experiment({"traced": first, "peer": {Metric.WALL: around(1)}})
     found = judge(now, None, Budgets(max_first_result=2.0))
     assert {check.arm: check.outcome for check in found.checks} == {
-        "traced": Outcome.PASSED,
-        "peer": Outcome.INCONCLUSIVE,
+        "traced": CheckOutcome.PASSED,
+        "peer": CheckOutcome.INCONCLUSIVE,
     }
-    assert "first result of peer is not known" in found.checks[1].text
+    assert "first result of peer was not measured" in found.checks[1].text
 
 
 def weighed_now_and_then(times: float) -> Experiment:
@@ -93,5 +95,5 @@ def weighed_now_and_then(times: float) -> Experiment:
 @pytest.mark.parametrize("times", [0.5, 1.0, 3.0])
 def test_memory_of_some_runs_alone_decides_nothing(times: float) -> None:
     found = judge(weighed_now_and_then(times), "base", Budgets(fail_memory=0.1, max_memory=6e8))
-    assert {check.outcome for check in found.checks} == {Outcome.INCONCLUSIVE}
-    assert all("known of 5 of 10 runs" in check.text for check in found.checks)
+    assert {check.outcome for check in found.checks} == {CheckOutcome.INCONCLUSIVE}
+    assert all("measured in 5 of 10 runs" in check.text for check in found.checks)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from imgtool.bench.measure.process import Ended, Launcher, LauncherGone
+from imgtool.bench.measure.process import Launcher, LauncherGone, ProcessEnd
 
 NOTHING = Path(os.devnull)
 
@@ -24,11 +24,11 @@ def launcher() -> Iterator[Launcher]:
         yield found
 
 
-def run(launcher: Launcher, *command: str, timeout: float = 30, **environment: str) -> Ended:
+def run(launcher: Launcher, *command: str, timeout: float = 30, **environment: str) -> ProcessEnd:
     return launcher.run(command, environment=environment, stdout=NOTHING, stderr=NOTHING, timeout=timeout)
 
 
-def shell(launcher: Launcher, script: str, timeout: float = 30) -> Ended:
+def shell(launcher: Launcher, script: str, timeout: float = 30) -> ProcessEnd:
     return run(launcher, "sh", "-c", script, timeout=timeout)
 
 

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from imgtool.bench.arms.arms import CACHED
-from imgtool.bench.data.record import Arm, ArmKind, Sample
+from imgtool.bench.data.record import Arm, ArmKind, RunSample
 from imgtool.bench.measure.process import Launcher
 from imgtool.bench.measure.sample_process import start
 from tests.pictures import flat
 
 
-def started(arm: Arm, scratch: Path, look_seconds: float = 0.02) -> Sample:
+def started(arm: Arm, scratch: Path, look_seconds: float = 0.02) -> RunSample:
     with Launcher(look_seconds=look_seconds) as launcher:
         sample, _ = start(arm, 0, launcher, scratch, 60, {})
     return sample

@@ -1,5 +1,5 @@
-"""Runs in every process of an imports run or a line-by-line run, before anything else: ``imgtool profile`` puts this
-folder first on ``PYTHONPATH``, and the interpreter imports ``sitecustomize`` by itself.
+"""Runs before anything else in every process of some profiled runs: ``imgtool profile`` puts this folder first on
+``PYTHONPATH``, and the interpreter imports ``sitecustomize`` by itself.
 
 Whatever fails here must not fail the program. Only what the interpreter has loaded anyway is imported at the top.
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 IMPORTS_FOLDER = "_IMGTOOL_PROFILE_IMPORTS"
 LINES = "_IMGTOOL_PROFILE_LINES"
 LINES_FOLDER = "_IMGTOOL_PROFILE_LINES_FOLDER"
+CALLS = "_IMGTOOL_PROFILE_CALLS"
 _DEPTH = 1000
 
 
@@ -96,6 +97,18 @@ def _wrap(module: object, attribute: str, folder: str) -> None:
             stream.write(f"error: {type(error).__name__}: {error}\n")
 
 
+def _profile_calls(output: str) -> None:
+    """Run this process's main thread under cProfile; processes that it starts do not inherit the setting."""
+    import atexit
+    import cProfile
+
+    del os.environ[CALLS]
+    profile = cProfile.Profile()
+    atexit.register(profile.dump_stats, output)
+    atexit.register(profile.disable)  # called first: the last one registered is
+    profile.enable()
+
+
 def _next_sitecustomize() -> None:
     """Run the one that this one hides."""
     from importlib.machinery import PathFinder
@@ -114,3 +127,5 @@ if IMPORTS_FOLDER in os.environ:
 if LINES in os.environ:
     _profile_lines(os.environ[LINES], os.environ[LINES_FOLDER])
 _next_sitecustomize()
+if CALLS in os.environ:
+    _profile_calls(os.environ[CALLS])
