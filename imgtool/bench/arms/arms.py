@@ -43,7 +43,7 @@ BUILT_IN: tuple[Arm, ...] = (
         options=("--backend", "onnx", "--precision", "fast", "--strict"),
         summary="models compiled to ONNX, reduced precision",
     ),
-    Arm(name=CACHED, kind=ArmKind.ANALYZE, summary="every answer is kept already"),
+    Arm(name=CACHED, kind=ArmKind.ANALYZE, summary="every answer is in the cache already"),
 )
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,39}$")
@@ -65,17 +65,17 @@ def arm_of_options(text: str) -> Arm:
     """The arm of ``NAME=OPTIONS``: ``imgtool analyze`` with these options.
 
     Raises:
-        UsageProblem: it is not written so.
+        UsageProblem: ``text`` is not of that form.
     """
     name, words = _definition("--arm", text)
     return Arm(name=name, kind=ArmKind.ANALYZE, options=words, summary=shlex.join(words))
 
 
 def arm_of_command(text: str) -> Arm:
-    """The arm of ``NAME=COMMAND``: any program, started as it stands and not through a shell.
+    """The arm of ``NAME=COMMAND``: any program, started without a shell.
 
     Raises:
-        UsageProblem: it is not written so, or there is no such program.
+        UsageProblem: ``text`` is not of that form, or there is no such program.
     """
     name, words = _definition("--command", text)
     if not words:
@@ -83,7 +83,7 @@ def arm_of_command(text: str) -> Arm:
     if shutil.which(words[0]) is None:
         raise UsageProblem(
             f"--command {name}: there is no program {words[0]!r}",
-            "check its name and its permissions; for a shell's own words, sh -c '...'",
+            "check its name and its permissions; for shell syntax use sh -c '...'",
         )
     return Arm(name=name, kind=ArmKind.COMMAND, command=words, summary=shlex.join(words))
 
@@ -91,7 +91,7 @@ def arm_of_command(text: str) -> Arm:
 def _definition(flag: str, text: str) -> tuple[str, tuple[str, ...]]:
     name, equals, words = text.partition("=")
     if not equals or not _NAME.match(name):
-        raise UsageProblem(f"{flag} {text!r} is not NAME=WORDS", "the name in letters, digits and -, then =, in quotes")
+        raise UsageProblem(f"{flag} {text!r} is not NAME=WORDS", f"write for example {flag} 'mine=--threads 2'")
     try:
         return name, tuple(shlex.split(words))
     except ValueError as error:
@@ -101,20 +101,17 @@ def _definition(flag: str, text: str) -> tuple[str, tuple[str, ...]]:
 def analyze_command(arm: Arm, common: Sequence[str], images: Sequence[str]) -> Arm:
     """``arm`` with the command of its samples. Its own options come last, so that they win.
 
-    ``--no-cache`` but for the cached arm: what is measured is the work.
+    All but the cached arm run with ``--no-cache``: the work is what is measured.
     """
     keep = () if arm.name == CACHED else ("--no-cache",)
     words = ("analyze", *images, "--format", "jsonl", "--quiet", *keep, *common, *arm.options)
-    return msgspec.structs.replace(arm, command=(*_imgtool(), *words))
+    # By the script, as users start it; without one by the module.
+    script = Path(sys.executable).with_name("imgtool")
+    program = [str(script)] if script.is_file() else python_calling("imgtool.__main__:main")
+    return msgspec.structs.replace(arm, command=(*program, *words))
 
 
 def eager_command(arm: Arm, options: Sequence[str], images: Sequence[str]) -> Arm:
     """The eager arm with the command of its samples; ``options`` are those of :mod:`imgtool.bench.arms.eager`."""
     command = python_calling("imgtool.bench.arms.eager:main", words=[*options, *images])
     return msgspec.structs.replace(arm, command=tuple(command))
-
-
-def _imgtool() -> tuple[str, ...]:
-    """How this installation is started: by its script, as its users do, or where there is none by its name."""
-    script = Path(sys.executable).with_name("imgtool")
-    return (str(script),) if script.is_file() else tuple(python_calling("imgtool.__main__:main"))

@@ -1,7 +1,7 @@
-"""Images a second: by arm, batch size and number of threads, a fresh process for every run of every combination.
+"""Images a second: by arm, batch size and number of threads, each combination in fresh processes.
 
-Two rates are taken of each run. *Steady* is that from the first result to the last: what a long run comes to.
-*Overall* counts everything from before the process was started to its end: what a short run comes to.
+Two rates are taken of each run. *Steady* is that from the first result to the last, which a long run approaches.
+*Overall* counts everything from before the process was started to its end.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from imgtool.bench.data.record import RunSample
 from imgtool.bench.measure.experiment import Contender
@@ -21,7 +22,7 @@ from imgtool.runtime.cores import granted_cores
 
 SCHEMA_VERSION = 1
 
-_LOOK_SECONDS = 0.1  # memory is not the subject here; looking seldom disturbs little
+_LOOK_SECONDS = 0.1  # memory is not the subject here; sampling it seldom disturbs little
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -30,6 +31,15 @@ class Cell(Struct, frozen=True, kw_only=True):
     arm: str
     batch_size: int | None
     threads: int | None
+
+    def __str__(self) -> str:
+        """``compiled, batches of 8, 2 threads``."""
+        parts = [self.arm]
+        if self.batch_size is not None:
+            parts.append(f"batches of {self.batch_size}")
+        if self.threads is not None:
+            parts.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
+        return ", ".join(parts)
 
 
 class ThroughputRun(Struct, frozen=True, kw_only=True):
@@ -44,10 +54,10 @@ class ThroughputRun(Struct, frozen=True, kw_only=True):
 
 
 class CellResult(Struct, frozen=True, kw_only=True):
-    """What came of a cell. ``per_core`` is images a second and core: its rate divided by the cores it could use, which
+    """The runs of a cell. ``per_core`` is images a second and core: its rate divided by the cores it could use, which
     are its threads, or those that are granted where it has more. ``efficiency`` is its rate a thread divided by the
     rate a thread of the cell with the fewest threads of its arm and batch size: 1 where twice the threads are twice as
-    fast, and less with every thread that has no core. ``per_cpu_second`` is images a second of processor time."""
+    fast. ``per_cpu_second`` is images a second of processor time."""
 
     cell: Cell
     runs: tuple[ThroughputRun, ...]
@@ -86,14 +96,14 @@ def measure(
     timeout: float,
     say: Callable[[str], None],
 ) -> list[CellResult]:
-    """Run every cell ``runs`` times, cells taking turns, so that what the machine does meanwhile hits all of them.
+    """Run every cell ``runs`` times, cells taking turns, so that what the machine does meanwhile affects all of them.
 
     A cell that fails is not run again. ``images`` is how many each run analyzes, ``timeout`` seconds a run.
 
     Raises:
         imgtool.bench.measure.process.LauncherGone: the process that starts the runs was killed.
     """
-    found: dict[Cell, list[ThroughputRun]] = {cell: [] for cell, _ in contenders}
+    taken: dict[Cell, list[ThroughputRun]] = {cell: [] for cell, _ in contenders}
     failed: dict[Cell, RunSample] = {}
     with (
         tempfile.TemporaryDirectory(prefix="imgtool-bench-") as scratch,
@@ -104,73 +114,49 @@ def measure(
             for cell, contender in contenders if number % 2 == 0 else reversed(contenders):
                 if cell in failed:
                     continue
-                say(f"run {number + 1} of {runs}: {cell_text(cell)}")
+                say(f"run {number + 1} of {runs}: {cell}")
                 sample, ended = start(contender.arm, number, launcher, Path(scratch), timeout, {})
                 if sample.error is not None:
                     failed[cell] = sample
-                    say(f"{cell_text(cell)} failed: {sample.error}")
-                else:
-                    found[cell].append(_run(sample, ended.cpu_seconds, images))
-    return _with_efficiency([_measured(cell, tuple(taken), failed.get(cell)) for cell, taken in found.items()])
+                    say(f"{cell} failed: {sample.error}")
+                    continue
+                run = ThroughputRun(
+                    overall=images / sample.wall,
+                    steady=1 / sample.steady if sample.steady else None,
+                    wall=sample.wall,
+                    cpu_seconds=ended.cpu_seconds,
+                    peak_anon=None if sample.memory is None else sample.memory.peak_anon,
+                )
+                taken[cell].append(run)
+    results = [_result(cell, tuple(found), images, failed.get(cell)) for cell, found in taken.items()]
+    fewest: dict[tuple[str, int | None], CellResult] = {}
+    for result in sorted(results, key=lambda result: result.cell.threads or 0):
+        if result.rate is not None and result.cell.threads is not None:
+            fewest.setdefault((result.cell.arm, result.cell.batch_size), result)
+    return [_with_efficiency(result, fewest.get((result.cell.arm, result.cell.batch_size))) for result in results]
 
 
-def cell_text(cell: Cell) -> str:
-    """``compiled, batches of 8, 2 threads``."""
-    parts = [cell.arm]
-    if cell.batch_size is not None:
-        parts.append(f"batches of {cell.batch_size}")
-    if cell.threads is not None:
-        parts.append(f"{cell.threads} thread{'s' if cell.threads > 1 else ''}")
-    return ", ".join(parts)
-
-
-def _run(sample: RunSample, cpu_seconds: float, images: int) -> ThroughputRun:
-    return ThroughputRun(
-        overall=images / sample.wall,
-        steady=1 / sample.steady if sample.steady else None,
-        wall=sample.wall,
-        cpu_seconds=cpu_seconds,
-        peak_anon=None if sample.memory is None else sample.memory.peak_anon,
-    )
-
-
-def _measured(cell: Cell, runs: tuple[ThroughputRun, ...], failed: RunSample | None) -> CellResult:
+def _result(cell: Cell, runs: tuple[ThroughputRun, ...], images: int, failed: RunSample | None) -> CellResult:
     if failed is not None or not runs:
         reason, tail = ("", "") if failed is None else (failed.error or "", failed.stderr_tail)
         return CellResult(cell=cell, runs=runs, error=reason or "was not run", stderr_tail=tail)
-    steady = [run.steady for run in runs if run.steady is not None]
+    known = [run.steady for run in runs if run.steady is not None]
     overall = summarise([run.overall for run in runs])
-    rate = summarise(steady) if len(steady) == len(runs) else None
-    images = runs[0].overall * runs[0].wall
+    steady = summarise(known) if len(known) == len(runs) else None
     cpu = [run.cpu_seconds for run in runs if run.cpu_seconds > 0]
+    cores = granted_cores() if cell.threads is None else min(cell.threads, granted_cores())
     return CellResult(
         cell=cell,
         runs=runs,
         overall=overall,
-        steady=rate,
-        per_core=(rate or overall).median / _cores_of(cell),
+        steady=steady,
+        per_core=(steady or overall).median / cores,
         per_cpu_second=images / summarise(cpu).median if cpu else None,
     )
 
 
-def _cores_of(cell: Cell) -> int:
-    """A thread more than there are cores adds none."""
-    granted = granted_cores()
-    return granted if cell.threads is None else min(cell.threads, granted)
-
-
-def _with_efficiency(cells: Sequence[CellResult]) -> list[CellResult]:
-    from msgspec.structs import replace
-
-    fewest: dict[tuple[str, int | None], CellResult] = {}
-    for found in sorted((each for each in cells if each.cell.threads is not None), key=lambda f: f.cell.threads or 0):
-        if found.rate is not None:
-            fewest.setdefault((found.cell.arm, found.cell.batch_size), found)
-    return [replace(found, efficiency=_efficiency(found, fewest)) for found in cells]
-
-
-def _efficiency(found: CellResult, fewest: dict[tuple[str, int | None], CellResult]) -> float | None:
-    base = fewest.get((found.cell.arm, found.cell.batch_size))
-    if base is None or base is found or found.rate is None or base.rate is None or found.cell.threads is None:
-        return None
-    return (found.rate.median / found.cell.threads) / (base.rate.median / (base.cell.threads or 1))
+def _with_efficiency(result: CellResult, base: CellResult | None) -> CellResult:
+    threads = result.cell.threads
+    if base is None or base is result or result.rate is None or base.rate is None or threads is None:
+        return result
+    return replace(result, efficiency=(result.rate.median / threads) / (base.rate.median / (base.cell.threads or 1)))

@@ -17,7 +17,7 @@ from imgtool.errors import ExitCode, ImgtoolError
 from imgtool.trace import SPAWNED_VARIABLE
 
 LOOK_SECONDS = 0.02
-"""Between two looks at a sample's memory: each costs a few hundred microseconds of one core."""
+"""Time between two readings of a sample's memory: each takes a few hundred microseconds of one core."""
 
 
 class LauncherGone(ImgtoolError):

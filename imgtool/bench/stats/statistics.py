@@ -1,4 +1,4 @@
-"""What is said of one arm's figures: where they lie, how far they spread, which ones stand apart."""
+"""Summaries of one arm's figures: location, spread, outliers."""
 
 from __future__ import annotations
 
@@ -66,12 +66,15 @@ def summarise(values: Sequence[float], confidence: float = MEDIAN_CONFIDENCE) ->
     if not all(math.isfinite(value) for value in values):
         raise ValueError("a figure is not finite")
     mean, middle = math.fsum(values) / len(values), median(values)
+    deviation = None
+    if len(values) > 1:
+        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
     return Summary(
         n=len(values),
         mean=mean,
         minimum=min(values),
         maximum=max(values),
-        standard_deviation=_deviation(values, mean),
+        standard_deviation=deviation,
         median=middle,
         mad=median(abs(value - middle) for value in values),
         outliers=_outliers(values, middle),
@@ -106,12 +109,6 @@ def _ranks(n: int, confidence: float) -> tuple[int, float]:
             return rank, 1 - 2 * below / whole
         below += here
         rank += 1
-
-
-def _deviation(values: Sequence[float], mean: float) -> float | None:
-    if len(values) < 2:
-        return None
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _outliers(values: Sequence[float], middle: float) -> tuple[int, ...]:

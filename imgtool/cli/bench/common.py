@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imgtool.errors import UsageProblem
 
@@ -15,31 +15,17 @@ if TYPE_CHECKING:
 
     from imgtool.bench.measure.experiment import Contender
 
-
-def seconds_option(flag: str, text: str | None) -> float | None:
-    """Seconds from what was typed.
-
-    Raises:
-        UsageProblem: it is no duration.
-    """
-    from imgtool.quantities import parse_duration
-
-    try:
-        return None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise UsageProblem(f"{flag}: {error}") from error
+Value = TypeVar("Value")
 
 
-def size_option(flag: str, text: str) -> int:
-    """Bytes from what was typed.
+def parsed_option(flag: str, text: str, parse: Callable[[str], Value]) -> Value:
+    """What ``parse`` makes of ``text``.
 
     Raises:
-        UsageProblem: it is no size.
+        UsageProblem: it raised a ValueError.
     """
-    from imgtool.quantities import parse_size
-
     try:
-        return parse_size(text)
+        return parse(text)
     except ValueError as error:
         raise UsageProblem(f"{flag}: {error}") from error
 
@@ -54,21 +40,6 @@ def split_options(text: str | None) -> list[str]:
         return shlex.split(text or "")
     except ValueError as error:
         raise UsageProblem(f"{text!r} cannot be read: {str(error).lower()}", "close the quotes") from error
-
-
-def numbers_option(flag: str, text: str) -> tuple[int, ...]:
-    """``1,2,4`` as numbers of at least 1, each once, in order.
-
-    Raises:
-        UsageProblem: it is something else.
-    """
-    try:
-        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
-        raise UsageProblem(f"{flag}: {text!r} is no list of numbers like 1,2,4")
-    return numbers
 
 
 def teller(quiet: bool) -> Callable[[str], None]:
@@ -131,7 +102,7 @@ def contenders(
 def made_ready(
     contender: Contender, common: Sequence[str], scratch: Path, timeout: float, say: Callable[[str], None]
 ) -> Contender:
-    """``contender``, with a filled cache in ``scratch`` where it answers from one; one for all that share ``scratch``.
+    """``contender``; the arm ``cached`` with a filled cache in ``scratch``, one for all that share ``scratch``.
 
     ``common`` are its options of analyze beside its own, ``timeout`` is seconds.
 

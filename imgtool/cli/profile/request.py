@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from imgtool.cli.analyze.command import NOT_OPTIONS
-from imgtool.cli.bench.common import seconds_option
+from imgtool.cli.bench.common import parsed_option
 from imgtool.config import resolve
 from imgtool.errors import UsageProblem
 from imgtool.profiling.runner import ProfileRequest, views_of
 from imgtool.profiling.views.lines import check_target
 from imgtool.profiling.views.memory import INTERVAL_SECONDS
+from imgtool.quantities import parse_duration
 
 _COLD = "no answers are taken from the cache (--no-cache), so that each run does the same work; --cache uses it"
 _WARM = "with --cache the first run fills the cache for the others: profile twice, and read the second profile"
@@ -43,8 +44,8 @@ def request_of(
             "paths from stdin can be read once, and a profile needs several runs", "put them into a file: --from-file"
         )
     resolve({name: value for name, value in parsed.items() if name not in NOT_OPTIONS})
-    seconds = seconds_option("--interval", interval)
-    if seconds is not None and not 0.001 <= seconds <= 10:
+    seconds = INTERVAL_SECONDS if interval is None else parsed_option("--interval", interval, parse_duration)
+    if not 0.001 <= seconds <= 10:
         raise UsageProblem(f"--interval {interval} is out of range", "give a time from 1ms to 10s")
     no_cache = parsed["cache"] is None and parsed["cache_dir"] is None
     request = ProfileRequest(
@@ -52,7 +53,7 @@ def request_of(
         folder=folder,
         views=views_of(views),
         rate=rate,
-        interval_seconds=INTERVAL_SECONDS if seconds is None else seconds,
+        interval_seconds=seconds,
         line_by_line=check_target(line_by_line) if line_by_line is not None else None,
         command=command,
     )

@@ -52,7 +52,7 @@ def test_it_answers_from_what_it_kept_and_who_answered_is_told(tmp_path: Path) -
     stage = Stage(images=(str(flat(tmp_path / "x.png")),), common=DESCRIBE, parse=engine_options)
     cached = contender(built_in([CACHED])[0], stage)
     ready = filled(cached, stage.parse(stage.common), tmp_path / "scratch", 60, told)
-    assert told == ["filling the cache of the arm cached", "it keeps answers of describe (python)"]
+    assert told == ["filling the cache of the arm cached", "it has answers of describe (python)"]
     with Launcher() as launcher:
         sample, _ = start(ready.arm, 0, launcher, tmp_path, 60, {})
     assert sample.error is None

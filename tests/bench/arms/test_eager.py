@@ -106,7 +106,7 @@ def test_all_strategies_are_measured_alike(models: Path, sign: Path, tmp_path: P
 
 def test_what_is_kept_comes_from_compiled_models_where_they_are(compiled: Path, sign: Path, tmp_path: Path) -> None:
     said = measured(compiled, tmp_path / "run.json", "--arms", "compiled,cached", str(sign))
-    assert "it keeps answers of blip (onnx), easyocr (onnx)" in said
+    assert "it has answers of blip (onnx), easyocr (onnx)" in said
     found = decode((tmp_path / "run.json").read_bytes(), Experiment)
     assert max(found.values("cached", Metric.STARTUP)) < min(found.values("compiled", Metric.STARTUP))
 

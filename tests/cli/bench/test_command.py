@@ -156,11 +156,11 @@ def test_a_baseline_from_another_machine_ends_it_before_anything_runs(tmp_path: 
     ("content", "said"),
     [
         (None, "does not exist"),
-        (b"", "no JSON"),
+        (b"", "not JSON"),
         (b'{"tool": "imgtool bench", "schema_version": 1, "arms": [', "cut off"),
         (b'{"tool": "hyperfine", "results": []}', "not a file of imgtool bench"),
         (b'{"tool": "imgtool bench", "schema_version": 99}', "schema version 99"),
-        (b'{"tool": "imgtool bench", "schema_version": 1}', "no saved experiment"),
+        (b'{"tool": "imgtool bench", "schema_version": 1}', "not a saved experiment"),
     ],
 )
 def test_a_baseline_that_is_none_ends_it_before_anything_runs(content: bytes | None, said: str, tmp_path: Path) -> None:

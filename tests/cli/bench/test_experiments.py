@@ -85,10 +85,10 @@ class TestThroughput:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (("--sizes", "12"), "is no size like 1000x600"),
-            (("--sizes", "0x5"), "is no size like 1000x600"),
-            (("--threads", "0"), "no list of numbers"),
-            (("--batch-sizes", "a"), "no list of numbers"),
+            (("--sizes", "12"), "is not a size like 1000x600"),
+            (("--sizes", "0x5"), "is not a size like 1000x600"),
+            (("--threads", "0"), "not a list of numbers"),
+            (("--batch-sizes", "a"), "not a list of numbers"),
             (("--timeout", "soon"), "not a duration"),
             (("--options", "--nope"), "No such option: --nope"),
             (("--options", "'open"), "close the quotes"),
@@ -119,14 +119,14 @@ class TestSoak:
     def test_the_cached_arm_starts_on_a_cache_of_its_own(self, tmp_path: Path) -> None:
         done = bench("soak", "--restarts", "3", "--arm", "cached", "--options", DESCRIBE)
         assert "cached: 3 of 3 starts succeeded" in done.out, done.err
-        assert "it keeps answers of describe (python)" in done.err
+        assert "it has answers of describe (python)" in done.err
         assert not (tmp_path / "home" / "cache").exists(), "the user's own is left alone"
 
     def test_a_cache_that_cannot_be_filled_is_said_with_what_was_written(self) -> None:
         words = ("--restarts", "3", "--arm", "cached=--caption-engine tests.planted:DiesLoading")
         done = bench("soak", *words, "--options", "--tasks caption")
         assert done.code is ExitCode.REGRESSION
-        assert "the cache of the arm cached lacks answers: what was to fill it exited with code " in done.err
+        assert "the cache of the arm cached lacks answers: the run that fills it exited with code " in done.err
 
     def test_of_an_arm_that_fails_is_a_regression(self) -> None:
         done = bench("soak", "--restarts", "3", "--command", f"bad={PYTHON} -c 'import sys; sys.exit(\"planted\")'")
@@ -158,10 +158,10 @@ class TestSoak:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (("/no/such/image.png",), "is no file"),
+            (("/no/such/image.png",), "is not a file"),
             (("--tolerance", "little"), "not a size"),
-            (("--leak", "--command", f"x={PYTHON}"), "looks into imgtool's engine"),
-            (("--leak", "--arm", "cached", "--options", DESCRIBE), "--leak computes every answer anew"),
+            (("--leak", "--command", f"x={PYTHON}"), "--leak needs imgtool's engine"),
+            (("--leak", "--arm", "cached", "--options", DESCRIBE), "--leak computes every answer"),
             (("--options", "--nope"), "No such option: --nope"),
         ],
     )
