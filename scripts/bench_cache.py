@@ -32,7 +32,7 @@ from typing import Any
 import msgspec
 
 from imgtool.bench.arms.cached import beside_models
-from imgtool.bench.arms.images import draw_in_child
+from imgtool.bench.arms.drawn_images import draw_in_child
 from imgtool.bench.data.record import PageCache
 from imgtool.bench.measure.pagecache import model_files, prepare
 from imgtool.cli.analyze.parser import engine_options

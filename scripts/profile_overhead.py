@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from imgtool import trace
-from imgtool.bench.arms.images import draw_in_child
+from imgtool.bench.arms.drawn_images import draw_in_child
 from imgtool.bench.stats.comparison import compare
 from imgtool.profiling.analyze_run import RunOutcome, analyze_command, run
 from imgtool.profiling.views import cpu, imports, memory

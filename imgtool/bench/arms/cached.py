@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from imgtool.artefacts.find import FOLDER
-from imgtool.bench.arms.arms import CACHED
+from imgtool.bench.arms.definitions import CACHED
 from imgtool.bench.data.record import ArmKind
 from imgtool.bench.measure.experiment import Contender
 from imgtool.formats.clean import printable

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imgtool.bench.arms.arms import BUILT_IN, CACHED, arm_of_command, arm_of_options, built_in
-from imgtool.bench.arms.images import draw_in_child
-from imgtool.bench.arms.runnable import Stage, contender
+from imgtool.bench.arms.contenders import Stage, contender
+from imgtool.bench.arms.definitions import BUILT_IN, CACHED, arm_of_command, arm_of_options, built_in
+from imgtool.bench.arms.drawn_images import draw_in_child
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.experiment import Contender
 from imgtool.errors import ModelMissing, UsageProblem

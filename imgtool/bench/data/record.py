@@ -1,4 +1,4 @@
-"""What a benchmark is, as data: arms, samples, the machine. Saved as JSON; every later step reads only this.
+"""A benchmark as data: arms, samples, the machine. Saved as JSON; reports and gates read nothing else.
 
 Times are seconds of the monotonic clock, counted from just before the process was started; memory is bytes.
 """
@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 SCHEMA_VERSION = 1
-"""Version of :class:`Experiment` as JSON. Raised when a reader written for the former version would break."""
+"""Version of :class:`Experiment` as JSON. Raised when a reader of the former version would break."""
 
 TOOL = "imgtool bench"
 
@@ -24,7 +24,7 @@ class ArmKind(StrEnum):
     ANALYZE = "analyze"
     """``imgtool analyze`` with options of its own."""
     COMMAND = "command"
-    """Any other program: wall time and memory are known, phases are not."""
+    """Any other program: wall time and memory are known, phases only if it writes imgtool's trace."""
 
 
 class PageCache(StrEnum):
@@ -44,7 +44,7 @@ class Metric(StrEnum):
     """Mean seconds an image after the first."""
     WALL = "wall"
     PEAK_ANON = "peak_anon"
-    """RssAnon of the process tree: what the machine cannot take back."""
+    """RssAnon of the process tree: what the system cannot reclaim."""
     PEAK_RSS = "peak_rss"
 
     @property
@@ -64,8 +64,8 @@ class Arm(Struct, frozen=True, kw_only=True):
 
 
 class SamplePhase(Struct, frozen=True, kw_only=True):
-    """A stretch of a sample: ``name`` is ``interpreter``, ``imports``, ``load blip``, ``caption``, ... in the order of
-    their beginning. ``process`` is ``parent`` or ``worker``."""
+    """A phase of a sample: ``name`` is ``interpreter``, ``imports``, ``load blip``, ``caption``, ... ``process`` is
+    ``parent`` or ``worker``."""
 
     name: str
     began: float
@@ -84,8 +84,8 @@ class MemoryStep(Struct, frozen=True, kw_only=True):
 
 
 class PeakMemory(Struct, frozen=True, kw_only=True):
-    """Peaks of one sample. ``peak_rss`` is VmHWM of the largest process; the others are sums over the tree, each at its
-    own peak, sampled: ``method`` says how, and how often."""
+    """Peaks of one sample. ``peak_rss`` is VmHWM of the largest process; the others are sums over the process tree,
+    each at its own peak. ``method`` says how they were sampled, and how often."""
 
     peak_rss: int
     peak_anon: int
@@ -96,8 +96,8 @@ class PeakMemory(Struct, frozen=True, kw_only=True):
 
 
 class RunSample(Struct, frozen=True, kw_only=True):
-    """One fresh process. ``run`` counts from 0 within its arm and page-cache state; -1 is a warm-up run, which no
-    figure contains. ``order`` is its place in the whole experiment."""
+    """One run in a fresh process. ``run`` counts from 0 within its arm and page-cache state; -1 is a warm-up run, which
+    is in no figure. ``order`` is its place in the whole experiment."""
 
     arm: str
     run: int
@@ -117,7 +117,7 @@ class RunSample(Struct, frozen=True, kw_only=True):
     """Share of the models' bytes in the page cache when it began, 0 to 1."""
 
     def value(self, metric: Metric) -> float | None:
-        """The figure of ``metric``, or ``None`` where this sample has none (a failed one has none at all)."""
+        """The figure of ``metric``, or ``None`` if this sample has none; a failed one has no figures."""
         if self.error is not None:
             return None
         if metric is Metric.PEAK_ANON:
@@ -129,7 +129,7 @@ class RunSample(Struct, frozen=True, kw_only=True):
 
 
 class Machine(Struct, frozen=True, kw_only=True):
-    """Everything that decides how fast a run is and that a comparison must hold equal."""
+    """Everything that a run's speed depends on: two experiments are compared only if it is equal."""
 
     cpu: str
     cores: int
@@ -141,14 +141,14 @@ class Machine(Struct, frozen=True, kw_only=True):
     python: str
     libraries: dict[str, str]
     weights: dict[str, str]
-    """Identity of each model by name, as results name it; ``synthetic-...`` where made up."""
+    """Identity of each model by engine; ``synthetic-...`` for synthetic weights."""
     threads: int
     thread_settings: dict[str, str] = {}
-    """OMP_NUM_THREADS and its like, where set."""
+    """OMP_NUM_THREADS and similar variables that are set."""
 
 
 class Noise(Struct, frozen=True, kw_only=True):
-    """What else the machine was doing. Shares are 0 to 1; ``None`` where it cannot be read."""
+    """What else the machine was doing. Shares are 0 to 1; ``None`` is not readable."""
 
     load_before: float | None = None
     load_after: float | None = None

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from imgtool.bench.data.record import Arm, Metric, RunSample
 from imgtool.bench.experiments.left_behind import LeftBehind
-from imgtool.bench.measure.process import Launcher
+from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from imgtool.bench.report.units import metric_text
 from imgtool.bench.stats.slope import slope
@@ -82,7 +82,7 @@ def soak(
     """Start ``arm`` ``restarts`` times, one after the other. ``timeout`` is seconds a start.
 
     Raises:
-        imgtool.bench.measure.process.LauncherGone: the process that starts them was killed.
+        imgtool.bench.measure.launcher_client.LauncherGone: the process that starts them was killed.
     """
     with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch, "tmp")

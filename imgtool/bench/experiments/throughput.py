@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from imgtool.bench.data.record import RunSample
 from imgtool.bench.measure.experiment import Contender
-from imgtool.bench.measure.process import Launcher
+from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from imgtool.bench.stats.statistics import Summary, summarise
 from imgtool.runtime.cores import granted_cores
@@ -101,7 +101,7 @@ def measure(
     A cell that fails is not run again. ``images`` is how many each run analyzes, ``timeout`` seconds a run.
 
     Raises:
-        imgtool.bench.measure.process.LauncherGone: the process that starts the runs was killed.
+        imgtool.bench.measure.launcher_client.LauncherGone: the process that starts the runs was killed.
     """
     taken: dict[Cell, list[ThroughputRun]] = {cell: [] for cell, _ in contenders}
     failed: dict[Cell, RunSample] = {}

@@ -14,7 +14,7 @@ from imgtool.bench.arms.order import interleaved
 from imgtool.bench.data.record import Arm, Experiment, ExperimentSettings, Noise, RunSample
 from imgtool.bench.measure.machine import describe_machine
 from imgtool.bench.measure.noise import NoiseWatch
-from imgtool.bench.measure.sample import Case, Sampler
+from imgtool.bench.measure.sampler import Case, Sampler
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def run_experiment(design: Design, observer: ExperimentObserver | None = None) -
     """Take every sample of ``design``. An arm that fails once is not run again; the others go on.
 
     Raises:
-        imgtool.bench.measure.process.LauncherGone: the process that starts the samples was killed.
+        imgtool.bench.measure.launcher_client.LauncherGone: the process that starts the samples was killed.
     """
     observer = observer or ExperimentObserver()
     empty, settings = planned(design), design.settings

@@ -1,4 +1,4 @@
-"""What this machine and this installation are: everything that decides how fast a run is. Imports no library."""
+"""This machine and this installation: everything that a run's speed depends on. Imports no library."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ THREAD_VARIABLES = (
     "LD_PRELOAD",
     "MALLOC_ARENA_MAX",
 )
-"""Settings from outside that change how libraries compute or allocate."""
+"""Environment variables that change how libraries compute or allocate."""
 
 _FEATURES = ("sse4_2", "avx", "avx2", "fma", "f16c", "sha_ni", "asimd", "asimddp", "i8mm", "bf16", "sve")
 _FEATURE_FAMILIES = ("avx512", "avx_", "amx")

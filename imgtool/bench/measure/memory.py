@@ -15,8 +15,8 @@ are, as a lower bound.
 from __future__ import annotations
 
 from imgtool.bench.data.record import PeakMemory
+from imgtool.bench.measure.launcher_client import ProcessEnd
 from imgtool.bench.measure.phases import Course
-from imgtool.bench.measure.process import ProcessEnd
 
 _MARGIN = 1.05
 """The launcher's peak grows a little as it works; a figure so near to it may be its own."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imgtool.bench.arms.arms import CACHED
+from imgtool.bench.arms.definitions import CACHED
 from imgtool.bench.data.record import Arm, ArmKind, RunSample
+from imgtool.bench.measure.launcher_client import Launcher, ProcessEnd
 from imgtool.bench.measure.memory import memory_of
 from imgtool.bench.measure.phases import Course, course, read_trace
-from imgtool.bench.measure.process import Launcher, ProcessEnd
 from imgtool.runtime.process import describe_exit
 from imgtool.trace import FILE_VARIABLE
 
@@ -26,7 +26,7 @@ def start(
     ``timeout`` is seconds; ``scratch`` a folder for its output; ``environment`` is added to the launcher's.
 
     Raises:
-        imgtool.bench.measure.process.LauncherGone: the launcher was killed.
+        imgtool.bench.measure.launcher_client.LauncherGone: the launcher was killed.
     """
     began_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     # A name of its own: what a former process still writes is no part of this one's trace.

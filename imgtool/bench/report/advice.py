@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from imgtool.bench.data.record import Arm, ArmKind, Experiment, Metric, PageCache
-from imgtool.bench.measure.shares import median_shares
+from imgtool.bench.measure.phase_shares import median_shares
 from imgtool.bench.report.findings import Findings, metric_name
 from imgtool.bench.report.units import unlike_text
 

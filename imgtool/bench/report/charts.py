@@ -7,7 +7,7 @@ from statistics import median
 
 from imgtool.bench.data.history import Point, Series
 from imgtool.bench.data.record import Metric, PageCache
-from imgtool.bench.measure.shares import OTHER, median_shares
+from imgtool.bench.measure.phase_shares import OTHER, median_shares
 from imgtool.bench.report.findings import Findings, heading, metric_name, versus_text
 from imgtool.bench.report.units import bytes_text, figure_text, median_text, scale_for, seconds_text
 from imgtool.page import charts

@@ -12,7 +12,7 @@ from itertools import accumulate
 from statistics import NormalDist
 
 LARGEST_EXACT = 10_000
-"""Pairs up to which the distribution is counted; for more the normal approximation is as good, and quick."""
+"""Pairs up to which the distribution is computed; for more the normal approximation is as good, and quick."""
 
 
 def arrangements(m: int, n: int) -> list[int]:

@@ -84,8 +84,8 @@ def contenders(
     Raises:
         imgtool.errors.ImgtoolError: there is no such arm or program, or a model of it is missing.
     """
-    from imgtool.bench.arms.arms import arm_of_command, arm_of_options, built_in
-    from imgtool.bench.arms.runnable import Stage, contender
+    from imgtool.bench.arms.contenders import Stage, contender
+    from imgtool.bench.arms.definitions import arm_of_command, arm_of_options, built_in
     from imgtool.cli.analyze.parser import engine_flags
     from imgtool.config import resolve
 

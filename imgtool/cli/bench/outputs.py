@@ -14,7 +14,7 @@ from imgtool.bench.gate.judgement import Judgement
 from imgtool.bench.gate.self_test import noise_floors
 from imgtool.bench.report.content import Report, html_report
 from imgtool.bench.report.markdown import markdown_report
-from imgtool.bench.report.tables import render
+from imgtool.bench.report.terminal import terminal_report
 from imgtool.bench.report.units import change_interval_text, metric_text
 from imgtool.cli.bench.options import BenchOptions
 from imgtool.cli.console import Messages, terminal_width, wants_color
@@ -79,7 +79,7 @@ def write_outputs(
     """
     if _STDOUT not in (options.json, options.markdown) and sys.stdout is not None:
         width, color = terminal_width(sys.stdout), wants_color(sys.stdout)
-        _print(render(experiment, width=width, color=color, judgement=judgement))
+        _print(terminal_report(experiment, width=width, color=color, judgement=judgement))
         if options.self_test:
             _print(_noise_text(experiment))
     failed: list[OutputNotWritable] = []

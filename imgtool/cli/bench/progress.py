@@ -8,7 +8,7 @@ from types import TracebackType
 
 from imgtool.bench.data.record import RunSample
 from imgtool.bench.measure.experiment import ExperimentObserver
-from imgtool.bench.measure.sample import Case
+from imgtool.bench.measure.sampler import Case
 from imgtool.cli.console import Messages, say, terminal_width
 from imgtool.cli.progress import duration
 

@@ -51,7 +51,7 @@ def soak(
     Exit code 7 if a start failed, something was left behind, grew or leaked; 8 if a leak is inconclusive.
     """
     with boundary(verbose=verbose):
-        from imgtool.bench.arms.images import draw_in_child
+        from imgtool.bench.arms.drawn_images import draw_in_child
         from imgtool.bench.experiments.leak import measure_leak
         from imgtool.bench.experiments.soak import soak as run
         from imgtool.cli.analyze.parser import engine_flags

@@ -6,14 +6,14 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from imgtool.bench.arms.arms import BUILT_IN
-from imgtool.bench.arms.runnable import Stage
+from imgtool.bench.arms.contenders import Stage
+from imgtool.bench.arms.definitions import BUILT_IN
 from imgtool.bench.arms.selection import ArmRequest, images_for, select
 from imgtool.bench.arms.synthetic import make_models
 from imgtool.bench.data.record import Experiment, ExperimentSettings, PageCache
 from imgtool.bench.data.saved import load_experiment, save_experiment
 from imgtool.bench.gate.baseline import against
-from imgtool.bench.gate.gate import judge
+from imgtool.bench.gate.checks import judge
 from imgtool.bench.gate.judgement import Judgement, confirm, failed_comparison, needs_confirmation, unconfirmed
 from imgtool.bench.gate.self_test import doubled
 from imgtool.bench.measure.experiment import Design, planned, run_experiment

@@ -93,7 +93,7 @@ def _sizes(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def _images(paths: Sequence[str], sizes: tuple[tuple[int, int], ...], count: int, scratch: Path) -> tuple[str, ...]:
-    from imgtool.bench.arms.images import draw_in_child
+    from imgtool.bench.arms.drawn_images import draw_in_child
     from imgtool.engine.files.discover import ImageRef, discover
     from imgtool.errors import NoImages, PathMissing, UsageProblem
 

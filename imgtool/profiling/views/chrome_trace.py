@@ -1,4 +1,4 @@
-"""A run in the trace-event format, which Perfetto and chrome://tracing open.
+"""A run in the trace-event format, which Perfetto and chrome://tracing can open.
 
 The format: "Trace Event Format" of the Chromium project (complete events ``X``, instants ``i``, counters ``C``,
 metadata ``M``; microseconds).

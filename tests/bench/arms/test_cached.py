@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.bench.arms.arms import CACHED, built_in
 from imgtool.bench.arms.cached import beside_models, filled
-from imgtool.bench.arms.runnable import Stage, contender
+from imgtool.bench.arms.contenders import Stage, contender
+from imgtool.bench.arms.definitions import CACHED, built_in
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.experiment import Contender
-from imgtool.bench.measure.process import Launcher
+from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.options import EngineOptions

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from imgtool.bench.arms.arms import CACHED, built_in
 from imgtool.bench.arms.cached import filled
-from imgtool.bench.arms.runnable import Stage, contender
+from imgtool.bench.arms.contenders import Stage, contender
+from imgtool.bench.arms.definitions import CACHED, built_in
 from imgtool.bench.data.record import ArmKind, Experiment, Metric
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.errors import ExitCode

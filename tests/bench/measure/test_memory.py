@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from imgtool.bench.data.record import Arm, ArmKind, PageCache, PeakMemory
+from imgtool.bench.measure.launcher_client import ProcessEnd, TreeMemory
 from imgtool.bench.measure.memory import memory_of
 from imgtool.bench.measure.phases import Course
-from imgtool.bench.measure.process import ProcessEnd, TreeMemory
-from imgtool.bench.measure.sample import Case, Sampler
+from imgtool.bench.measure.sampler import Case, Sampler
 
 MB = 1_000_000
 AMOUNT = 200 * MB

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from imgtool.bench.arms.arms import CACHED
+from imgtool.bench.arms.definitions import CACHED
 from imgtool.bench.data.record import Arm, ArmKind, RunSample
-from imgtool.bench.measure.process import Launcher
+from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from tests.pictures import flat
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from imgtool.bench.data.history import append, load_history, trend
 from imgtool.bench.data.record import Experiment, Metric, SamplePhase
-from imgtool.bench.measure.shares import OTHER
+from imgtool.bench.measure.phase_shares import OTHER
 from imgtool.bench.report import charts
 from imgtool.bench.report.findings import Findings, heading
 from imgtool.bench.report.units import seconds_text

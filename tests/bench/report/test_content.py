@@ -12,7 +12,7 @@ import pytest
 from imgtool.bench.data.history import append, load_history
 from imgtool.bench.data.record import Noise
 from imgtool.bench.gate.budgets import parse_budgets
-from imgtool.bench.gate.gate import judge
+from imgtool.bench.gate.checks import judge
 from imgtool.bench.report.content import Report, html_report
 from imgtool.bench.report.findings import Findings
 from tests.bench.sample_experiments import beside, experiment, hostile, machine

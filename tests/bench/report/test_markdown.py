@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from imgtool.bench.data.record import Arm, ArmKind, Metric
 from imgtool.bench.gate.budgets import parse_budgets
-from imgtool.bench.gate.gate import judge
+from imgtool.bench.gate.checks import judge
 from imgtool.bench.report.content import Report
 from imgtool.bench.report.findings import Findings
 from imgtool.bench.report.markdown import headline_table, markdown_report

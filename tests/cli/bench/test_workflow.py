@@ -15,7 +15,7 @@ import yaml
 
 from imgtool.bench.data.record import Experiment, Metric
 from imgtool.bench.gate.budgets import Budgets
-from imgtool.bench.gate.gate import judge
+from imgtool.bench.gate.checks import judge
 from imgtool.bench.gate.judgement import Judgement, confirm, unconfirmed
 from imgtool.bench.report.content import Report
 from imgtool.bench.report.markdown import markdown_report

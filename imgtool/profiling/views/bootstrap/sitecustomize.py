@@ -22,7 +22,7 @@ _DEPTH = 1000
 
 
 def _note_imports(folder: str) -> None:
-    """Have ``-X importtime`` write into a file of this process, and beside each import who asked for it."""
+    """Redirect stderr, to which ``-X importtime`` writes, into a file, and add a line on who asked for each import."""
     import _thread
 
     descriptor = os.open(os.path.join(folder, f"{os.getpid()}.imports"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -92,7 +92,7 @@ def _wrap(module: object, attribute: str, folder: str) -> None:
                     show_results(profiler, stream, precision=1)
 
         setattr(owner, last, measured)
-    except Exception as error:  # noqa: BLE001 - a name that does not exist is one of many causes, and all are told
+    except Exception as error:  # noqa: BLE001 - a name that does not exist is one of many causes; all are reported
         with open(out, "w", encoding="utf-8") as stream:
             stream.write(f"error: {type(error).__name__}: {error}\n")
 
@@ -110,7 +110,7 @@ def _profile_calls(output: str) -> None:
 
 
 def _next_sitecustomize() -> None:
-    """Run the one that this one hides."""
+    """Run the ``sitecustomize`` that this one hides."""
     from importlib.machinery import PathFinder
 
     here = os.path.dirname(os.path.abspath(__file__))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgtool.bench.arms.arms import BUILT_IN, EAGER, analyze_command, eager_command
+from imgtool.bench.arms.definitions import BUILT_IN, EAGER, analyze_command, eager_command
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.experiment import Contender
 from imgtool.bench.measure.pagecache import model_files

@@ -23,7 +23,7 @@ _TAIL_LINES = 8
 _STYLES = {CheckOutcome.PASSED: "green", CheckOutcome.FAILED: "bold red", CheckOutcome.INCONCLUSIVE: "yellow"}
 
 
-def render(experiment: Experiment, *, width: int, color: bool, judgement: Judgement | None = None) -> str:
+def terminal_report(experiment: Experiment, *, width: int, color: bool, judgement: Judgement | None = None) -> str:
     """Tables and sentences no wider than ``width`` cells (at least :data:`MIN_WIDTH`)."""
     from rich.console import Console
 

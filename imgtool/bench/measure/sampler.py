@@ -12,14 +12,14 @@ from types import TracebackType
 from msgspec.structs import replace
 
 from imgtool.bench.data.record import Arm, PageCache, RunSample
+from imgtool.bench.measure.launcher_client import LOOK_SECONDS, Launcher
 from imgtool.bench.measure.pagecache import prepare
-from imgtool.bench.measure.process import LOOK_SECONDS, Launcher
 from imgtool.bench.measure.sample_process import start
 
 
 @dataclass(frozen=True)
 class Case:
-    """What one sample is of: an arm, the state of the page cache, and the run's number (-1 for a warm-up run)."""
+    """One sample to take: the arm, the state of the page cache, and the run's number (-1 for a warm-up run)."""
 
     arm: Arm
     page_cache: PageCache
@@ -31,7 +31,7 @@ class Case:
 class Sampler(AbstractContextManager["Sampler"]):
     """Takes samples, one at a time. ``model_files`` are those of each arm by its name; ``timeout`` is in seconds.
 
-    What it writes lies in a folder of its own that goes with it; leaving it ends whatever still runs.
+    Its files are in a temporary folder, which is removed at the end; whatever still runs then is killed.
     """
 
     timeout: float
@@ -52,10 +52,10 @@ class Sampler(AbstractContextManager["Sampler"]):
         self._scratch.cleanup()
 
     def take(self, case: Case) -> RunSample:
-        """Start a process of the case's arm and wait for its end. A failure is a value: ``Sample.error``.
+        """Start a process of the case's arm and wait for its end. A failure is in ``error``.
 
         Raises:
-            imgtool.bench.measure.process.LauncherGone: the launcher was killed.
+            imgtool.bench.measure.launcher_client.LauncherGone: the launcher was killed.
         """
         files = self.model_files.get(case.arm.name, ())
         resident = prepare(files, case.page_cache) if files else None

@@ -1,6 +1,6 @@
 """Images made on the spot for a benchmark: the same bytes for the same numbers, with shapes and words to find.
 
-Drawn in a process of its own: neither the process that measures nor the one measured ever imports what draws.
+Drawn in a process of its own, so that neither the process that measures nor the one measured imports Pillow.
 """
 
 from __future__ import annotations

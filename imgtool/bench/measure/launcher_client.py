@@ -1,4 +1,4 @@
-"""The bench's handle of the launcher: one request, one fresh process, what came of it."""
+"""The bench's handle of the launcher: one request, one fresh process, how it ended."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class LauncherGone(ImgtoolError):
 
 
 class TreeMemory(Struct, frozen=True):
-    """Peaks in bytes: sums over the processes that lived at the same moment, the largest one's own peak, and the most
-    that one had of files and shared memory. ``grew_ns`` and ``shared_grew_ns`` are when they were last seen to grow,
-    ``looked_ns`` when anything was last seen, in nanoseconds of the monotonic clock."""
+    """Peaks in bytes: sums over the processes that lived at the same moment, the largest process's own peak, and the
+    most that one process had of files and shared memory. ``grew_ns`` and ``shared_grew_ns`` are when the last two last
+    grew, ``looked_ns`` is the last reading that found a process, in nanoseconds of the monotonic clock."""
 
     tree_rss: int
     anon: int
@@ -44,8 +44,8 @@ class TreeMemory(Struct, frozen=True):
 class ProcessEnd(Struct, frozen=True, kw_only=True):
     """How one process ran. Times are nanoseconds of the monotonic clock; ``code`` is negative for a signal.
 
-    ``largest_waited`` is the kernel's own peak of the largest process that was waited for, in bytes. ``left_behind``
-    counts processes that outlived the one that was started; they were killed.
+    ``largest_waited`` is the kernel's figure for the peak of the largest process, in bytes. ``left_behind`` counts
+    processes that outlived the one that was started; they were killed.
     """
 
     failed: str = ""
@@ -75,7 +75,7 @@ class Launcher:
             [sys.executable, "-I", "-S", str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Ctrl-C is for the bench alone: it closes the pipe, and the launcher ends what it started.
+            # Ctrl-C reaches the bench only: it closes the pipe, and the launcher kills what it started.
             start_new_session=True,
         )
         self.own_rss = int(self._answer()["rss"])

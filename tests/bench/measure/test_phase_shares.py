@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from imgtool.bench.data.record import PageCache
-from imgtool.bench.measure.shares import OTHER, median_shares, shares
+from imgtool.bench.measure.phase_shares import OTHER, median_shares, shares
 from tests.bench.sample_experiments import experiment, sample
 
 

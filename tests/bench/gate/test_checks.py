@@ -12,7 +12,7 @@ from imgtool.bench.data.record import Arm, ArmKind, Experiment, Metric, PageCach
 from imgtool.bench.data.saved import BaselineUnusable
 from imgtool.bench.gate.baseline import MachinesDiffer
 from imgtool.bench.gate.budgets import Budgets
-from imgtool.bench.gate.gate import judge
+from imgtool.bench.gate.checks import judge
 from imgtool.bench.gate.judgement import Check, CheckOutcome, Judgement, confirm, needs_confirmation, unconfirmed
 from imgtool.errors import ExitCode, UsageProblem
 from tests.bench.judged import MACHINE, SETTINGS, Figures, around, experiment, samples

@@ -1,8 +1,8 @@
-"""Where the time to the first result went: each moment given out once, so that shares add up to the whole.
+"""Where the time to the first result went: every moment is counted once, so that shares add up to the whole.
 
-Phases overlap: a span of the parent goes on while the worker imports, and models load and tasks compute side by side. A
-moment belongs to the phase that began last of those that go on, which of nested ones is the inner. Tasks that compute
-at once, and models that load at once, share it equally.
+Phases overlap: a span of the parent goes on while the worker imports, and models load and tasks compute at the same
+time. A moment belongs to the phase that began last, which of nested phases is the inner one. Tasks that compute at the
+same time, and models that load at the same time, share it equally.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from imgtool.bench.data.record import Experiment, PageCache, RunSample, SamplePh
 from imgtool.types import Task
 
 OTHER = "other"
-"""Moments that no phase covers: processes talking to each other, and the unmeasured rest."""
+"""Moments that no phase covers, such as communication between processes."""
 _TASKS = {task.value for task in Task}
 
 

@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from imgtool.bench.data.record import Metric
 from imgtool.bench.gate.budgets import parse_budgets
-from imgtool.bench.gate.gate import judge
-from imgtool.bench.report import tables
+from imgtool.bench.gate.checks import judge
 from imgtool.bench.report.findings import Findings
+from imgtool.bench.report.terminal import terminal_report
 from tests.bench.sample_experiments import BOTH, experiment, hostile
 
 
 def text(**changes: object) -> str:
-    return tables.render(experiment(**changes), width=100, color=False)  # type: ignore[arg-type]
+    return terminal_report(experiment(**changes), width=100, color=False)  # type: ignore[arg-type]
 
 
 def test_says_who_is_how_many_times_faster_with_the_interval() -> None:
@@ -30,7 +30,7 @@ def test_says_who_is_how_many_times_faster_with_the_interval() -> None:
 
 def test_has_median_deviation_range_and_runs_of_every_arm() -> None:
     made = experiment(runs=7)
-    out = tables.render(made, width=100, color=False)
+    out = terminal_report(made, width=100, color=False)
     for arm in ("eager", "lazy", "compiled"):
         values = made.values(arm, Metric.STARTUP)
         row = next(line for line in out.splitlines() if line.startswith(f"{arm} "))
@@ -61,13 +61,13 @@ def test_advises_what_to_do_about_noise() -> None:
 def test_names_outliers_by_run_and_figure() -> None:
     made = experiment({"a": 2.0}, runs=10)
     wild = [replace(s, startup=9.0) if s.run == 3 else s for s in made.samples]
-    out = tables.render(replace(made, samples=tuple(wild)), width=100, color=False)
+    out = terminal_report(replace(made, samples=tuple(wild)), width=100, color=False)
     assert "a, run 4: startup 9.00 s" in out
 
 
 def test_both_states_of_the_page_cache_stand_side_by_side() -> None:
     made = experiment(states=BOTH)
-    out = tables.render(made, width=100, color=False)
+    out = terminal_report(made, width=100, color=False)
     row = next(line for line in out.splitlines() if line.startswith("eager "))
     warm, cold = (made.values("eager", Metric.STARTUP, state) for state in BOTH)
     for values in (warm, cold):
@@ -77,7 +77,7 @@ def test_both_states_of_the_page_cache_stand_side_by_side() -> None:
 
 
 def test_a_failed_arm_shows_its_reason_and_words_and_the_others_go_on() -> None:
-    out = tables.render(hostile(), width=100, color=False)
+    out = terminal_report(hostile(), width=100, color=False)
     assert "failed in run 10: exited with code 1" in " ".join(out.split())
     assert "\x1b" not in out
     assert re.search(r"compiled \S+ 11\.\d", out)
@@ -86,7 +86,7 @@ def test_a_failed_arm_shows_its_reason_and_words_and_the_others_go_on() -> None:
 def test_an_experiment_without_a_single_success_still_prints() -> None:
     made = experiment({"a": 1.0}, runs=2)
     failed = tuple(replace(s, error="was killed by SIGSEGV", stderr_tail="boom") for s in made.samples)
-    out = tables.render(replace(made, samples=failed), width=80, color=False)
+    out = terminal_report(replace(made, samples=failed), width=80, color=False)
     assert "a failed in its warm-up run: was killed by SIGSEGV" in out
     assert "boom" in out
 
@@ -94,7 +94,7 @@ def test_an_experiment_without_a_single_success_still_prints() -> None:
 def test_a_reference_without_figures_makes_others_not_comparable() -> None:
     made = experiment({"a": 1.0, "b": 1.0}, runs=3)
     without = tuple(replace(s, memory=None) if s.arm == "a" else s for s in made.samples)
-    out = tables.render(replace(made, samples=without), width=100, color=False)
+    out = terminal_report(replace(made, samples=without), width=100, color=False)
     memory = out.split("peak of resident memory")[1]
     assert "not comparable" in memory
     assert "reference" not in memory.split("Summary")[0].replace("against", "")
@@ -108,7 +108,7 @@ def test_nothing_is_wider_than_the_terminal_and_no_figure_is_cut(width: int, col
     )
     judged = judge(made, "eager", parse_budgets({"fail_slower": "10%", "max_startup": "2s"}))
     for one in (made, experiment(), hostile()):
-        out = tables.render(one, width=width, color=color, judgement=judged)
+        out = terminal_report(one, width=width, color=color, judgement=judged)
         plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
         assert max(map(len, plain.splitlines())) <= width
         assert "…" not in plain
@@ -118,7 +118,7 @@ def test_nothing_is_wider_than_the_terminal_and_no_figure_is_cut(width: int, col
 def test_the_judgement_is_said_with_every_check() -> None:
     made = experiment()
     judged = judge(made, "eager", parse_budgets({"fail_slower": "10%", "max_startup": "2s"}))
-    out = tables.render(made, width=200, color=False, judgement=judged)
+    out = terminal_report(made, width=200, color=False, judgement=judged)
     assert f"Gate {judged.verdict}" in out
     for check in judged.checks:
         assert check.text in out

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from imgtool.bench.data.record import Arm, ArmKind, Experiment, Metric
 from imgtool.bench.gate.budgets import Budgets
-from imgtool.bench.gate.gate import judge
+from imgtool.bench.gate.checks import judge
 from imgtool.bench.gate.judgement import CheckOutcome, Judgement, needs_confirmation
 from imgtool.errors import ExitCode
 from tests.bench.judged import Figures, around, experiment
