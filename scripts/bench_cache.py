@@ -199,7 +199,7 @@ def percentile(seconds: Sequence[float], share: float) -> float:
 
 def _open(root: Path) -> ResultStore:
     troubles: list[str] = []
-    store = ResultStore.open(root, size_limit=2**60, ttl=None, warn=troubles.append)
+    store = ResultStore(root, size_limit=2**60, ttl=None, warn=troubles.append)
     if troubles or not store.enabled:
         raise RuntimeError(troubles[0] if troubles else "the scratch store cannot be opened")
     return store

@@ -43,9 +43,9 @@ def throughput(
     with boundary(verbose=verbose):
         from imgtool.bench.experiments.throughput import Throughput, measure
         from imgtool.cli.bench.common import made_ready, parsed_option, print_json, split_options, teller
+        from imgtool.cores import granted_cores
         from imgtool.errors import ExitCode
         from imgtool.quantities import parse_duration
-        from imgtool.runtime.cores import granted_cores
 
         seconds, say = parsed_option("--timeout", timeout, parse_duration), teller(quiet)
         batches = parsed_option("--batch-sizes", batch_sizes or "8", _numbers)
