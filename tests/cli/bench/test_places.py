@@ -28,7 +28,7 @@ def test_a_baseline_is_not_replaced_by_what_is_compared_with_it(tmp_path: Path) 
         (("--save", "-"), "--save needs a file"),
         (("--json", "-", "--markdown", "-"), "two outputs go to -"),
         (("--json", "same.out", "--markdown", "./same.out"), "two outputs go to"),
-        (("--history", "afile"), "afile is no folder"),
+        (("--history", "afile"), "afile is not a folder"),
         (("--arm", "x=--help"), "only shows something"),
     ],
 )
