@@ -1,7 +1,7 @@
-"""A report as data, before anybody decides how to write it: sections of paragraphs, tables and charts.
+"""A report as data, independent of its format: sections of paragraphs, tables and charts.
 
-:func:`as_html` writes one page that needs no network. Text is text: whatever is markup in it is escaped. The ``svg`` of
-a chart alone is taken as it is; :mod:`imgtool.page.charts` makes it.
+:func:`as_html` writes it as a page that needs no network. All text is escaped, except the ``svg`` of a chart, which
+:mod:`imgtool.page.charts` makes.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ def _cpu(cpu: Cpu) -> Iterator[Block]:
         yield Frame(FLAME_GRAPH, "Flame graph, by py-spy: click a frame to zoom")
     if cpu.rate:
         yield Paragraph("cpu.speedscope.json opens in speedscope.app.", "quiet")
-    for caption, own in (("Time of their own", True), ("Time with what they called", False)):
+    for caption, own in (("By own time", True), ("By total time, with the functions they called", False)):
         ordered = sorted(cpu.functions, key=lambda f: -(f.own_seconds if own else f.total_seconds))[:_ROWS]
         rows = [
             (f"{f.name}\n{f.where}", f.process, seconds_text(f.own_seconds), seconds_text(f.total_seconds))
@@ -200,7 +200,7 @@ def _imports(trees: Sequence[ImportTree]) -> Iterator[Block]:
             for each in longest
         ]
         caption = f"{tree.process}: {len(tree.imports)} modules, {seconds_text(tree.seconds)}"
-        yield Table(("module", "itself", "with what it imports"), rows, caption=caption)
+        yield Table(("module", "own", "total"), rows, caption=caption)
 
 
 def import_causes(trees: Iterable[ImportTree]) -> list[tuple[str, str, float, int]]:

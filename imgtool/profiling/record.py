@@ -1,4 +1,4 @@
-"""What a profile is, as data: one part a view. Saved as ``profile.json``; the page is made from this alone.
+"""A profile as data: one part a view. Saved as ``profile.json``; the page is made from nothing else.
 
 Times are seconds, counted from just before the process was started; memory is bytes.
 """
@@ -89,7 +89,7 @@ class Collector(Struct, frozen=True, kw_only=True):
 
 
 class Peak(Struct, frozen=True, kw_only=True):
-    """The most memory of the process tree, and what was going on then."""
+    """The most memory of the process tree, and what was running then."""
 
     at: float
     anon: int

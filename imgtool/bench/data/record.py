@@ -177,7 +177,7 @@ class ExperimentSettings(Struct, frozen=True, kw_only=True):
 
 
 class Experiment(Struct, frozen=True, kw_only=True):
-    """All of it. ``samples`` stand in the order in which they ran."""
+    """All of it. ``samples`` are in the order in which they ran."""
 
     schema_version: int = SCHEMA_VERSION
     tool: str = TOOL

@@ -27,7 +27,7 @@ _OBJECT_BYTES = 100
 
 
 class LeakVerdict(StrEnum):
-    """What may be said."""
+    """The verdict of a leak check."""
 
     LEAK = "leak"
     NO_LEAK = "no leak"
@@ -54,7 +54,7 @@ class Round(Struct, frozen=True, kw_only=True):
 
 
 class Leak(Struct, frozen=True, kw_only=True):
-    """The verdict and what it rests on. ``tolerance`` is bytes a call; ``engines`` are those that answered."""
+    """The verdict and its figures. ``tolerance`` is bytes a call; ``engines`` are those that answered."""
 
     verdict: LeakVerdict
     reason: str

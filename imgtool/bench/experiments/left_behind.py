@@ -14,7 +14,7 @@ _MARK = "_IMGTOOL_BENCH_MARK"  # not IMGTOOL_...: those are options
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Names of what is there at one moment: ``files`` in the temporary folder, ``shared_memory`` of POSIX and
+    """Names of what exists at one moment: ``files`` in the temporary folder, ``shared_memory`` of POSIX and
     System V, ``processes`` that carry the mark in their environment."""
 
     files: frozenset[str]
@@ -23,8 +23,8 @@ class Leftovers:
 
 
 class LeftBehind:
-    """Finds what marked processes leave. Give them ``environment``: a temporary folder of their own, and a mark that
-    everything they start inherits, however it detaches itself."""
+    """Finds what marked processes leave behind. Give them ``environment``: a temporary folder of their own, and a mark
+    that everything they start inherits, however it detaches itself."""
 
     def __init__(self, folder: Path, mark: str) -> None:
         self._folder = folder

@@ -38,7 +38,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
     """The experiment ``now`` with what it is compared with: another one, ``then``, or its own arm ``reference``.
 
     ``ratios``: the machines differ, so that only ratios to the arm ``reference``, measured in both, are compared.
-    ``notices`` say in words what is left out and what to think of.
+    ``notices`` name what is left out and what to keep in mind.
     """
 
     now: Experiment

@@ -45,7 +45,7 @@ class Budgets(Struct, frozen=True, kw_only=True):
         return {metric: limit for metric, limit in named.items() if limit is not None}
 
     def without_comparisons(self) -> Budgets:
-        """The absolute budgets alone."""
+        """Only the absolute budgets."""
         return msgspec.structs.replace(self, fail_slower=None, fail_memory=None)
 
     def __bool__(self) -> bool:

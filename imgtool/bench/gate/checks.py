@@ -83,7 +83,7 @@ def _crash_checks(experiment: Experiment, found: Baseline | None, exempt: str) -
         if arm == exempt and not against_itself:
             outcome, text = CheckOutcome.INCONCLUSIVE, f"{text}; the others are compared with it"
         elif counterpart is not None:
-            outcome, text = CheckOutcome.INCONCLUSIVE, f"{text}; what it is compared with failed as well"
+            outcome, text = CheckOutcome.INCONCLUSIVE, f"{text}; the arm that it is compared with failed as well"
         yield Check(arm=arm, outcome=outcome, text=text)
 
 
@@ -199,8 +199,8 @@ def _relative_check(found: Baseline, compared: Compared, budget: float, allowed:
 
 
 def _gap(experiment: Experiment, arm: str, metric: Metric, state: PageCache) -> str:
-    """``measured in 5 of 10 runs of head``; empty if all that succeeded have the figure. Those that have it are no fair
-    selection: memory is measured of the longer and larger runs."""
+    """``measured in 5 of 10 runs of head``; empty if all that succeeded have the figure. The runs that have it
+    are not representative: memory is measured in the longer and larger runs."""
     runs = experiment.succeeded(arm, state)
     known = sum(sample.value(metric) is not None for sample in runs)
     return f"measured in {known} of {len(runs)} runs of {arm}" if 0 < known < len(runs) else ""

@@ -19,7 +19,7 @@ from imgtool.bench.measure.sampler import Case, Sampler
 
 @dataclass(frozen=True)
 class Contender:
-    """An arm with what is known of it here: the models it loads (identity by name) and their files."""
+    """An arm, the models it loads here (name and identity) and their files."""
 
     arm: Arm
     weights: tuple[tuple[str, str], ...] = ()
@@ -39,7 +39,7 @@ class Design:
 
 
 class ExperimentObserver:
-    """Is told of each step; this one ignores it."""
+    """Receives each step of an experiment; this one ignores them."""
 
     def begins(self, case: Case, done: int, total: int) -> None:
         """A sample is about to be taken; ``done`` of ``total`` were."""

@@ -66,7 +66,7 @@ class ProcessEnd(Struct, frozen=True, kw_only=True):
 
 
 class Launcher:
-    """A context: the launcher lives as long as it does, and whatever it started ends with it."""
+    """A context manager: at its end the launcher ends, and whatever it started."""
 
     def __init__(self, *, look_seconds: float = LOOK_SECONDS) -> None:
         self.look_seconds = look_seconds

@@ -69,7 +69,7 @@ def _matters(flag: str) -> bool:
 
 
 def _cpu() -> tuple[str, Iterable[str]]:
-    """The processor's name and its flags, as Linux states them; elsewhere the name alone."""
+    """The processor's name and its flags, from /proc/cpuinfo; elsewhere only the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

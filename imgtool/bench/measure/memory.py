@@ -34,7 +34,7 @@ def memory_of(ended: ProcessEnd, course: Course, launcher_rss: int, look_seconds
     waited = ended.largest_waited if ended.largest_waited > launcher_rss * _MARGIN else 0
 
     def calm(grew_ns: int) -> bool:
-        """Whether it did not grow for as long as nobody read at the end."""
+        """Whether it did not grow for as long as the end was not sampled."""
         return seen.looked_ns - grew_ns >= max(_CALM_NS, ended.ended_ns - seen.looked_ns)
 
     if not (course.peak_rss or waited or (seen.largest >= _BEGUN and calm(seen.grew_ns))):

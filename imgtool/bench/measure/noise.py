@@ -1,4 +1,4 @@
-"""What else the machine does while it measures: read before and after, and told with what to do about it."""
+"""What else the machine does during an experiment, read before and after it, with advice."""
 
 from __future__ import annotations
 

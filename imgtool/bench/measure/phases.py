@@ -1,4 +1,4 @@
-"""What a sample's trace says: when it was ready, when the first result was there, and what it did until then."""
+"""What a sample's trace says: when it was ready, when it had its first result, and its phases until then."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def phases(findings: Findings) -> ChartRows | None:
 
 
 def phases_file(findings: Findings) -> str:
-    """The same as an SVG file of its own; empty where no arm has phases."""
+    """The same as an SVG file; empty if no arm has phases."""
     bars, _ = _phase_bars(findings)
     if not bars:
         return ""

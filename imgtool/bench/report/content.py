@@ -1,4 +1,4 @@
-"""The report of a benchmark: what is in it, in which order, for every format."""
+"""The contents of the report of a benchmark, in order, for every format."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def html_report(report: Report, title: str = "imgtool bench") -> str:
 
 
 def sections(report: Report) -> list[Section]:
-    """Everything there is to say; a section without blocks has nothing to show.
+    """All sections; one without blocks is not shown.
 
     Raises:
         UsageProblem: there is no arm ``report.arm``.
@@ -84,7 +84,7 @@ def sections(report: Report) -> list[Section]:
 
 
 def _head(findings: Findings, judgement: Judgement | None, arm: str) -> Iterator[Block]:
-    """The verdict first, then what it rests on."""
+    """The verdict, then its details."""
     if judgement is not None and judgement.checks:
         yield Paragraph(f"Gate {judgement.verdict}", f"verdict {judgement.outcome.value}")
         order = (CheckOutcome.FAILED, CheckOutcome.INCONCLUSIVE, CheckOutcome.PASSED)

@@ -1,4 +1,4 @@
-"""What an experiment says, before anybody decides how to write it: figures by arm, comparisons in words, advice."""
+"""The results of an experiment, for any format: figures by arm, comparisons in words, advice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imgtool.bench.stats.comparison import CONFIDENCE, Comparison, Verdict, comp
 from imgtool.bench.stats.statistics import MEDIAN_CONFIDENCE, Summary, summarise
 
 NOISY = 0.1
-"""Spread, as a share of the mean, from which on a reader is told what to do about it."""
+"""Spread, as a share of the mean, from which on there is advice about it."""
 
 LEGEND = (
     f"± is the standard deviation of the runs. (a..b) is the {share_text(CONFIDENCE)} confidence interval of the ratio "
@@ -48,7 +48,7 @@ _NOUNS = {
 
 @dataclass(frozen=True)
 class FigureRow:
-    """One figure of one arm in one state of the page cache. ``name`` is the arm, with the state if it must be told;
+    """One figure of one arm in one state of the page cache. ``name`` is the arm, with the state if both were measured;
     ``versus`` is ``None`` for the reference itself."""
 
     arm: str

@@ -1,6 +1,6 @@
 """What each model took to load, arm by arm: seconds, and the memory before and after it.
 
-Where models load at the same time in one process, the memory of one cannot be told from that of the others.
+Where models load at the same time in one process, the memory of each is not known.
 """
 
 from __future__ import annotations

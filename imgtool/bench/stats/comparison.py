@@ -154,10 +154,10 @@ def verdict_of(ratio: Ratio, margin: float) -> Verdict:
 def detectable(
     values: Sequence[float], runs: int | None = None, margin: float = INTERLEAVED_MARGIN, power: float = 0.9
 ) -> float | None:
-    """The smallest slowing that ``runs`` runs an arm (as many as ``values`` where not said) would call slower with
-    probability ``power``, on a machine whose figures for one thing are ``values``: 0.08 for 8 %.
+    """The smallest slowdown that ``runs`` runs an arm (by default as many as ``values``) detect with probability
+    ``power``, on a machine whose figures for one arm are ``values``: 0.08 for 8 %.
 
-    Pairs of arms are drawn from ``values`` with replacement, always the same ones; each needs a slowing that lifts its
+    Pairs of arms are drawn from ``values`` with replacement, always the same ones; each needs a slowdown that lifts its
     interval above 1 and its estimate beyond the margin. ``None`` for fewer than two figures, for figures without a
     ratio, and for too few runs.
     """

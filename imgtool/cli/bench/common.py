@@ -1,4 +1,4 @@
-"""What the experiments of ``imgtool bench`` share: options read, progress told, figures printed."""
+"""What the commands of ``imgtool bench`` share: reading options, reporting progress, printing figures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def split_options(text: str | None) -> list[str]:
 
 
 def teller(quiet: bool) -> Callable[[str], None]:
-    """Tells a person on stderr what is being done."""
+    """A function that prints progress on stderr."""
     from imgtool.cli.console import Messages
 
     messages = Messages(quiet=quiet)

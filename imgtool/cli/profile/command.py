@@ -15,7 +15,7 @@ Many = Optional[list[str]]  # noqa: UP045
 
 FOLDER = "imgtool-profile"
 SETTINGS: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
-"""Of the command: what it does not know is for analyze."""
+"""Settings of the command: options that it does not know are for analyze."""
 
 _VIEWS, _OUT = "Views", "Output"
 

@@ -24,7 +24,7 @@ from imgtool.profiling.views.memory import EXTRA
 from imgtool.profiling.views.trace_file import roles_by_pid
 
 RATE = 100
-"""Samples a second unless told otherwise."""
+"""Default samples a second."""
 
 SPEEDSCOPE, FLAME_GRAPH = "cpu.speedscope.json", "cpu.svg"
 _FORMATS = {SPEEDSCOPE: "speedscope", FLAME_GRAPH: "flamegraph"}
@@ -124,7 +124,7 @@ def _said(output: Path) -> str:
 def ptrace_remedy() -> str:
     """What to do where reading another process is forbidden."""
     if platform.system() == "Darwin":
-        return "macOS allows it to root alone: run the command with sudo"
+        return "macOS allows it only to root: run the command with sudo"
     return (
         "in a container start it with --cap-add SYS_PTRACE; elsewhere set /proc/sys/kernel/yama/ptrace_scope to 1 or "
         "less, or run as root"
@@ -163,7 +163,7 @@ def _place(frame: Mapping[str, Any]) -> str:
 
 
 def functions_of(stacks: Mapping[Stack, int], rate: int) -> tuple[Function, ...]:
-    """The functions with the most time of their own, and those with the most in all, a hundred of each."""
+    """The functions with the most own time, and those with the most total time, a hundred of each."""
     own: Counter[tuple[str, tuple[str, str]]] = Counter()
     total: Counter[tuple[str, tuple[str, str]]] = Counter()
     for (process, frames), count in stacks.items():

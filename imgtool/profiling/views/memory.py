@@ -139,8 +139,8 @@ def notices(memory: MemoryTimeline, trace: Trace) -> list[str]:
 def _peak(times: Sequence[float], anon: Sequence[int], file: Sequence[int], trace: Trace) -> Peak | None:
     """The sample with most anonymous memory: file pages can be taken back, and depend on the page cache.
 
-    What was going on is told of the first sample within 1 % of it during which a model worked: memory often grows by a
-    few more pages when all is done and nothing freed yet, and that moment does not explain the peak.
+    Its spans are those of the first sample within 1 % of it during which a model worked: memory often grows by a few
+    more pages when all is done and nothing is freed yet, and that moment does not explain the peak.
     """
     if not times:
         return None

@@ -1,8 +1,8 @@
 """Where the wall time went: every instant is counted once, for what the run was waiting for.
 
-Several things happen at a time: the parent waits while the worker loads, the next image is decoded while a model runs.
-An instant belongs to the open span of the highest rank (``_RANKS``); spans of the same rank share it evenly. So the
-rows sum to the wall time, and time in which no span is open is a figure of its own.
+Several things happen at the same time: the parent waits while the worker loads, the next image is decoded while a model
+runs. An instant belongs to the open span of the highest rank (``_RANKS``); spans of the same rank share it evenly. So
+the rows sum to the wall time, and time in which no span is open is a separate figure.
 """
 
 from __future__ import annotations

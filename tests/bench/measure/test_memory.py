@@ -111,7 +111,7 @@ def test_a_small_program_that_is_looked_at_long_enough_has_one() -> None:
     found = weighed("sleep", "0.3")
     assert found is not None
     assert 500_000 < found.peak_rss < 10 * MB
-    assert "looks alone" in found.method
+    assert "smaller than the launcher" in found.method
 
 
 @pytest.mark.parametrize("run", range(3))

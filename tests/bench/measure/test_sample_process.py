@@ -26,7 +26,7 @@ def analyzing(image: Path, *words: str) -> Arm:
 
 def test_an_arm_that_is_to_answer_from_its_cache_must_not_load(tmp_path: Path) -> None:
     arm = analyzing(flat(tmp_path / "x.png"))
-    assert started(arm, tmp_path).error == "was to answer from its cache, and loaded a model"
+    assert started(arm, tmp_path).error == "loaded a model, and should have answered from its cache"
     assert started(arm, tmp_path).error is None, "the second finds what the first kept"
 
 
