@@ -42,7 +42,7 @@ class ArmRequest:
 
 
 @dataclass(frozen=True)
-class Selection:
+class ArmSelection:
     """The arms that can run, those that cannot and why, and the weights that were chosen."""
 
     contenders: tuple[Contender, ...]
@@ -51,7 +51,7 @@ class Selection:
     weights: str
 
 
-def select(request: ArmRequest, stage: Stage, make_synthetic: Callable[[Stage], None]) -> Selection:
+def select(request: ArmRequest, stage: Stage, make_synthetic: Callable[[Stage], None]) -> ArmSelection:
     """The arms that were asked for, or all that can run here.
 
     If no weights were named and no built-in arm finds real ones, synthetic ones are taken; ``make_synthetic`` makes
@@ -63,7 +63,7 @@ def select(request: ArmRequest, stage: Stage, make_synthetic: Callable[[Stage], 
     """
     arms = request.arms()
     if arms and all(arm.kind is ArmKind.COMMAND for arm in arms):
-        return Selection(tuple(map(Contender, arms)), {}, stage, request.weights or "real")
+        return ArmSelection(tuple(map(Contender, arms)), {}, stage, request.weights or "real")
     # Synthetic weights are of use if nothing was named, or an arm that is about a model.
     model_arms = not arms or any(arm.kind is ArmKind.EAGER or arm.name in _BUILT_IN_NAMES for arm in arms)
     found = None
@@ -82,7 +82,7 @@ def select(request: ArmRequest, stage: Stage, make_synthetic: Callable[[Stage], 
     raise ModelMissing(f"no arm can run here: {'; '.join(reasons)}" if not arms else "; ".join(reasons), remedy)
 
 
-def _runnable(arms: Sequence[Arm], stage: Stage, weights: str) -> Selection:
+def _runnable(arms: Sequence[Arm], stage: Stage, weights: str) -> ArmSelection:
     """``arms`` as far as they can run, none if one of them cannot; or the built-in arms that can. The arm ``cached``
     needs one of the others."""
     contenders: list[Contender] = []
@@ -94,7 +94,7 @@ def _runnable(arms: Sequence[Arm], stage: Stage, weights: str) -> Selection:
             contenders.append(contender(arm, stage))
         except ModelMissing as problem:
             missing[arm.name] = problem
-    return Selection(() if arms and missing else tuple(contenders), missing, stage, weights)
+    return ArmSelection(() if arms and missing else tuple(contenders), missing, stage, weights)
 
 
 def images_for(paths: Sequence[str], folder: Path, steady: int) -> tuple[str, ...]:

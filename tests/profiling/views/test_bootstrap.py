@@ -57,8 +57,13 @@ def test_each_import_is_written_with_the_module_that_asked(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("target", "said"), [("planted:Kind.method", "Mem usage"), ("planted:nothing", "error: ")])
-def test_a_function_is_measured_line_by_line(tmp_path: Path, target: str, said: str) -> None:
+def test_a_function_is_measured_line_by_line(
+    tmp_path: Path, target: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("memory_profiler")
+    # Coverage and memory_profiler both need the interpreter's one trace function.
+    monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     (tmp_path / "planted.py").write_text("class Kind:\n    def method(self):\n        return [1] * 1000\n")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import planted; print(len(planted.Kind().method()))"
     settings = {lines.VARIABLE: target, lines.FOLDER_VARIABLE: str(tmp_path)}
