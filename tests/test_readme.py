@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from imgtool.bench.data.record import Experiment
-from imgtool.bench.report.headline import render
+from imgtool.bench.report.markdown import headline_table
 from imgtool.errors import ExitCode
 from imgtool.versioned import decode
 from tests.command import imgtool
@@ -86,4 +86,4 @@ def test_every_flag_that_is_named_exists() -> None:
 def test_the_headline_is_what_was_measured() -> None:
     table = README.partition("<!-- headline: generated from docs/performance.json -->\n")[2].partition("<!-- end")[0]
     measured = decode((ROOT / "docs" / "performance.json").read_bytes(), Experiment)
-    assert table.strip() == render(measured).strip()
+    assert table.strip() == headline_table(measured).strip()

@@ -16,7 +16,8 @@ from imgtool.cli.analyze.command import analyze
 from imgtool.cli.bench.command import app as bench_app
 from imgtool.cli.boundary import boundary, end_politely_on_signals, output_lost
 from imgtool.cli.help import ManyOptions
-from imgtool.cli.profile.command import app as profile_app
+from imgtool.cli.profile.command import SETTINGS as PROFILE_SETTINGS
+from imgtool.cli.profile.command import profile
 from imgtool.cli.warm.command import warm_cache
 
 
@@ -94,7 +95,12 @@ app.command("models", short_help="List the engines and their parameters.")(model
 app.command("warm-cache", cls=ManyOptions, short_help="Fetch and compile models before the first run.")(warm_cache)
 app.add_typer(cache.app, name="cache", short_help="Show, clear, prune and verify cached results.")
 app.add_typer(bench_app, name="bench", short_help="Measure startup, speed and memory, and compare.")
-app.add_typer(profile_app, name="profile", short_help="Show where a run spends its time and memory.")
+app.command(
+    "profile",
+    context_settings=PROFILE_SETTINGS,
+    no_args_is_help=True,
+    short_help="Show where a run spends its time and memory.",
+)(profile)
 app.command("schema", short_help="Print the JSON Schema of a result.")(schema.schema)
 
 

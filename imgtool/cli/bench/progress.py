@@ -1,37 +1,35 @@
-"""How far an experiment is, and what is wrong with the machine."""
+"""How far an experiment is, and notices about the machine."""
 
 from __future__ import annotations
 
 from types import TracebackType
 
-from imgtool.bench.data.record import Sample
-from imgtool.bench.measure.sample import Case
+from imgtool.bench.data.record import RunSample
+from imgtool.bench.measure.experiment import ExperimentObserver
+from imgtool.bench.measure.sampler import Case
 from imgtool.cli.console import Messages
 from imgtool.cli.progress import ProgressLine, duration
 
 
-class Progress:
-    """Tells a person about each sample."""
+class BenchProgress(ExperimentObserver):
+    """Prints each sample as it begins, and notices about the machine."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._messages = Messages(quiet=quiet)
         self._line = ProgressLine(shown=not quiet, at_once=True)
 
     def begins(self, case: Case, done: int, total: int) -> None:
-        """A sample is about to be taken."""
         what = "warm-up" if case.run < 0 else f"run {case.run + 1}"
         parts = [f"{done + 1} of {total}", f"{case.arm.name} {what}"]
         if done:
             parts.append(f"about {duration(self._line.seconds / done * (total - done))} left")
         self._line.show(" · ".join(parts))
 
-    def ended(self, sample: Sample) -> None:
-        """It is taken, or failed."""
+    def ended(self, sample: RunSample) -> None:
         if sample.error is not None:
-            self.notice(f"{sample.arm} {sample.error}; it is left out from here on")
+            self.notice(f"{sample.arm} {sample.error}; it is not run again")
 
     def notice(self, text: str) -> None:
-        """Something about the machine."""
         self.clear()
         self._messages.notice(text)
 
@@ -39,7 +37,7 @@ class Progress:
         """Take the line off the screen."""
         self._line.clear()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> BenchProgress:
         return self
 
     def __exit__(
