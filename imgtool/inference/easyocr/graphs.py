@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgtool.artefacts.manifest import SETTINGS
+from imgtool.distribution import pip_install
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.easyocr import ctc
 from imgtool.inference.easyocr.answers import is_inside, lowest, text_line, vanishes
@@ -98,7 +99,7 @@ class EasyOcrGraphs:
                 from bidi import get_display
             except ImportError as error:
                 text = "text from right to left cannot be put in order: python-bidi is not installed"
-                raise ModelLoadFailed(text, "pip install python-bidi") from error
+                raise ModelLoadFailed(text, pip_install("python-bidi")) from error
             self._display = get_display
         self._detector = open_graph(folder, DETECTOR, threads=threads, precision=precision, arena=Arena.EXACT)
         # A line is read step by step, which threads hardly speed up: instead, each thread reads a line of its own.
