@@ -132,12 +132,28 @@ def _compile(
             if base is not None:
                 # Copied, because onnx refuses files with several hard links.
                 shutil.copytree(base.folder, staging, dirs_exist_ok=True)
+                draft = base.manifest
+            else:
+                draft = ArtefactManifest(
+                    kind=requested.kind,
+                    model=requested.model,
+                    model_version=requested.version,
+                    source=requested.source,
+                    revision=requested.revision,
+                    source_files={path.name: measure(path).sha256 for path in weights},
+                    graphs=(),
+                    exporter="",
+                    opset=0,
+                    runtime=this_runtime(),
+                    files=(),
+                    created=now(),
+                )
             order = child.CompileOrder(
                 source=str(requested.folder),
                 into=str(staging),
                 remedy=requested.repair,
                 arguments=arguments,
-                manifest=_draft(requested, weights) if base is None else base.manifest,
+                manifest=draft,
                 threads=options.threads,
                 fast=options.fast,
                 is_exported=base is not None,
@@ -158,21 +174,3 @@ def _compile(
             manifest = msgspec.structs.replace(manifest, created=now(), seconds=seconds)
             install(manifest, staging, target)
             return Artefact(target, manifest)
-
-
-def _draft(requested: RequestedModel, weights: list[Path]) -> ArtefactManifest:
-    """The manifest before compiling."""
-    return ArtefactManifest(
-        kind=requested.kind,
-        model=requested.model,
-        model_version=requested.version or "",
-        source=requested.source,
-        revision=requested.revision,
-        source_files={path.name: measure(path).sha256 for path in weights},
-        graphs=(),
-        exporter="",
-        opset=0,
-        runtime=this_runtime(),
-        files=(),
-        created=now(),
-    )
