@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +160,7 @@ def _compile(
                 is_exported=base is not None,
             )
             started = time.perf_counter()
-
-            def tell(phase: str) -> None:
-                observer.compiling(requested.model, phase)
-
+            tell = partial(observer.compiling, requested.model)
             manifest = run_compile(order, tell, options.timeout, options.program).manifest
             seconds = time.perf_counter() - started
             if manifest.parity is None or not manifest.parity.passed:

@@ -83,12 +83,7 @@ class LeakReadings(Struct, frozen=True):
 
 
 def measure_leak(
-    flags: Mapping[str, str | bool],
-    image: Path,
-    *,
-    calls: int,
-    scratch: Path,
-    tolerance: int = TOLERANCE_BYTES,
+    flags: Mapping[str, str | bool], image: Path, *, calls: int, scratch: Path, tolerance: int = TOLERANCE_BYTES
 ) -> Leak:
     """Call the engine ``calls`` times in a fresh process and judge the growth. ``scratch`` is a folder for a copy.
 

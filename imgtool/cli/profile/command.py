@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +30,7 @@ def profile(
         Many, option(_VIEWS, "phases, memory, cpu, imports. Repeatable.", "--view", takes="NAMES", default="all")
     ] = None,
     rate: Annotated[
-        int, typer.Option("--rate", help="Samples a second of the cpu view.", rich_help_panel=_VIEWS, min=1, max=1000)
+        int, typer.Option("--rate", help="Samples per second of the cpu view.", rich_help_panel=_VIEWS, min=1, max=1000)
     ] = 100,
     interval: Annotated[Text, option(_VIEWS, "Time between memory samples.", takes="TIME", default="50ms")] = None,
     line_by_line: Annotated[
@@ -63,6 +62,5 @@ def profile(
             interval=interval,
             line_by_line=line_by_line,
             folder=Path(output).expanduser(),
-            command=("imgtool", *sys.argv[1:]),
         )
         raise typer.Exit(run_profile(request, notice, format=format, quiet=quiet))

@@ -38,7 +38,6 @@ def request_of(
     interval: str | None,
     line_by_line: str | None,
     folder: Path,
-    command: tuple[str, ...],
 ) -> tuple[ProfileRequest, str]:
     """The request, and a notice about the cache (empty if there is none). ``parsed`` is what ``analyze`` makes of
     ``arguments``.
@@ -65,7 +64,7 @@ def request_of(
         rate=rate,
         interval_seconds=seconds,
         line_by_line=check_target(line_by_line) if line_by_line is not None else None,
-        command=command,
+        command=("imgtool", *sys.argv[1:]),
     )
     return request, _COLD if no_cache else "" if parsed["cache"] is False else _WARM
 

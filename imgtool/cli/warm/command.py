@@ -33,7 +33,7 @@ def warm_cache(
     caption_model: o.CaptionModel = None,
     easyocr_dir: o.EasyocrDir = None,
     analyze: Annotated[o.Many, o.option(_STEPS, "Then analyze these images, too. Repeatable.", takes="PATH")] = None,
-    no_load: Annotated[bool, o.option(_STEPS, "Only fetch; do not compile, load and try.", "--no-load")] = False,
+    no_load: Annotated[bool, o.option(_STEPS, "Only fetch; do not compile, load or try.", "--no-load")] = False,
     no_compile: Annotated[bool, o.option(_STEPS, "Do not compile.", "--no-compile")] = False,
     anew: Annotated[bool, o.option(_STEPS, "Compile again what is already compiled.", "--compile")] = False,
     check: Annotated[bool, o.option(_LOOK, "Exit 0 if a run needs no network, else 5.", "--check")] = False,
