@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imgtool.analyzers.labels.sources import is_sidecar
 from imgtool.errors import ModelNotUsable, PathMissing
 from imgtool.options import EngineOptions
 
@@ -67,7 +68,8 @@ def find_files(options: EngineOptions, model: Path) -> Files:
     if options.labels_config is not None:
         sidecar: Path | None = _existing(options.labels_config, "--labels-config")
     else:
-        sidecar = _first([model.parent], (f"{model.name}.json", model.with_suffix(".json").name))
+        beside = _first([model.parent], (f"{model.name}.json", model.with_suffix(".json").name))
+        sidecar = beside if beside is not None and is_sidecar(beside) else None
     published = [path for name in PUBLISHED if (path := _first(homes, (name,))) is not None and path != sidecar]
     return Files(model, labels, labels_from, sidecar, tuple(published))
 

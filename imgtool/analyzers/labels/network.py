@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ class Network:
         self.dims = _dims(self._input.shape)
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.batch = self.dims[0] or MAX_BATCH
+        self._keeps_apart = False
 
     def choose_output(self, names: int, source: str, sides: tuple[int, int, int]) -> None:
         """Take the output with as many classes as there are ``names``, which come from ``source``. Where several do not
@@ -90,18 +92,19 @@ class Network:
         """
         if self.dims[0] is not None:
             padding = np.zeros((self.batch - len(batch), *batch.shape[1:]), dtype=batch.dtype)
-            return self._run_all(np.concatenate([batch, padding]))[: len(batch)]
-        try:
-            return self._run_all(batch)
-        except Exception:
-            if len(batch) == 1:
-                raise
-        # Some exports declare a variable batch size, although a reshape has the traced size of 1 fixed.
+            return self._rows(self.output, np.concatenate([batch, padding]))[: len(batch)]
+        if len(batch) == 1 or self.batch == 1:
+            return np.concatenate([self._rows(self.output, one[None]) for one in batch])
+        with suppress(ModelNotUsable):
+            rows = self._rows(self.output, batch)
+            alone = rows[:1] if self._keeps_apart else self._rows(self.output, batch[:1])
+            self._keeps_apart = np.allclose(rows[:1], alone, rtol=1e-2, atol=1e-3, equal_nan=True)
+            if self._keeps_apart:
+                return rows
+        # Some exports declare a variable batch size, although a reshape has the traced size of 1 fixed, or some layer
+        # mixes the images of a batch.
         self.batch = 1
-        return np.concatenate([self._run_all(batch[index : index + 1]) for index in range(len(batch))])
-
-    def _run_all(self, batch: NDArray[Any]) -> NDArray[np.float64]:
-        return self._rows(self.output, batch)
+        return self.run(batch)
 
     def _rows(self, output: str, batch: NDArray[Any]) -> NDArray[np.float64]:
         try:
@@ -113,7 +116,8 @@ class Network:
                 f"the model fails on input of {describe(batch.shape)}: {_first_line(error)}",
                 "check --classifier size=..., or export the model again",
             ) from error
-        rows = given.reshape(given.shape[:2]) if given.ndim == 4 and given.shape[2:] == (1, 1) else given
+        # What pooling and reshapes leave: sides of 1.
+        rows = given.reshape(given.shape[:2]) if given.ndim > 2 and set(given.shape[2:]) == {1} else given
         if rows.ndim == 1:  # a single class, or a single image
             rows = rows.reshape(len(batch), -1) if rows.size % len(batch) == 0 else rows
         if rows.ndim != 2 or len(rows) != len(batch):
@@ -158,7 +162,7 @@ def _declared(node: Any) -> str:
 
 
 def _may_be_classes(dims: Dims) -> bool:
-    return len(dims) in (0, 1, 2) or (len(dims) == 4 and all(dim in (None, 1) for dim in dims[2:]))
+    return len(dims) <= 4 and all(dim in (None, 1) for dim in dims[2:])
 
 
 def _width(dims: Dims) -> int | None:

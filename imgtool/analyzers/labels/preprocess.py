@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import ceil, floor
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -56,9 +57,11 @@ def _fit_one(pixels: Pixels, settings: Preprocessing) -> tuple[Pixels, Region]:
         region = (slice(0, height), slice(0, width))
     else:
         image = Image.fromarray(_resample(pixels, scaled, settings.interpolation))
-        # As torchvision's CenterCrop where something is cut off, as letterboxes usually do where something is added.
+        # As torchvision's CenterCrop or PaddleClas' CropImage where something is cut off, and as letterboxes usually do
+        # where something is added.
+        halve = floor if _is_opencv(settings) else round
         left, top = (
-            0 if corner else round((have - want) / 2) if have >= want else -((want - have) // 2)
+            0 if corner else halve((have - want) / 2) if have >= want else -((want - have) // 2)
             for have, want in zip(scaled, (width, height), strict=True)
         )
         region = (slice(max(0, -top), min(height, scaled[1] - top)), slice(max(0, -left), min(width, scaled[0] - left)))
@@ -97,8 +100,17 @@ def _pillow_filter(interpolation: str) -> Image.Resampling | None:
     return None if interpolation.startswith("cv2-") else Image.Resampling[interpolation.upper()]
 
 
+def _is_opencv(settings: Preprocessing) -> bool:
+    return settings.interpolation.startswith("cv2-")
+
+
 def scaled_size(source: tuple[int, int], settings: Preprocessing) -> tuple[int, int]:
-    """(width, height) to which an image of ``source`` (width, height) is scaled before it is cut out or padded."""
+    """(width, height) to which an image of ``source`` (width, height) is scaled before it is cut out or padded.
+
+    Fractions of a pixel are treated as by the libraries that go with the interpolation: ``crop`` cuts them off as
+    torchvision does or rounds as PaddleClas does, ``pad`` rounds, or in the corner takes the next whole pixel as
+    PaddleOCR does.
+    """
     # Slightly more than the quotient: 224 / 0.875 must be 256 even if the division gives slightly less.
     height, width = (int(side / settings.crop_pct + 1e-6) for side in settings.size)
     if settings.resize == "none":
@@ -107,10 +119,13 @@ def scaled_size(source: tuple[int, int], settings: Preprocessing) -> tuple[int, 
         return width, height
     if settings.resize == "pad":
         scale = min(width / source[0], height / source[1])
-        return max(1, round(source[0] * scale)), max(1, round(source[1] * scale))
+        whole = ceil if settings.position == "corner" else round
+        # Not more than the sides themselves, whatever the quotient is by its last digit.
+        return min(width, max(1, whole(source[0] * scale))), min(height, max(1, whole(source[1] * scale)))
+    whole = round if _is_opencv(settings) else floor
     if Fraction(width, source[0]) >= Fraction(height, source[1]):
-        return width, max(width * source[1] // source[0], settings.size[0])
-    return max(height * source[0] // source[1], settings.size[1]), height
+        return width, max(whole(Fraction(width * source[1], source[0])), settings.size[0])
+    return max(whole(Fraction(height * source[0], source[1])), settings.size[1]), height
 
 
 def crop_box(source: tuple[int, int], settings: Preprocessing) -> tuple[float, float, float, float]:

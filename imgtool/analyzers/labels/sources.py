@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ def from_sidecar(path: Path, dims: Dims = ()) -> Given:
     """
     table = _read_object(path)
     return from_published(table, str(path), dims) if is_published(table) else convert(table, str(path))
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether a JSON file that has the name of the model is about its preprocessing: reports of a training lie there,
+    too. One that cannot be read is, so that this is said."""
+    try:
+        table = _read_object(path)
+    except ConfigProblem:
+        return True
+    return not table or is_published(table) or any(get_close_matches(key, CONVERTERS, cutoff=0.8) for key in table)
 
 
 def from_folder(paths: list[Path], dims: Dims = ()) -> Given:

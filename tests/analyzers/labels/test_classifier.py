@@ -387,9 +387,9 @@ def test_top_k_and_threshold(model: Path) -> None:
     assert run_one(classifier(model, PLAIN, threshold=1.0), picture("green")) == {"green": 1}
 
 
-@pytest.mark.parametrize("tail", ["-1x3x1x1", "-1x3"])
+@pytest.mark.parametrize("tail", ["-1x3x1x1", "-1x3x1", "-1x3"])
 def test_outputs_that_a_pooling_layer_leaves_and_undeclared_ones(tmp_path: Path, tail: str) -> None:
-    declared = ("N", 3, 1, 1) if tail.endswith("1x1") else ("N", "classes")
+    declared = {"-1x3x1x1": ("N", 3, 1, 1), "-1x3x1": ("N", 3, "one"), "-1x3": ("N", "classes")}[tail]
     made = classifier(write_model(tmp_path / "m.onnx", tail=tail, declared=declared))
     assert max(run_one(made, picture("green")).items(), key=lambda item: item[1])[0] == "green"
 
@@ -511,11 +511,11 @@ def test_the_output_with_classes_is_found_among_others(tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_not_what_it_was_declared_as(tmp_path: Path) -> None:
-    made = classifier(hide_output_shape(write_model(tmp_path / "m.onnx", tail="-1x3x1", declared=None)))
+    made = classifier(hide_output_shape(write_model(tmp_path / "m.onnx", tail="-1x1x3", declared=None)))
     (answer,) = made.run([picture()])
     assert isinstance(answer, Problem)
     assert answer.code == "model_not_usable"
-    assert "1x3x1" in answer.message
+    assert "1x1x3" in answer.message
     with pytest.raises(ModelNotUsable):
         made.warm_up()
 
