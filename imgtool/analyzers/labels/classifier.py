@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ class Classifier(Analyzer):
         return Probe(
             available=True,
             model=files.model.name,
-            model_version=f"sha256:{model.sha256[:12]}",
+            model_version=f"sha256:{_version(model, weights)[:12]}",
             size_bytes=sum(file.stat[2] for file in (model, *weights.values())),
             notice=notice,
         )
@@ -256,6 +257,12 @@ def _notice(files: Files, model: KnownFile, options: EngineOptions) -> str:
     except ImgtoolError:
         return ""
     return f"nothing says how {files.model.name} sees images; assumed: {assumed} (see --classifier)" if assumed else ""
+
+
+def _version(model: KnownFile, weights: Mapping[str, KnownFile]) -> str:
+    """One hash of the graph and of all weights outside it."""
+    parts = [model.sha256, *(f"{location}:{file.sha256}" for location, file in weights.items())]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if weights else model.sha256
 
 
 def _know_model(path: Path, options: EngineOptions) -> tuple[KnownFile, dict[str, KnownFile]]:

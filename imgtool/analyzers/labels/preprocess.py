@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any, TypeAlias
@@ -59,7 +59,7 @@ def _fit_one(pixels: Pixels, settings: Preprocessing) -> tuple[Pixels, Region]:
         image = Image.fromarray(_resample(pixels, scaled, settings.interpolation))
         # As torchvision's CenterCrop or PaddleClas' CropImage where something is cut off, and as letterboxes usually do
         # where something is added.
-        halve = floor if _is_opencv(settings) else round
+        halve = floor if settings.floor_offset or _is_opencv(settings) else round
         left, top = (
             0 if corner else halve((have - want) / 2) if have >= want else -((want - have) // 2)
             for have, want in zip(scaled, (width, height), strict=True)
@@ -119,10 +119,11 @@ def scaled_size(source: tuple[int, int], settings: Preprocessing) -> tuple[int, 
         return width, height
     if settings.resize == "pad":
         scale = min(width / source[0], height / source[1])
-        whole = ceil if settings.position == "corner" else round
+        to_whole = ceil if settings.position == "corner" else round
         # Not more than the sides themselves, whatever the quotient is by its last digit.
-        return min(width, max(1, whole(source[0] * scale))), min(height, max(1, whole(source[1] * scale)))
-    whole = round if _is_opencv(settings) else floor
+        return min(width, max(1, to_whole(source[0] * scale))), min(height, max(1, to_whole(source[1] * scale)))
+    # timm, too, rounds where it cannot leave the work to torchvision.
+    whole: Callable[[Fraction], int] = round if _is_opencv(settings) or height != width else floor
     if Fraction(width, source[0]) >= Fraction(height, source[1]):
         return width, max(whole(Fraction(width * source[1], source[0])), settings.size[0])
     return max(whole(Fraction(height * source[0], source[1])), settings.size[1]), height

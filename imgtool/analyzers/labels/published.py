@@ -58,7 +58,7 @@ def from_published(table: Mapping[str, Any], where: str, dims: Dims) -> Given:
             table = table["image_processor"]
         given: Given = {}
         if set(table) & _PROCESSOR_MARKS:
-            given = convert(_from_processor(table), where)
+            given = {**convert(_from_processor(table), where), "floor_offset": True}
         elif _is_timm(table):
             given = convert(_from_timm(table, dims), where)
         if "id2label" in table:

@@ -38,7 +38,8 @@ class Preprocessing:
     ``resize`` says what the picture is scaled to, where ``full`` is ``size / crop_pct``: ``crop`` until it covers
     ``full``, ``pad`` until it fits inside, ``squash`` to ``full`` itself, ``none`` not at all. ``size`` is then cut out
     at ``position``; where the picture is smaller, the rest is ``fill`` (red, green, blue, 0 to 255), or by default the
-    mean, which is 0 when normalised. ``multi_label`` says that logits are of labels that do not exclude each other.
+    mean, which is 0 when normalised. ``multi_label`` says that logits are of labels that do not exclude each other,
+    ``floor_offset`` that a cut at half a pixel begins before it, as with transformers, not at the nearest even one.
     """
 
     size: tuple[int, int]
@@ -54,6 +55,7 @@ class Preprocessing:
     channels: str = "RGB"
     activation: str = "auto"
     multi_label: bool = False
+    floor_offset: bool = False
 
 
 CONVERTERS: dict[str, Callable[[Any], Any]] = {
@@ -81,13 +83,17 @@ def convert(table: Mapping[str, Any], where: str) -> Given:
     return converted
 
 
+_OF_RESIZE = ("crop_pct", "position", "fill", "floor_offset")
+
+
 def merge(*sources: Given) -> Given:
     """The settings of all sources, the strongest last. One that sets ``resize`` takes from weaker ones nothing that
     belongs to another way of resizing."""
     merged: Given = {}
     for source in sources:
         if "resize" in source:
-            merged = {key: value for key, value in merged.items() if key not in ("crop_pct", "position", "fill")}
+            foreign = (*_OF_RESIZE, "interpolation") if source["resize"] == "none" else _OF_RESIZE
+            merged = {key: value for key, value in merged.items() if key not in foreign}
         merged |= source
     return merged
 
@@ -123,7 +129,7 @@ def resolve(given: Mapping[str, Any], dims: Dims, dtype: str = "float32") -> Pre
     for key, rules in (("fill", ("squash", "crop")), ("crop_pct", ("none",)), ("interpolation", ("none",))):
         if key in given and resize in rules:
             raise ModelNotUsable(f"{key} means nothing with resize {resize}", f"leave out {key}, or set another resize")
-    keys = ("scale", "resize", "position", "fill", "interpolation", "activation", "multi_label")
+    keys = ("scale", "resize", "position", "fill", "interpolation", "activation", "multi_label", "floor_offset")
     others = {"crop_pct": 0.875 if resize == "crop" else 1.0, **{key: given[key] for key in keys if key in given}}
     if "crop_pct" in given:
         others["crop_pct"] = given["crop_pct"]
