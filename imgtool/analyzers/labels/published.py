@@ -103,7 +103,8 @@ def _from_processor(table: Mapping[str, Any]) -> dict[str, Any]:
     kind = str(table.get("image_processor_type") or table.get("feature_extractor_type") or "")
     own["scale"] = 1 / table.get("rescale_factor", 1 / 255) if table.get("do_rescale", True) else 1.0
     mean, std = [0.0], [1.0]
-    if table.get("do_normalize", "image_mean" in table):
+    # MobileViT's processor has a mean, and does not use it unless it is told to.
+    if table.get("do_normalize", "image_mean" in table and "MobileViT" not in kind):
         if "image_mean" not in table or "image_std" not in table:
             raise ValueError("it normalises, but has no image_mean and image_std")
         mean, std = table["image_mean"], table["image_std"]
