@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,8 @@ def from_sidecar(path: Path, dims: Dims = ()) -> Given:
 def is_sidecar(path: Path) -> bool:
     """Whether a JSON file that has the name of the model is about its preprocessing: reports of a training lie there,
     too. One that cannot be read is, so that this is said."""
+    from difflib import get_close_matches
+
     try:
         table = _read_object(path)
     except ConfigProblem:
@@ -90,7 +91,8 @@ def from_metadata(properties: Mapping[str, str]) -> Given:
         # side (ultralytics/data/augment.py, classify_transforms).
         given["size"] = CONVERTERS["size"](parse_literal(properties["imgsz"]))
         given |= {"mean": (0.0,), "std": (1.0,), "resize": "crop", "crop_pct": 1.0}
-    own = {key.removeprefix("imgtool."): _value(text) for key, text in properties.items() if key.startswith("imgtool.")}
+    parted = ((*key.partition("."), text) for key, text in properties.items())
+    own = {name: _value(text) for prefix, dot, name, text in parted if prefix == "imgtool" and dot}
     try:
         return {**given, **convert(own, "the model's metadata")}
     except ConfigProblem as error:
