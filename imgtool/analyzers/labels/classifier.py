@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Probe
-from imgtool.analyzers.labels.folder import FLAG, FOLDER, MODEL, REMEDY, TAGS, Files, find_files
-from imgtool.analyzers.labels.graph import LOGITS, PROBABILITIES
-from imgtool.analyzers.labels.known_files import KnownFile, know
-from imgtool.analyzers.labels.names import check_count, read_labels
-from imgtool.analyzers.labels.published import TAGGER
-from imgtool.analyzers.labels.settings import (
-    Dims,
-    Given,
-    Preprocessing,
-    convert,
-    describe_assumed,
-    guess_layout,
-    merge,
-    resolve,
-)
-from imgtool.analyzers.labels.sources import from_folder, from_metadata, from_sidecar
-from imgtool.errors import ImgtoolError, LabelsMismatch, ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.analyzers.labels import REMEDY
+from imgtool.errors import ImgtoolError, LabelsMismatch, UsageProblem
 from imgtool.inference.picture import Picture
-from imgtool.options import cache_root
 from imgtool.types import Backend, Label, Problem, Task
 
 if TYPE_CHECKING:
     from imgtool.analyzers.labels.network import Network
+    from imgtool.analyzers.labels.settings import Preprocessing
     from imgtool.options import EngineOptions
-
-_UNNAMED = re.compile(r"LABEL_\d+")
-"""What transformers calls classes that have no names."""
 
 
 class Classifier(Analyzer):
@@ -65,20 +45,9 @@ class Classifier(Analyzer):
         """Available if ``labels_model`` is set and can be read. Reads a file once, for its hash."""
         if options.labels_model is None:
             return Probe(available=False, reason="no classifier is given", remedy=REMEDY)
-        name = options.labels_model.name
-        try:
-            files = find_files(options, options.labels_model)
-            model, weights = _know_model(files.model, options)
-            notice = _notice(files, model, options)
-        except ImgtoolError as error:
-            return Probe(available=False, model=name, reason=str(error), remedy=error.remedy)
-        return Probe(
-            available=True,
-            model=files.model.name,
-            model_version=f"sha256:{_version(model, weights)[:12]}",
-            size_bytes=sum(file.stat[2] for file in (model, *weights.values())),
-            notice=notice,
-        )
+        from imgtool.analyzers.labels.definition import probe
+
+        return probe(options, options.labels_model)
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
@@ -94,26 +63,9 @@ class Classifier(Analyzer):
         """
         if options.labels_model is None:
             raise UsageProblem("no classifier is given", REMEDY)
-        files = find_files(options, options.labels_model)
-        model, weights = _know_model(files.model, options)
-        if files.sidecar is not None:
-            from_sidecar(files.sidecar)
-        from_folder(list(files.published))
-        flags = convert(options.classifier, "--classifier")
-        return {
-            "paths": files.as_json(),
-            "model_sha256": model.sha256,
-            "weights_sha256": {location: file.sha256 for location, file in weights.items()},
-            "endings": model.graph.endings,
-            "labels_sha256": files.labels and _know(files.labels, options).sha256,
-            "labels_from": files.labels_from,
-            "labels_name": files.labels and files.labels.name,
-            "sidecar_sha256": files.sidecar and _know(files.sidecar, options).sha256,
-            "published_sha256": [_know(path, options).sha256 for path in files.published],
-            "preprocessing": {key: list(value) if isinstance(value, tuple) else value for key, value in flags.items()},
-            "top_k": options.top_k,
-            "threshold": options.threshold,
-        }
+        from imgtool.analyzers.labels.definition import parameters
+
+        return parameters(options, options.labels_model)
 
     def import_libraries(self) -> None:
         """Import onnxruntime."""
@@ -128,14 +80,17 @@ class Classifier(Analyzer):
             ModelLoadFailed: there are no names, or the file with them cannot be used.
             ConfigProblem: the JSON file cannot be used.
         """
+        from imgtool.analyzers.labels.definition import choose_labels, read_sources
+        from imgtool.analyzers.labels.graph import LOGITS, PROBABILITIES
         from imgtool.analyzers.labels.network import Network
+        from imgtool.analyzers.labels.settings import convert, merge, resolve
 
         given = self.parameters_given
         paths = given["paths"]
         network = Network(Path(paths["model"]), given.get("threads"))
         flags = convert(given["preprocessing"], "the flags")
-        sources = _sources(paths, given["labels_from"], network.metadata, network.dims)
-        self._labels, self._labels_source = self._choose_labels(sources)
+        sources = read_sources(paths, given["labels_from"], network.metadata, network.dims)
+        self._labels, self._labels_source = choose_labels(paths, given["labels_from"], sources)
         self._settings = resolve(merge(*sources.values(), flags), network.dims, network.dtype)
         shape = (*self._settings.size, 1 if self._settings.channels == "L" else 3)
         network.choose_output(
@@ -182,6 +137,7 @@ class Classifier(Analyzer):
 
     def _rows(self, pictures: Sequence[Picture]) -> Any:
         """The raw outputs, (N, classes) float64, checked against the names."""
+        from imgtool.analyzers.labels.names import check_count
         from imgtool.analyzers.labels.preprocess import prepare
 
         network = self._ready()
@@ -215,81 +171,3 @@ class Classifier(Analyzer):
         if self._network is None:
             raise RuntimeError("load() comes before run()")
         return self._network
-
-    def _choose_labels(self, sources: dict[str, Given]) -> tuple[tuple[str, ...], str]:
-        """The names and their source: names for this model come before a file that only lies in its folder."""
-        paths = self.parameters_given["paths"]
-        order = {
-            FLAG: ("file",),
-            MODEL: ("sidecar", "file", "metadata"),
-            FOLDER: ("sidecar", "metadata", "published", "file"),
-        }
-        for source in order[self.parameters_given["labels_from"]]:
-            names = sources.get(source, {}).get("labels")
-            if source == "file" and paths["labels"]:
-                return read_labels(Path(paths["labels"])), f"the labels file {paths['labels']}"
-            if names is not None and not (paths["labels"] and all(map(_UNNAMED.fullmatch, names))):
-                where = {"sidecar": paths["sidecar"], "metadata": "the model's metadata"}
-                return names, where.get(source) or ", ".join(paths["published"])
-        raise ModelLoadFailed("the classifier's classes have no names", f"give one a line: {REMEDY}")
-
-
-def _sources(paths: Mapping[str, Any], labels_from: str, metadata: Mapping[str, str], dims: Dims) -> dict[str, Given]:
-    """What each source but the flags says, the strongest last. ``paths`` are those of :meth:`Classifier.parameters`."""
-    is_tagger = paths["labels"] is not None and labels_from == FOLDER and Path(paths["labels"]).name == TAGS
-    return {
-        "published": from_folder([Path(path) for path in paths["published"]], dims),
-        "tagger": TAGGER if is_tagger and guess_layout(dims) == "NHWC" else {},
-        "metadata": from_metadata(metadata),
-        "sidecar": from_sidecar(Path(paths["sidecar"]), dims) if paths["sidecar"] else {},
-    }
-
-
-def _notice(files: Files, model: KnownFile, options: EngineOptions) -> str:
-    """What is assumed about the preprocessing, because nothing says it."""
-    graph = model.graph
-    if len(graph.shapes) != 1 or len(dims := graph.shapes[0]) != 4:
-        return ""  # loading says what is wrong
-    sources = _sources(files.as_json(), files.labels_from, graph.metadata, dims)
-    given = merge(*sources.values(), convert(options.classifier, "--classifier"))
-    try:
-        assumed = describe_assumed(given, resolve(given, dims, graph.dtype), dims, graph.dtype)
-    except ImgtoolError:
-        return ""
-    return f"nothing says how {files.model.name} sees images; assumed: {assumed} (see --classifier)" if assumed else ""
-
-
-def _version(model: KnownFile, weights: Mapping[str, KnownFile]) -> str:
-    """One hash of the graph and of all weights outside it."""
-    parts = [model.sha256, *(f"{location}:{file.sha256}" for location, file in weights.items())]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if weights else model.sha256
-
-
-def _know_model(path: Path, options: EngineOptions) -> tuple[KnownFile, dict[str, KnownFile]]:
-    """What is known about a model and, by location, about each file outside it that has weights of it.
-
-    Raises:
-        ModelMissing: such a file is not there.
-        UsageProblem: a file cannot be read.
-    """
-    model = _know(path, options, model=True)
-    weights = {}
-    for location in model.graph.external:
-        if not (path.parent / location).is_file():
-            raise ModelMissing(
-                f"{path} keeps weights in {location!r}, which is not there", "put that file beside the model"
-            )
-        weights[location] = _know(path.parent / location, options)
-    return model, weights
-
-
-def _know(path: Path, options: EngineOptions, *, model: bool = False) -> KnownFile:
-    """What is known about a file that the user named.
-
-    Raises:
-        UsageProblem: it cannot be read.
-    """
-    try:
-        return know(path, cache_root(options), model=model, trust=not options.rehash)
-    except OSError as error:
-        raise UsageProblem(f"{path} cannot be read: {error.strerror}", "check its permissions") from error

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imgtool.analyzers.labels import REMEDY
 from imgtool.analyzers.labels.sources import is_sidecar
 from imgtool.errors import ModelNotUsable, PathMissing
 from imgtool.options import EngineOptions
-
-REMEDY = "--labels-model model.onnx --labels-file labels.txt"
 
 FLAG, MODEL, FOLDER = "flag", "model", "folder"
 """Why a labels file is used: it was named, has the model's name, or has one of ``LABEL_FILES`` as its name."""

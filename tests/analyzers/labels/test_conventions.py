@@ -279,9 +279,9 @@ RAMP = np.diag([4.0, 4, 4])
 """Logits of an image by its channels."""
 
 
-def write_folder(folder: Path, place: str = "model.onnx", model: onnx.ModelProto | None = None, **tables: Any) -> Path:
+def write_folder(folder: Path, place: str = "model.onnx", net: onnx.ModelProto | None = None, **tables: Any) -> Path:
     (folder / place).parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model or build(FISH_LOGITS, weights=RAMP), folder / place)
+    onnx.save(net or build(FISH_LOGITS, weights=RAMP), folder / place)
     for name, table in tables.items():
         (folder / f"{name}.json").write_text(json.dumps(table))
     return folder
@@ -308,7 +308,7 @@ def test_a_folder_of_transformers(tmp_path: Path, place: str, named: str) -> Non
 
 def test_labels_that_do_not_exclude_each_other_by_the_configuration(tmp_path: Path) -> None:
     config = {"id2label": {"0": "a", "1": "b"}, "problem_type": "multi_label_classification"}
-    folder = write_folder(tmp_path, model=build((0.0, 3.0)), config=config, preprocessor_config=VIT)
+    folder = write_folder(tmp_path, net=build((0.0, 3.0)), config=config, preprocessor_config=VIT)
     assert answer(folder) == pytest.approx({"a": 0.5, "b": 0.952574}, abs=1e-5)
 
 
@@ -320,7 +320,7 @@ def test_a_folder_of_timm(tmp_path: Path) -> None:
         "label_descriptions": dict(zip(("n1", "n2", "n3"), FISH, strict=True)),
         "pretrained_cfg": {**cfg, "std": [0.25] * 3, "crop_mode": "center"},
     }
-    folder = write_folder(tmp_path, model=build(FISH_LOGITS, weights=RAMP), config=config)
+    folder = write_folder(tmp_path, net=build(FISH_LOGITS, weights=RAMP), config=config)
     assert answer(folder, level=51) == pytest.approx(expected(mean=0.5, std=0.25), abs=1e-5)
 
 
@@ -328,7 +328,7 @@ def test_a_tagger_that_takes_raw_pixels(tmp_path: Path) -> None:
     """Blue first, 0 to 255, white around: as taggers with such a list see images, whatever timm's file says."""
     timm = {"architecture": "vit", "pretrained_cfg": {"input_size": [3, SIDE, SIDE], "mean": [0.5], "std": [0.5]}}
     model = build((0.0, 0.0), node("Sigmoid", "logits", "scores"), layout="NHWC", weights=np.array([[1 / 255, 0]] * 3))
-    folder = write_folder(tmp_path, model=model, config=timm)
+    folder = write_folder(tmp_path, net=model, config=timm)
     (folder / "selected_tags.csv").write_text("tag_id,name,category,count\n900,sky,9,5\n17,sea,0,4\n")
     # The image is twice as wide as high: half of what the model sees is white.
     assert answer(folder, level=0) == pytest.approx({"sky": 1 / (1 + np.exp(-1.5)), "sea": 0.5}, abs=1e-3)
