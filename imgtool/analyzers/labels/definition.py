@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from imgtool.analyzers.labels.names import read_labels
 from imgtool.analyzers.labels.published import TAGGER
 from imgtool.analyzers.labels.settings import Dims, Given, convert, describe_assumed, guess_layout, merge, resolve
 from imgtool.analyzers.labels.sources import from_folder, from_metadata, from_sidecar
-from imgtool.errors import ImgtoolError, ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.errors import ConfigProblem, ImgtoolError, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import EngineOptions, cache_root
 
 _UNNAMED = re.compile(r"LABEL_\d+")
@@ -157,7 +158,10 @@ def _know(path: Path, options: EngineOptions, *, model: bool = False) -> KnownFi
     Raises:
         UsageProblem: it cannot be read.
     """
+    kept = None
+    with suppress(ConfigProblem):  # a user without a home keeps nothing
+        kept = cache_root(options)
     try:
-        return know(path, cache_root(options), model=model, trust=not options.rehash)
+        return know(path, kept, model=model, trust=not options.rehash)
     except OSError as error:
         raise UsageProblem(f"{path} cannot be read: {error.strerror}", "check its permissions") from error

@@ -196,7 +196,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise ModelLoadFailed(f"the labels file {path} does not exist", remedy) from error
     except OSError as error:
         raise ModelLoadFailed(f"the labels file {path} cannot be read: {error.strerror}", remedy) from error
-    except (ValueError, TypeError, OverflowError, csv.Error) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, csv.Error) as error:
         encoding = ", in UTF-8" if "text" in str(error) else ""
         raise ModelLoadFailed(f"the labels file {path}: {error}", f"{remedy}{encoding}") from error
     if path.suffix.lower() == ".csv" and len(labels) > 1 and labels[0].strip().lower() in _NAME_COLUMNS:

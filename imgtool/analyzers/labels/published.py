@@ -70,7 +70,7 @@ def from_published(table: Mapping[str, Any], where: str, dims: Dims) -> Given:
         if table.get("problem_type") == "multi_label_classification":
             given["multi_label"] = True
         return given
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
         raise ConfigProblem(
             f"{where} cannot be understood: {error}", "describe the preprocessing in imgtool's own keys instead"
         ) from error

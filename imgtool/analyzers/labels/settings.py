@@ -78,7 +78,7 @@ def convert(table: Mapping[str, Any], where: str) -> Given:
             raise UnknownKey(f"{where} sets {key!r}, which is no setting of a classifier", nearest(key, CONVERTERS))
         try:
             converted[key] = CONVERTERS[key](value)
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ConfigProblem(f"{where}: {key}: {error}", f"correct {key!r} there, or remove it") from error
     return converted
 

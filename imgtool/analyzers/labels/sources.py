@@ -82,11 +82,11 @@ def from_metadata(properties: Mapping[str, str]) -> Given:
     if character := properties.get("character", "").strip("\r\n"):
         given["labels"] = tuple(character.splitlines())
     for key in _NAME_KEYS:
-        with suppress(KeyError, ValueError, TypeError, OverflowError):
+        with suppress(KeyError, ValueError, TypeError, OverflowError, RecursionError):
             text = properties[key]
             given["labels"] = names_of(parse_literal(text) if text.strip()[:1] in ("{", "[") else _split(text))
             break
-    with suppress(KeyError, ValueError, TypeError, OverflowError):
+    with suppress(KeyError, ValueError, TypeError, OverflowError, RecursionError):
         # Ultralytics trains its classifiers on pixels / 255 with no further normalisation and cropped to the shorter
         # side (ultralytics/data/augment.py, classify_transforms).
         given["size"] = CONVERTERS["size"](parse_literal(properties["imgsz"]))

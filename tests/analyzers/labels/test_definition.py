@@ -60,3 +60,11 @@ def test_what_a_sidecar_says_comes_before_what_is_published(tmp_path: Path) -> N
     assert list(sources) == ["published", "tagger", "metadata", "sidecar"]
     assert sources["published"]["mean"] == (0.5, 0.5, 0.5)
     assert sources["sidecar"]["mean"] == (0.25,)
+
+
+def test_a_user_without_a_home_has_a_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(_: EngineOptions) -> Path:
+        raise ConfigProblem("there is no place for the cache")
+
+    monkeypatch.setattr("imgtool.analyzers.labels.definition.cache_root", no_home)
+    assert parameters(EngineOptions(), write_folder(tmp_path))["model_sha256"]
