@@ -106,7 +106,9 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     labels_config: Path | None = None
     classifier: Mapping[str, Any] = {}
     """Preprocessing of the classifier: names and values of ``imgtool.parameters.TABLES["classifier"]``."""
-    top_k: int = 5
+    top_k: int | None = None
+    """Most labels of an image: 5, or all that reach ``threshold`` where one is set and labels do not exclude each
+    other."""
     threshold: float = 0.0
 
     include: tuple[str, ...] = ()

@@ -98,6 +98,12 @@ def _fraction(value: Any) -> float:
     return float(value)
 
 
+def _level(value: Any) -> float:
+    if not 0 <= _number(value) <= 255:
+        raise ValueError(f"{value!r} is not between 0 and 255")
+    return float(value)
+
+
 def _a_channel(one: Check) -> Check:
     def check(value: Any) -> tuple[float, ...]:
         values = list(value) if isinstance(value, (list, tuple)) else [value]
@@ -110,6 +116,10 @@ def _a_channel(one: Check) -> Check:
 
 _Numbers = float | tuple[float, ...]
 _Angles = tuple[int, ...]
+_FILTERS = (
+    *("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"),
+    *("cv2-nearest", "cv2-linear", "cv2-cubic", "cv2-area", "cv2-lanczos4"),
+)
 
 # fmt: off
 _EASYOCR = [
@@ -140,10 +150,13 @@ _CLASSIFIER = [
          "Standard deviation of each channel."),
         ("scale", float, _positive, "a number", "255", "Pixel values are divided by this first."),
         ("layout", str, *_one_of("NCHW", "NHWC"), "the model's", "Order of the input's dimensions."),
-        ("resize", str, *_one_of("squash", "crop", "pad"), "crop", "How images get to the input size."),
-        ("crop_pct", float, _fraction, "0 to 1", "0.875", "Share of the image that crop keeps."),
-        ("interpolation", str, *_one_of("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"), "bilinear",
-         "How images are resampled."),
+        ("resize", str, *_one_of("squash", "crop", "pad", "none"), "crop", "How images get to the input size."),
+        ("crop_pct", float, _fraction, "0 to 1", "0.875",
+         "Share kept of what resize makes; 1 unless that is crop."),
+        ("position", str, *_one_of("centre", "corner"), "centre", "Where it is cut, or where padding leaves it."),
+        ("fill", _Numbers, _a_channel(_level), "1 or 3 numbers", "the mean",
+         "Levels 0 to 255 of padding: grey, or red, green and blue."),
+        ("interpolation", str, *_one_of(*_FILTERS), "bilinear", "How images are resampled; cv2-... as OpenCV does it."),
         ("channels", str, *_one_of("RGB", "BGR", "L"), "RGB", "Order of the channels; L is grey."),
         ("activation", str, *_one_of("auto", "softmax", "sigmoid", "none"), "auto", "What makes probabilities."),
     )

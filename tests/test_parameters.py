@@ -18,7 +18,7 @@ from imgtool.options import EngineOptions
 from imgtool.parameters import TABLES, parameters_of
 from imgtool.quantities import split_settings
 
-WORDS_FOR_A_DEFAULT = {"none", "all", "the model's"}
+WORDS_FOR_A_DEFAULT = {"none", "all", "the model's", "the mean"}
 
 
 def settle(tmp_path: Path, flags: dict[str, Any] | None = None, **environ: str) -> Resolved:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Probe
-from imgtool.analyzers.labels.names import check_count, read_labels
-from imgtool.analyzers.labels.settings import Given, Preprocessing, convert, resolve
-from imgtool.analyzers.labels.sources import from_metadata, from_sidecar
-from imgtool.errors import ImgtoolError, LabelsMismatch, ModelLoadFailed, ModelNotUsable, PathMissing, UsageProblem
+from imgtool.analyzers.labels import REMEDY
+from imgtool.errors import ImgtoolError, LabelsMismatch, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Label, Problem, Task
 
 if TYPE_CHECKING:
     from imgtool.analyzers.labels.network import Network
+    from imgtool.analyzers.labels.settings import Preprocessing
     from imgtool.options import EngineOptions
-
-REMEDY = "--labels-model model.onnx --labels-file labels.txt"
-
-FLAG, MODEL, FOLDER = "flag", "model", "folder"
-"""Why a labels file is used: it was named, has the model's name, or is the ``labels.txt`` of its folder."""
 
 
 class Classifier(Analyzer):
@@ -32,7 +24,7 @@ class Classifier(Analyzer):
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="classifier",
         task=Task.LABELS.value,
-        version="1",
+        version="2",
         backend=Backend.ONNX,
         summary="labels from any ONNX image classifier, given with --labels-model",
         licence="Apache-2.0 (the model's own licence is that of who made it)",
@@ -45,23 +37,17 @@ class Classifier(Analyzer):
         self._settings: Preprocessing
         self._labels: tuple[str, ...] = ()
         self._labels_source = ""
+        self._activation = ""
+        self._within_range: bool | None = None
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available if ``labels_model`` is set and can be read. Reads the file once, for its hash."""
+        """Available if ``labels_model`` is set and can be read. Reads a file once, for its hash."""
         if options.labels_model is None:
             return Probe(available=False, reason="no classifier is given", remedy=REMEDY)
-        path = options.labels_model.expanduser().absolute()
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            return Probe(available=False, model=path.name, reason=f"the classifier {path} {what}", remedy=REMEDY)
-        try:
-            digest = file_sha256(path)
-        except OSError as error:
-            reason = f"the classifier {path} cannot be read: {error.strerror}"
-            return Probe(available=False, model=path.name, reason=reason, remedy="check its permissions")
-        size = sum(part.stat().st_size for part in (path, *_external_data(path)))
-        return Probe(available=True, model=path.name, model_version=f"sha256:{digest[:12]}", size_bytes=size)
+        from imgtool.analyzers.labels.definition import probe
+
+        return probe(options, options.labels_model)
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
@@ -71,38 +57,15 @@ class Classifier(Analyzer):
 
         Raises:
             UsageProblem: a flag is malformed or names a file that does not exist.
-            ConfigProblem: the JSON file beside the model or given with ``--labels-config`` cannot be used.
+            ModelNotUsable: a folder was named that has no ONNX file, or several.
+            ModelMissing: a file with weights of the model is not there.
+            ConfigProblem: a JSON file beside the model or given with ``--labels-config`` cannot be used.
         """
         if options.labels_model is None:
             raise UsageProblem("no classifier is given", REMEDY)
-        model = _existing(options.labels_model, "--labels-model")
-        own, shared = model.with_suffix(".txt"), model.with_name("labels.txt")
-        labels: Path | None
-        if options.labels_file is not None:
-            labels, labels_from = _existing(options.labels_file, "--labels-file"), FLAG
-        elif own.is_file():
-            labels, labels_from = own, MODEL
-        else:
-            labels, labels_from = (shared if shared.is_file() else None), FOLDER
-        if options.labels_config is not None:
-            sidecar: Path | None = _existing(options.labels_config, "--labels-config")
-        else:
-            beside = (model.with_name(f"{model.name}.json"), model.with_suffix(".json"))
-            sidecar = next((path for path in beside if path.is_file()), None)
-        if sidecar is not None:
-            from_sidecar(sidecar)
-        flags = convert(options.classifier, "--classifier")
-        return {
-            "paths": {"model": str(model), "labels": labels and str(labels), "sidecar": sidecar and str(sidecar)},
-            "model_sha256": _hashed(model),
-            "weights_sha256": [_hashed(path) for path in _external_data(model)],
-            "labels_sha256": _hashed(labels),
-            "labels_from": labels_from,
-            "sidecar_sha256": _hashed(sidecar),
-            "preprocessing": {key: list(value) if isinstance(value, tuple) else value for key, value in flags.items()},
-            "top_k": options.top_k,
-            "threshold": options.threshold,
-        }
+        from imgtool.analyzers.labels.definition import parameters
+
+        return parameters(options, options.labels_model)
 
     def import_libraries(self) -> None:
         """Import onnxruntime."""
@@ -117,23 +80,27 @@ class Classifier(Analyzer):
             ModelLoadFailed: there are no names, or the file with them cannot be used.
             ConfigProblem: the JSON file cannot be used.
         """
-        paths = self.parameters_given["paths"]
-        sidecar = from_sidecar(Path(paths["sidecar"])) if paths["sidecar"] else {}
-
+        from imgtool.analyzers.labels.definition import choose_labels, read_sources
+        from imgtool.analyzers.labels.graph import LOGITS, PROBABILITIES
         from imgtool.analyzers.labels.network import Network
+        from imgtool.analyzers.labels.settings import convert, merge, resolve
 
-        network = Network(Path(paths["model"]), self.parameters_given.get("threads"))
-        metadata = from_metadata(network.metadata)
-        flags = convert(self.parameters_given["preprocessing"], "the flags")
-        if network.dtype == "uint8" and {"mean", "std"} & set(flags):
-            raise ModelNotUsable(
-                "the model takes uint8 pixels as they are: no mean or std can be applied",
-                "leave mean and std out of --classifier",
-            )
-        self._labels, self._labels_source = self._choose_labels(sidecar, metadata)
-        self._settings = resolve({**metadata, **sidecar, **flags}, network.dims)
-        if network.classes is not None:
-            check_count(len(self._labels), network.classes, self._labels_source)
+        given = self.parameters_given
+        paths = given["paths"]
+        network = Network(Path(paths["model"]), given.get("threads"))
+        flags = convert(given["preprocessing"], "the flags")
+        sources = read_sources(paths, given["labels_from"], network.metadata, network.dims)
+        self._labels, self._labels_source = choose_labels(paths, given["labels_from"], sources)
+        self._settings = resolve(merge(*sources.values(), flags), network.dims, network.dtype)
+        shape = (*self._settings.size, 1 if self._settings.channels == "L" else 3)
+        network.choose_output(
+            len(self._labels), self._labels_source, shape if self._settings.layout == "NHWC" else (shape[2], *shape[:2])
+        )
+        self._activation = self._settings.activation
+        if self._activation == "auto":
+            ending = given["endings"].get(network.output)
+            on_logits = "sigmoid" if self._settings.multi_label or len(self._labels) == 1 else "softmax"
+            self._activation = {PROBABILITIES: "none", LOGITS: on_logits}.get(ending, f"none or {on_logits}")
         self._network = network
 
     def warm_up(self) -> None:
@@ -161,7 +128,7 @@ class Classifier(Analyzer):
                 code = "labels_mismatch" if isinstance(error, LabelsMismatch) else "model_not_usable"
                 answers += [Problem(code, str(error), error.remedy) for _ in some]
                 continue
-            answers += [answer(row, self._labels, self._settings.activation, top_k, threshold) for row in rows]
+            answers += [answer(row, self._labels, self._activate_by(row), top_k, threshold) for row in rows]
         return answers
 
     def close(self) -> None:
@@ -170,73 +137,37 @@ class Classifier(Analyzer):
 
     def _rows(self, pictures: Sequence[Picture]) -> Any:
         """The raw outputs, (N, classes) float64, checked against the names."""
+        from imgtool.analyzers.labels.names import check_count
         from imgtool.analyzers.labels.preprocess import prepare
 
         network = self._ready()
         rows = network.run(prepare([picture.pixels for picture in pictures], self._settings, network.dtype))
-        check_count(len(self._labels), rows.shape[1], self._labels_source)
+        check_count(len(self._labels), [rows.shape[1]], self._labels_source)
         return rows
+
+    def _activate_by(self, row: Any) -> str:
+        """What makes probabilities of these outputs. Where neither settings nor graph tell, outputs within [0, 1] are
+        probabilities if those of made-up pictures are, too: logits may lie there by chance, for one image."""
+        from imgtool.analyzers.labels.scores import within_range
+
+        if not self._activation.startswith("none or "):
+            return self._activation
+        if not within_range(row):
+            return self._activation.removeprefix("none or ")
+        if self._within_range is None:
+            self._within_range = all(within_range(tried) for tried in self._rows_of_made_up_pictures())
+        return "none" if self._within_range else self._activation.removeprefix("none or ")
+
+    def _rows_of_made_up_pictures(self) -> Iterator[Any]:
+        import numpy as np
+
+        (height, width), random = self._settings.size, np.random.default_rng(0)
+        colours = np.array([[0] * 3, [128] * 3, [255] * 3, *(255 * np.eye(3))], dtype=np.uint8)
+        plain = [np.broadcast_to(colour, (height, width, 3)) for colour in colours]
+        for pixels in (*plain, random.integers(0, 256, (height, width, 3), dtype=np.uint8)):
+            yield from self._rows([Picture(pixels, width, height, "")])
 
     def _ready(self) -> Network:
         if self._network is None:
             raise RuntimeError("load() comes before run()")
         return self._network
-
-    def _choose_labels(self, sidecar: Given, metadata: Given) -> tuple[tuple[str, ...], str]:
-        """The names and their source: names for this model come before a file that only lies in its folder."""
-        paths = self.parameters_given["paths"]
-        order = {FLAG: ("file",), MODEL: ("sidecar", "file", "metadata"), FOLDER: ("sidecar", "metadata", "file")}
-        for source in order[self.parameters_given["labels_from"]]:
-            if source == "sidecar" and "labels" in sidecar:
-                return sidecar["labels"], paths["sidecar"]
-            if source == "metadata" and "labels" in metadata:
-                return metadata["labels"], "the model's metadata"
-            if source == "file" and paths["labels"]:
-                return read_labels(Path(paths["labels"])), f"the labels file {paths['labels']}"
-        raise ModelLoadFailed("the classifier's classes have no names", f"give one a line: {REMEDY}")
-
-
-def _existing(path: Path, flag: str) -> Path:
-    """``path`` made absolute.
-
-    Raises:
-        PathMissing: it is not a file.
-    """
-    found = path.expanduser().absolute()
-    if not found.is_file():
-        raise PathMissing(f"{flag}: {found} is not a file", f"check the path; for example {REMEDY}")
-    return found
-
-
-def _external_data(model: Path) -> list[Path]:
-    """The files in which exporters usually put the weights of a large model."""
-    beside = [model.with_name(model.name + suffix) for suffix in (".data", "_data")]
-    return [path for path in beside if path.is_file()]
-
-
-def _hashed(path: Path | None) -> str | None:
-    """The SHA-256 of a file the user named, if any.
-
-    Raises:
-        UsageProblem: it cannot be read.
-    """
-    try:
-        return None if path is None else file_sha256(path)
-    except OSError as error:
-        raise UsageProblem(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file in hex; this process does not read an unchanged file again.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    found = path.stat()
-    return _sha256(str(path), found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=32)
-def _sha256(path: str, _inode: int, _size: int, _mtime_ns: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from imgtool.analyzers.labels.names import check_count
 from imgtool.analyzers.labels.settings import Dims, describe
 from imgtool.errors import ModelNotUsable
 
@@ -29,8 +31,8 @@ _EXPORT = "export an image classifier: one image input (N, 3, H, W), one output 
 class Network:
     """An open classifier. ``dims`` and ``dtype`` (as numpy names it) are those of its input.
 
-    ``classes`` is ``None`` if the model does not declare their number. ``batch`` is the largest number of images in a
-    run.
+    ``batch`` is the largest number of images in a run. ``output`` is the name of the one that has the classes: the
+    first that can have them until :meth:`choose_output`.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -55,13 +57,32 @@ class Network:
         if not usable:
             names = ", ".join(_declared(node) for node in outputs)
             raise ModelNotUsable(f"the model gives {names}, not one number per class (N, classes)", _EXPORT)
-        # The first one that is declared as (N, classes), or else the first one without a declared shape.
-        self._output = max(usable, key=lambda node: bool(node.shape))
+        self._candidates = [(node.name, _dims(node.shape)) for node in usable]
+        self.output = self._candidates[0][0]
         self.dtype = _INPUT_TYPES[self._input.type]
         self.dims = _dims(self._input.shape)
-        self.classes = _dims(self._output.shape)[1] if self._output.shape else None
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.batch = self.dims[0] or MAX_BATCH
+        self._keeps_apart = False
+
+    def choose_output(self, names: int, source: str, sides: tuple[int, int, int]) -> None:
+        """Take the output with as many classes as there are ``names``, which come from ``source``. Where several do not
+        declare their width, the model runs once on an image of ``sides``, as its input has them.
+
+        Raises:
+            LabelsMismatch: there is none.
+        """
+        widths = {name: _width(dims) for name, dims in self._candidates}
+        if len(widths) > 1 and names not in widths.values():
+            image: NDArray[Any] = np.zeros((self.dims[0] or 1, *sides), dtype=self.dtype)
+            for name in [name for name, width in widths.items() if width is None]:
+                try:
+                    widths[name] = self._rows(name, image).shape[1]
+                except ModelNotUsable:
+                    del widths[name]
+        check_count(names, tuple(widths.values()), source)
+        fitting = [name for name, width in widths.items() if width == names]
+        self.output = (fitting or [name for name, width in widths.items() if width is None])[0]
 
     def run(self, batch: NDArray[Any]) -> NDArray[np.float64]:
         """The raw outputs, (N, classes), for 1 to ``self.batch`` prepared images.
@@ -71,19 +92,23 @@ class Network:
         """
         if self.dims[0] is not None:
             padding = np.zeros((self.batch - len(batch), *batch.shape[1:]), dtype=batch.dtype)
-            return self._run_all(np.concatenate([batch, padding]))[: len(batch)]
-        try:
-            return self._run_all(batch)
-        except Exception:
-            if len(batch) == 1:
-                raise
-        # Some exports declare a variable batch size, although a reshape has the traced size of 1 fixed.
+            return self._rows(self.output, np.concatenate([batch, padding]))[: len(batch)]
+        if len(batch) == 1 or self.batch == 1:
+            return np.concatenate([self._rows(self.output, one[None]) for one in batch])
+        with suppress(ModelNotUsable):
+            rows = self._rows(self.output, batch)
+            alone = rows[:1] if self._keeps_apart else self._rows(self.output, batch[:1])
+            self._keeps_apart = np.allclose(rows[:1], alone, rtol=1e-2, atol=1e-3, equal_nan=True)
+            if self._keeps_apart:
+                return rows
+        # Some exports declare a variable batch size, although a reshape has the traced size of 1 fixed, or some layer
+        # mixes the images of a batch.
         self.batch = 1
-        return np.concatenate([self._run_all(batch[index : index + 1]) for index in range(len(batch))])
+        return self.run(batch)
 
-    def _run_all(self, batch: NDArray[Any]) -> NDArray[np.float64]:
+    def _rows(self, output: str, batch: NDArray[Any]) -> NDArray[np.float64]:
         try:
-            (given,) = self._session.run([self._output.name], {self._input.name: batch})
+            (given,) = self._session.run([output], {self._input.name: batch})
         except MemoryError:
             raise
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
@@ -91,7 +116,10 @@ class Network:
                 f"the model fails on input of {describe(batch.shape)}: {_first_line(error)}",
                 "check --classifier size=..., or export the model again",
             ) from error
-        rows = given.reshape(given.shape[:2]) if given.ndim == 4 and given.shape[2:] == (1, 1) else given
+        # What pooling and reshapes leave: sides of 1.
+        rows = given.reshape(given.shape[:2]) if given.ndim > 2 and set(given.shape[2:]) == {1} else given
+        if rows.ndim == 1:  # a single class, or a single image
+            rows = rows.reshape(len(batch), -1) if rows.size % len(batch) == 0 else rows
         if rows.ndim != 2 or len(rows) != len(batch):
             raise ModelNotUsable(f"the model gave {describe(given.shape)} numbers for {len(batch)} images", _EXPORT)
         result: NDArray[np.float64] = rows.astype(np.float64)
@@ -134,4 +162,8 @@ def _declared(node: Any) -> str:
 
 
 def _may_be_classes(dims: Dims) -> bool:
-    return len(dims) in (0, 2) or (len(dims) == 4 and all(dim in (None, 1) for dim in dims[2:]))
+    return len(dims) <= 4 and all(dim in (None, 1) for dim in dims[2:])
+
+
+def _width(dims: Dims) -> int | None:
+    return dims[1] if len(dims) > 1 else None

@@ -13,18 +13,18 @@ from imgtool.types import Label, Problem
 Scores: TypeAlias = NDArray[np.float64]
 
 SUM_TOLERANCE = 1e-3
-"""How far the sum of probabilities may be from 1: float16 outputs need this."""
+"""How far probabilities may lie outside [0, 1], and their sum from 1: float16 outputs need this."""
+
+DEFAULT_TOP_K = 5
+
+
+def within_range(rows: Scores) -> bool:
+    """Whether all values may be probabilities."""
+    return bool(rows.min() >= -SUM_TOLERANCE and rows.max() <= 1 + SUM_TOLERANCE)
 
 
 def activate(row: Scores, activation: str) -> Scores:
-    """Probabilities from the (classes,) outputs for one image: by ``softmax``, ``sigmoid`` or ``none``.
-
-    ``auto`` leaves outputs alone that are probabilities already: all in [0, 1], and together 1 within 0.001. A single
-    class can be no distribution and gets the sigmoid, anything else softmax.
-    """
-    if activation == "auto":
-        is_distribution = row.min() >= 0 and row.max() <= 1 and abs(row.sum() - 1) <= SUM_TOLERANCE
-        activation = "sigmoid" if len(row) == 1 else "none" if is_distribution else "softmax"
+    """Probabilities from the (classes,) outputs for one image: by ``softmax``, ``sigmoid`` or ``none``."""
     if activation == "softmax":
         # Shifted, so that nothing overflows.
         shares: Scores = np.exp(row - row.max())
@@ -43,9 +43,10 @@ def best(scores: Scores, labels: Sequence[str], top_k: int, threshold: float) ->
 
 
 def answer(
-    row: Scores, labels: Sequence[str], activation: str, top_k: int, threshold: float
+    row: Scores, labels: Sequence[str], activation: str, top_k: int | None, threshold: float
 ) -> tuple[Label, ...] | Problem:
-    """The answer for one image from its (classes,) outputs."""
+    """The answer for one image from its (classes,) outputs. Without a ``top_k`` it has 5 labels, or all that reach a
+    ``threshold`` above 0 if they do not exclude each other."""
     if np.isnan(row).any() or np.isposinf(row).any() or np.isneginf(row).all():
         return Problem(
             "not_finite",
@@ -53,10 +54,13 @@ def answer(
             "check the preprocessing (--classifier mean=..., --classifier std=...) and the model's precision",
         )
     scores = activate(row, activation)
-    if scores.min() < -SUM_TOLERANCE or scores.max() > 1 + SUM_TOLERANCE:
+    if not within_range(scores):
         return Problem(
             "not_probabilities",
             f"the classifier's scores range from {scores.min():.3g} to {scores.max():.3g}: they are not probabilities",
-            'set "activation" to "softmax" or "sigmoid" in the JSON file',
+            "set --classifier activation=softmax or activation=sigmoid, or leave it out of the JSON file",
         )
+    if top_k is None:
+        exclusive = activation == "softmax" or abs(scores.sum() - 1) <= SUM_TOLERANCE
+        top_k = DEFAULT_TOP_K if exclusive or not threshold else len(scores)
     return best(np.clip(scores, 0, 1), labels, top_k, threshold)

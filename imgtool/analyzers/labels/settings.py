@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imgtool.analyzers.labels.names import names_of
 from imgtool.errors import ConfigProblem, ModelNotUsable, UnknownKey, nearest
 from imgtool.parameters import TABLES
 
@@ -33,7 +34,12 @@ class Preprocessing:
 
     ``size`` is (height, width) in pixels. A pixel value v in 0..255 becomes ``(v / scale - mean) / std``; ``mean`` and
     ``std`` have one number a channel, in the order of ``channels`` (``RGB``, ``BGR`` or ``L`` for grey).
-    ``crop`` scales so that the picture covers ``size / crop_pct`` and cuts ``size`` out of the middle.
+
+    ``resize`` says what the picture is scaled to, where ``full`` is ``size / crop_pct``: ``crop`` until it covers
+    ``full``, ``pad`` until it fits inside, ``squash`` to ``full`` itself, ``none`` not at all. ``size`` is then cut out
+    at ``position``; where the picture is smaller, the rest is ``fill`` (red, green, blue, 0 to 255), or by default the
+    mean, which is 0 when normalised. ``multi_label`` says that logits are of labels that do not exclude each other,
+    ``floor_offset`` that a cut at half a pixel begins before it, as with transformers, not at the nearest even one.
     """
 
     size: tuple[int, int]
@@ -43,30 +49,18 @@ class Preprocessing:
     layout: str = "NCHW"
     resize: str = "crop"
     crop_pct: float = 0.875
+    position: str = "centre"
+    fill: tuple[float, ...] | None = None
     interpolation: str = "bilinear"
     channels: str = "RGB"
     activation: str = "auto"
-
-
-def parse_names(value: Any) -> tuple[str, ...]:
-    """Class names from a list, or from a table of class index to name as ``{"0": "cat", "1": "dog"}``.
-
-    Raises:
-        ValueError: it is neither, is empty, or the indices are not 0 to n-1.
-    """
-    if isinstance(value, Mapping):
-        numbered = {int(index): name for index, name in value.items()}
-        if len(numbered) != len(value) or sorted(numbered) != list(range(len(value))):
-            raise ValueError("the class indices do not run from 0 without a gap")
-        value = [numbered[index] for index in sorted(numbered)]
-    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
-        raise ValueError("not a list of class names")
-    return tuple(value)
+    multi_label: bool = False
+    floor_offset: bool = False
 
 
 CONVERTERS: dict[str, Callable[[Any], Any]] = {
     **{name: parameter.check for name, parameter in TABLES["classifier"].items()},
-    "labels": parse_names,
+    "labels": names_of,
 }
 """What a JSON file beside a model or the model's metadata may set, and how each value is checked."""
 
@@ -84,16 +78,31 @@ def convert(table: Mapping[str, Any], where: str) -> Given:
             raise UnknownKey(f"{where} sets {key!r}, which is no setting of a classifier", nearest(key, CONVERTERS))
         try:
             converted[key] = CONVERTERS[key](value)
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ConfigProblem(f"{where}: {key}: {error}", f"correct {key!r} there, or remove it") from error
     return converted
 
 
-def resolve(given: Mapping[str, Any], dims: Dims) -> Preprocessing:
+_OF_RESIZE = ("crop_pct", "position", "fill", "floor_offset")
+
+
+def merge(*sources: Given) -> Given:
+    """The settings of all sources, the strongest last. One that sets ``resize`` takes from weaker ones nothing that
+    belongs to another way of resizing."""
+    merged: Given = {}
+    for source in sources:
+        if "resize" in source:
+            foreign = (*_OF_RESIZE, "interpolation") if source["resize"] == "none" else _OF_RESIZE
+            merged = {key: value for key, value in merged.items() if key not in foreign}
+        merged |= source
+    return merged
+
+
+def resolve(given: Mapping[str, Any], dims: Dims, dtype: str = "float32") -> Preprocessing:
     """The settings for a model whose input has the four dimensions ``dims``, from what its sources give together.
 
     Raises:
-        ModelNotUsable: the model takes neither one nor three channels, or contradicts what was given.
+        ModelNotUsable: the model takes neither one nor three channels, or the settings contradict it or each other.
     """
     layout = given.get("layout") or guess_layout(dims)
     rows, columns, depth = (2, 3, 1) if layout == "NCHW" else (1, 2, 3)
@@ -102,17 +111,53 @@ def resolve(given: Mapping[str, Any], dims: Dims) -> Preprocessing:
     grey = channels == "L"
     scale = given.get("scale", 255.0)
     usual: tuple[tuple[float, ...], ...] = (GREY_MEAN, GREY_STD) if grey else (IMAGENET_MEAN, IMAGENET_STD)
-    if not math.isclose(scale, 255):  # those of ImageNet are meant for pixels / 255 only
+    if not math.isclose(scale, 255) or dtype == "uint8":  # those of ImageNet are meant for pixels / 255 only
         usual = (0.0,), (1.0,)
     mean = _spread(given.get("mean", usual[0]), grey, "mean")
     std = _spread(given.get("std", usual[1]), grey, "std")
+    if dtype == "uint8" and (set(mean) != {0.0} or set(std) != {1.0} or given.get("scale", 1.0) not in (1.0, 255.0)):
+        raise ModelNotUsable(
+            "the model takes uint8 pixels as they are: no scale, mean or std can be applied",
+            "leave scale, mean and std out of --classifier and of the JSON file",
+        )
     if max(mean) > 255 / scale:
         raise ModelNotUsable(
             f"a mean of {max(mean):g} lies outside the scaled pixels, which run from 0 to {255 / scale:g}",
             "give the mean in scaled units, or set the scale to 1 for a model that takes 0 to 255",
         )
-    others = {key: given[key] for key in ("scale", "resize", "crop_pct", "interpolation", "activation") if key in given}
+    resize = given.get("resize", "crop")
+    for key, rules in (("fill", ("squash", "crop")), ("crop_pct", ("none",)), ("interpolation", ("none",))):
+        if key in given and resize in rules:
+            raise ModelNotUsable(f"{key} means nothing with resize {resize}", f"leave out {key}, or set another resize")
+    keys = ("scale", "resize", "position", "fill", "interpolation", "activation", "multi_label", "floor_offset")
+    others = {"crop_pct": 0.875 if resize == "crop" else 1.0, **{key: given[key] for key in keys if key in given}}
+    if "crop_pct" in given:
+        others["crop_pct"] = given["crop_pct"]
     return Preprocessing(**others, size=size, layout=layout, channels=channels, mean=mean, std=std)
+
+
+def describe_assumed(given: Mapping[str, Any], settings: Preprocessing, dims: Dims, dtype: str) -> str:
+    """What no source says about the preprocessing and is assumed; empty where the important part is known."""
+    missing = [
+        key for key in ("resize", "mean", "std") if key not in given and not (dtype == "uint8" and key != "resize")
+    ]
+    if "size" not in given and None in dims[-3:]:
+        missing.append("size")
+    if not missing:
+        return ""
+    numbers = {key: ",".join(f"{value:g}" for value in getattr(settings, key)) for key in ("mean", "std")}
+    words = {
+        "size": f"size {describe(settings.size)}",
+        "resize": f"resize {settings.resize}",
+        "crop_pct": f"crop_pct {settings.crop_pct:g}" if settings.crop_pct < 1 else "",
+        "interpolation": settings.interpolation if settings.resize != "none" else "",
+        "channels": settings.channels if settings.channels != "L" else "",
+        **({} if dtype == "uint8" else {"scale": f"scale {settings.scale:g}"}),
+        **({} if dtype == "uint8" else {key: f"{key} {text}" for key, text in numbers.items()}),
+    }
+    if "size" not in missing:
+        del words["size"]
+    return ", ".join(word for key, word in words.items() if word and key not in given)
 
 
 def guess_layout(dims: Dims) -> str:
@@ -129,6 +174,8 @@ def _resolve_channels(given: str | None, count: int | None, layout: str, dims: D
         )
     if count == 3 and given == "L":
         raise ModelNotUsable("the model takes 3 channels, the settings say grey", "set channels to RGB or BGR")
+    if count == 1 and given not in (None, "L"):
+        raise ModelNotUsable(f"the model takes grey images, the settings say {given}", "leave the channels out")
     return "L" if count == 1 else given or "RGB"
 
 

@@ -1,33 +1,63 @@
-"""The sources of a classifier's settings beside ``--classifier``: a JSON sidecar, and the model's own metadata.
+"""The sources of a classifier's settings beside ``--classifier``: JSON files, and the model's own metadata.
 
-Nothing heavy is imported: the light parent process reads the sidecar too, to refuse a wrong one early.
+Nothing heavy is imported: the light parent process reads the files too, to refuse a wrong one early.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from imgtool.analyzers.labels.settings import CONVERTERS, Given, convert
+from imgtool.analyzers.labels.names import decode_text, names_of, parse_literal
+from imgtool.analyzers.labels.published import from_published, is_published
+from imgtool.analyzers.labels.settings import CONVERTERS, Dims, Given, convert, merge
 from imgtool.errors import ConfigProblem, ModelNotUsable, PathMissing
-from imgtool.parameters import parse_side_lengths
 
-MAX_METADATA_CHARS = 4_000_000
+_NAME_KEYS = ("names", "labels", "class_names", "classes", "id2label")
 
 
-def from_sidecar(path: Path) -> Given:
-    """The settings in a JSON file: in our own keys, or a ``preprocessor_config.json`` as transformers writes it.
+def from_sidecar(path: Path, dims: Dims = ()) -> Given:
+    """The settings in a JSON file: in our own keys, or as transformers and timm write them.
+
+    Such a file may describe two sizes, of which that of the model's input ``dims`` is taken.
 
     Raises:
         PathMissing: the file does not exist.
         ConfigProblem: it cannot be read, is not a JSON object, or a value is invalid (:class:`UnknownKey` for a key).
     """
+    table = _read_object(path)
+    return from_published(table, str(path), dims) if is_published(table) else convert(table, str(path))
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether a JSON file that has the name of the model is about its preprocessing: reports of a training lie there,
+    too. One that cannot be read is, so that this is said."""
+    from difflib import get_close_matches
+
     try:
-        table = json.loads(path.read_text(encoding="utf-8-sig"))
+        table = _read_object(path)
+    except ConfigProblem:
+        return True
+    return not table or is_published(table) or any(get_close_matches(key, CONVERTERS, cutoff=0.8) for key in table)
+
+
+def from_folder(paths: list[Path], dims: Dims = ()) -> Given:
+    """The settings in the ``config.json`` and ``preprocessor_config.json`` with which a model is published, the
+    strongest last. One that describes no image classifier says nothing.
+
+    Raises:
+        ConfigProblem: one cannot be read or asks for what cannot be done.
+    """
+    tables = {path: _read_object(path) for path in paths}
+    return merge(*(from_published(table, str(path), dims) for path, table in tables.items() if is_published(table)))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(decode_text(path.read_bytes()))
     except FileNotFoundError as error:
         raise PathMissing(f"{path} does not exist", "name an existing file with --labels-config") from error
     except OSError as error:
@@ -36,91 +66,46 @@ def from_sidecar(path: Path) -> Given:
         raise ConfigProblem(f"{path} is not valid JSON: {error}", "correct that file, or leave it out") from error
     if not isinstance(table, dict):
         raise ConfigProblem(f"{path} is not a JSON object", 'write it as {"size": [224, 224], ...}')
-    if _PREPROCESSOR_MARKS & set(table):
-        table = _from_preprocessor(table, str(path))
-    return convert(table, str(path))
+    return table
 
 
 def from_metadata(properties: Mapping[str, str]) -> Given:
-    """The settings in an ONNX model's ``metadata_props``: ``imgtool.size`` and so on, and the keys of Ultralytics.
+    """The settings in an ONNX model's ``metadata_props``.
+
+    These are ``imgtool.size`` and so on, the keys of Ultralytics, and class names as other exporters call them
+    (PaddleOCR: ``character``).
 
     Raises:
         ModelNotUsable: an ``imgtool.`` key is unknown or its value invalid. Other keys never raise.
     """
     given: Given = {}
-    for key, foreign in (("size", "imgsz"), ("labels", "names")):
-        with suppress(KeyError, ValueError, TypeError, OverflowError):
-            given[key] = CONVERTERS[key](_literal(properties[foreign]))
-    if "size" in given:
+    if character := properties.get("character", "").strip("\r\n"):
+        given["labels"] = tuple(character.splitlines())
+    for key in _NAME_KEYS:
+        with suppress(KeyError, ValueError, TypeError, OverflowError, RecursionError):
+            text = properties[key]
+            given["labels"] = names_of(parse_literal(text) if text.strip()[:1] in ("{", "[") else _split(text))
+            break
+    with suppress(KeyError, ValueError, TypeError, OverflowError, RecursionError):
         # Ultralytics trains its classifiers on pixels / 255 with no further normalisation and cropped to the shorter
         # side (ultralytics/data/augment.py, classify_transforms).
+        given["size"] = CONVERTERS["size"](parse_literal(properties["imgsz"]))
         given |= {"mean": (0.0,), "std": (1.0,), "resize": "crop", "crop_pct": 1.0}
     parted = ((*key.partition("."), text) for key, text in properties.items())
-    own = {name: _literal(text) for prefix, dot, name, text in parted if prefix == "imgtool" and dot}
+    own = {name: _value(text) for prefix, dot, name, text in parted if prefix == "imgtool" and dot}
     try:
         return {**given, **convert(own, "the model's metadata")}
     except ConfigProblem as error:
         raise ModelNotUsable(str(error), f"export the model again; {error.remedy}") from error
 
 
-def _literal(text: str) -> Any:
-    """The value of a JSON or Python literal; any other text as it is."""
-    if len(text) > MAX_METADATA_CHARS:
-        return text
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return parse(text)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            continue
-    return text
+def _split(text: str) -> list[str]:
+    parts = [part.strip() for part in (text.splitlines() if "\n" in text else text.split(",")) if part.strip()]
+    return parts if len(parts) > 1 else []
 
 
-_PREPROCESSOR_MARKS = {"image_mean", "image_std", "image_processor_type", "feature_extractor_type", "rescale_factor"}
-_PREPROCESSOR_KEYS = _PREPROCESSOR_MARKS | {
-    *("do_resize", "do_rescale", "do_normalize", "do_center_crop", "do_convert_rgb", "do_flip_channel_order"),
-    *("size", "crop_size", "crop_pct", "resample", "processor_class", "_valid_processor_keys", "default_to_square"),
-}
-_PILLOW_FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
-
-
-def _from_preprocessor(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Our own keys for those of transformers' image processors; keys of ours among them stay."""
-    # Such files have many switches that are off; an unknown one that is on would change the pixels.
-    own = {key: value for key, value in table.items() if key not in _PREPROCESSOR_KEYS and value}
+def _value(text: str) -> Any:
     try:
-        own["scale"] = 1 / table.get("rescale_factor", 1 / 255) if table.get("do_rescale", True) else 1.0
-        if not table.get("do_normalize", True):
-            own |= {"mean": 0.0, "std": 1.0}
-        else:
-            own |= {key: table[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in table}
-        if table.get("resample") is not None:
-            own["interpolation"] = _PILLOW_FILTERS[table["resample"]]
-        if table.get("do_flip_channel_order"):
-            own["channels"] = "BGR"
-        return own | _preprocessor_geometry(table)
-    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
-        raise ConfigProblem(
-            f"{where} cannot be understood: {error}", "describe the preprocessing in imgtool's own keys instead"
-        ) from error
-
-
-def _preprocessor_geometry(table: Mapping[str, Any]) -> dict[str, Any]:
-    size = table.get("size")
-    if size is None:
-        return {}
-    edge = size.get("shortest_edge") if isinstance(size, Mapping) else size
-    crops = table.get("do_center_crop", "crop_size" in table) and table.get("crop_size") is not None
-    cropped = parse_side_lengths(table["crop_size"]) if crops else None
-    if edge is None:
-        if cropped not in (None, parse_side_lengths(size)):
-            raise ValueError("a crop smaller than a fixed height and width is not supported")
-        return {"size": size, "resize": "squash"}
-    if cropped is not None:
-        return {"size": cropped, "resize": "crop", "crop_pct": min(cropped) / edge}
-    # ConvNeXt's processor crops below 384 pixels only; an edge that is a bare number was a square to squash to.
-    crop_pct = table.get("crop_pct")
-    if crop_pct is not None and edge < 384:
-        return {"size": edge, "resize": "crop", "crop_pct": crop_pct}
-    if crop_pct is not None or not isinstance(size, Mapping):
-        return {"size": edge, "resize": "squash"}
-    return {"size": edge, "resize": "crop", "crop_pct": 1.0}
+        return parse_literal(text)
+    except ValueError:
+        return text

@@ -20,7 +20,12 @@ def images(count: int) -> np.ndarray:
 
 def test_what_the_model_declares(tmp_path: Path) -> None:
     network = Network(write_model(tmp_path / "m.onnx", metadata={"author": "nobody"}))
-    assert (network.dims, network.dtype, network.classes, network.batch) == ((None, 3, 8, 8), "float32", 3, MAX_BATCH)
+    assert (network.dims, network.dtype, network.output, network.batch) == (
+        (None, 3, 8, 8),
+        "float32",
+        "scores",
+        MAX_BATCH,
+    )
     assert network.metadata == {"author": "nobody"}
 
 
