@@ -29,7 +29,7 @@ class Describe(Analyzer):
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="describe",
         task=Task.CAPTION.value,
-        version="1",
+        version="2",
         backend=Backend.PYTHON,
         summary="a sentence composed from measurements: shape, light, colours, sharpness, text, codes; no model",
         licence="Apache-2.0",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgtool.analyzers.caption import colours as _colours
-from imgtool.analyzers.caption.codes import count_barcodes, count_qr_codes
 from imgtool.analyzers.caption.sentence import ColourShare, Measurements, summarise_text
+from imgtool.analyzers.codes.barcodes import QR, read_barcodes
 from imgtool.types import TextLine
 
 FINE = 2048
@@ -39,6 +39,7 @@ def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measure
     flat = _colours.is_flat(sampled)
     fine = cv2.cvtColor(halved(pixels, FINE), cv2.COLOR_RGB2GRAY)
     coarse = shrunk(fine, COARSE)
+    codes = [] if flat else [code.kind in QR for code in read_barcodes(fine)]
     return Measurements(
         width=width,
         height=height,
@@ -51,8 +52,8 @@ def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measure
         ground=None if ground is None else _colours.tables().name(ground),
         figure=() if ground is None else _figure(sampled, ground),
         text=summarise_text(text, width, height),
-        qr_codes=0 if flat else count_qr_codes(coarse, fine),
-        barcodes=0 if flat else count_barcodes(fine),
+        qr_codes=sum(codes),
+        barcodes=len(codes) - sum(codes),
     )
 
 

@@ -1,0 +1,82 @@
+"""Barcodes and QR codes in an image with their values, by zxing-cpp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import zxingcpp
+from numpy.typing import NDArray
+
+from imgtool.types import Box
+
+QR = frozenset({"qr", "microqr", "rmqr"})
+"""The kinds that people call QR codes; to them all others are barcodes."""
+
+_NAMES = {"qrcode": "qr", "qrcodemodel1": "qr", "qrcodemodel2": "qr", "microqrcode": "microqr", "rmqrcode": "rmqr"}
+_LINEAR = frozenset(each.name.lower() for each in zxingcpp.barcode_formats_list(zxingcpp.BarcodeFormat.AllLinear))
+
+_SMALLEST = 8
+"""Pixels of the shorter side, under which nothing can be read."""
+_LONGEST, _LONGEST_ASLANT = 8192, 2048
+"""Pixels of the longer side; larger images are shrunk: a code that fills a part of them is still large enough."""
+
+
+@dataclass(frozen=True)
+class Barcode:
+    """A code that could be read, its checks passed.
+
+    ``kind`` is its symbology in small letters and digits: ``qr``, ``ean13``, ``code128``. ``value`` is its text: GS1
+    identifiers in brackets, bytes that are no text as escapes. ``box`` is in pixels of the image.
+    """
+
+    kind: str
+    value: str
+    box: Box
+
+
+def read_barcodes(pixels: NDArray[np.uint8]) -> list[Barcode]:
+    """The codes in (H, W, 3) RGB or (H, W) grey, uint8, from the top down."""
+    if min(pixels.shape[:2]) < _SMALLEST:
+        return []
+    grey = pixels if pixels.ndim == 2 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    found = _read(grey, zxingcpp.BarcodeFormat.AllReadable)
+    if not any(code.kind in _LINEAR for code in found):
+        # Lines are scanned along rows and columns: a barcode turned by 30 to 60 degrees is crossed by none of them.
+        found += _read_aslant(grey)
+    return sorted(found, key=lambda code: (code.box[0][1], code.box[0][0]))
+
+
+def _read(grey: NDArray[np.uint8], formats: zxingcpp.BarcodeFormat) -> list[Barcode]:
+    small, scale = _shrunk(grey, _LONGEST)
+    return [_barcode(each, np.eye(2, 3) / scale) for each in zxingcpp.read_barcodes(small, formats=formats)]
+
+
+def _read_aslant(grey: NDArray[np.uint8]) -> list[Barcode]:
+    """The barcodes that are found once the image is turned by 45 degrees."""
+    small, scale = _shrunk(grey, _LONGEST_ASLANT)
+    height, width = small.shape
+    half = np.sqrt(0.5)
+    turn = np.array([[half, half, 0.0], [-half, half, half * width]])
+    side = int(np.ceil(half * (height + width)))
+    turned = cv2.warpAffine(small, turn, (side, side), borderValue=255)
+    back = cv2.invertAffineTransform(turn) / scale
+    return [_barcode(each, back) for each in zxingcpp.read_barcodes(turned, formats=zxingcpp.BarcodeFormat.AllLinear)]
+
+
+def _shrunk(grey: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:
+    """(H, W) with no side longer than ``longest``, and by how much it was scaled."""
+    scale = longest / max(grey.shape)
+    if scale >= 1:
+        return np.ascontiguousarray(grey), 1.0
+    size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+
+
+def _barcode(found: zxingcpp.Barcode, back: NDArray[np.float64]) -> Barcode:
+    """``found`` with its corners moved by the matrix ``back``, (2, 3)."""
+    name, place = found.format.name.lower(), found.position
+    corners = (place.top_left, place.top_right, place.bottom_right, place.bottom_left)
+    a, b, c, d = ((float(x), float(y)) for x, y in (back @ (corner.x, corner.y, 1) for corner in corners))
+    return Barcode(_NAMES.get(name, name), found.text, (a, b, c, d))
