@@ -5,13 +5,15 @@ What sets them is :mod:`imgtool.config`'s matter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from imgtool.errors import ConfigProblem
-from imgtool.types import Task
+from imgtool.types import DEFAULT_TASKS, Task
 
 
 class Pages(StrEnum):
@@ -122,6 +124,9 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     top_k: int = 5
     threshold: float = 0.0
 
+    codes: Mapping[str, Any] = {}
+    """Parameters of the task ``codes``: ``find``, ``links`` and ``min_confidence``."""
+
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     hidden: bool = False
@@ -148,6 +153,19 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     fail_fast: bool = False
     max_failure_rate: float | None = None
+
+    @property
+    def codes_looked_for(self) -> str:
+        """Which codes the task ``codes`` finds: ``all``, ``barcodes`` or ``hs``."""
+        found: str = self.codes.get("find", "all")
+        return found
+
+    @property
+    def wanted_tasks(self) -> tuple[Task, ...]:
+        """The tasks of a run: those asked for, and the text in which tariff numbers are looked for."""
+        tasks = self.tasks or DEFAULT_TASKS
+        implied = Task.CODES in tasks and Task.TEXT not in tasks and self.codes_looked_for != "barcodes"
+        return (*tasks, Task.TEXT) if implied else tasks
 
 
 class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,11 @@ class Task(StrEnum):
     CAPTION = "caption"
     TEXT = "text"
     LABELS = "labels"
+    CODES = "codes"
+
+
+DEFAULT_TASKS = (Task.CAPTION, Task.TEXT, Task.LABELS)
+"""What is asked where nobody says: a run that looks for codes says so."""
 
 
 class Status(StrEnum):
@@ -60,6 +65,37 @@ class Label(Struct, frozen=True, forbid_unknown_fields=True):
 
     label: str
     score: float
+
+
+class Chapter(Struct, frozen=True, forbid_unknown_fields=True):
+    """A chapter of the Harmonized System: its two digits, and what it is about in English and Korean."""
+
+    number: str
+    english: str
+    korean: str
+
+
+class Code(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A code found in an image: a barcode, a QR code, or a customs tariff number (``hs``) in the recognised text.
+
+    ``kind`` is ``hs``, ``qr`` or another symbology (``ean13``, ``code128``, ...), ``value`` what was read. Of a tariff
+    number ``normalised`` is the part that all countries share, six digits (four where no more were written), and
+    ``national`` what a country added. ``checked`` says that ``edition`` of the Harmonized System lists it, or that a
+    barcode's own check held. ``confidence`` is the share of such findings that were right when they were measured, in
+    [0, 1]; ``evidence`` what it rests on, as ``what: which``. ``links`` are addresses where more can be read.
+    """
+
+    kind: str
+    value: str
+    confidence: float
+    box: Box
+    normalised: str | None = None
+    national: str | None = None
+    checked: bool = False
+    edition: str | None = None
+    chapter: Chapter | None = None
+    evidence: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
 
 class Problem(Struct, frozen=True):
@@ -105,7 +141,13 @@ class LabelsResult(TaskResult, frozen=True, kw_only=True):
     value: tuple[Label, ...] | None = None
 
 
-AnyTaskResult = CaptionResult | TextResult | LabelsResult
+class CodesResult(TaskResult, frozen=True, kw_only=True):
+    """The barcodes and QR codes from the top down, then the tariff numbers in reading order."""
+
+    value: tuple[Code, ...] | None = None
+
+
+AnyTaskResult = CaptionResult | TextResult | LabelsResult | CodesResult
 
 
 class TaskResults(Struct, frozen=True, kw_only=True):
@@ -114,6 +156,7 @@ class TaskResults(Struct, frozen=True, kw_only=True):
     caption: CaptionResult | UnsetType = UNSET
     text: TextResult | UnsetType = UNSET
     labels: LabelsResult | UnsetType = UNSET
+    codes: CodesResult | UnsetType = UNSET
 
     def get(self, task: Task) -> AnyTaskResult | None:
         """The result of ``task``, or ``None`` where it was not asked."""
@@ -156,12 +199,14 @@ RESULT_TYPES: dict[Task, type[AnyTaskResult]] = {
     Task.CAPTION: CaptionResult,
     Task.TEXT: TextResult,
     Task.LABELS: LabelsResult,
+    Task.CODES: CodesResult,
 }
 
 VALUE_TYPES: dict[Task, Any] = {
     Task.CAPTION: str,
     Task.TEXT: tuple[TextLine, ...],
     Task.LABELS: tuple[Label, ...],
+    Task.CODES: tuple[Code, ...],
 }
 """The type of an answer's ``value`` by task, for decoding what a worker or the store sends."""
 

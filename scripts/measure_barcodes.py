@@ -2,8 +2,8 @@
 
     python scripts/measure_barcodes.py [--count 6] [--pages FOLDER]
 
-Each code is drawn at several sizes, turned, blurred and put on a noisy page with text around it. ``--pages`` is a folder
-of pictures without codes: what is read there is false.
+Each code is drawn at several sizes, turned, blurred and put on a noisy page with text around it. ``--pages`` is a
+folder of pictures without codes: what is read there is false.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -26,9 +27,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from drawing.canvas import sheet, write  # noqa: E402
 from drawing.codes import check_digit, ean13_modules  # noqa: E402
+
 from imgtool.analyzers.codes.barcodes import read_barcodes  # noqa: E402
 
-Grey = NDArray[np.uint8]
+Grey: TypeAlias = NDArray[np.uint8]
 
 MODULES = (1.5, 2.0, 3.0, 5.0)
 """Pixels of the narrowest bar, or of a dot."""
@@ -70,7 +72,7 @@ def _qr(value: str) -> Grey:
 
 def _ean13(value: str) -> Grey:
     row = np.where(np.array(list(ean13_modules(value))) == "1", 0, 255).astype(np.uint8)
-    return np.pad(np.repeat(row[None], 40, axis=0), ((4, 4), (11, 11)), constant_values=255)
+    return np.asarray(np.pad(np.repeat(row[None], 40, axis=0), ((4, 4), (11, 11)), constant_values=255), np.uint8)
 
 
 def _page(code: Grey, module: float, turn: float, blur: float, rng: random.Random) -> Grey:
@@ -86,7 +88,7 @@ def _page(code: Grey, module: float, turn: float, blur: float, rng: random.Rando
     grey = np.asarray(page.convert("L"), np.float32)
     noise = np.random.default_rng(rng.getrandbits(32)).normal(0, 5, grey.shape)
     soft = cv2.GaussianBlur(grey, (0, 0), blur) if blur else grey
-    return np.repeat(np.clip(soft + noise, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    return np.asarray(np.repeat(np.clip(soft + noise, 0, 255).astype(np.uint8)[..., None], 3, axis=2))
 
 
 def _pictures(count: int) -> Iterator[tuple[str, float, float, float, str, Grey]]:
@@ -105,7 +107,7 @@ def _pictures(count: int) -> Iterator[tuple[str, float, float, float, str, Grey]
 
 def _compare(count: int) -> None:
     right: dict[tuple[str, str, object], Counter[str]] = defaultdict(Counter)
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = dict.fromkeys(READERS, 0.0)
     wrong: dict[str, list[str]] = {name: [] for name in READERS}
     pictures = 0
     for kind, module, turn, blur, value, picture in _pictures(count):
@@ -137,7 +139,6 @@ KINDS = {
     "EAN13": "{}",
     "EAN8": "{:.7}",
     "UPCA": "{:.11}",
-    "UPCE": "0{:.6}",
     "Code128": "ORDER-{}",
     "Code39": "ORDER {:.8}",
     "Code93": "ORDER {:.8}",

@@ -21,8 +21,7 @@ from hs_corpus.calibration import VIEWS, examples, fit  # noqa: E402
 from hs_corpus.evaluation import Figures, calibration_error, evaluate  # noqa: E402
 from hs_corpus.files import Document, documents, draw  # noqa: E402
 
-from imgtool.analyzers.codes.hs import confidence  # noqa: E402
-from imgtool.analyzers.codes.hs.find import MIN_CONFIDENCE  # noqa: E402
+from imgtool.analyzers.codes.hs import MIN_CONFIDENCE, confidence  # noqa: E402
 
 COUNTS = {"train": (2100, 420), "held-out": (552, 552)}
 """How many documents of each split are written, and how many of them drawn to be read by a recogniser."""

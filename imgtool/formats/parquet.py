@@ -9,7 +9,7 @@ import msgspec
 
 from imgtool.errors import MissingExtra
 from imgtool.formats.clean import well_formed_tree
-from imgtool.types import SCHEMA_VERSION, ImageResult, TextLine
+from imgtool.types import SCHEMA_VERSION, Code, ImageResult, Label, Task, TextLine
 
 ROW_GROUP = 1000
 """Rows a row group, and so rows held in memory at most."""
@@ -22,8 +22,9 @@ class ParquetWriter:
     """One row an image or page, compressed with zstd, in row groups of :data:`ROW_GROUP`.
 
     Columns are the fields of :class:`imgtool.types.ImageResult` by name, but for the tasks, which are flat: ``caption``
-    (string), ``text`` (list of text, confidence and box: x1, y1 ... x4, y4 in pixels) and ``labels`` (list of label
-    and score) are the answers, null where there is none, and ``caption_run``, ``text_run`` and ``labels_run`` say who
+    (string), ``text`` (list of text, confidence and box: x1, y1 ... x4, y4 in pixels), ``labels`` (list of label
+    and score) and ``codes`` (list of the fields of :class:`imgtool.types.Code`, its box as above) are the answers, null
+    where there is none, and ``caption_run``, ``text_run``, ``labels_run`` and ``codes_run`` say who
     gave them or what went wrong. The file's metadata has ``imgtool.schema_version``.
 
     Raises:
@@ -91,6 +92,19 @@ def schema() -> Any:
     run = pa.struct([*((name, _run_type(name)) for name in _RUN_FIELDS), ("error", problem)])
     line = pa.struct([("text", pa.string()), ("confidence", pa.float64()), ("box", pa.list_(pa.float32()))])
     label = pa.struct([("label", pa.string()), ("score", pa.float64())])
+    chapter = pa.struct([(name, pa.string()) for name in ("number", "english", "korean")])
+    texts = ("kind", "value", "normalised", "national", "edition")
+    code = pa.struct(
+        [
+            *((name, pa.string()) for name in texts),
+            ("confidence", pa.float64()),
+            ("box", pa.list_(pa.float32())),
+            ("checked", pa.bool_()),
+            ("chapter", chapter),
+            ("evidence", pa.list_(pa.string())),
+            ("links", pa.list_(pa.string())),
+        ]
+    )
     return pa.schema(
         [
             *((name, _image_type(name)) for name in _IMAGE_FIELDS),
@@ -98,7 +112,8 @@ def schema() -> Any:
             ("caption", pa.string()),
             ("text", pa.list_(line)),
             ("labels", pa.list_(label)),
-            *((f"{task}_run", run) for task in ("caption", "text", "labels")),
+            ("codes", pa.list_(code)),
+            *((f"{task.value}_run", run) for task in Task),
             ("error", problem),
             ("processing_time_ms", pa.float64()),
             ("cache_enabled", pa.bool_()),
@@ -141,11 +156,14 @@ def _row(result: ImageResult) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
-    return [_line(item) if isinstance(item, TextLine) else msgspec.structs.asdict(item) for item in value]
+    return [_fields(item) for item in value]
 
 
-def _line(line: TextLine) -> dict[str, Any]:
-    return {"text": line.text, "confidence": line.confidence, "box": [number for point in line.box for number in point]}
+def _fields(item: TextLine | Label | Code) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(item)
+    if "box" in fields:
+        fields["box"] = [number for point in fields["box"] for number in point]
+    return fields
 
 
 def _plain(struct: msgspec.Struct | None) -> dict[str, Any] | None:

@@ -55,8 +55,7 @@ def configured_units(options: EngineOptions, languages: Sequence[str]) -> tuple[
         UnknownModel: the configured caption model is in no catalogue.
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read ``languages``.
     """
-    wanted = options.tasks or tuple(Task)
-    return tuple(unit for task in wanted for unit in _of_task(task, options, languages))
+    return tuple(unit for task in options.wanted_tasks for unit in _of_task(task, options, languages))
 
 
 def _named(name: str, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:

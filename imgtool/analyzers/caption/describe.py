@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from imgtool.analyzers.codes.zxing import zxing_version
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
@@ -39,11 +40,11 @@ class Describe(Analyzer):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available wherever numpy and OpenCV are installed; the version is OpenCV's, which reads the codes."""
-        missing = [name for name in ("numpy", "cv2") if find_spec(name) is None]
+        """Available wherever numpy, OpenCV and zxing-cpp, which reads the codes, are installed."""
+        missing = [name for name in ("numpy", "cv2", "zxingcpp") if find_spec(name) is None]
         if missing:
             return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_REMEDY)
-        return Probe(True, model="measurements", model_version=_opencv_version())
+        return Probe(True, model="measurements", model_version=f"{_opencv_version()} {zxing_version()}".strip())
 
     def load(self) -> None:
         """Import OpenCV and compute the colour tables.

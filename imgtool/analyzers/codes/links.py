@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-from imgtool.analyzers.codes.hs.find import HsCode
+if TYPE_CHECKING:
+    from imgtool.analyzers.codes.hs.find import HsCode
 
 DEFAULT = ("https://hts.usitc.gov/search?query={dotted}", "https://www.trade-tariff.service.gov.uk/headings/{heading}")
 """The tariffs of the United States and of the United Kingdom, whose first six digits are everybody's."""
@@ -22,6 +23,7 @@ PLACES = {
 """What may stand in braces in a template, and what is put there."""
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-]+(?::[0-9]+)?(?:[/?#][^\s\"'<>\\]*)?", re.IGNORECASE)
 
 
 def check_template(template: str) -> str:
@@ -35,8 +37,7 @@ def check_template(template: str) -> str:
         known = ", ".join("{" + name + "}" for name in PLACES)
         wrong = f"{{{unknown[0]}}} in {template!r} is not" if unknown else f"{template!r} has not"
         raise ValueError(f"{wrong} one of {known}")
-    address = urlsplit(_PLACE.sub("0", template))
-    if address.scheme not in ("http", "https") or not address.hostname or re.search(r"[\s\"'<>\\]", template):
+    if not _ADDRESS.fullmatch(_PLACE.sub("0", template)):
         raise ValueError(f"{template!r} is not an address that begins with https:// or http://")
     return template
 

@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from itertools import groupby, islice
 
-from imgtool.analyzers.codes.hs.labels import Label, find_labels
+from imgtool.analyzers.codes.hs.labels import Kind, Label, find_labels
 from imgtool.analyzers.codes.hs.layout import Layout, Span
 from imgtool.analyzers.codes.hs.numbers import Number, find_numbers
 from imgtool.analyzers.codes.hs.table import Table
@@ -136,26 +136,45 @@ def _collect(layout: Layout, table: Table | None) -> Iterator[Evidence]:
         if number.attached and (label is None or label.line != number.line or label.end != number.start):
             continue
         companions, strangers, amounts = columns.company(place)
-        around = tuple(_around(layout.texts[number.line], number))
-        # Bare digits are anything: without a label only a column of codes makes them codes.
-        beside_other = label is not None and how is How.BESIDE
-        if not of_code and not number.separators and (not companions or beside_other or "date" in around):
-            continue
-        yield Evidence(
+        text = layout.texts[number.line]
+        evidence = Evidence(
             number=number,
             span=span,
             recogniser=_share(layout.lines[number.line].confidence),
             listing=listings[place],
             label=label if of_code else None,
             how=how,
-            alone=_THIN.sub("", layout.texts[number.line][: number.start] + layout.texts[number.line][number.end :])
-            == "",
             other=None if of_code else label,
+            alone=not _THIN.sub("", text[: number.start] + text[number.end :]),
             companions=companions,
             strangers=strangers,
             amounts=amounts,
-            around=around,
+            around=tuple(_around(text, number)),
         )
+        if _may_do_with_label(evidence) if of_code else _may_do_without_label(evidence):
+            yield evidence
+
+
+def _may_do_with_label(evidence: Evidence) -> bool:
+    """Whether the number may be what its label announces. Four digits among other words under the head of a column may
+    be the beginning of anything."""
+    return evidence.number.form != "4" or evidence.how is How.BESIDE or evidence.alone
+
+
+def _may_do_without_label(evidence: Evidence) -> bool:
+    """Whether a number that no label calls a code may be one all the same.
+
+    Bare digits are anything: only a column of codes makes them codes, unless it is another field's. Four digits, a dot
+    and two more are money or a weight where something says so.
+    """
+    if {"money", "unit"} & set(evidence.around):
+        return False
+    number, other = evidence.number, evidence.other
+    if not number.separators:
+        of_another_field = other is not None and (evidence.alone or evidence.how is How.BESIDE)
+        in_company = evidence.companions > 0 and evidence.listing is Listing.LISTED
+        return in_company and "date" not in evidence.around and not of_another_field
+    return not (number.form == "4.2" and other is not None and other.kind is Kind.AMOUNT)
 
 
 def _share(confidence: float) -> float:
@@ -233,9 +252,19 @@ class _LabelFinder:
         not before a number of its own."""
         text = self._layout.texts[label.line]
         before, after = text[: label.start].split(), text[label.end :].split()
-        if text[label.end : label.end + 1].isdigit():
+        right = self._to_the_right(self._layout.whole[label.line])
+        if text[label.end : label.end + 1].isdigit() or (not after and right[:1].isdigit()):
             return False
         return (not after and len(before) <= 2) or len(self._in_line[label.line]) > 2
+
+    def _to_the_right(self, span: Span) -> str:
+        """The text of the nearest box to the right in the same row; empty where there is none within reach."""
+        end = span.right - 0.5 * span.height
+        mates = [w for w in self._layout.whole if w.line != span.line and w.left >= end and _same_row(w, span)]
+        nearest = min(mates, key=lambda whole: whole.left, default=None)
+        if nearest is None or nearest.left - span.right > _LEFT_REACH * span.height:
+            return ""
+        return self._layout.texts[nearest.line]
 
     def _row_mates(self, label: Label, span: Span) -> Iterator[Span]:
         """The other words of the label's line, and the other boxes of its row: heads of the columns beside its own."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgtool.analyzers.codes.hs import confidence, table
+from imgtool.analyzers.codes.hs import MIN_CONFIDENCE, confidence, table
 from imgtool.analyzers.codes.hs.evidence import Evidence, How, Listing, collect
 from imgtool.analyzers.codes.hs.layout import Layout
 from imgtool.analyzers.codes.hs.numbers import CONFUSED
 from imgtool.types import Box, TextLine
-
-MIN_CONFIDENCE = 0.5
-"""Numbers of less confidence are not given out unless they are asked for."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a label announces. ``MAYBE`` labels stand before other numbers, too."""
+    """What a label announces: a code, perhaps a code, an amount (of money, goods or weight), or something else."""
 
     CODE = "code"
     MAYBE = "maybe"
+    AMOUNT = "amount"
     OTHER = "other"
 
 
@@ -29,7 +30,7 @@ class Label:
     @property
     def of_code(self) -> bool:
         """Whether it may announce a tariff code."""
-        return self.kind is not Kind.OTHER
+        return self.kind in (Kind.CODE, Kind.MAYBE)
 
 
 # What recognisers give for these letters in capitals: H5 C0DE.
@@ -46,6 +47,7 @@ _CODE = [
     rf"{_HS}\s?[-_/]?\s?(?:코드|부호|번호|품목번호|编码|編碼|コード|番号)",
     r"HSK(?:\s?(?:NO|CODE|코드|번호|부호))?",
     rf"HARMON{_I}[SZ]ED\s(?:SYSTEM|TARIFF|COMMODITY)(?:\s(?:SCHEDULE|DESCRIPTION))?(?:\s?{_NUMBER})?",
+    rf"HARMON{_I}[SZ]ED\s{_NUMBER}",
     rf"HT{_S}(?:US)?(?:A)?(?:\s?{_NUMBER})?",
     rf"H{_S}N\s?(?:/\s?{_S}AC)?(?:\s?{_NUMBER})?",
     rf"NCM(?:\s?/\s?SH)?(?:\s?{_NUMBER})?",
@@ -63,6 +65,13 @@ _CODE = [
     r"税则号列|稅則號列|税号|稅號|税番|税則番号|海关编码|海關編碼|統計品目番号",
 ]
 _MAYBE = [rf"{_HS}", r"TARIFF", r"품\s?목\s?번\s?호|품목코드", r"商品编码|商品編碼|商品コード"]
+_AMOUNT = [
+    r"QTY|QUANTITY|PCS|UNITS?|PRICE|AMOUNT|AMT|VALUE|TOTAL|SUB-?TOTAL|RATE|DISC(?:OUNT)?|CHANGE|CASH|BALANCE",
+    r"FREIGHT|INSURANCE|DUTY|DUTIES|TAX|VAT|GST|CGST|SGST|IGST|NET|SUM|PAID|FOB|CIF|EXW|USD|EUR|GBP|KRW|INR|BRL|JPY|CNY",
+    r"WEIGHT|WT|GROSS|G\.?W|N\.?W|KGS?|MEAS(?:UREMENT)?|CBM|DIM(?:ENSION)?S?|VOLUME|SIZE|CARTONS?|CTNS?|PALLETS?|PACKAGES?",
+    r"수량|단가|금액|합계|소계|총액|공급가액|세액|부가세|과세|면세|관세|운임|보험료|거스름돈|받은금액|가격",
+    r"중량|순중량|총중량|용적|포장|부피|단위",
+]
 _OTHER = [
     r"TEL(?:EPHONE)?|PHONE|FAX|MOBILE|MOB|CELL|CONTACT|HOTLINE",
     r"DATED?|TIME|DUE|ETD|ETA|ISSUED|EXPIRY|EXP|MFG|VALID",
@@ -71,9 +80,6 @@ _OTHER = [
     r"ART(?:ICLE)?|ITEM|SKU|PART|P/N|MODEL|SERIAL|S/N|LOT|BATCH|STYLE|PRODUCT|MATERIAL|CAT(?:ALOGUE)?|DESIGN|ASIN",
     r"EAN|UPC|GTIN|BARCODE|ISBN|IMEI|MAC|UDI",
     r"ZIP|POST(?:AL)?(?:\s?CODE)?|PIN|P\.?O\.?\sBOX",
-    r"QTY|QUANTITY|PCS|UNITS?|PRICE|AMOUNT|AMT|VALUE|TOTAL|SUB-?TOTAL|RATE|DISC(?:OUNT)?|CHANGE|CASH|BALANCE",
-    r"FREIGHT|INSURANCE|DUTY|DUTIES|TAX|VAT|GST|CGST|SGST|IGST|NET|SUM|PAID|FOB|CIF|EXW|USD|EUR|GBP|KRW|INR|BRL|JPY|CNY",
-    r"WEIGHT|WT|GROSS|G\.?W|N\.?W|KGS?|MEAS(?:UREMENT)?|CBM|DIM(?:ENSION)?S?|VOLUME|SIZE|CARTONS?|CTNS?|PALLETS?|PACKAGES?",
     r"CONTAINER|SEAL|B/?L|AWB|HAWB|MAWB|VESSEL|VOYAGE|VOY|FLIGHT|TRACKING|WAYBILL|CONSIGNMENT|SHIPMENT|BOOKING|MARKS",
     r"VAT\sNO|REG(?:ISTRATION|D|N)?|BUSINESS|COMPANY|CUSTOMER|CLIENT|MEMBER|SUPPLIER|VENDOR|USER|ID|EORI|GSTIN|PAN|CIN|FSSAI|MRN",
     rf"DECLARATION|PERMIT|LICEN[CS]E|ENTRY|CERT(?:IFICATE)?|PAGE|{_S}AC|POS|TILL|TERMINAL|TABLE|DESK|STORE|RECEIPT|CASHIER|VERSION|REV",
@@ -83,8 +89,8 @@ _OTHER = [
     r"계좌(?:번호)?|예금주|카드(?:번호)?|승인(?:번호)?|은행",
     r"사업자(?:등록)?(?:번호)?|등록번호|법인|회원|고객(?:번호)?|통관고유부호|납세",
     r"품번|모델(?:명)?|규격|제품코드|제품번호|상품코드|상품번호|자재|로트|시리얼|일련번호|관리번호|바코드",
-    r"우편번호|주소|수량|단가|금액|합계|소계|총액|공급가액|세액|부가세|과세|면세|관세|운임|보험료|거스름돈|받은금액|가격",
-    r"중량|순중량|총중량|용적|포장|부피|컨테이너|봉인|선하증권|운송장|선명|항차|신고번호|접수번호|허가|면허|단위|포스|매장",
+    r"우편번호|주소",
+    r"컨테이너|봉인|선하증권|운송장|선명|항차|신고번호|접수번호|허가|면허|포스|매장",
 ]
 
 
@@ -94,7 +100,8 @@ def _group(kind: Kind, patterns: list[str]) -> str:
 
 # Letters around a label would make it a part of a word: FAX in FAXINATING. Hangul takes its particles without a space.
 _ANY = re.compile(
-    rf"(?<![A-Za-z])(?:{_group(Kind.CODE, _CODE)}|{_group(Kind.MAYBE, _MAYBE)}|{_group(Kind.OTHER, _OTHER)}){_END}",
+    rf"(?<![A-Za-z])(?:{_group(Kind.CODE, _CODE)}|{_group(Kind.MAYBE, _MAYBE)}|{_group(Kind.AMOUNT, _AMOUNT)}"
+    rf"|{_group(Kind.OTHER, _OTHER)}){_END}",
     re.IGNORECASE,
 )
 # What may stand between a label and its number: HS CODE (8 digits) No.: #
@@ -115,7 +122,7 @@ def find_labels(line: int, text: str) -> Iterator[Label]:
         kind = Kind(str(found.lastgroup))
         if kind is Kind.MAYBE and not _stands_alone(text, found):
             continue
-        if kind is Kind.OTHER and _AMOUNT_BEFORE.search(text[max(0, found.start() - 3) : found.start()]):
+        if kind in (Kind.AMOUNT, Kind.OTHER) and _AMOUNT_BEFORE.search(text[max(0, found.start() - 3) : found.start()]):
             continue
         after = _AFTER.match(text, found.end())
         end = after.end() if after else found.end()
