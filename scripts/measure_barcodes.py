@@ -143,7 +143,7 @@ KINDS = {
     "Code39": "ORDER {:.8}",
     "Code93": "ORDER {:.8}",
     "Codabar": "A{:.10}B",
-    "ITF": "{}",
+    "ITF": "{0}{0:.1}",
     "DataBarOmni": "{:.12}",
 }
 """What is written into a code of each symbology: a pattern for twelve random digits."""
