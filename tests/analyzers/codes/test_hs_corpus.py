@@ -60,7 +60,7 @@ def test_a_model_can_be_fitted_again() -> None:
     right = [model.confidence(e.evidence) for e in given if e.right]
     wrong = [model.confidence(e.evidence) for e in given if not e.right]
     assert sum(right) / len(right) > 0.8
-    assert sum(wrong) / len(wrong) < 0.5  # the few wrong ones left are the hard ones
+    assert sum(right) / len(right) > sum(wrong) / len(wrong) + 0.2
     assert set(model.weights) <= {name for e in given for name in confidence.features(e.evidence)}
 
 
