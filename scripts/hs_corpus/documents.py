@@ -1,7 +1,7 @@
 """The documents: invoices, packing lists, receipts, customs forms, letters and labels, each a layout with its words.
 
-A :class:`Template` is one look. Those of the ``held-out`` split have other words than those of ``train`` (two labels, HS
-CODE and HS코드, are in both), and five of their layouts (letter, parcel label, account statement, bill of lading,
+A :class:`Template` is one look. Those of the ``held-out`` split have other words than those of ``train`` (two labels,
+HS CODE and HS코드, are in both), and five of their layouts (letter, parcel label, account statement, bill of lading,
 certificate) do not occur in training at all.
 """
 
