@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from imgtool.analyzers.codes.zxing import zxing_version
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Problem, Task
@@ -21,7 +22,9 @@ from imgtool.types import Backend, Problem, Task
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
-_REMEDY = "reinstall imgtool with its dependencies: `pip install --force-reinstall .` in its folder"
+
+def _remedy() -> str:
+    return f"reinstall imgtool with its dependencies: `{install_command(again=True)}`"
 
 
 class Describe(Analyzer):
@@ -43,7 +46,7 @@ class Describe(Analyzer):
         """Available wherever numpy, OpenCV and zxing-cpp, which reads the codes, are installed."""
         missing = [name for name in ("numpy", "cv2", "zxingcpp") if find_spec(name) is None]
         if missing:
-            return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_REMEDY)
+            return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_remedy())
         return Probe(True, model="measurements", model_version=f"{_opencv_version()} {zxing_version()}".strip())
 
     def load(self) -> None:
@@ -55,7 +58,7 @@ class Describe(Analyzer):
         try:
             from imgtool.analyzers.caption.measure import prepare
         except ImportError as error:
-            raise ModelLoadFailed(f"OpenCV cannot be loaded: {error}", _REMEDY) from error
+            raise ModelLoadFailed(f"OpenCV cannot be loaded: {error}", _remedy()) from error
         prepare()
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:

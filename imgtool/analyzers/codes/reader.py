@@ -10,7 +10,8 @@ from imgtool.analyzers.codes import links
 from imgtool.analyzers.codes.hs import MIN_CONFIDENCE, table
 from imgtool.analyzers.codes.zxing import zxing_version
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
-from imgtool.errors import ModelLoadFailed, UsageProblem
+from imgtool.distribution import install_command
+from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Chapter, Code, Problem, Task, TextLine
 
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from imgtool.analyzers.codes.barcodes import Barcode
     from imgtool.analyzers.codes.hs.find import HsCode
     from imgtool.options import EngineOptions
-
-FIND = ("all", "barcodes", "hs")
-"""What can be looked for."""
-
-_REMEDY = "pip install --force-reinstall 'zxing-cpp>=3.1'"
 
 
 class CodeReader(Analyzer):
@@ -45,28 +41,21 @@ class CodeReader(Analyzer):
         """Available wherever zxing-cpp, numpy and OpenCV are installed."""
         missing = [name for name in ("zxingcpp", "numpy", "cv2") if find_spec(name) is None]
         if missing:
-            return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_REMEDY)
+            return Probe(
+                False, reason=f"{' and '.join(missing)} cannot be imported", remedy=install_command(again=True)
+            )
         edition = table.EDITION if table.FILE.exists() else "no table of HS codes"
         return Probe(True, model=f"zxing-cpp, {edition}", model_version=zxing_version())
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """``find``: what is looked for; ``links``: the templates of links; ``min_confidence`` of tariff numbers.
-
-        Raises:
-            UsageProblem: one of them has a value that makes no sense.
-        """
-        given, find = options.codes, options.codes_looked_for
-        if find not in FIND:
-            raise UsageProblem(f"codes: find={find} is not one of {', '.join(FIND)}")
-        least = given.get("min_confidence", MIN_CONFIDENCE)
-        if not isinstance(least, (int, float)) or not 0 <= least <= 1:
-            raise UsageProblem(f"codes: min_confidence must lie between 0 and 1, not {least}")
-        try:
-            templates = [links.check_template(template) for template in given.get("links", links.DEFAULT)]
-        except ValueError as error:
-            raise UsageProblem(f"codes: links: {error}") from error
-        return {"find": find, "links": templates, "min_confidence": least}
+        """``find``: what is looked for; ``links``: the templates of links; ``min_confidence`` of tariff numbers."""
+        given = options.codes
+        return {
+            "find": options.codes_looked_for,
+            "links": list(given.get("links", links.DEFAULT)),
+            "min_confidence": given.get("min_confidence", MIN_CONFIDENCE),
+        }
 
     def load(self) -> None:
         """Import zxing-cpp and read the table of HS codes.
@@ -79,7 +68,9 @@ class CodeReader(Analyzer):
         try:
             from imgtool.analyzers.codes import barcodes  # noqa: F401
         except ImportError as error:
-            raise ModelLoadFailed(f"the reader of barcodes cannot be loaded: {error}", _REMEDY) from error
+            raise ModelLoadFailed(
+                f"the reader of barcodes cannot be loaded: {error}", install_command(again=True)
+            ) from error
         table.load()
         confidence.load()
 

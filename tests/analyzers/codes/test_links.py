@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from imgtool.analyzers.codes.hs.find import find_hs_codes, from_text
-from imgtool.analyzers.codes.links import DEFAULT, PLACES, check_template, make_links
+from imgtool.analyzers.codes.links import DEFAULT, make_links
+from imgtool.parameters import LINK_PLACES, TABLES
+
+check = TABLES["codes"]["links"].check
 
 
 def test_every_place_of_a_template_is_filled() -> None:
     (code,) = find_hs_codes(from_text("HS CODE: 8471.30.0100"))
-    template = "https://example.org/" + "/".join("{" + name + "}" for name in PLACES)
+    template = "https://example.org/" + "/".join("{" + name + "}" for name in LINK_PLACES)
     assert make_links(code, [template]) == ("https://example.org/8471300100/847130/8471.30/0100/84/8471",)
 
 
@@ -21,7 +24,7 @@ def test_a_heading_has_no_dot_at_its_end() -> None:
 
 @pytest.mark.parametrize("template", [*DEFAULT, "http://localhost:8000/hs/{code}", "https://example.org/?q={hs}&x=1"])
 def test_templates_that_are_taken(template: str) -> None:
-    assert check_template(template) == template
+    assert check((template,)) == (template,)
 
 
 @pytest.mark.parametrize(
@@ -40,4 +43,10 @@ def test_templates_that_are_taken(template: str) -> None:
 )
 def test_templates_that_are_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"\{code\}|https://"):
-        check_template(template)
+        check((template,))
+
+
+def test_no_links_at_all() -> None:
+    assert check(("none",)) == ()
+    (code,) = find_hs_codes(from_text("HS CODE: 8471.30"))
+    assert make_links(code, ()) == ()

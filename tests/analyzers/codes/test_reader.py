@@ -164,6 +164,19 @@ def test_the_parent_looks_at_it_without_importing_what_is_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_parameters_from_the_command_line(tmp_path: Path) -> None:
+    path = invoice(tmp_path / "invoice.png")
+    given = ("-t", "codes", "--text-engine", SCRIPTED, "--cache-dir", tmp_path / "cache")
+    links = "links=https://tariff.example/{hs},https://other.example/{code}"
+    (result,) = analyze(path, *given, "--codes", "find=hs", "--codes", links).results
+    (code,) = result["tasks"]["codes"]["value"]
+    assert code["links"] == ["https://tariff.example/847130", "https://other.example/8471300100"]
+    refused = analyze(path, *given, "--codes", "links=ftp://tariff.example/{hs}")
+    assert refused.code is ExitCode.USAGE
+    assert "https://" in refused.err
+    assert "links" in imgtool("models", "codes").out
+
+
 def test_from_the_command_line_in_every_format(tmp_path: Path) -> None:
     path = invoice(tmp_path / "invoice.png", "a,b;c=\n4")
     given = ("-t", "codes", "--text-engine", SCRIPTED, "--cache-dir", tmp_path / "cache")
