@@ -1,4 +1,4 @@
-"""The parameters of single engines, which ``--ocr``, ``--classifier`` and ``--codes`` set by name: what each takes and means.
+"""The parameters of engines, which ``--ocr``, ``--classifier`` and ``--codes`` set by name: what each takes and means.
 
 A parameter that is not set is left to the engine, whose own default is the one that is stated here.
 """
@@ -118,6 +118,9 @@ LINK_PLACES = {
 }
 """What may stand in braces in the template of a link to a tariff number, and what is put there."""
 
+LINKS = ("https://hts.usitc.gov/search?query={dotted}", "https://www.trade-tariff.service.gov.uk/headings/{heading}")
+"""The tariffs of the United States and of the United Kingdom, whose first six digits are everybody's."""
+
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-]+(?::[0-9]+)?(?:[/?#][^\s\"'<>\\]*)?", re.IGNORECASE)
 
@@ -180,8 +183,8 @@ _CODES = [
     Parameter("codes", *row) for row in (
         ("find", str, *_one_of("all", "barcodes", "hs"), "all", "What is looked for; hs needs the task text."),
         ("min_confidence", float, *_between(0, 1), "0.5", "Leave out tariff numbers less certain than this."),
-        ("links", _Texts, _link_templates, "addresses with {hs}, {dotted}, {code}, ...; or none",
-         "those of the United States and the United Kingdom", "Where more can be read about a tariff number."),
+        ("links", _Texts, _link_templates, "addresses, or none", ",".join(LINKS),
+         "Where more can be read about a tariff number: {code}, {hs}, {dotted}, {national}, {chapter}, {heading}."),
     )
 ]
 # fmt: on

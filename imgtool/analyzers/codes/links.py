@@ -11,9 +11,6 @@ from imgtool.parameters import LINK_PLACES
 if TYPE_CHECKING:
     from imgtool.analyzers.codes.hs.find import HsCode
 
-DEFAULT = ("https://hts.usitc.gov/search?query={dotted}", "https://www.trade-tariff.service.gov.uk/headings/{heading}")
-"""The tariffs of the United States and of the United Kingdom, whose first six digits are everybody's."""
-
 _PLACE = re.compile("|".join(re.escape("{" + name + "}") for name in LINK_PLACES))
 
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from imgtool.analyzers.codes import links
 from imgtool.analyzers.codes.hs import MIN_CONFIDENCE, table
+from imgtool.analyzers.codes.links import make_links
 from imgtool.analyzers.codes.zxing import zxing_version
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
+from imgtool.parameters import LINKS
 from imgtool.types import Backend, Chapter, Code, Problem, Task, TextLine
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class CodeReader(Analyzer):
         given = options.codes
         return {
             "find": options.codes_looked_for,
-            "links": list(given.get("links", links.DEFAULT)),
+            "links": list(given.get("links", LINKS)),
             "min_confidence": given.get("min_confidence", MIN_CONFIDENCE),
         }
 
@@ -127,5 +128,5 @@ def _of_hs_code(found: HsCode, templates: Sequence[str]) -> Code:
         edition=found.edition,
         chapter=Chapter(number, *CHAPTERS[number]),
         evidence=found.evidence,
-        links=links.make_links(found, templates),
+        links=make_links(found, templates),
     )

@@ -77,7 +77,7 @@ def analyze(
     isolate: o.Isolate = None,
     help_all: HelpAll = False,
 ) -> None:
-    """Caption images, read their text, label them, find codes. PATH is a file, a folder or a glob; - reads paths from stdin.
+    """Caption images, read their text, label them. PATH is a file, a folder or a glob; - reads paths from stdin.
 
     Results are cached: images that were analyzed before cost next to nothing.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from imgtool.analyzers.codes.hs.find import find_hs_codes, from_text
-from imgtool.analyzers.codes.links import DEFAULT, make_links
-from imgtool.parameters import LINK_PLACES, TABLES
+from imgtool.analyzers.codes.links import make_links
+from imgtool.parameters import LINK_PLACES, LINKS, TABLES
 
 check = TABLES["codes"]["links"].check
 
@@ -22,7 +22,7 @@ def test_a_heading_has_no_dot_at_its_end() -> None:
     assert make_links(code, ["https://example.org/{dotted}?{national}"]) == ("https://example.org/8471?",)
 
 
-@pytest.mark.parametrize("template", [*DEFAULT, "http://localhost:8000/hs/{code}", "https://example.org/?q={hs}&x=1"])
+@pytest.mark.parametrize("template", [*LINKS, "http://localhost:8000/hs/{code}", "https://example.org/?q={hs}&x=1"])
 def test_templates_that_are_taken(template: str) -> None:
     assert check((template,)) == (template,)
 
