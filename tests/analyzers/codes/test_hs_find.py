@@ -171,6 +171,13 @@ def test_what_the_evidence_says() -> None:
     assert old.confidence < code.confidence
 
 
+def test_a_comma_for_a_dot_is_said() -> None:
+    (code,) = find_hs_codes(from_text("HS CODE: 8471,30"), min_confidence=0)
+    assert (code.hs, code.value) == ("847130", "8471,30")
+    assert "read as dot: comma" in code.evidence
+    assert found("8471,30", min_confidence=0) == []
+
+
 def test_national_chapters_count_in_dotted_notation_under_a_label() -> None:
     assert found("HTSUS 9903.88.15", min_confidence=0.0) == ["990388 15"]
     assert found("HSN 990388", min_confidence=0.0) == []

@@ -105,9 +105,11 @@ def _told(found: Evidence, listed: table.Table | None) -> Iterable[str]:
     yield f"recogniser: {found.recogniser:.2f}"
     for _, letter in number.confused:
         yield f"read as {CONFUSED[letter]}: {letter}"
+    if any("," in separator for separator in number.separators):
+        yield "read as dot: comma"
     if found.companions:
         yield f"codes in the same column: {found.companions}"
     if found.other is not None:
-        yield f"beside: {found.other.text}"
+        yield f"{'under' if found.how is How.COLUMN else 'beside'}: {found.other.text}"
     for each in found.around:
         yield f"looks like: {each}"
