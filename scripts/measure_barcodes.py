@@ -171,6 +171,9 @@ def _reads_by_kind(count: int) -> None:
     for kind in sorted({*right, *wrong}):
         precision = (right[kind] + 1) / (right[kind] + wrong[kind] + 2)
         print(f"{kind:14} right {right[kind]:5} wrong {wrong[kind]:4}  at least {precision:.4f}")
+    for name, kinds in (("unchecked", {"code39", "codabar"}), ("checked", {*right, *wrong} - {"code39", "codabar"})):
+        sums = sum(right[kind] for kind in kinds), sum(wrong[kind] for kind in kinds)
+        print(f"{name:14} right {sums[0]:5} wrong {sums[1]:4}  at least {(sums[0] + 1) / (sum(sums) + 2):.4f}")
     print(f"drawn: {dict(drawn)}")
 
 
