@@ -59,6 +59,8 @@ def placed(*texts: tuple[str, float, float], confidence: float = 0.98) -> list[T
         ("HS CODE：８４７１．３０", "847130"),
         ("hs code 8471·30", "847130"),
         ("HSCODE8471300000", "847130 0000"),
+        ("HS型⊆:8539.10", "853910"),  # HS코드 to a recogniser without Hangul
+        ("HS Code, 680710", "680710"),
     ],
 )
 def test_notations_and_labels(text: str, digits: str) -> None:
@@ -105,6 +107,9 @@ def test_other_numbers_are_left_alone(text: str) -> None:
 
 def test_a_list_under_one_label() -> None:
     assert found("HS CODES: 8471.30, 8473.30 / 8517.62") == ["847130", "847330", "851762"]
+    assert found("HS NO:400610,050210,620421") == ["400610", "050210", "620421"]
+    assert found("HS NO: 4811.60,8104.90-0000,0306.95") == ["481160", "810490 0000", "030695"]
+    assert found("400610,050210,620421") == []
     # What follows the code is no second one.
     assert found("HS CODE 8471.30 120000") == ["847130"]
     assert found("HS CODE 8471.30 Qty 120000") == ["847130"]

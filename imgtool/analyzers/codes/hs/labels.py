@@ -64,7 +64,14 @@ _CODE = [
     r"세\s?번\s?(?:부\s?호|번\s?호)|세번|품\s?목\s?분\s?류\s?(?:번\s?호|부\s?호|코드)?|관세율표\s?번호",
     r"税则号列|稅則號列|税号|稅號|税番|税則番号|海关编码|海關編碼|統計品目番号",
 ]
-_MAYBE = [rf"{_HS}", r"TARIFF", r"품\s?목\s?번\s?호|품목코드", r"商品编码|商品編碼|商品コード"]
+# The second: HS코드 or HS부호 after a recogniser that cannot read Hangul.
+_MAYBE = [
+    rf"{_HS}",
+    rf"{_HS}[0-9]?[^\x00-\x7f\s]{{1,2}}",
+    r"TARIFF",
+    r"품\s?목\s?번\s?호|품목코드",
+    r"商品编码|商品編碼|商品コード",
+]
 _AMOUNT = [
     r"QTY|QUANTITY|PCS|UNITS?|PRICE|AMOUNT|AMT|VALUE|TOTAL|SUB-?TOTAL|RATE|DISC(?:OUNT)?|CHANGE|CASH|BALANCE",
     r"FREIGHT|INSURANCE|DUTY|DUTIES|TAX|VAT|GST|CGST|SGST|IGST|NET|SUM|PAID|FOB|CIF|EXW|USD|EUR|GBP|KRW|INR|BRL|JPY|CNY",
@@ -107,7 +114,7 @@ _ANY = re.compile(
 # What may stand between a label and its number: HS CODE (8 digits) No.: #
 _AFTER = re.compile(
     r"(?:[\s.:]*[(\[][^()\[\]0-9]{0,24}(?:[0-9]{1,2}[^()\[\]0-9]{0,16})?[)\]])?"
-    r"(?:[\s.]*(?:NO|NR|NUMBER|CODE|번호|코드|부호|IS|ARE)\b)?[\s.:=#>*\-\]|]*",
+    r"(?:[\s.]*(?:NO|NR|NUMBER|CODE|번호|코드|부호|IS|ARE)\b)?[\s.:,=#>*\-\]|]*",
     re.IGNORECASE,
 )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgtool.analyzers.codes.hs.chapters import CHAPTERS
 
@@ -76,18 +76,22 @@ def find_numbers(line: int, text: str) -> Iterator[Number]:
     for chain in _CHAIN.finditer(clear):
         pieces = [(m.start() + chain.start(), m[1], m[2]) for m in _GROUP.finditer(chain[0])][:_LONGEST_CHAIN]
         for first in range(len(pieces)):
-            if first and not _parts(pieces[first - 1][2]):
+            before = pieces[first - 1][2] if first else " "
+            if not _parts(before):
                 continue
             for last in range(first, min(first + 5, len(pieces))):
-                if _parts(pieces[last][2]) or last + 1 == len(pieces):
+                if _parts(pieces[last][2]):
                     number = _reading(line, clear, pieces[first : last + 1], confused)
                     if number is not None:
-                        yield number
+                        # Between commas without spaces: a part of an amount, or of a list that a label announces.
+                        in_list = "," in (before, pieces[last][2])
+                        attached = number.attached and before != ","
+                        yield replace(number, free=number.free and not in_list, attached=attached)
 
 
 def _parts(separator: str) -> bool:
-    """Whether a number may end at this separator: at a space, or where a dot has a space beside it."""
-    return separator == "" or " " in separator
+    """Whether a number may end at this separator: at a comma, at a space, or where a dot has a space beside it."""
+    return separator in ("", ",") or " " in separator
 
 
 def _reading(line: int, text: str, pieces: list[tuple[int, str, str]], confused: dict[int, str]) -> Number | None:
