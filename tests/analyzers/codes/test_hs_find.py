@@ -284,9 +284,6 @@ def test_finding_again_in_what_was_found_finds_the_same(text: str) -> None:
         assert [(each.hs, each.national) for each in again] == [(code.hs, code.national)]
 
 
-_DIGITS = st.integers(10**5, 10**10 - 1).map(str).filter(lambda digits: len(digits) in (6, 8, 10))
-
-
 @settings(deadline=None)
 @given(st.sampled_from(sorted(table.load().subheadings)), st.sampled_from(["", "00", "0100"]))  # type: ignore[union-attr]
 def test_all_notations_of_a_code_are_normalised_alike(hs: str, national: str) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from imgtool.analyzers.codes.hs.evidence import Evidence, How
+from imgtool.analyzers.codes.hs.evidence import Evidence
 from imgtool.analyzers.codes.hs.labels import Kind
+from imgtool.analyzers.codes.hs.neighbours import How
 
 FILE = Path(__file__).with_name("confidence.json")
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgtool.analyzers.codes.hs import MIN_CONFIDENCE, confidence, table
-from imgtool.analyzers.codes.hs.evidence import Evidence, How, Listing, collect
+from imgtool.analyzers.codes.hs.evidence import Evidence, collect
 from imgtool.analyzers.codes.hs.layout import Layout
+from imgtool.analyzers.codes.hs.neighbours import How
 from imgtool.analyzers.codes.hs.numbers import CONFUSED
+from imgtool.analyzers.codes.hs.table import Listing
 from imgtool.types import Box, TextLine
 
 

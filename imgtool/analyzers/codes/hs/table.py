@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +20,15 @@ _LARGE = 255
 """In the file, this byte announces a distance of three bytes."""
 
 
+class Listing(StrEnum):
+    """What the table of codes says of a number: listed, a known heading with an unknown end, unknown, or no table."""
+
+    LISTED = "listed"
+    HEADING = "heading"
+    UNLISTED = "unlisted"
+    UNCHECKED = "unchecked"
+
+
 @dataclass(frozen=True)
 class Table:
     """The codes of an edition: ``subheadings`` of six digits, and the ``headings`` (four digits) they belong to."""
@@ -27,9 +37,11 @@ class Table:
     subheadings: frozenset[str]
     headings: frozenset[str]
 
-    def lists(self, digits: str) -> bool:
-        """Whether the first six of ``digits`` are a subheading or, where there are four, whether they are a heading."""
-        return digits in self.headings if len(digits) == 4 else digits[:6] in self.subheadings
+    def look_up(self, digits: str) -> Listing:
+        """What the table says of a number: of its first six digits or, where there are only four, of these."""
+        if digits in self.headings or digits[:6] in self.subheadings:
+            return Listing.LISTED
+        return Listing.HEADING if digits[:4] in self.headings else Listing.UNLISTED
 
 
 @cache
