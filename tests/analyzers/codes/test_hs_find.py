@@ -115,6 +115,15 @@ def test_a_list_under_one_label() -> None:
     assert found("HS CODE 8471.30 Qty 120000") == ["847130"]
 
 
+def test_codes_without_a_label() -> None:
+    assert found("Laptop computers (8471.30)") == ["847130"]
+    assert found("Laptop computers 8471.30.0100") == ["847130 0100"]
+    assert found("Laptop computers 8471.30") == []  # as likely a price
+    assert found("Laptop computers 8471300100") == []
+    column = placed(("Laptop", 0, 0), ("8471300100", 300, 0), ("Handset", 0, 40), ("8517130000", 300, 40))
+    assert [code.hs for code in find_hs_codes(column)] == ["847130", "851713"]
+
+
 def test_a_column_under_its_head() -> None:
     lines = placed(
         *(("No", 0, 0), ("HS CODE", 60, 0), ("Art. No", 260, 0), ("Amount", 460, 0)),

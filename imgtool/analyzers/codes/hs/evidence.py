@@ -14,7 +14,7 @@ from imgtool.analyzers.codes.hs.numbers import Number, find_numbers
 from imgtool.analyzers.codes.hs.table import Listing, Table
 
 _CURRENCY = r"(?:US\$|R\$|Rs\.?|USD|EUR|GBP|KRW|INR|JPY|CNY|RMB|BRL|CHF|[$€£¥₩₹])"
-_MONEY_BEFORE = re.compile(rf"{_CURRENCY}\s*$", re.IGNORECASE)
+_MONEY_BEFORE = re.compile(rf"(?<![A-Za-z]){_CURRENCY}\s*$", re.IGNORECASE)
 _MONEY_AFTER = re.compile(rf"\s*(?:{_CURRENCY}|원|元|円|/-)", re.IGNORECASE)
 _UNIT_AFTER = re.compile(
     r"\s?(?:kgs?|g|lbs?|oz|tons?|mt|pcs?|ea|nos?|sets?|units?|ctns?|cartons?|pallets?|rolls?|boxe?s?|pairs?|mm|cm|m|km|ml|l"
@@ -128,16 +128,19 @@ def _may_do_without_label(evidence: Evidence) -> bool:
     """Whether a number that no label calls a code may be one all the same.
 
     Bare digits are anything: only a column of codes makes them codes, unless it is another field's. Four digits, a dot
-    and two more are money or a weight where something says so.
+    and two more are mostly money or a weight: only a column of codes or brackets make them a code.
     """
     if {"money", "unit"} & set(evidence.around):
         return False
     number, other = evidence.number, evidence.other
+    in_company = evidence.companions > 0 and evidence.listing is Listing.LISTED
     if not number.separators:
         of_another_field = other is not None and (evidence.alone or evidence.how is How.BESIDE)
-        in_company = evidence.companions > 0 and evidence.listing is Listing.LISTED
         return in_company and "date" not in evidence.around and not of_another_field
-    return not (number.form == "4.2" and other is not None and other.kind is Kind.AMOUNT)
+    if number.form == "4.2":
+        of_an_amount = other is not None and other.kind is Kind.AMOUNT
+        return (in_company or "brackets" in evidence.around) and not of_an_amount
+    return True
 
 
 def _share(confidence: float) -> float:

@@ -66,11 +66,10 @@ _CODE = [
 ]
 # The second: HS코드 or HS부호 after a recogniser that cannot read Hangul.
 _MAYBE = [
-    rf"{_HS}",
+    # HS코드 and HS부호 as a recogniser gives them that cannot read Hangul.
     rf"{_HS}[0-9]?[^\x00-\x7f\s]{{1,2}}",
-    r"TARIFF",
-    r"품\s?목\s?번\s?호|품목코드",
-    r"商品编码|商品編碼|商品コード",
+    _HS,
+    *(r"TARIFF", r"품\s?목\s?번\s?호|품목코드", r"商品编码|商品編碼|商品コード"),
 ]
 _AMOUNT = [
     r"QTY|QUANTITY|PCS|UNITS?|PRICE|AMOUNT|AMT|VALUE|TOTAL|SUB-?TOTAL|RATE|DISC(?:OUNT)?|CHANGE|CASH|BALANCE",
