@@ -35,7 +35,6 @@ class CodeReader(Analyzer):
         licence="Apache-2.0",
         after=(Task.TEXT,),
     )
-    libraries = ("imgtool.analyzers.codes.barcodes",)
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
@@ -57,6 +56,10 @@ class CodeReader(Analyzer):
             "links": list(given.get("links", LINKS)),
             "min_confidence": given.get("min_confidence", MIN_CONFIDENCE),
         }
+
+    def import_libraries(self) -> None:
+        """Import zxing-cpp and OpenCV."""
+        import imgtool.analyzers.codes.barcodes  # noqa: F401
 
     def load(self) -> None:
         """Import zxing-cpp and read the table of HS codes.
