@@ -55,7 +55,7 @@ def test_rows_are_joined_from_left_to_right(held_out: list[Document]) -> None:
 
 
 def test_a_model_can_be_fitted_again() -> None:
-    given = examples(drawn("train", 28), ["clean"])
+    given = examples(drawn("train", 56), ["clean", "rows"])
     model = fit(given)
     right = [model.confidence(e.evidence) for e in given if e.right]
     wrong = [model.confidence(e.evidence) for e in given if not e.right]
