@@ -147,7 +147,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wanted_tasks(self) -> tuple[Task, ...]:
-        """The tasks of a run: those asked for, and the text in which tariff numbers are looked for."""
+        """The tasks of a run: those asked for, and ``text`` if tariff numbers are to be found in it."""
         tasks = self.tasks or DEFAULT_TASKS
         implied = Task.CODES in tasks and Task.TEXT not in tasks and self.codes_looked_for != "barcodes"
         return (*tasks, Task.TEXT) if implied else tasks

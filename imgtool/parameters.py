@@ -116,10 +116,10 @@ LINK_PLACES = {
     "chapter": "the first two: 84",
     "heading": "the first four: 8471",
 }
-"""What may stand in braces in the template of a link to a tariff number, and what is put there."""
+"""The places in the template of a link to a tariff number, written in braces, and what each is filled with."""
 
 LINKS = ("https://hts.usitc.gov/search?query={dotted}", "https://www.trade-tariff.service.gov.uk/headings/{heading}")
-"""The tariffs of the United States and of the United Kingdom, whose first six digits are everybody's."""
+"""The official tariffs of the United States and of the United Kingdom: the first six digits are the same everywhere."""
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-]+(?::[0-9]+)?(?:[/?#][^\s\"'<>\\]*)?", re.IGNORECASE)
@@ -181,10 +181,10 @@ _CLASSIFIER = [
 ]
 _CODES = [
     Parameter("codes", *row) for row in (
-        ("find", str, *_one_of("all", "barcodes", "hs"), "all", "What is looked for; hs needs the task text."),
+        ("find", str, *_one_of("all", "barcodes", "hs"), "all", "Which codes to find; hs needs the task text."),
         ("min_confidence", float, *_between(0, 1), "0.5", "Leave out tariff numbers less certain than this."),
         ("links", _Texts, _link_templates, "addresses, or none", ",".join(LINKS),
-         "Where more can be read about a tariff number: {code}, {hs}, {dotted}, {national}, {chapter}, {heading}."),
+         "Links of a tariff number, made from {code}, {hs}, {dotted}, {national}, {chapter}, {heading}."),
     )
 ]
 # fmt: on

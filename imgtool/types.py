@@ -26,7 +26,7 @@ class Task(StrEnum):
 
 
 DEFAULT_TASKS = (Task.CAPTION, Task.TEXT, Task.LABELS)
-"""What is asked where nobody says: a run that looks for codes says so."""
+"""The tasks of a run that names none."""
 
 
 class Status(StrEnum):
@@ -68,7 +68,7 @@ class Label(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Chapter(Struct, frozen=True, forbid_unknown_fields=True):
-    """A chapter of the Harmonized System: its two digits, and what it is about in English and Korean."""
+    """A chapter of the Harmonized System: its two digits and a short name in English and Korean."""
 
     number: str
     english: str
@@ -78,11 +78,11 @@ class Chapter(Struct, frozen=True, forbid_unknown_fields=True):
 class Code(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A code found in an image: a barcode, a QR code, or a customs tariff number (``hs``) in the recognised text.
 
-    ``kind`` is ``hs``, ``qr`` or another symbology (``ean13``, ``code128``, ...), ``value`` what was read. Of a tariff
-    number ``normalised`` is the part that all countries share, six digits (four where no more were written), and
-    ``national`` what a country added. ``checked`` says that ``edition`` of the Harmonized System lists it, or that a
-    barcode's own check held. ``confidence`` is the share of such findings that were right when they were measured, in
-    [0, 1]; ``evidence`` what it rests on, as ``what: which``. ``links`` are addresses where more can be read.
+    ``kind`` is ``hs``, ``qr`` or another symbology (``ean13``, ``code128``, ...), ``value`` what was read. A tariff
+    number has ``normalised``, the six digits that all countries share (four if no more were written), and ``national``,
+    the digits that a country added. ``checked``: ``edition`` of the Harmonized System lists the number, or the check of
+    a barcode passed. ``confidence`` is the measured share of right codes among those with the same evidence, in [0, 1];
+    ``evidence`` lists what was found, as ``what: which``. ``links`` are addresses of pages about a tariff number.
     """
 
     kind: str
@@ -142,7 +142,7 @@ class LabelsResult(TaskResult, frozen=True, kw_only=True):
 
 
 class CodesResult(TaskResult, frozen=True, kw_only=True):
-    """The barcodes and QR codes from the top down, then the tariff numbers in reading order."""
+    """The barcodes and QR codes from top to bottom, then the tariff numbers in reading order."""
 
     value: tuple[Code, ...] | None = None
 

@@ -43,6 +43,14 @@ def labels(**scores: float) -> LabelsResult:
     )
 
 
+def from_text(text: str) -> tuple[TextLine, ...]:
+    """Plain text as recognised lines: each character one unit wide and two high."""
+    return tuple(
+        TextLine(line, 1.0, ((0.0, top), (len(line), top), (len(line), top + 2), (0.0, top + 2)))
+        for top, line in ((3.0 * row, line) for row, line in enumerate(text.splitlines()))
+    )
+
+
 HS_CODE = Code(
     kind="hs",
     value="8471.30-0000",

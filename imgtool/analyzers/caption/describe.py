@@ -60,16 +60,16 @@ class Describe(Analyzer):
         import imgtool.analyzers.caption.measure  # noqa: F401
 
     def load(self) -> None:
-        """Import OpenCV and compute the colour tables.
+        """Import OpenCV and zxing-cpp and compute the colour tables.
 
         Raises:
-            ModelLoadFailed: OpenCV is installed but cannot be imported, for example because of a missing system
+            ModelLoadFailed: one of them is installed but cannot be imported, for example because of a missing system
             library.
         """
         try:
             import imgtool.analyzers.caption.measure  # noqa: F401
         except ImportError as error:
-            raise ModelLoadFailed(f"OpenCV cannot be loaded: {error}", _remedy()) from error
+            raise ModelLoadFailed(f"OpenCV or zxing-cpp cannot be loaded: {error}", _remedy()) from error
         from imgtool.analyzers.caption.colours import tables
 
         tables()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imgtool.types import Box
 
 QR = frozenset({"qr", "microqr", "rmqr"})
-"""The kinds that people call QR codes; to them all others are barcodes."""
+"""The kinds that ``describe`` counts as QR codes; it counts all others as barcodes."""
 
 _MATRIX = QR | {"datamatrix", "aztec", "aztecrune", "pdf417", "micropdf417", "compactpdf417", "maxicode"}
 
@@ -20,28 +20,28 @@ _NAMES = {"qrcode": "qr", "microqrcode": "microqr", "rmqrcode": "rmqr", "itf": "
 _FORMAT = zxingcpp.BarcodeFormat
 _TRUSTED = ("EAN13", "EAN8", "UPCA", "DataBar", "Code128", "Code93", "Code39", "Codabar", "ITF")
 _LINEAR = [getattr(_FORMAT, name) for name in _TRUSTED]
-"""Without UPC-E and ITF that is not ITF-14: parts of other barcodes are read as such where they are turned or blurred
+"""UPC-E and ITF other than ITF-14 are left out: parts of other barcodes that are rotated or blurred are read as these
 (``scripts/measure_barcodes.py --kinds``: half of what was read as ITF was wrong)."""
 _ALL = zxingcpp.BarcodeFormats([*_LINEAR, _FORMAT.AllMatrix])
 
 _UNCHECKED = frozenset({"code39", "codabar"})
-"""Symbologies that do without a check digit: a misread bar gives another value unseen."""
+"""Symbologies without a check digit: a misread bar gives another value, and nothing shows it."""
 _PRECISION_CHECKED, _PRECISION_UNCHECKED = 0.998, 0.962
-"""How much of what was read was right in ``scripts/measure_barcodes.py --kinds``: 849 of 850, and 124 of 128, each with
-one right and one wrong more, because no finite number of pictures proves a certainty."""
+"""The share of right values in ``scripts/measure_barcodes.py --kinds``: 849 of 850, and 124 of 128. One right and one
+wrong value are added to each, because no number of pictures proves that a reader is always right."""
 
 _SMALLEST = 8
-"""Pixels of the shorter side, under which nothing can be read."""
-_LONGEST, _LONGEST_ASLANT = 8192, 2048
-"""Pixels of the longer side; larger images are shrunk: a code that fills a part of them is still large enough."""
+"""Pixels of the shorter side; nothing can be read in a smaller image."""
+_LONGEST, _LONGEST_ROTATED = 8192, 2048
+"""Pixels of the longer side; larger images are shrunk, and codes in them usually stay large enough."""
 
 
 @dataclass(frozen=True)
 class Barcode:
-    """A code that could be read, its checks passed.
+    """A code that was read and whose checks passed.
 
-    ``kind`` is its symbology in small letters and digits: ``qr``, ``ean13``, ``code128``. ``value`` is its text: GS1
-    identifiers in brackets, bytes that are no text as escapes. ``box`` is in pixels of the image.
+    ``kind`` is its symbology in lower case: ``qr``, ``ean13``, ``code128``. ``value`` is its text, with GS1 identifiers
+    in brackets and escapes for bytes that are not text. ``box`` is in pixels of the image.
     """
 
     kind: str
@@ -50,12 +50,12 @@ class Barcode:
 
     @property
     def checked(self) -> bool:
-        """Whether its symbology has a check digit or better, which held."""
+        """Whether its symbology has a check digit or error correction."""
         return self.kind not in _UNCHECKED
 
     @property
     def confidence(self) -> float:
-        """The share of such codes whose value was right when it was measured, in [0, 1]."""
+        """The measured share of right values among such codes, in [0, 1]."""
         return _PRECISION_CHECKED if self.checked else _PRECISION_UNCHECKED
 
 
@@ -66,8 +66,8 @@ def read_barcodes(pixels: NDArray[np.uint8]) -> list[Barcode]:
     grey = pixels if pixels.ndim == 2 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     found = _read(grey)
     if all(code.kind in _MATRIX for code in found):
-        # Lines are scanned along rows and columns: a barcode turned by 30 to 60 degrees is crossed by none of them.
-        found += _read_aslant(grey)
+        # zxing-cpp scans rows and columns: none of them crosses all bars of a barcode rotated by 30 to 60 degrees.
+        found += _read_rotated(grey)
     return sorted(found, key=lambda code: (code.box[0][1], code.box[0][0]))
 
 
@@ -76,9 +76,9 @@ def _read(grey: NDArray[np.uint8]) -> list[Barcode]:
     return _barcodes(zxingcpp.read_barcodes(small, formats=_ALL), np.eye(2, 3) / scale)
 
 
-def _read_aslant(grey: NDArray[np.uint8]) -> list[Barcode]:
-    """The barcodes that are found once the image is turned by 45 degrees."""
-    small, scale = _shrunk(grey, _LONGEST_ASLANT)
+def _read_rotated(grey: NDArray[np.uint8]) -> list[Barcode]:
+    """The barcodes in the image rotated by 45 degrees."""
+    small, scale = _shrunk(grey, _LONGEST_ROTATED)
     height, width = small.shape
     half = np.sqrt(0.5)
     turn = np.array([[half, half, 0.0], [-half, half, half * width]])
@@ -91,7 +91,7 @@ def _read_aslant(grey: NDArray[np.uint8]) -> list[Barcode]:
 
 
 def _shrunk(grey: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:
-    """(H, W) with no side longer than ``longest``, and by how much it was scaled."""
+    """(H, W) with no side longer than ``longest``, and the scale."""
     scale = longest / max(grey.shape)
     if scale >= 1:
         return np.ascontiguousarray(grey), 1.0
@@ -100,7 +100,7 @@ def _shrunk(grey: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], f
 
 
 def _barcodes(found: list[zxingcpp.Barcode], back: NDArray[np.float64]) -> list[Barcode]:
-    """What was ``found`` and can be trusted, with corners moved by the matrix ``back``, (2, 3)."""
+    """``found`` without ITF other than ITF-14, with corners mapped by the matrix ``back``, (2, 3)."""
     codes = []
     for each in found:
         name, place = each.format.name.lower(), each.position

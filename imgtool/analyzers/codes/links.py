@@ -1,4 +1,4 @@
-"""Where more can be read about a tariff code: addresses made from templates. Nothing is ever fetched."""
+"""Links to pages about a tariff code, made from templates. Nothing is fetched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLACE = re.compile("|".join(re.escape("{" + name + "}") for name in LINK_PLACES
 
 
 def make_links(code: HsCode, templates: Iterable[str]) -> tuple[str, ...]:
-    """The addresses for ``code``, one a template, whose places (``imgtool.parameters.LINK_PLACES``) are filled in."""
+    """One address for each template, with the places of ``imgtool.parameters.LINK_PLACES`` filled in."""
     values = {
         "{code}": code.digits,
         "{hs}": code.hs,

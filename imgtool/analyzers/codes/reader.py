@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
 
+def _remedy() -> str:
+    return f"reinstall imgtool with its dependencies: `{install_command(again=True)}`"
+
+
 class CodeReader(Analyzer):
-    """Both kinds of codes. Reads the text answer; without one (it failed) there is no answer either, because one that
-    lacks the tariff numbers would be kept as if there were none."""
+    """Finds both kinds of codes. An image whose text could not be read gets a problem instead of an answer: an answer
+    without tariff numbers would be cached as if there were none."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="codes",
@@ -38,18 +42,21 @@ class CodeReader(Analyzer):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available wherever zxing-cpp, numpy and OpenCV are installed."""
-        missing = [name for name in ("zxingcpp", "numpy", "cv2") if find_spec(name) is None]
+        """Available if zxing-cpp, numpy and OpenCV are installed; tariff numbers alone need none of them."""
+        find = options.codes_looked_for
+        missing = [name for name in ("zxingcpp", "numpy", "cv2") if find != "hs" and find_spec(name) is None]
         if missing:
-            return Probe(
-                False, reason=f"{' and '.join(missing)} cannot be imported", remedy=install_command(again=True)
-            )
+            return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_remedy())
         edition = table.EDITION if table.FILE.exists() else "no table of HS codes"
-        return Probe(True, model=f"zxing-cpp, {edition}", model_version=zxing_version())
+        return Probe(
+            True,
+            model="barcodes" if find == "barcodes" else edition,
+            model_version="" if find == "hs" else zxing_version(),
+        )
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """``find``: what is looked for; ``links``: the templates of links; ``min_confidence`` of tariff numbers."""
+        """``find``: which codes; ``links``: templates of links; ``min_confidence``: of tariff numbers."""
         given = options.codes
         return {
             "find": options.codes_looked_for,
@@ -58,8 +65,9 @@ class CodeReader(Analyzer):
         }
 
     def import_libraries(self) -> None:
-        """Import zxing-cpp and OpenCV."""
-        import imgtool.analyzers.codes.barcodes  # noqa: F401
+        """Import zxing-cpp and OpenCV, if barcodes are wanted."""
+        if self.parameters_given["find"] != "hs":
+            import imgtool.analyzers.codes.barcodes  # noqa: F401
 
     def load(self) -> None:
         """Import zxing-cpp and read the table of HS codes.
@@ -70,11 +78,9 @@ class CodeReader(Analyzer):
         from imgtool.analyzers.codes.hs import confidence, find  # noqa: F401
 
         try:
-            from imgtool.analyzers.codes import barcodes  # noqa: F401
+            self.import_libraries()
         except ImportError as error:
-            raise ModelLoadFailed(
-                f"the reader of barcodes cannot be loaded: {error}", install_command(again=True)
-            ) from error
+            raise ModelLoadFailed(f"zxing-cpp or OpenCV cannot be loaded: {error}", _remedy()) from error
         table.load()
         confidence.load()
 
@@ -94,8 +100,8 @@ class CodeReader(Analyzer):
             if lines is None:
                 return Problem(
                     "text_missing",
-                    "the text of this image could not be read, so tariff numbers could not be looked for in it",
-                    "see why the task text failed; --codes find=barcodes does without it",
+                    "tariff numbers are found in the text, and the text of this image could not be read",
+                    "see why the task text failed, or use --codes find=barcodes",
                 )
             from imgtool.analyzers.codes.hs.find import find_hs_codes
 

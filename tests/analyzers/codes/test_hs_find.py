@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imgtool.analyzers.codes.hs import confidence, table
-from imgtool.analyzers.codes.hs.find import HsCode, find_hs_codes, from_text
+from imgtool.analyzers.codes.hs.find import HsCode, find_hs_codes
 from imgtool.analyzers.codes.hs.layout import fold
 from imgtool.analyzers.codes.hs.numbers import find_numbers
 from imgtool.types import TextLine
-from tests.results import NASTY_STRING
+from tests.results import NASTY_STRING, from_text
 
 
 def found(text: str, **more: float) -> list[str]:

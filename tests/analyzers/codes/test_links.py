@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from imgtool.analyzers.codes.hs.find import find_hs_codes, from_text
+from imgtool.analyzers.codes.hs.find import find_hs_codes
 from imgtool.analyzers.codes.links import make_links
 from imgtool.parameters import LINK_PLACES, LINKS, TABLES
+from tests.results import from_text
 
 check = TABLES["codes"]["links"].check
 

@@ -20,8 +20,9 @@ from imgtool import Engine, ImageResult, Status
 from imgtool.analyzers.codes.reader import CodeReader
 from imgtool.analyzers.interface import Answer
 from imgtool.analyzers.registry import load_class
+from imgtool.distribution import install_command
 from imgtool.engine.plan import make_plan
-from imgtool.errors import ConfigProblem, ExitCode, UsageProblem
+from imgtool.errors import ConfigProblem, ExitCode, ModelLoadFailed, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 from imgtool.types import CodesResult, Problem, Task, TextLine, result_schema
@@ -148,9 +149,42 @@ def test_spec_probe_and_schema() -> None:
     assert load_class("codes") is CodeReader
     probe = CodeReader.probe(EngineOptions())
     assert probe.available
-    assert probe.model == "zxing-cpp, HS 2022"
+    assert probe.model == "HS 2022"
     assert probe.model_version.startswith("zxing-cpp-3.")
     assert "Code" in result_schema()["$defs"]
+
+
+HIDING = """
+import importlib.util as u, runpy, sys
+really = u.find_spec
+u.find_spec = lambda name, *rest: None if name == "zxingcpp" else really(name, *rest)
+sys.argv[0] = "imgtool"
+runpy.run_module("imgtool", run_name="__main__")
+"""
+"""Runs the command as if zxing-cpp were not installed."""
+
+
+def test_a_missing_zxing_cpp_is_named_and_tariff_numbers_do_without_it(tmp_path: Path) -> None:
+    def without(*given: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", HIDING, "analyze", invoice(tmp_path / "invoice.png"), *given]
+        options = ("-t", "codes", "--text-engine", SCRIPTED, "--cache-dir", tmp_path / "cache", "-f", "jsonl")
+        return subprocess.run([*map(str, command), *map(str, options)], capture_output=True, text=True, check=False)
+
+    refused = without()
+    assert refused.returncode == ExitCode.MODEL_MISSING
+    assert "zxingcpp cannot be imported" in refused.stderr
+    assert install_command(again=True) in refused.stderr
+    (code,) = json.loads(without("--codes", "find=hs").stdout)["tasks"]["codes"]["value"]
+    assert code["value"] == "8471.30.0100"
+
+
+def test_a_broken_zxing_cpp_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zxingcpp", None)
+    monkeypatch.delitem(sys.modules, "imgtool.analyzers.codes.barcodes", raising=False)
+    with pytest.raises(ModelLoadFailed, match="zxing-cpp or OpenCV cannot be loaded") as caught:
+        CodeReader(CodeReader.parameters(EngineOptions())).load()
+    assert install_command(again=True) in caught.value.remedy
+    CodeReader(CodeReader.parameters(EngineOptions(codes={"find": "hs"}))).load()
 
 
 def test_the_parent_looks_at_it_without_importing_what_is_heavy() -> None:

@@ -1,7 +1,4 @@
-"""What the chapters of the Harmonized System are about, in a few words of our own, English and Korean.
-
-They name a chapter for a reader; they are not its legal text.
-"""
+"""Short names of the chapters of the Harmonized System in English and Korean: our own words, not the legal text."""
 
 from __future__ import annotations
 

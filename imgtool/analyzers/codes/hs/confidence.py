@@ -1,7 +1,7 @@
-"""How often a number with such evidence was a tariff code: measured on generated documents, not assumed.
+"""How often a number with the same evidence was a tariff code, as measured on generated documents.
 
-``scripts/hs_corpus`` makes the documents and writes ``confidence.json``: a weight for each piece of evidence (logistic
-regression), and the curve from the sum of the weights to the precision found on documents of other layouts.
+``scripts/measure_hs_codes.py`` writes ``confidence.json``: a weight for each piece of evidence (logistic regression),
+and the curve from the sum of the weights to the precision on templates that the weights were not fitted on.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Model:
     curve: Sequence[tuple[float, float]]
 
     def score(self, evidence: Evidence) -> float:
-        """The sum of the weights of what is known: the larger, the likelier a code."""
+        """The sum of the weights of the evidence. A larger sum means that a code is more likely."""
         return sum(self.weights.get(name, 0.0) * value for name, value in features(evidence).items())
 
     def confidence(self, evidence: Evidence) -> float:
-        """The precision that numbers of this score had, in [0, 1]: linear between the points of the curve."""
+        """The precision of numbers with this score, in [0, 1]: linear between the points of the curve."""
         score = self.score(evidence)
         place = bisect_right(self.curve, (score, 1.0))
         if place in (0, len(self.curve)):
@@ -43,13 +43,13 @@ class Model:
 
 @cache
 def load() -> Model:
-    """The model that was measured."""
+    """The model in :data:`FILE`."""
     stored = json.loads(FILE.read_text(encoding="ascii"))
     return Model(stored["weights"], [(score, precision) for score, precision in stored["curve"]])
 
 
 def features(evidence: Evidence) -> dict[str, float]:
-    """The evidence as numbers: 1 for what is there; what is absent is left out."""
+    """The evidence as numbers: 1 for what is present; what is absent is left out."""
     number, label, form = evidence.number, evidence.label, form_family(evidence)
     if label is not None:
         stands = f"{'label' if label.kind is Kind.CODE else 'vague label'}, {evidence.how.value}"
@@ -62,7 +62,7 @@ def features(evidence: Evidence) -> dict[str, float]:
         stands,
         f"form: {form}",
         f"table: {evidence.listing.value}",
-        # What a form or the table is worth depends on the label.
+        # The label decides how much the form and the table tell.
         f"{stands}: {form}",
         f"{stands}: {evidence.listing.value}",
         f"{stands}: {form}, {evidence.listing.value}",
@@ -86,7 +86,7 @@ def features(evidence: Evidence) -> dict[str, float]:
 
 
 def form_family(evidence: Evidence) -> str:
-    """The form of the number, coarsely: dots with or without national digits, spaces, or how many digits."""
+    """The form of the number in a few classes: dots with or without national digits, spaces, or the count of digits."""
     number = evidence.number
     if " " in number.separators:
         return "spaces"

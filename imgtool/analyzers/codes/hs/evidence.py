@@ -1,4 +1,4 @@
-"""What speaks for and against a number being a tariff code: its label, its form, the table, what stands around it."""
+"""The evidence for and against a tariff code: the number's label, its form, the table, and the text around it."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ _UNIT_AFTER = re.compile(
 )
 
 
-_STANDINGS = {Listing.LISTED: 2, Listing.HEADING: 1, Listing.UNLISTED: 0, Listing.UNCHECKED: 0}
+_RANKS = {Listing.LISTED: 2, Listing.HEADING: 1, Listing.UNLISTED: 0, Listing.UNCHECKED: 0}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A number with all that is known about it. ``label`` announces a code, ``other`` something else; there is one of
-    them at most, and ``how`` says where it stands. ``alone`` is a number that has a box to itself.
+    """A number with all that is known about it.
 
-    ``companions`` are other listed codes of the same form in the same column, ``strangers`` numbers of the same form
-    there that are not in the table, ``amounts`` other numbers there with two decimals. ``recogniser`` is the
-    confidence, in [0, 1], of the line it was read in.
+    ``label`` is a label of a code, ``other`` a label of something else. A number has at most one of them, and ``how``
+    is its position. ``alone``: the number is the whole text of its box. ``companions`` is the count of other listed
+    codes with the same form in the same column, ``strangers`` the count of unlisted numbers with that form there, and
+    ``amounts`` the count of amounts with two decimals there. ``recogniser`` is the confidence, in [0, 1], of the line
+    with the number.
     """
 
     number: Number
@@ -48,14 +49,14 @@ class Evidence:
     strangers: int = 0
     amounts: int = 0
     around: tuple[str, ...] = field(default=())
-    """Of ``money``, ``unit``, ``date`` and ``brackets`` those that what stands beside it makes it look like."""
+    """Those of ``money``, ``unit``, ``date`` and ``brackets`` that its digits and the characters beside it suggest."""
 
 
 def collect(layout: Layout, table: Table | None) -> list[Evidence]:
     """Every number of the image that may be a tariff code, with its evidence, in the order of the lines.
 
-    Numbers whose form needs a label come only where they have one. Of the readings of ``8471 30 00`` the longest is
-    given, unless a shorter one is in better standing: listed where the longer is not, or without ``pcs`` behind it.
+    A number whose form needs a label is left out if it has none. ``8471 30 00`` can be read as three codes: the longest
+    reading is taken, unless a shorter one is better, because the table lists it or because no unit follows it.
     """
     readings = list(_collect(layout, table))
     in_line: dict[int, list[Evidence]] = {}
@@ -71,17 +72,17 @@ def _supersedes(longer: Evidence, shorter: Evidence) -> bool:
     if longer.label != shorter.label and longer.label is None:
         return False
     if len(a.groups) > 2 and b.start == a.start and longer.label is not None:
-        return _stands_free(longer) >= _stands_free(shorter)
-    return _standing(longer) >= _standing(shorter)
+        return _without_unit(longer) >= _without_unit(shorter)
+    return _rank(longer) >= _rank(shorter)
 
 
-def _stands_free(evidence: Evidence) -> bool:
-    """Whether neither a unit nor a currency takes its last digits."""
+def _without_unit(evidence: Evidence) -> bool:
+    """Whether neither a unit nor a currency follows it."""
     return not {"unit", "money"} & set(evidence.around)
 
 
-def _standing(evidence: Evidence) -> tuple[bool, int]:
-    return _stands_free(evidence), _STANDINGS[evidence.listing]
+def _rank(evidence: Evidence) -> tuple[bool, int]:
+    return _without_unit(evidence), _RANKS[evidence.listing]
 
 
 def _collect(layout: Layout, table: Table | None) -> Iterator[Evidence]:
@@ -119,16 +120,16 @@ def _collect(layout: Layout, table: Table | None) -> Iterator[Evidence]:
 
 
 def _may_do_with_label(evidence: Evidence) -> bool:
-    """Whether the number may be what its label announces. Four digits among other words under the head of a column may
-    be the beginning of anything."""
+    """Whether a number with the label of a code may be one. Four digits among other words under a column's head may be
+    anything."""
     return evidence.number.form != "4" or evidence.how is How.BESIDE or evidence.alone
 
 
 def _may_do_without_label(evidence: Evidence) -> bool:
-    """Whether a number that no label calls a code may be one all the same.
+    """Whether a number without the label of a code may be one.
 
-    Bare digits are anything: only a column of codes makes them codes, unless it is another field's. Four digits, a dot
-    and two more are mostly money or a weight: only a column of codes or brackets make them a code.
+    Bare digits are taken only in a column of listed codes, and not if the column has another label. Four digits, a dot
+    and two digits are mostly money or a weight: they are taken only in a column of listed codes or in brackets.
     """
     if {"money", "unit"} & set(evidence.around):
         return False
@@ -148,7 +149,7 @@ def _share(confidence: float) -> float:
 
 
 def _around(text: str, number: Number) -> Iterator[str]:
-    """What the characters beside the number, and its own digits, make it look like."""
+    """What its digits and the characters beside it suggest."""
     before, after = text[max(0, number.start - 8) : number.start], text[number.end : number.end + 8]
     if _MONEY_BEFORE.search(before) or _MONEY_AFTER.match(after):
         yield "money"

@@ -1,4 +1,4 @@
-"""HS codes (customs tariff numbers) in recognised text, each with a confidence and what it rests on."""
+"""HS codes (customs tariff numbers) in recognised text, each with a confidence and its evidence."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from imgtool.types import Box, TextLine
 
 @dataclass(frozen=True)
 class HsCode:
-    """A tariff code as found.
+    """A tariff code that was found.
 
-    ``value`` is what the recogniser read, ``hs`` the six digits that all countries share (four where no more were
-    written), ``national`` the digits after them. ``edition`` is that of the table which lists ``hs``, ``None`` where
-    none does: it is then unchecked. ``box`` is in pixels of the image.
+    ``value`` is what the recogniser read, ``hs`` the six digits that all countries share (four if no more were
+    written), ``national`` the digits after them. ``edition`` is the edition of the table that lists ``hs``, or ``None``
+    if the code is not listed. ``box`` is in pixels of the image.
     """
 
     value: str
@@ -43,9 +43,9 @@ class HsCode:
 
 
 def find_hs_codes(lines: Sequence[TextLine], *, min_confidence: float = MIN_CONFIDENCE) -> tuple[HsCode, ...]:
-    """The HS codes in the recognised ``lines`` of one image, in their order. Never raises for what the text is.
+    """The HS codes in the recognised ``lines`` of one image, in their order. No text makes it raise.
 
-    Without the table of codes (its file is missing or damaged) they are found by their labels and forms alone.
+    If the table of codes is missing or damaged, they are found by their labels and forms alone.
     """
     layout, listed = Layout(lines), table.load()
     model = confidence.load()
@@ -54,18 +54,8 @@ def find_hs_codes(lines: Sequence[TextLine], *, min_confidence: float = MIN_CONF
     return tuple(_code(rating, each, layout, listed) for rating, each in best)
 
 
-def from_text(text: str) -> tuple[TextLine, ...]:
-    """Plain text as lines with boxes: each character one unit wide and two high. For text that no image was behind."""
-    return tuple(
-        TextLine(
-            line, 1.0, ((0.0, 3.0 * row), (len(line), 3.0 * row), (len(line), 3.0 * row + 2), (0.0, 3.0 * row + 2))
-        )
-        for row, line in enumerate(text.splitlines())
-    )
-
-
 def _without_overlaps(rated: Iterable[tuple[float, Evidence]]) -> list[tuple[float, Evidence]]:
-    """Of readings that share characters, the one of the highest confidence, the longest among equals."""
+    """The readings without those that overlap a better one: the higher confidence first, then the longer number."""
     taken: list[tuple[float, Evidence]] = []
     spans: dict[int, list[tuple[int, int]]] = {}
     for rating, each in sorted(rated, key=lambda x: (-round(x[0], 3), -len(x[1].number.digits), x[1].number.start)):

@@ -1,4 +1,4 @@
-"""Words that say what a number is: a tariff code, or something else."""
+"""Labels, the words that say what a number is: a tariff code or something else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a label announces: a code, perhaps a code, an amount (of money, goods or weight), or something else."""
+    """What a label stands for: a code, perhaps a code, an amount (of money, goods or weight), or something else."""
 
     CODE = "code"
     MAYBE = "maybe"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Label:
-    """A label in a line: characters ``start`` to ``end``, a colon or the like after it included."""
+    """A label in a line: characters ``start`` to ``end``, including a colon or the like after it."""
 
     line: int
     start: int
@@ -29,11 +29,11 @@ class Label:
 
     @property
     def of_code(self) -> bool:
-        """Whether it may announce a tariff code."""
+        """Whether it may be the label of a tariff code."""
         return self.kind in (Kind.CODE, Kind.MAYBE)
 
 
-# What recognisers give for these letters in capitals: H5 C0DE.
+# Recognisers confuse these capital letters with digits: H5 C0DE.
 _S, _O, _I = "[S5]", "[O0Q]", "[I1L|]"
 _END = "(?![A-Za-z])"
 _NUMBER = (
@@ -42,7 +42,7 @@ _NUMBER = (
 _HS = rf"H\.?\s?{_S}\.?"
 
 _CODE = [
-    # In this order: the longest first.
+    # Longer alternatives come first.
     rf"{_HS}\s?[-_/]?\s?(?:TARIFF\s?)?{_NUMBER}(?:\s?{_NUMBER})?",
     rf"{_HS}\s?[-_/]?\s?(?:코드|부호|번호|품목번호|编码|編碼|コード|番号)",
     r"HSK(?:\s?(?:NO|CODE|코드|번호|부호))?",
@@ -64,9 +64,8 @@ _CODE = [
     r"세\s?번\s?(?:부\s?호|번\s?호)|세번|품\s?목\s?분\s?류\s?(?:번\s?호|부\s?호|코드)?|관세율표\s?번호",
     r"税则号列|稅則號列|税号|稅號|税番|税則番号|海关编码|海關編碼|統計品目番号",
 ]
-# The second: HS코드 or HS부호 after a recogniser that cannot read Hangul.
 _MAYBE = [
-    # HS코드 and HS부호 as a recogniser gives them that cannot read Hangul.
+    # HS코드 and HS부호, as read by a recogniser without Hangul.
     rf"{_HS}[0-9]?[^\x00-\x7f\s]{{1,2}}",
     _HS,
     *(r"TARIFF", r"품\s?목\s?번\s?호|품목코드", r"商品编码|商品編碼|商品コード"),
@@ -104,7 +103,7 @@ def _group(kind: Kind, patterns: list[str]) -> str:
     return f"(?P<{kind.value}>{'|'.join(patterns)})"
 
 
-# Letters around a label would make it a part of a word: FAX in FAXINATING. Hangul takes its particles without a space.
+# A Latin letter beside a label makes it a part of a word, as in FAXING. Hangul may follow: particles take no space.
 _ANY = re.compile(
     rf"(?<![A-Za-z])(?:{_group(Kind.CODE, _CODE)}|{_group(Kind.MAYBE, _MAYBE)}|{_group(Kind.AMOUNT, _AMOUNT)}"
     rf"|{_group(Kind.OTHER, _OTHER)}){_END}",
@@ -118,7 +117,7 @@ _AFTER = re.compile(
 )
 
 
-# The unit or currency of the number before it says nothing of the number after it.
+# A unit or currency after a number belongs to that number and is no label of the next one.
 _AMOUNT_BEFORE = re.compile(r"[0-9][.,]?\s?$")
 
 
@@ -136,6 +135,6 @@ def find_labels(line: int, text: str) -> Iterator[Label]:
 
 
 def _stands_alone(text: str, found: re.Match[str]) -> bool:
-    """Whether a short label is one: all of its line, or followed by a number."""
+    """Whether a short label ends its line or is followed by a number."""
     rest = text[found.end() : found.end() + 20].lstrip(" .:#-")
     return not rest or rest[0].isdigit()

@@ -1,4 +1,4 @@
-"""Where pieces of recognised text stand on the page: spans of a line, placed by its box and turned upright."""
+"""The places of recognised text on the page: spans of a line, placed by its box, with the slant of the page removed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ _REPLACED = {**dict.fromkeys(_DASHES, "-"), **dict.fromkeys(_DOTS, "."), "，": 
 
 
 def fold(text: str) -> str:
-    """``text`` with full-width and foreign digits, dashes, dots and spaces as ASCII; character by character, so that
-    positions stay."""
+    """``text`` with digits, dashes, dots and spaces of all scripts as ASCII. Every character keeps its position."""
     return text if text.isascii() else "".join(_fold_character(character) for character in text)
 
 
@@ -37,7 +36,7 @@ def _fold_character(character: str) -> str:
 
 @dataclass(frozen=True)
 class Span:
-    """Characters ``start`` to ``end`` of a line and the rectangle they take on the straightened page, in pixels."""
+    """Characters ``start`` to ``end`` of a line and their rectangle on the straightened page, in pixels."""
 
     line: int
     start: int
@@ -76,7 +75,7 @@ class Layout:
         self.whole = [self.span(line, 0, len(text)) for line, text in enumerate(self.texts)]
 
     def box(self, line: int, start: int, end: int) -> Box:
-        """The four corners of some characters of a line, as far as its own box tells: in pixels of the image."""
+        """The corners of some characters of a line in pixels of the image, estimated from the box of the line."""
         top_left, top_right, bottom_right, bottom_left = self._boxes[line]
         widths = self._widths[line]
         a, b = (widths[place] / max(widths[-1], 1.0) for place in (start, end))
@@ -88,11 +87,11 @@ class Layout:
         )
 
     def span(self, line: int, start: int, end: int) -> Span:
-        """Some characters of a line with their place on the straightened page."""
+        """Some characters of a line and their place on the straightened page."""
         corners = self.box(line, start, end)
         xs = [x * self._cosine - y * self._sine for x, y in corners]
         ys = [x * self._sine + y * self._cosine for x, y in corners]
-        # The means of two corners each: a box that stands askew is no taller for it.
+        # The mean of two corners on each side, so that a slanting box does not seem taller.
         left, right = (xs[0] + xs[3]) / 2, (xs[1] + xs[2]) / 2
         top, bottom = (ys[0] + ys[1]) / 2, (ys[2] + ys[3]) / 2
         return Span(line, start, end, min(left, right), max(left, right), min(top, bottom), max(top, bottom))
@@ -110,7 +109,7 @@ def _between(a: tuple[float, float], b: tuple[float, float], share: float) -> tu
 
 
 def _finite(box: Box) -> Box:
-    """``box`` without coordinates that no image has."""
+    """``box`` with coordinates that are finite and not too large to compute with."""
     first, second, third, fourth = ((_number(x), _number(y)) for x, y in box)
     return first, second, third, fourth
 
@@ -120,7 +119,7 @@ def _number(value: float) -> float:
 
 
 def _slope(box: Box) -> float | None:
-    """The angle of a line of text in radians, where the line is long enough to tell and the page roughly upright."""
+    """The angle of a line of text in radians; ``None`` for a short line, whose angle is inexact, or a steep one."""
     (x, y), (x2, y2), _, (_, y4) = box
     if x2 - x < 4 * max(1.0, y4 - y):
         return None

@@ -1,4 +1,4 @@
-"""What stands around a number on the page: the label that governs it, and the other numbers of its column."""
+"""The surroundings of a number on the page: its label and the other numbers of its column."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgtool.analyzers.codes.hs.numbers import Number
 from imgtool.analyzers.codes.hs.table import Listing
 
 MOST_NUMBERS, MOST_LABELS = 2000, 500
-"""Numbers and labels of one image that are looked at."""
+"""The most numbers and labels of one image that are considered."""
 
 # Distances in letter heights.
 _ROW = 0.6
@@ -22,19 +22,19 @@ _LEFT_REACH = 14.0
 _COLUMN_REACH = 7.0
 _ALIGNED = 1.2
 
-# Characters between a label and its number: other codes of a list, or words after a label of something else.
+# Most characters between a label and its number: other codes of a list, or words after a label of something else.
 _LONGEST_LIST = 200
 _LONGEST_GAP = 24
 
 _AMOUNT = re.compile(r"(?<![0-9.,])(?![0-9]{4}[.,][0-9]{2}(?![0-9]))[0-9][0-9.,]*[.,][0-9]{2}(?![0-9.,])")
-"""An amount with two decimals, but for those of four digits before the point: they look like a tariff code."""
+"""An amount with two decimals, except with four digits before the point: these look like a tariff code."""
 
 THIN = re.compile(r"[\s:.#=*>|()\[\]\-]*")
 _LIST = re.compile(r"(?:[0-9][0-9.\- ]*\s*(?:[,;/&+]|및|and|or|와|과)\s*)+", re.IGNORECASE)
 
 
 class How(StrEnum):
-    """Where a label stands to its number."""
+    """Where the label of a number is: beside it, or above it at the head of its column."""
 
     NONE = "none"
     BESIDE = "beside"
@@ -42,7 +42,7 @@ class How(StrEnum):
 
 
 class LabelFinder:
-    """Which label says what a number is: the nearest before it in its line, in the box to its left, or above it."""
+    """Finds the label of a number: the nearest before it in its line, in the box to its left, or above it."""
 
     def __init__(self, layout: Layout, labels: Sequence[Label], numbers: Sequence[Number], spans: Sequence[Span]):
         self._layout, self._numbers, self._spans = layout, numbers, spans
@@ -50,7 +50,7 @@ class LabelFinder:
         self._heads = self._column_heads(labels)
 
     def find(self, place: int) -> tuple[Label | None, How]:
-        """The label that governs the number at ``place``, and where it stands."""
+        """The label of the number at ``place``, and where it is."""
         number, span = self._numbers[place], self._spans[place]
         before = [label for label in self._in_line.get(number.line, ()) if label.end <= number.start]
         if before:
@@ -64,7 +64,7 @@ class LabelFinder:
         return (above, How.COLUMN) if above is not None else (None, How.NONE)
 
     def _left(self, number: Number, span: Span) -> Label | None:
-        """The label at the end of the box that stands to the left, with nothing in between."""
+        """The label at the end of the nearest box to the left."""
         if not THIN.fullmatch(self._layout.texts[number.line][: number.start]):
             return None
         nearest = None
@@ -79,7 +79,7 @@ class LabelFinder:
         return last if ends else None
 
     def _column_heads(self, labels: Sequence[Label]) -> dict[int, Label]:
-        """For numbers (by their place) the lowest label above them whose column reaches down to them."""
+        """For each number (by its place), the lowest label above it whose column reaches down to it."""
         order = sorted(range(len(self._spans)), key=lambda place: self._spans[place].top)
         tops = [self._spans[place].top for place in order]
         heads: dict[int, tuple[float, Label]] = {}
@@ -100,8 +100,8 @@ class LabelFinder:
         return {place: label for place, (_, label) in heads.items()}
 
     def _is_head(self, label: Label) -> bool:
-        """Whether the label may stand above a column: alone in its box, or among other labels; not in a sentence, and
-        not before a number of its own."""
+        """Whether the label may be the head of a column: alone in its box or among other labels, and without a number
+        after it."""
         text = self._layout.texts[label.line]
         before, after = text[: label.start].split(), text[label.end :].split()
         right = self._to_the_right(self._layout.whole[label.line])
@@ -110,7 +110,7 @@ class LabelFinder:
         return (not after and len(before) <= 2) or len(self._in_line[label.line]) > 2
 
     def _to_the_right(self, span: Span) -> str:
-        """The text of the nearest box to the right in the same row; empty where there is none within reach."""
+        """The text of the nearest box to the right in the same row; empty if none is near."""
         end = span.right - 0.5 * span.height
         mates = [w for w in self._layout.whole if w.line != span.line and w.left >= end and _same_row(w, span)]
         nearest = min(mates, key=lambda whole: whole.left, default=None)
@@ -119,7 +119,7 @@ class LabelFinder:
         return self._layout.texts[nearest.line]
 
     def _row_mates(self, label: Label, span: Span) -> Iterator[Span]:
-        """The other words of the label's line, and the other boxes of its row: heads of the columns beside its own."""
+        """The other words of the label's line and the other boxes of its row: heads of the columns beside it."""
         text = self._layout.texts[label.line]
         for word in re.finditer(r"\S+", text):
             if word.end() <= label.start or word.start() >= label.start + len(label.text):
@@ -138,7 +138,7 @@ def _overlap(a: Span, b: Span) -> float:
 
 
 def _is_under(head: Span, below: Span, mates: Sequence[Span]) -> bool:
-    """Whether ``below`` stands in the column of ``head`` and of none of the ``mates`` beside it."""
+    """Whether ``below`` is in the column of ``head``, and no other head of the row overlaps it more."""
     shared = _overlap(head, below)
     if shared <= 0:
         return False
@@ -151,7 +151,7 @@ def _is_under(head: Span, below: Span, mates: Sequence[Span]) -> bool:
 
 
 class Columns:
-    """Numbers of one form under one another: codes seldom come alone."""
+    """Numbers with the same form in the same column: invoices often list several codes."""
 
     def __init__(
         self, layout: Layout, numbers: Sequence[Number], spans: Sequence[Span], listings: Sequence[Listing]
@@ -165,8 +165,7 @@ class Columns:
                 self._by_form.setdefault(number.form, []).append(place)
 
     def company(self, place: int) -> tuple[int, int, int]:
-        """How many other listed codes and how many unlisted numbers of its form stand in its column, and how many
-        amounts of money might."""
+        """Counts in its column: other listed codes with its form, unlisted numbers with its form, and amounts."""
         number, span = self._numbers[place], self._spans[place]
         listed: set[str] = set()
         unlisted: set[str] = set()

@@ -1,7 +1,4 @@
-"""Numbers in recognised text that are written as a tariff code may be written.
-
-Nothing is decided here: a telephone number of ten digits is one of them, too.
-"""
+"""Numbers in recognised text that have the form of a tariff code. A telephone number of ten digits has it, too."""
 
 from __future__ import annotations
 
@@ -11,18 +8,18 @@ from dataclasses import dataclass, replace
 
 from imgtool.analyzers.codes.hs.chapters import CHAPTERS
 
-# One number, or several with single spaces between them: a space may part the groups of one code, or two numbers.
+# One number, or several with single spaces between them: a space may separate the groups of one code, or two numbers.
 _CHAIN = re.compile(r"[0-9]+(?:(?:[.,\-]|\. | \.| )[0-9]+)*")
 _GROUP = re.compile(r"([0-9]+)([^0-9]*)")
 _LONGEST_CHAIN = 64
-"""Groups of a chain that are looked at: a page of digits is no list of tariff codes."""
+"""The most groups of a chain that are considered: a page of digits is no list of tariff codes."""
 
-# Lengths of the groups of a code. These are recognised anywhere if the first separator is a dot ...
+# Lengths of the groups of a code. These need no label if the first separator is a dot ...
 _DOTTED = {(4, 2), (4, 2, 2), (4, 2, 4), (4, 2, 3), (4, 2, 2, 2), (4, 2, 2, 3), (4, 2, 2, 2, 2)}
 # ... these if all separators are spaces ...
 _SPACED = {(4, 2, 2), (4, 2, 2, 2), (4, 2, 4)}
 _BARE = {(6,), (8,), (10,)}
-# ... and these only where a label says what the number is: with a space, with whatever separators but spaces.
+# ... and these need a label: first those with spaces, then those with other separators.
 _LABELLED_SPACED = {*_SPACED, (4, 2)}
 _LABELLED = {
     *_DOTTED,
@@ -32,7 +29,7 @@ _LABELLED = {
 }
 
 CONFUSED = {"O": "0", "o": "0", "Q": "0", "D": "0", "l": "1", "I": "1", "|": "1", "S": "5", "s": "5", "B": "8"}
-"""Letters that recognisers give for digits. ``Z`` is not among them: it was never seen in place of ``2``."""
+"""Letters that recognisers confuse with digits. ``Z`` in place of ``2`` was not seen."""
 _MAYBE_NUMBER = re.compile(r"[0-9OoQDlI|SsB]+(?:[.,\-][0-9OoQDlI|SsB]+)*")
 
 _ATTACHING = "-/_:+#@&=.,'"
@@ -41,11 +38,11 @@ _CURRENCIES = "$€£¥₩￦₹฿"
 
 @dataclass(frozen=True)
 class Number:
-    """Digits written as a code may be: ``groups`` of digits and the ``separators`` between them (``""`` for none).
+    """A number with the form of a code: ``groups`` of digits and the ``separators`` between them.
 
-    ``confused`` are the letters that were read as digits, with their places in the line. ``free`` says that its form
-    is one that tariff codes are recognised by even without a label. ``attached`` says that letters or the like stand
-    directly before it: the number is a part of something longer, unless that is a label.
+    ``confused`` are the letters that were taken for digits, with their places in the line. ``free``: its form needs no
+    label. ``attached``: a letter or the like is directly before it, so that the number is a part of something longer,
+    unless that is a label.
     """
 
     line: int
@@ -64,33 +61,32 @@ class Number:
 
     @property
     def form(self) -> str:
-        """How it is written, as ``4.2.4``, ``4 2 2`` or ``10``."""
+        """Its groups and separators, for example ``4.2.4``, ``4 2 2`` or ``10``."""
         parted = zip(self.groups, (*self.separators, ""), strict=True)
         return "".join(f"{len(group)}{separator}" for group, separator in parted)
 
 
 def find_numbers(line: int, text: str) -> Iterator[Number]:
-    """All readings of the numbers in one folded line, overlapping ones too. A run of digits is taken whole, never in
-    part."""
+    """All readings of the numbers in one folded line, overlapping ones too. Runs of digits are never cut."""
     clear, confused = _with_digits(text)
     for chain in _CHAIN.finditer(clear):
         pieces = [(m.start() + chain.start(), m[1], m[2]) for m in _GROUP.finditer(chain[0])][:_LONGEST_CHAIN]
         for first in range(len(pieces)):
             before = pieces[first - 1][2] if first else " "
-            if not _parts(before):
+            if not _separates(before):
                 continue
             for last in range(first, min(first + 5, len(pieces))):
-                if _parts(pieces[last][2]):
+                if _separates(pieces[last][2]):
                     number = _reading(line, clear, pieces[first : last + 1], confused)
                     if number is not None:
-                        # Between commas without spaces: a part of an amount, or of a list that a label announces.
+                        # Commas without spaces separate the parts of an amount, or of a list after a label.
                         in_list = "," in (before, pieces[last][2])
                         attached = number.attached and before != ","
                         yield replace(number, free=number.free and not in_list, attached=attached)
 
 
-def _parts(separator: str) -> bool:
-    """Whether a number may end at this separator: at a comma, at a space, or where a dot has a space beside it."""
+def _separates(separator: str) -> bool:
+    """Whether a number may end at this separator: a comma, a space, or a dot with a space beside it."""
     return separator in ("", ",") or " " in separator
 
 
@@ -117,7 +113,7 @@ def _is_free(lengths: tuple[int, ...], separators: tuple[str, ...]) -> bool:
 def _is_labelled(lengths: tuple[int, ...], separators: tuple[str, ...]) -> bool:
     if set(separators) == {" "}:
         return lengths in _LABELLED_SPACED
-    # Dots and spaces in one code: the spaces part it from the next number.
+    # No code has both dots and spaces: the space separates it from the next number.
     return lengths in _LABELLED and " " not in separators
 
 
@@ -125,12 +121,12 @@ def _has_chapter(groups: tuple[str, ...], separators: tuple[str, ...]) -> bool:
     digits = "".join(groups)
     if digits[:2] not in CHAPTERS:
         return False
-    # What countries put into 98 and 99 is written with dots; without, 99 begins Indian codes of services.
+    # National codes of chapters 98 and 99 are written with dots; without dots, 99 begins Indian service codes.
     return digits < "98" or "." in separators
 
 
 def _is_attached(text: str, start: int) -> bool:
-    """Whether what stands before ``start`` belongs to the number: it is then a part of something longer."""
+    """Whether the character before ``start`` belongs to the number, so that it is a part of something longer."""
     before = text[start - 1] if start else " "
     if before in _CURRENCIES or (before.isascii() and before.isalnum()):
         return True
@@ -138,7 +134,7 @@ def _is_attached(text: str, start: int) -> bool:
 
 
 def _goes_on(text: str, end: int) -> bool:
-    """Whether the number goes on after ``end`` as something that no code is: a unit, a part of a date or a time."""
+    """Whether the text after ``end`` makes the number something else: a unit, a part of a date or of a time."""
     after = text[end] if end < len(text) else " "
     if (after.isascii() and after.isalnum()) or after in "%°‰_@" or after in _CURRENCIES:
         return True
@@ -150,7 +146,7 @@ def _is_list(text: str, end: int) -> bool:
 
 
 def _with_digits(text: str) -> tuple[str, dict[int, str]]:
-    """``text`` with letters that may be misread digits as digits, in words of digits for the most; their places."""
+    """``text`` with confused letters replaced by digits in words that are mostly digits, and these letters by place."""
     confused: dict[int, str] = {}
     for word in _MAYBE_NUMBER.finditer(text):
         letters = [place for place in range(*word.span()) if text[place] in CONFUSED]

@@ -17,11 +17,11 @@ EDITION = "HS 2022"
 FILE = Path(__file__).with_name("hs2022.bin")
 
 _LARGE = 255
-"""In the file, this byte announces a distance of three bytes."""
+"""In the file, this byte is followed by a distance of three bytes."""
 
 
 class Listing(StrEnum):
-    """What the table of codes says of a number: listed, a known heading with an unknown end, unknown, or no table."""
+    """What the table says about a number: listed, only its heading is listed, not listed, or there is no table."""
 
     LISTED = "listed"
     HEADING = "heading"
@@ -38,7 +38,7 @@ class Table:
     headings: frozenset[str]
 
     def look_up(self, digits: str) -> Listing:
-        """What the table says of a number: of its first six digits or, where there are only four, of these."""
+        """What the table says about the first six digits of a number, or about all four if it has no more."""
         if digits in self.headings or digits[:6] in self.subheadings:
             return Listing.LISTED
         return Listing.HEADING if digits[:4] in self.headings else Listing.UNLISTED
@@ -46,7 +46,7 @@ class Table:
 
 @cache
 def load() -> Table | None:
-    """The embedded table, or ``None`` where its file is missing or damaged: codes are then found unchecked."""
+    """The embedded table, or ``None`` if its file is missing or damaged: no code is checked then."""
     try:
         codes = unpack(FILE.read_bytes())
     except (OSError, ValueError):
