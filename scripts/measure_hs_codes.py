@@ -5,6 +5,8 @@ imgtool analyze FOLDER/train -t text --text-engine rapidocr -o FOLDER/train/read
 imgtool analyze FOLDER/held-out -t text --text-engine rapidocr -o FOLDER/held-out/read.jsonl
 python scripts/measure_hs_codes.py calibrate FOLDER            # writes confidence.json
 python scripts/measure_hs_codes.py evaluate FOLDER [--save docs/hs-codes.json]
+
+``draw FOLDER --first-seed 5000`` draws other held-out documents and no training documents, for a second check.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ from hs_corpus.files import Document, documents, draw  # noqa: E402
 
 from imgtool.analyzers.codes.hs import MIN_CONFIDENCE, confidence  # noqa: E402
 
-COUNTS = {"train": (2100, 420), "held-out": (552, 552)}
+COUNTS = {"train": (2100, 210), "held-out": (552, 552)}
 """How many documents of each split are written, and how many of them drawn to be read by a recogniser."""
 
 
-def _draw(folder: Path) -> None:
+def _draw(folder: Path, first_seed: int | None) -> None:
     for split, (count, pictures) in COUNTS.items():
-        draw(folder / split, split, count, pictures)
+        if first_seed is not None and split == "train":
+            continue
+        draw(folder / split, split, count, pictures, first_seed)
         print(f"{folder / split}: {count} documents, {pictures} of them as pictures")
 
 
@@ -105,12 +109,13 @@ def main() -> None:
     parser.add_argument("do", choices=("draw", "calibrate", "evaluate"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--split", default="held-out")
+    parser.add_argument("--first-seed", type=int)
     parser.add_argument("--save", type=Path)
     parser.add_argument("--mistakes", action="store_true")
     parser.add_argument("--min-confidence", type=float, default=MIN_CONFIDENCE)
     given = parser.parse_args()
     if given.do == "draw":
-        _draw(given.folder)
+        _draw(given.folder, given.first_seed)
     elif given.do == "calibrate":
         _calibrate(given.folder)
     else:

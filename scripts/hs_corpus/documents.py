@@ -690,10 +690,12 @@ TEMPLATES: tuple[Template, ...] = (
 
 
 FIRST_SEED = {"train": 0, "held-out": 2000}
-"""The first document of each split. Held-out ones of lower numbers were looked at while the search was written."""
+"""The seed of the first document of each split. Held-out documents of lower seeds were looked at while the rules were
+written."""
 
 
-def corpus(split: str, count: int) -> list[tuple[Template, int]]:
+def corpus(split: str, count: int, first_seed: int | None = None) -> list[tuple[Template, int]]:
     """``count`` documents of a split as templates with seeds, each template as often as the others."""
     templates = [template for template in TEMPLATES if template.split == split]
-    return [(templates[place % len(templates)], FIRST_SEED[split] + place // len(templates)) for place in range(count)]
+    first = FIRST_SEED[split] if first_seed is None else first_seed
+    return [(templates[place % len(templates)], first + place // len(templates)) for place in range(count)]

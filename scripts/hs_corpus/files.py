@@ -32,11 +32,11 @@ class Document:
         return [code for line in self.lines for code in line.codes]
 
 
-def draw(folder: Path, split: str, count: int, pictures: int) -> None:
+def draw(folder: Path, split: str, count: int, pictures: int, first_seed: int | None = None) -> None:
     """Write ``count`` documents of a split into ``folder``, the first of them as pictures, too. The same every time."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / TRUTH).open("w", encoding="utf-8") as truth:
-        for place, (template, seed) in enumerate(corpus(split, count)):
+        for place, (template, seed) in enumerate(corpus(split, count, first_seed)):
             page = template.draw(seed)
             name = f"{template.name}-{seed:03}.jpg"
             if place < pictures:
