@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from imgtool.distribution import install_command
 from imgtool.errors import MissingExtra
 from imgtool.formats.clean import well_formed_tree
-from imgtool.types import SCHEMA_VERSION, Code, ImageResult, Label, Task, TextLine
+from imgtool.types import SCHEMA_VERSION, ImageResult, Task
 
 ROW_GROUP = 1000
 """Rows a row group, and so rows held in memory at most."""
@@ -89,26 +89,30 @@ def schema() -> Any:
     """The ``pyarrow.Schema`` of the file."""
     import pyarrow as pa
 
-    problem = pa.struct([(name, pa.string()) for name in ("code", "message", "remedy")])
-    run = pa.struct([*((name, _run_type(name)) for name in _RUN_FIELDS), ("error", problem)])
+    types = {**dict.fromkeys(("page", "pages", "width", "height"), pa.int32()), "file_size": pa.int64()}
+    types |= {"seconds": pa.float64(), "from_cache": pa.bool_()}
+
+    def fields(names: Iterable[str]) -> list[tuple[str, Any]]:
+        return [(name, types.get(name, pa.string())) for name in names]
+
+    problem = pa.struct(fields(("code", "message", "remedy")))
+    run = pa.struct([*fields(_RUN_FIELDS), ("error", problem)])
     line = pa.struct([("text", pa.string()), ("confidence", pa.float64()), ("box", pa.list_(pa.float32()))])
     label = pa.struct([("label", pa.string()), ("score", pa.float64())])
-    chapter = pa.struct([(name, pa.string()) for name in ("number", "english", "korean")])
-    texts = ("kind", "value", "normalised", "national", "edition")
     code = pa.struct(
         [
-            *((name, pa.string()) for name in texts),
+            *fields(("kind", "value", "normalised", "national", "edition")),
             ("confidence", pa.float64()),
             ("box", pa.list_(pa.float32())),
             ("checked", pa.bool_()),
-            ("chapter", chapter),
+            ("chapter", pa.struct(fields(("number", "english", "korean")))),
             ("evidence", pa.list_(pa.string())),
             ("links", pa.list_(pa.string())),
         ]
     )
     return pa.schema(
         [
-            *((name, _image_type(name)) for name in _IMAGE_FIELDS),
+            *fields(_IMAGE_FIELDS),
             ("status", pa.string()),
             ("caption", pa.string()),
             ("text", pa.list_(line)),
@@ -122,20 +126,6 @@ def schema() -> Any:
         ],
         metadata={"imgtool.schema_version": str(SCHEMA_VERSION)},
     )
-
-
-def _image_type(name: str) -> Any:
-    import pyarrow as pa
-
-    if name in ("path", "sha256", "format"):
-        return pa.string()
-    return pa.int64() if name == "file_size" else pa.int32()
-
-
-def _run_type(name: str) -> Any:
-    import pyarrow as pa
-
-    return {"seconds": pa.float64(), "from_cache": pa.bool_()}.get(name, pa.string())
 
 
 def _row(result: ImageResult) -> dict[str, Any]:
@@ -157,14 +147,11 @@ def _row(result: ImageResult) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
-    return [_fields(item) for item in value]
-
-
-def _fields(item: TextLine | Label | Code) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(item)
-    if "box" in fields:
-        fields["box"] = [number for point in fields["box"] for number in point]
-    return fields
+    rows = [msgspec.to_builtins(item) for item in value]
+    for row in rows:
+        if "box" in row:
+            row["box"] = [number for point in row["box"] for number in point]
+    return rows
 
 
 def _plain(struct: msgspec.Struct | None) -> dict[str, Any] | None:
