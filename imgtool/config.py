@@ -29,7 +29,7 @@ ENV_PREFIX = "IMGTOOL_"
 _OTHER_VARIABLES = {"IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_TRACE", "IMGTOOL_TRACE_SPAWNED"}
 """Read by other parts of imgtool or by its tests; not options of a command."""
 
-_TABLES = ("ocr", "classifier")
+_TABLES = ("ocr", "classifier", "codes")
 """Options that hold the parameters of engines; ``imgtool.parameters`` knows which, and is imported when one is set."""
 
 _SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from imgtool.errors import ConfigProblem
-from imgtool.types import Task
+from imgtool.types import DEFAULT_TASKS, Task
 
 
 class Pages(StrEnum):
@@ -111,6 +111,9 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     other."""
     threshold: float = 0.0
 
+    codes: Mapping[str, Any] = {}
+    """Parameters of the task ``codes``: names and values of ``imgtool.parameters.TABLES["codes"]``."""
+
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     hidden: bool = False
@@ -137,6 +140,19 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     fail_fast: bool = False
     max_failure_rate: float | None = None
+
+    @property
+    def codes_looked_for(self) -> str:
+        """Which codes the task ``codes`` finds: ``all``, ``barcodes`` or ``hs``."""
+        found: str = self.codes.get("find", "all")
+        return found
+
+    @property
+    def wanted_tasks(self) -> tuple[Task, ...]:
+        """The tasks of a run: those asked for, and ``text`` if tariff numbers are to be found in it."""
+        tasks = self.tasks or DEFAULT_TASKS
+        implied = Task.CODES in tasks and Task.TEXT not in tasks and self.codes_looked_for != "barcodes"
+        return (*tasks, Task.TEXT) if implied else tasks
 
 
 class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):

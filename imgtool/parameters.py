@@ -1,4 +1,4 @@
-"""The parameters of single engines, which ``--ocr`` and ``--classifier`` set by name: what each takes and means.
+"""The parameters of engines, which ``--ocr``, ``--classifier`` and ``--codes`` set by name: what each takes and means.
 
 A parameter that is not set is left to the engine, whose own default is the one that is stated here.
 """
@@ -114,12 +114,43 @@ def _a_channel(one: Check) -> Check:
     return check
 
 
+LINK_PLACES = {
+    "code": "all digits: 8471300100",
+    "hs": "the six digits that all countries share: 847130",
+    "dotted": "the same with a dot: 8471.30",
+    "national": "the digits after them: 0100",
+    "chapter": "the first two: 84",
+    "heading": "the first four: 8471",
+}
+"""The places in the template of a link to a tariff number, written in braces, and what each is filled with."""
+
+LINKS = ("https://hts.usitc.gov/search?query={dotted}", "https://www.trade-tariff.service.gov.uk/headings/{heading}")
+"""The official tariffs of the United States and of the United Kingdom: the first six digits are the same everywhere."""
+
+_PLACE = re.compile(r"\{([^{}]*)\}")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-]+(?::[0-9]+)?(?:[/?#][^\s\"'<>\\]*)?", re.IGNORECASE)
+
+
+def _link_templates(templates: tuple[str, ...]) -> tuple[str, ...]:
+    if templates in (("none",), ()):
+        return ()
+    for template in templates:
+        unknown = [name for name in _PLACE.findall(template) if name not in LINK_PLACES]
+        if unknown or not _PLACE.search(template):
+            wrong = f"{{{unknown[0]}}} in {template!r} is not" if unknown else f"{template!r} has none"
+            raise ValueError(f"{wrong} of {', '.join('{' + name + '}' for name in LINK_PLACES)}")
+        if not _ADDRESS.fullmatch(_PLACE.sub("0", template)):
+            raise ValueError(f"{template!r} is not an address that begins with https:// or http://")
+    return templates
+
+
 _Numbers = float | tuple[float, ...]
 _Angles = tuple[int, ...]
 _FILTERS = (
     *("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"),
     *("cv2-nearest", "cv2-linear", "cv2-cubic", "cv2-area", "cv2-lanczos4"),
 )
+_Texts = tuple[str, ...]
 
 # fmt: off
 _EASYOCR = [
@@ -161,11 +192,20 @@ _CLASSIFIER = [
         ("activation", str, *_one_of("auto", "softmax", "sigmoid", "none"), "auto", "What makes probabilities."),
     )
 ]
+_CODES = [
+    Parameter("codes", *row) for row in (
+        ("find", str, *_one_of("all", "barcodes", "hs"), "all", "Which codes to find; hs needs the task text."),
+        ("min_confidence", float, *_between(0, 1), "0.5", "Leave out tariff numbers less certain than this."),
+        ("links", _Texts, _link_templates, "addresses, or none", ",".join(LINKS),
+         "Links of a tariff number, made from {code}, {hs}, {dotted}, {national}, {chapter}, {heading}."),
+    )
+]
 # fmt: on
 
 TABLES: dict[str, dict[str, Parameter]] = {
     "ocr": {each.name: each for each in (*_EASYOCR, *_TESSERACT)},
     "classifier": {each.name: each for each in _CLASSIFIER},
+    "codes": {each.name: each for each in _CODES},
 }
 """The options that set parameters, each with its parameters by name."""
 

@@ -22,6 +22,11 @@ class Task(StrEnum):
     CAPTION = "caption"
     TEXT = "text"
     LABELS = "labels"
+    CODES = "codes"
+
+
+DEFAULT_TASKS = (Task.CAPTION, Task.TEXT, Task.LABELS)
+"""The tasks of a run that names none."""
 
 
 class Status(StrEnum):
@@ -60,6 +65,37 @@ class Label(Struct, frozen=True, forbid_unknown_fields=True):
 
     label: str
     score: float
+
+
+class Chapter(Struct, frozen=True, forbid_unknown_fields=True):
+    """A chapter of the Harmonized System: its two digits and a short name in English and Korean."""
+
+    number: str
+    english: str
+    korean: str
+
+
+class Code(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A code found in an image: a barcode, a QR code, or a customs tariff number (``hs``) in the recognised text.
+
+    ``kind`` is ``hs``, ``qr`` or another symbology (``ean13``, ``code128``, ...), ``value`` what was read. A tariff
+    number has ``normalised``, the six digits that all countries share (four if no more were written), and ``national``,
+    the digits that a country added. ``checked``: ``edition`` of the Harmonized System lists the number, or the check of
+    a barcode passed. ``confidence`` is the measured share of right codes among those with the same evidence, in [0, 1];
+    ``evidence`` lists what was found, as ``what: which``. ``links`` are addresses of pages about a tariff number.
+    """
+
+    kind: str
+    value: str
+    confidence: float
+    box: Box
+    normalised: str | None = None
+    national: str | None = None
+    checked: bool = False
+    edition: str | None = None
+    chapter: Chapter | None = None
+    evidence: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
 
 class Problem(Struct, frozen=True):
@@ -105,7 +141,13 @@ class LabelsResult(TaskResult, frozen=True, kw_only=True):
     value: tuple[Label, ...] | None = None
 
 
-AnyTaskResult = CaptionResult | TextResult | LabelsResult
+class CodesResult(TaskResult, frozen=True, kw_only=True):
+    """The barcodes and QR codes from top to bottom, then the tariff numbers in reading order."""
+
+    value: tuple[Code, ...] | None = None
+
+
+AnyTaskResult = CaptionResult | TextResult | LabelsResult | CodesResult
 
 
 class TaskResults(Struct, frozen=True, kw_only=True):
@@ -114,6 +156,7 @@ class TaskResults(Struct, frozen=True, kw_only=True):
     caption: CaptionResult | UnsetType = UNSET
     text: TextResult | UnsetType = UNSET
     labels: LabelsResult | UnsetType = UNSET
+    codes: CodesResult | UnsetType = UNSET
 
     def get(self, task: Task) -> AnyTaskResult | None:
         """The result of ``task``, or ``None`` where it was not asked."""
@@ -156,12 +199,14 @@ RESULT_TYPES: dict[Task, type[AnyTaskResult]] = {
     Task.CAPTION: CaptionResult,
     Task.TEXT: TextResult,
     Task.LABELS: LabelsResult,
+    Task.CODES: CodesResult,
 }
 
 VALUE_TYPES: dict[Task, Any] = {
     Task.CAPTION: str,
     Task.TEXT: tuple[TextLine, ...],
     Task.LABELS: tuple[Label, ...],
+    Task.CODES: tuple[Code, ...],
 }
 """The type of an answer's ``value`` by task, for decoding what a worker or the store sends."""
 

@@ -10,6 +10,9 @@ from imgtool.types import (
     Backend,
     Box,
     CaptionResult,
+    Chapter,
+    Code,
+    CodesResult,
     ImageResult,
     Label,
     LabelsResult,
@@ -38,6 +41,35 @@ def labels(**scores: float) -> LabelsResult:
     return LabelsResult(
         value=tuple(Label(label=name, score=score) for name, score in scores.items()), **by("classifier")
     )
+
+
+def from_text(text: str) -> tuple[TextLine, ...]:
+    """Plain text as recognised lines: each character one unit wide and two high."""
+    return tuple(
+        TextLine(line, 1.0, ((0.0, top), (len(line), top), (len(line), top + 2), (0.0, top + 2)))
+        for top, line in ((3.0 * row, line) for row, line in enumerate(text.splitlines()))
+    )
+
+
+HS_CODE = Code(
+    kind="hs",
+    value="8471.30-0000",
+    normalised="847130",
+    national="0000",
+    checked=True,
+    edition="HS 2022",
+    chapter=Chapter("84", "machinery and computers", "기계와 컴퓨터"),
+    confidence=0.991,
+    evidence=("label: HS CODE", "form: 4.2-4"),
+    links=("https://tariff.example/847130",),
+    box=BOX,
+)
+QR_CODE = Code(kind="qr", value="=1+2\nhttps://example.org", confidence=0.999, checked=True, box=BOX)
+
+
+def codes(*found: Code) -> CodesResult:
+    """The codes of an image."""
+    return CodesResult(value=found, **by("codes"))
 
 
 def caption(sentence: str, **more: Any) -> CaptionResult:
@@ -114,11 +146,20 @@ def any_result(draw: st.DrawFn) -> ImageResult:
     """A result with arbitrary strings in every place where file names, pictures and models have a say."""
     lines = draw(st.lists(st.builds(TextLine, text=_STRINGS, confidence=_NUMBERS, box=st.just(BOX)), max_size=6))
     classes = draw(st.lists(st.builds(Label, label=_STRINGS, score=_NUMBERS), max_size=4))
+    found = st.builds(
+        Code,
+        kind=st.sampled_from(["hs", "qr", "ean13"]),
+        value=_STRINGS,
+        confidence=_NUMBERS,
+        box=st.just(BOX),
+        evidence=st.lists(_STRINGS, max_size=2).map(tuple),
+    )
     problem = st.none() | st.builds(Problem, code=_STRINGS, message=_STRINGS, remedy=_STRINGS)
     tasks = TaskResults(
         caption=CaptionResult(value=draw(_STRINGS), **by(draw(_STRINGS), stands_in_for=draw(st.none() | _STRINGS))),
         text=TextResult(value=tuple(lines), **by("rapidocr", error=draw(problem))),
         labels=LabelsResult(value=tuple(classes), **by("classifier")),
+        codes=CodesResult(value=tuple(draw(st.lists(found, max_size=3))), **by("codes")),
     )
     return ImageResult(
         path=draw(_STRINGS),

@@ -68,6 +68,11 @@ def test_files_are_found_from_a_folder_below(sources: Path) -> None:
         ("cache_dir", "/somewhere", Path("/somewhere")),
         ("ocr", "psm=6,rotations=90,180,paragraph=yes", {"psm": 6, "rotations": (90, 180), "paragraph": True}),
         ("classifier", "mean=0.5,0.5,0.5,layout=nhwc", {"mean": (0.5, 0.5, 0.5), "layout": "NHWC"}),
+        (
+            "codes",
+            "find=hs,links=https://a.example/{hs},https://b.example/{code}",
+            {"find": "hs", "links": ("https://a.example/{hs}", "https://b.example/{code}")},
+        ),
         ("pages", "all", "all"),
     ],
 )
@@ -92,6 +97,7 @@ def test_every_option_can_be_set_from_the_environment(tmp_path: Path) -> None:
         "scale": "small",
         "ocr": "psm=6",
         "classifier": "size=32",
+        "codes": "find=hs",
     }
     for options in (EngineOptions, OutputOptions):
         for field in msgspec.structs.fields(options):

@@ -20,6 +20,7 @@ ANALYZERS: dict[str, tuple[str, ...]] = {
     "rapidocr": ("imgtool.analyzers.text.rapidocr:RapidOcr",),
     "tesseract": ("imgtool.analyzers.text.tesseract:Tesseract",),
     "classifier": ("imgtool.analyzers.labels.classifier:Classifier",),
+    "codes": ("imgtool.analyzers.codes.reader:CodeReader",),
     "thumbnail": ("imgtool.analyzers.thumbnail:Thumbnail",),
 }
 """The implementations of each, one per backend, the one that starts faster first."""
@@ -28,6 +29,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     Task.CAPTION.value: ("blip", "describe"),
     Task.TEXT.value: ("easyocr", "rapidocr", "tesseract"),
     Task.LABELS.value: ("classifier",),
+    Task.CODES.value: ("codes",),
     THUMBNAIL: ("thumbnail",),
 }
 """For each task the analyzers that answer it, in the order of preference."""

@@ -89,7 +89,7 @@ app.command(
     "analyze",
     cls=ManyOptions,
     short_help="Caption images, read their text, label them.",
-    epilog="`imgtool models ENGINE` lists the parameters of --ocr and --classifier.",
+    epilog="`imgtool models ENGINE` lists the parameters of --ocr, --classifier and --codes.",
 )(analyze)
 app.command("models", short_help="List the engines and their parameters.")(models.models)
 app.command("warm-cache", cls=ManyOptions, short_help="Fetch and compile models before the first run.")(warm_cache)

@@ -100,8 +100,8 @@ def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
         UsageProblem: an engine was named that does not exist or answers another task.
     """
     # Tasks that read no other answer come first, so that fingerprints can contain those they depend on.
-    order = [Task.TEXT.value, Task.LABELS.value, Task.CAPTION.value, THUMBNAIL]
-    wanted = [task.value for task in (options.tasks or tuple(Task))] + [THUMBNAIL] * thumbnails
+    order = [Task.TEXT.value, Task.LABELS.value, Task.CAPTION.value, Task.CODES.value, THUMBNAIL]
+    wanted = [task.value for task in options.wanted_tasks] + [THUMBNAIL] * thumbnails
     chosen: dict[str, Choice] = {}
     for task in sorted(wanted, key=order.index):
         lineup = _Lineup(task, options)

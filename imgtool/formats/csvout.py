@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from imgtool.formats.clean import REPLACEMENT, well_formed
-from imgtool.types import CaptionResult, ImageResult, LabelsResult
+from imgtool.types import CaptionResult, Code, CodesResult, ImageResult, LabelsResult
 
 COLUMNS = (
     "path",
@@ -25,6 +25,8 @@ COLUMNS = (
     "text_engine",
     "labels",
     "labels_engine",
+    "codes",
+    "codes_engine",
     "error_code",
     "error",
     "remedy",
@@ -40,8 +42,8 @@ class CsvWriter:
     """One row an image or page, after RFC 4180: UTF-8, CRLF, a header always, quotes where needed.
 
     ``text`` is the recognised lines joined with newlines, ``text_confidence`` their mean in [0, 1]; ``labels`` reads
-    ``chart 0.93; document 0.05``; several problems of one image are joined with ``; ``. A task that was not asked, or
-    that failed, leaves its cells empty.
+    ``chart 0.93; document 0.05`` and ``codes`` ``hs 8471300100 0.99; qr https://example.org 1``; several problems of
+    one image are joined with ``; ``. A task that was not asked, or that failed, leaves its cells empty.
 
     A text cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a line break gets a leading apostrophe: a
     spreadsheet would run it as a formula, and file names and pictures come from strangers. ``page`` counts from 0.
@@ -80,6 +82,9 @@ def _cells(result: ImageResult) -> dict[str, Any]:
             cells["caption"] = safe_cell(answer.value)
         elif isinstance(answer, LabelsResult):
             cells["labels"] = safe_cell("; ".join(f"{label.label} {label.score:.4g}" for label in answer.value or ()))
+        elif isinstance(answer, CodesResult):
+            codes = (f"{code.kind} {_digits(code)} {code.confidence:.4g}" for code in answer.value or ())
+            cells["codes"] = safe_cell("; ".join(codes))
         elif answer.value is not None:
             lines = answer.value
             cells.update(text=safe_cell("\n".join(line.text for line in lines)), text_lines=len(lines))
@@ -92,6 +97,11 @@ def _cells(result: ImageResult) -> dict[str, Any]:
         remedy=safe_cell("; ".join(dict.fromkeys(problem.remedy for _, problem in found if problem.remedy))),
     )
     return cells
+
+
+def _digits(code: Code) -> str:
+    """A tariff number in digits alone, another code's value on one line."""
+    return f"{code.normalised}{code.national or ''}" if code.normalised else " ".join(code.value.split())
 
 
 def safe_cell(text: str | None) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from imgtool.distribution import install_command
 from imgtool.errors import MissingExtra
 from imgtool.formats.clean import well_formed_tree
-from imgtool.types import SCHEMA_VERSION, ImageResult
+from imgtool.types import SCHEMA_VERSION, ImageResult, Task
 
 ROW_GROUP = 1000
 """Rows a row group, and so rows held in memory at most."""
@@ -23,8 +23,9 @@ class ParquetWriter:
     """One row an image or page, compressed with zstd, in row groups of :data:`ROW_GROUP`.
 
     Columns are the fields of :class:`imgtool.types.ImageResult` by name, but for the tasks, which are flat: ``caption``
-    (string), ``text`` (list of text, confidence and box: x1, y1 ... x4, y4 in pixels) and ``labels`` (list of label
-    and score) are the answers, null where there is none, and ``caption_run``, ``text_run`` and ``labels_run`` say who
+    (string), ``text`` (list of text, confidence and box: x1, y1 ... x4, y4 in pixels), ``labels`` (list of label
+    and score) and ``codes`` (list of the fields of :class:`imgtool.types.Code`, its box as above) are the answers, null
+    where there is none, and ``caption_run``, ``text_run``, ``labels_run`` and ``codes_run`` say who
     gave them or what went wrong. The file's metadata has ``imgtool.schema_version``.
 
     Raises:
@@ -98,6 +99,17 @@ def schema() -> Any:
     run = pa.struct([*fields(_RUN_FIELDS), ("error", problem)])
     line = pa.struct([("text", pa.string()), ("confidence", pa.float64()), ("box", pa.list_(pa.float32()))])
     label = pa.struct([("label", pa.string()), ("score", pa.float64())])
+    code = pa.struct(
+        [
+            *fields(("kind", "value", "normalised", "national", "edition")),
+            ("confidence", pa.float64()),
+            ("box", pa.list_(pa.float32())),
+            ("checked", pa.bool_()),
+            ("chapter", pa.struct(fields(("number", "english", "korean")))),
+            ("evidence", pa.list_(pa.string())),
+            ("links", pa.list_(pa.string())),
+        ]
+    )
     return pa.schema(
         [
             *fields(_IMAGE_FIELDS),
@@ -105,7 +117,8 @@ def schema() -> Any:
             ("caption", pa.string()),
             ("text", pa.list_(line)),
             ("labels", pa.list_(label)),
-            *((f"{task}_run", run) for task in ("caption", "text", "labels")),
+            ("codes", pa.list_(code)),
+            *((f"{task.value}_run", run) for task in Task),
             ("error", problem),
             ("processing_time_ms", pa.float64()),
             ("cache_enabled", pa.bool_()),
@@ -134,7 +147,7 @@ def _row(result: ImageResult) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
-    rows = [msgspec.structs.asdict(item) for item in value]
+    rows = [msgspec.to_builtins(item) for item in value]
     for row in rows:
         if "box" in row:
             row["box"] = [number for point in row["box"] for number in point]

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from imgtool.formats.cells import shorten_path, wrap
 from imgtool.formats.clean import printable, printable_prose
-from imgtool.types import AnyTaskResult, CaptionResult, ImageResult, Problem, Status, TextResult
+from imgtool.types import AnyTaskResult, CaptionResult, CodesResult, ImageResult, Problem, Status, TextResult
 
 MIN_WIDTH = 24
 """Cells; a narrower terminal gets lines of this width."""
@@ -41,7 +41,7 @@ class _Row(NamedTuple):
 
 
 class TableWriter:
-    """A block an image: status mark, path, size and format; then caption, text and labels, or what went wrong.
+    """A block an image: status mark, path, size and format; then caption, text, labels and codes, or what went wrong.
 
     No line is wider than ``width`` cells (at least :data:`MIN_WIDTH`). A long path is shortened in the middle, a long
     caption or text after three lines. Characters that a terminal would obey are shown as replacements. ``color``
@@ -122,5 +122,7 @@ def _answer_row(name: str, answer: AnyTaskResult, width: int) -> _Row:
         shown = " / ".join(line.text[: _MAX_LINES * width] for line in answer.value[: _MAX_LINES * width])
         count = len(answer.value)
         return _Row(name, printable_prose(shown if count == 1 else f"{count:,} lines: {shown}"))
+    if isinstance(answer, CodesResult):
+        return _Row(name, printable_prose(" · ".join(f"{code.kind} {code.value[:width]}" for code in answer.value)))
     likely = [label for label in answer.value if label.score >= _LEAST_SHOWN] or answer.value[:1]
     return _Row(name, printable_prose(" · ".join(f"{label.label} {label.score:.2f}" for label in likely)))

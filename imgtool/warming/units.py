@@ -74,7 +74,7 @@ def configured_units(options: EngineOptions, languages: Sequence[str]) -> tuple[
         UnknownModel: the configured caption model is neither in the catalogue nor the name of a repository.
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read ``languages``.
     """
-    return tuple(unit for task in options.tasks or tuple(Task) for unit in _of_task(task, options, languages))
+    return tuple(unit for task in options.wanted_tasks for unit in _of_task(task, options, languages))
 
 
 def _of_task(task: Task, options: EngineOptions, languages: Sequence[str]) -> tuple[Unit, ...]:

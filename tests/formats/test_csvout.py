@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imgtool.formats.csvout import COLUMNS, CsvWriter
 from imgtool.types import ImageResult
-from tests.results import answered, any_result, caption, failed, labels, partial, text
+from tests.results import HS_CODE, QR_CODE, answered, any_result, caption, codes, failed, labels, partial, text
 
 TEXT_COLUMNS = [c for c in COLUMNS if c not in ("page", "width", "height", "text_lines", "processing_time_ms")]
 
@@ -36,6 +36,7 @@ def test_an_answered_image_is_one_row() -> None:
         caption=caption('A "bright" picture.'),
         text=text("Total", "23.40"),
         labels=labels(chart=0.93, document=0.05),
+        codes=codes(HS_CODE, QR_CODE),
     )
     assert rows([result]) == [
         {
@@ -54,6 +55,8 @@ def test_an_answered_image_is_one_row() -> None:
             "text_engine": "rapidocr",
             "labels": "chart 0.93; document 0.05",
             "labels_engine": "classifier",
+            "codes": "hs 8471300000 0.991; qr =1+2 https://example.org 0.999",
+            "codes_engine": "codes",
             "error_code": "",
             "error": "",
             "remedy": "",

@@ -25,6 +25,8 @@ from imgtool.types import (
     TextResult,
 )
 from tests.browser import CHROMIUM, Browser
+from tests.results import HS_CODE, QR_CODE, answered, codes
+from tests.results import text as text_result
 
 pytestmark = [
     pytest.mark.browser,
@@ -382,4 +384,36 @@ def test_an_empty_gallery_says_so(running: Browser, tmp_path: Path) -> None:
     running.open(path, READY)
     assert text(running, "#empty p") == "There are no images in this gallery."
     assert texts(running, "#summary dt") == []
+    assert running.problems == []
+
+
+def test_codes_have_boxes_tags_and_safe_links(running: Browser, tmp_path: Path) -> None:
+    hostile = msgspec.structs.replace(
+        QR_CODE, value=HOSTILE_TEXT, links=("javascript:document.title='owned'", "https://x.example/1")
+    )
+    path = tmp_path / "codes.html"
+    with path.open("w", encoding="utf-8") as out:
+        writer = HtmlWriter(out, "codes")
+        writer.write(answered("a.png", codes=codes(HS_CODE, hostile), text=text_result("HS CODE: 8471.30-0000")))
+        writer.write(answered("b.png", codes=codes()))
+        writer.close({})
+    running.problems.clear()
+    running.viewport(1280, 900)
+    running.open(path, READY)
+    running.settle()
+    find(running, "8471300000")
+    assert texts(running, ".card .name") == ["a.png"]
+    assert texts(running, ".card .tag") == ["8471.30-0000hs", f"{HOSTILE_TEXT}qr"]
+    running.move(*running.centre(".card .frame"))
+    assert len(texts(running, ".card polygon.code")) == 2
+    running.click(*running.centre(".card .frame"))
+    assert texts(running, "#detail .codes li")[0].startswith(
+        "8471.30-0000hs · 84 machinery and computers, 기계와 컴퓨터"
+    )
+    hrefs = running.evaluate("[...document.querySelectorAll('#detail .codes a')].map(a => a.href)")
+    assert hrefs == ["https://tariff.example/847130", "https://x.example/1"]
+    running.move(*running.centre("#detail .codes li"))
+    assert texts(running, "#detail .codes .picked")[0].startswith("8471.30-0000")
+    assert text(running, "#detail .said") == "hs 8471.30-0000"
+    assert running.evaluate("document.title") == "codes"
     assert running.problems == []

@@ -17,7 +17,7 @@ from imgtool.distribution import install_command
 from imgtool.errors import ExitCode
 from imgtool.formats.parquet import ROW_GROUP, ParquetWriter
 from imgtool.types import SCHEMA_VERSION, ImageResult
-from tests.results import answered, any_result, caption, failed, labels, partial, text
+from tests.results import HS_CODE, QR_CODE, answered, any_result, caption, codes, failed, labels, partial, text
 
 parquet = pytest.importorskip("pyarrow.parquet")
 
@@ -47,6 +47,16 @@ def test_answers_keep_their_types() -> None:
         "onnx",
         None,
     )
+
+
+def test_codes_are_structs() -> None:
+    (row,) = opened([answered(codes=codes(HS_CODE, QR_CODE))]).read().to_pylist()
+    tariff, qr = row["codes"]
+    assert (tariff["normalised"], tariff["national"], tariff["checked"]) == ("847130", "0000", True)
+    assert tariff["chapter"] == {"number": "84", "english": "machinery and computers", "korean": "기계와 컴퓨터"}
+    assert (tariff["evidence"], tariff["box"][:4]) == (["label: HS CODE", "form: 4.2-4"], [1.0, 2.0, 30.5, 2.0])
+    assert (qr["kind"], qr["normalised"], qr["chapter"], qr["links"]) == ("qr", None, None, [])
+    assert row["codes_run"]["engine"] == "codes"
 
 
 def test_failures_are_rows() -> None:

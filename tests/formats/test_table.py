@@ -19,7 +19,20 @@ from imgtool.formats.cells import fit, shorten_middle, shorten_path, wrap
 from imgtool.formats.clean import printable, printable_prose
 from imgtool.formats.table import MIN_WIDTH, TableWriter
 from imgtool.types import ImageResult
-from tests.results import ANY_STRING, NASTY_STRING, answered, any_result, caption, failed, labels, partial, text
+from tests.results import (
+    ANY_STRING,
+    HS_CODE,
+    NASTY_STRING,
+    QR_CODE,
+    answered,
+    any_result,
+    caption,
+    codes,
+    failed,
+    labels,
+    partial,
+    text,
+)
 
 STRINGS = ANY_STRING | NASTY_STRING
 PRINTABLE = STRINGS.map(printable)
@@ -49,6 +62,13 @@ def test_a_block_says_what_a_person_asks() -> None:
         "  text     3 lines: GREEN GROCER / 14 Market Street / Total 23.40\n"
         "  labels   document 0.97 · chart 0.02\n"
     )
+
+
+def test_codes_are_named_by_kind() -> None:
+    assert "  codes    hs 8471.30-0000 · qr =1+2 https://example.org\n" in written(
+        [answered(codes=codes(HS_CODE, QR_CODE))]
+    )
+    assert "  codes    (none)\n" in written([answered(codes=codes())])
 
 
 def test_a_failure_shows_its_message_and_its_remedy() -> None:

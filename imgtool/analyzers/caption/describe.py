@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from imgtool.analyzers.codes.zxing import zxing_version
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed
@@ -33,7 +34,7 @@ class Describe(Analyzer):
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="describe",
         task=Task.CAPTION.value,
-        version="1",
+        version="2",
         backend=Backend.PYTHON,
         summary="a sentence composed from measurements: shape, light, colours, sharpness, text, codes; no model",
         licence="Apache-2.0",
@@ -42,8 +43,8 @@ class Describe(Analyzer):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available if numpy and OpenCV are installed; the version is OpenCV's, which reads the codes."""
-        missing, opencv = [name for name in ("numpy", "cv2") if find_spec(name) is None], find_spec("cv2")
+        """Available if numpy, OpenCV and zxing-cpp are installed; the version is that of the last two."""
+        missing, opencv = [each for each in ("numpy", "cv2", "zxingcpp") if find_spec(each) is None], find_spec("cv2")
         if missing:
             return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_remedy())
         # Read from its package, without importing 60 MB of it.
@@ -52,23 +53,23 @@ class Describe(Analyzer):
             with suppress(OSError):
                 stated = (Path(opencv.origin).parent / "version.py").read_text(encoding="utf-8")
         found = re.search(r"opencv_version\s*=\s*[\"']([^\"']+)", stated)
-        return Probe(True, model="measurements", model_version=f"opencv-{found[1]}" if found else "")
+        return Probe(True, model="measurements", model_version=f"opencv-{found[1] if found else ''} {zxing_version()}")
 
     def import_libraries(self) -> None:
-        """Import OpenCV."""
+        """Import OpenCV and zxing-cpp."""
         import imgtool.analyzers.caption.measure  # noqa: F401
 
     def load(self) -> None:
-        """Import OpenCV and compute the colour tables.
+        """Import OpenCV and zxing-cpp and compute the colour tables.
 
         Raises:
-            ModelLoadFailed: OpenCV is installed but cannot be imported, for example because of a missing system
+            ModelLoadFailed: one of them is installed but cannot be imported, for example because of a missing system
             library.
         """
         try:
             import imgtool.analyzers.caption.measure  # noqa: F401
         except ImportError as error:
-            raise ModelLoadFailed(f"OpenCV cannot be loaded: {error}", _remedy()) from error
+            raise ModelLoadFailed(f"OpenCV or zxing-cpp cannot be loaded: {error}", _remedy()) from error
         from imgtool.analyzers.caption.colours import tables
 
         tables()

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgtool.analyzers.caption import colours
-from imgtool.analyzers.caption.barcodes import count_barcodes, count_qr_codes
 from imgtool.analyzers.caption.sentence import Measurements, summarise_text
+from imgtool.analyzers.codes.barcodes import QR, read_barcodes
 from imgtool.types import TextLine
 
 FINE = 2048
@@ -35,6 +35,7 @@ def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measure
     flat, table = colours.is_flat(sampled), colours.tables()
     fine = cv2.cvtColor(halved(pixels, FINE), cv2.COLOR_RGB2GRAY)
     coarse = shrunk(fine, COARSE)
+    codes = [] if flat else [code.kind in QR for code in read_barcodes(fine)]
     return Measurements(
         width=width,
         height=height,
@@ -47,8 +48,8 @@ def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measure
         ground=None if ground is None else table.names[int(table.nearest[ground])],
         figure=() if ground is None else colours.shares(apart, sampled.total),
         text=summarise_text(text, width, height),
-        qr_codes=0 if flat else count_qr_codes(coarse, fine),
-        barcodes=0 if flat else count_barcodes(fine),
+        qr_codes=sum(codes),
+        barcodes=len(codes) - sum(codes),
     )
 
 

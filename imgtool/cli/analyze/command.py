@@ -34,6 +34,7 @@ def analyze(
     labels_file: o.LabelsFile = None,
     classifier: o.Classifier = None,
     top_k: o.TopK = None,
+    codes: o.Codes = None,
     strict: o.Strict = None,
     format: o.Format = None,
     output: o.Output = None,
@@ -76,7 +77,7 @@ def analyze(
     isolate: o.Isolate = None,
     help_all: HelpAll = False,
 ) -> None:
-    """Caption images, read their text and label them. PATH is a file, a folder or a glob; - reads paths from stdin.
+    """Caption images, read their text, label them. PATH is a file, a folder or a glob; - reads paths from stdin.
 
     Results are cached: images that were analyzed before cost next to nothing.
     """

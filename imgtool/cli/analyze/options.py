@@ -35,7 +35,7 @@ Exclude = Annotated[Many, option(_INPUT, "No files or folders that match. Repeat
 Hidden = Annotated[Flag, option(_INPUT, "Also hidden files and folders.", "--hidden/--no-hidden")]
 Pages = Annotated[Text, option(_INPUT, "Of multi-page files: first (default) or all.", takes="WHICH")]
 
-Tasks = Annotated[Text, option(_TASKS, "caption, text, labels (default: all).", "--tasks", "-t", takes="NAMES")]
+Tasks = Annotated[Text, option(_TASKS, "caption,text,labels (default), codes.", "--tasks", "-t", takes="NAMES")]
 Languages = Annotated[Text, option(_TASKS, "Languages of text (default: ko,en).", "--languages", "-l", takes="CODES")]
 CaptionEngine = Annotated[Text, option(_TASKS, "blip (default) or describe.", takes="ENGINE")]
 TextEngine = Annotated[Text, option(_TASKS, "easyocr, rapidocr or tesseract.", takes="ENGINE")]
@@ -44,6 +44,7 @@ LabelsModel = Annotated[Text, option(_TASKS, "ONNX file or folder that gives lab
 LabelsFile = Annotated[Text, option(_TASKS, "Its class names: lines, CSV or JSON.", takes="FILE")]
 Classifier = Annotated[Many, option(_TASKS, "Set a parameter of the classifier.", "--classifier", takes="NAME=VALUE")]
 TopK = Annotated[Text, option(_TASKS, "Most labels per image (default: 5).", "--top-k", takes="N")]
+Codes = Annotated[Many, option(_TASKS, "Set a parameter of the task codes.", "--codes", takes="NAME=VALUE")]
 Strict = Annotated[Flag, option(_TASKS, "Fail rather than use another engine.", "--strict/--no-strict")]
 
 Format = Annotated[Text, option(_OUTPUT, "table, json, jsonl, csv, parquet or html.", "--format", "-f", takes="NAME")]

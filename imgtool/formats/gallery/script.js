@@ -48,7 +48,7 @@
   // Hangul of a file name may be stored in pieces (macOS); full-width letters are letters.
   const fold = (text) => text.normalize("NFKC").toLowerCase();
   const STATUS_RANK = { failed: 0, partial: 1, ok: 2 };
-  const TASKS = ["caption", "text", "labels"];
+  const TASKS = ["caption", "text", "labels", "codes"];
 
   const entries = [];
   let order = [];
@@ -65,6 +65,7 @@
       caption: value("caption"),
       lines: value("text"),
       allLabels: value("labels"),
+      codes: value("codes"),
       problems: problemsOf(result, tasks),
       seconds: tasks.reduce((sum, [, answer]) => sum + (answer.seconds ?? 0), 0),
     };
@@ -72,10 +73,13 @@
     entry.labels = (entry.allLabels ?? []).filter((label, place) => place === 0 || label.score >= 0.25);
     entry.text = fold([
       result.path, entry.name, entry.caption ?? "", ...entry.labels.map((label) => label.label),
-      ...(entry.lines ?? []).map((line) => line.text), ...entry.problems.map((problem) => problem.message),
+      ...(entry.lines ?? []).map((line) => line.text), ...(entry.codes ?? []).flatMap((code) => [code.kind, code.value, digitsOf(code)]),
+      ...entry.problems.map((problem) => problem.message),
     ].join("\n"));
     return entry;
   }
+
+  const digitsOf = (code) => `${code.normalised ?? ""}${code.national ?? ""}`;
 
   // The same cause often fails every task of an image: it is said once.
   function problemsOf(result, tasks) {
@@ -214,12 +218,14 @@
 
   function overlayOn(frame, entry) {
     const { width, height } = entry.result;
-    if (frame.querySelector(".boxes") || !entry.lines?.length || !width || !height) return;
+    if (frame.querySelector(".boxes") || !(entry.lines?.length || entry.codes?.length) || !width || !height) return;
     const boxes = svg("svg", { class: "boxes", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-    entry.lines.forEach((line, index) => {
-      if (!line.box.flat().every(Number.isFinite)) return;
-      boxes.append(svg("polygon", { points: line.box.map((point) => point.join(",")).join(" "), "data-line": index }));
-    });
+    const outline = ({ box }, of) => {
+      if (!box.flat().every(Number.isFinite)) return;
+      boxes.append(svg("polygon", { points: box.map((point) => point.join(",")).join(" "), ...of }));
+    };
+    (entry.lines ?? []).forEach((line, index) => outline(line, { "data-line": index }));
+    (entry.codes ?? []).forEach((code, index) => outline(code, { "data-line": `code-${index}`, class: "code" }));
     frame.append(boxes, el("span", "said"));
   }
 
@@ -270,6 +276,8 @@
     }
     if (tasks.labels && !tasks.labels.error) parts.push(el("div", "tags", ...(entry.allLabels ?? []).slice(0, 3).map(tagOf)));
     if (tasks.labels?.error) parts.push(problemBlock({ task: "labels", ...tasks.labels.error }, "partial"));
+    if (tasks.codes?.error) parts.push(problemBlock({ task: "codes", ...tasks.codes.error }, "partial"));
+    else if (tasks.codes) parts.push(el("div", "tags", ...(entry.codes ?? []).slice(0, 3).map(codeTagOf)));
     if (tasks.text?.error) parts.push(problemBlock({ task: "text", ...tasks.text.error }, "partial"));
     else if (tasks.text) parts.push(entry.lines?.length ? excerptOf(entry) : el("div", "none", "No text found"));
     return parts;
@@ -282,6 +290,12 @@
   }
 
   const tagOf = (label) => el("span", "tag", ...marked(label.label), el("b", "", percent(label.score)));
+
+  function codeTagOf(code, index) {
+    const tag = el("span", "tag", ...marked(code.value), el("b", "", code.kind));
+    tag.dataset.line = `code-${index}`;
+    return tag;
+  }
 
   // Long documents are read in the detail view; a card needs what a filter could have matched.
   const EXCERPT = 120;
@@ -339,12 +353,17 @@
     const said = root.querySelector(".said");
     if (said) said.textContent = "";
     if (index === null) return;
-    const list = root.querySelector(".text");
     for (const node of root.querySelectorAll(`[data-line="${index}"]`)) {
       node.classList.add("picked");
-      if (node.parentElement === list) reveal(list, node);
-      else if (said) said.textContent = root.entry.lines[index].text;
+      if (node.matches("li")) reveal(node.parentElement, node);
+      else if (said && node.matches("polygon")) said.textContent = saidBy(root.entry, index);
     }
+  }
+
+  function saidBy(entry, index) {
+    if (!index.startsWith("code-")) return entry.lines[index].text;
+    const code = entry.codes[index.slice(5)];
+    return `${code.kind} ${code.value}`;
   }
 
   function reveal(list, item) {
@@ -419,6 +438,7 @@
     }
     if (entry.caption !== null) panel.append(section("Caption", result.tasks.caption, el("div", "caption", entry.caption)));
     if (entry.allLabels) panel.append(section("Labels", result.tasks.labels, barsOf(entry.allLabels)));
+    if (entry.codes) panel.append(section("Codes", result.tasks.codes, codesOf(entry.codes)));
     if (entry.lines) panel.append(textSection(entry));
     panel.append(section("Image", null, tableOf(factsOf(entry))));
     panel.append(el("details", "", el("summary", "", "Result as JSON"), el("pre", "", JSON.stringify(result, null, 2))));
@@ -453,6 +473,23 @@
       }));
     }
     return block;
+  }
+
+  function codesOf(codes) {
+    if (!codes.length) return el("p", "none", "No codes found");
+    return el("ol", "text codes", ...codes.map((code, index) => {
+      const about = [code.kind, code.chapter ? `${code.chapter.number} ${code.chapter.english}, ${code.chapter.korean}` : "", code.edition ?? ""];
+      const links = code.links.filter((link) => /^https?:\/\//i.test(link)).map((link) => {
+        const anchor = el("a", "", new URL(link).hostname);
+        Object.assign(anchor, { href: link, target: "_blank", rel: "noopener noreferrer" });
+        return anchor;
+      });
+      const item = el("li", "", el("span", "", code.value, el("small", "", about.filter(Boolean).join(" \u00b7 "), ...links)),
+        el("span", code.confidence < 0.8 ? "unsure" : "", percent(code.confidence)));
+      item.title = code.evidence.join("\n");
+      item.dataset.line = `code-${index}`;
+      return item;
+    }));
   }
 
   function barsOf(labels) {
@@ -606,7 +643,7 @@
   // How tall a card is follows from the tasks that were asked in this gallery.
   function fitCards() {
     const asked = (task) => entries.some((entry) => entry.result.tasks[task]);
-    const parts = [23, 19, 23, asked("caption") ? 48 : 0, asked("labels") ? 31 : 0, asked("text") ? 92 : 0];
+    const parts = [23, 19, 23, asked("caption") ? 48 : 0, asked("labels") ? 31 : 0, asked("codes") ? 31 : 0, asked("text") ? 92 : 0];
     const troubled = entries.some((entry) => entry.problems.length);
     const height = Math.max(parts.reduce((sum, part) => sum + part, 18), troubled ? 164 : 0);
     grid.style.setProperty("--body", `${height / 16}rem`);
