@@ -1,0 +1,208 @@
+"""What a database of results is: what is written to it, what is found in it, and how one is opened by its URL."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
+
+if TYPE_CHECKING:
+    from imgtool.database.entry import Entry
+    from imgtool.database.query import Node
+    from imgtool.types import ImageResult
+
+FOLDER = "database"
+FILE = "imgtool.db"
+"""The embedded database is ``FOLDER/FILE`` in the cache folder."""
+
+
+class DatabaseUnavailable(ImgtoolError):
+    """The database cannot be reached, read or written."""
+
+    exit_code = ExitCode.NOT_WRITABLE
+
+
+class DatabaseDamaged(DatabaseUnavailable):
+    """The file of an SQLite database is damaged."""
+
+
+class DatabaseOutdated(DatabaseUnavailable):
+    """The database was laid out by another version: too old, too new, or changed by hand."""
+
+
+class DatabaseUrlProblem(UsageProblem):
+    """A URL that names no database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A page of a file that was found.
+
+    ``machine`` is the host name of whoever saw the file last, ``gone_at`` when it was first missed (seconds since
+    1970), ``score`` how well it matches: higher is better, 0 where the query has no words to rank by.
+    """
+
+    file_id: int
+    result_id: int
+    result: ImageResult
+    machine: str
+    gone_at: float | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found: places of hits, best first, as ``(file_id, score)``.
+
+    ``complete`` is false where there may be more hits than were looked at; the best of all may then be missing among
+    those that were ranked.
+    """
+
+    places: Sequence[tuple[int, float]]
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A numbered step of a database's layout. ``checksum`` is the SHA-256 of its SQL, ``applied_at`` seconds since 1970
+    or ``None``."""
+
+    number: int
+    name: str
+    checksum: str
+    applied_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """A database in figures. ``bytes`` is its size on disk; ``pending`` are migrations that are still to be applied."""
+
+    kind: str
+    place: str
+    version: str
+    bytes: int
+    counts: dict[str, int] = field(default_factory=dict)
+    applied: tuple[Migration, ...] = ()
+    pending: tuple[Migration, ...] = ()
+    trouble: tuple[str, ...] = ()
+
+
+class Database(ABC):
+    """Results by path. Used by one thread at a time; any number of processes may use one database at once.
+
+    Every method raises :class:`DatabaseUnavailable` where the database does not answer as it should, and what was
+    begun then has not happened.
+    """
+
+    kind: str
+    place: str
+    """The database in words: a path, or a URL without its password."""
+
+    @abstractmethod
+    def connect(self, *, write: bool = True, create: bool = False) -> None:
+        """Open the connection, or open it again.
+
+        ``create`` brings the layout up to date; without it an older one raises.
+
+        Raises:
+            DatabaseOutdated: its layout is not that of this version.
+        """
+
+    @abstractmethod
+    def migrate(self) -> tuple[Migration, ...]:
+        """Bring the layout up to date; returns the steps that were taken. Of two at once one waits for the other."""
+
+    @abstractmethod
+    def known_from(self, path: str, count: int) -> tuple[dict[tuple[str, int], str], str]:
+        """What was recorded of ``path`` and of the paths that follow: by path and page the key and the stamps of the
+        content, separated by spaces. About ``count`` rows, and the path before which nothing is left out. Files that
+        are gone, or were seen long ago, count as unknown."""
+
+    @abstractmethod
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Keep ``entries``: all or none. Entries that are kept already change nothing."""
+
+    @abstractmethod
+    def find(self, query: Node, paths: Sequence[str] = (), limit: int | None = None) -> Found:
+        """Where ``query`` is met, below ``paths`` (absolute files or folders; none is everywhere).
+
+        With a ``limit`` at least so many places are found, best first; without one all are.
+        """
+
+    @abstractmethod
+    def hits(self, places: Sequence[tuple[int, float]]) -> Iterator[Hit]:
+        """What was found, in that order. What has gone from the database since is left out."""
+
+    @abstractmethod
+    def elsewhere(self, result_id: int, file_id: int) -> list[str]:
+        """Other paths of the same content, those seen last first."""
+
+    @abstractmethod
+    def mark_gone(self, file_ids: Iterable[int], *, gone: bool = True) -> None:
+        """Note that files are not where they were, or are there again."""
+
+    @abstractmethod
+    def forget(self, file_ids: Iterable[int]) -> None:
+        """Remove files, and what was said about contents that have no file any more."""
+
+    @abstractmethod
+    def files(self) -> Iterator[tuple[int, str, str]]:
+        """Every file as ``(file_id, path, machine)``, in the order of ``file_id``."""
+
+    @abstractmethod
+    def entries(self) -> Iterator[Entry]:
+        """Everything that is kept, for another database."""
+
+    @abstractmethod
+    def setting(self, name: str) -> str | None:
+        """A note that was made with :meth:`note`."""
+
+    @abstractmethod
+    def note(self, name: str, value: str) -> None:
+        """Make a note about the database itself."""
+
+    @abstractmethod
+    def status(self, *, thorough: bool = False) -> Status:
+        """Figures, also of a database whose layout is outdated. ``thorough`` reads everything and says what is damaged."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection. Raises nothing."""
+
+
+def embedded_path(cache_root: Path) -> Path:
+    """Where the embedded database of a cache folder is."""
+    return cache_root.absolute() / FOLDER / FILE
+
+
+def database_at(url: str) -> Database:
+    """The database that ``url`` names, not connected yet: ``sqlite:///relative/or//absolute/path``, a path that ends
+    in ``.db`` or ``.sqlite``, or ``postgresql://...``. Only the client library of its kind is imported.
+
+    Raises:
+        DatabaseUrlProblem: it names none.
+        imgtool.errors.MissingExtra: it is PostgreSQL, and psycopg is not installed.
+    """
+    scheme, colon, rest = url.partition("://")
+    if colon and scheme in ("postgresql", "postgres"):
+        from imgtool.database.postgresql import PostgresqlDatabase
+
+        return PostgresqlDatabase(url)
+    if colon and scheme == "sqlite" and len(rest) > 1 and rest.startswith("/"):
+        path = rest[1:]
+    elif not colon and Path(url).suffix in (".db", ".sqlite", ".sqlite3"):
+        path = url
+    else:
+        shown = f"{scheme}://..." if colon else repr(url)
+        raise DatabaseUrlProblem(
+            f"{shown} names no database",
+            "sqlite:///results.db is a file in this folder, sqlite:////data/results.db one anywhere, "
+            "postgresql://user@host/name a server's",
+        )
+    from imgtool.database.sqlite import SqliteDatabase
+
+    return SqliteDatabase(Path(path).expanduser())

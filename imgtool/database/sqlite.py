@@ -1,0 +1,332 @@
+"""Results in one SQLite file, searched through FTS5. The embedded database is this, in the cache folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from imgtool.database.conditions import ALWAYS, Condition, begins, below, condition, joined
+from imgtool.database.entry import Words as IndexWords
+from imgtool.database.interface import DatabaseDamaged, DatabaseUnavailable, Found, Migration, Status
+from imgtool.database.migrations import TABLE, pending, refuse_pending, steps
+from imgtool.database.query import AllOf, AnyOf, In, Node, Not, Words
+from imgtool.database.tables import SqlDatabase
+from imgtool.database.words import Phrase, stream
+
+TIMEOUT_SECONDS = 5.0
+"""How long another process that writes is waited for."""
+
+WINDOW = 1000
+"""Hits that are ranked where only the best are asked for: bm25 takes microseconds for each."""
+
+# Text, caption, labels, codes: what is said in few words weighs more.
+_SCORE = "-bm25(words, 1.0, 2.0, 2.0, 3.0)"
+_COLUMNS = {
+    In.ANYTHING: "{text caption labels codes}",
+    In.TEXT: "text",
+    In.CAPTION: "caption",
+    In.LABEL: "labels",
+    In.CODE: "codes",
+    In.PATH: "path",
+}
+_CREATE_MIGRATIONS = (
+    f"CREATE TABLE IF NOT EXISTS {TABLE} (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL,"
+    " applied_at REAL NOT NULL)"
+)
+
+
+class SqliteDatabase(SqlDatabase):
+    """The database in the file ``path``."""
+
+    kind = "sqlite"
+
+    def __init__(self, path: Path, *, url: str | None = None) -> None:
+        self.path = path.absolute()
+        self.place = str(self.path)
+        self._url = url
+        self._connection: sqlite3.Connection | None = None
+
+    def connect(self, *, write: bool = True, create: bool = False) -> None:
+        self.close()
+        with self._guarded():
+            if create:
+                _make_private(self.path)
+            elif not self.path.exists():
+                raise DatabaseUnavailable(f"{self.place} does not exist", self._begin_remedy())
+            try:
+                self._open("rwc" if create else "rw" if write else "ro")
+                left = pending(steps(self.kind), self._applied(), self.place)
+                if create and left:
+                    self._migrate()
+                else:
+                    refuse_pending(left, self.place, self._url)
+            except BaseException:
+                self.close()
+                raise
+
+    def _open(self, mode: str) -> None:
+        uri = f"{self.path.as_uri()}?mode={mode}"
+        self._connection = connection = sqlite3.connect(
+            uri, uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA foreign_keys = 1")
+        # A mapped file that is cut short under a reader is a SIGBUS.
+        connection.execute("PRAGMA mmap_size = 0")
+        connection.execute("PRAGMA cache_size = -16000")
+        if mode != "ro":
+            connection.execute("PRAGMA journal_mode = wal")
+            connection.execute("PRAGMA synchronous = normal")
+
+    def migrate(self) -> tuple[Migration, ...]:
+        with self._guarded():
+            if self._connection is None:
+                _make_private(self.path)
+                self._open("rwc")
+            return self._migrate()
+
+    def _migrate(self) -> tuple[Migration, ...]:
+        taken = []
+        with self._writing():
+            self._rows(_CREATE_MIGRATIONS)
+            for step in pending(steps(self.kind), self._applied(), self.place):
+                for statement in _statements(step.sql):
+                    self._rows(statement)
+                self._note_step(step)
+                taken.append(step.migration)
+        return tuple(taken)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    # -- searching
+
+    def find(self, query: Node, paths: Sequence[str] = (), limit: int | None = None) -> Found:
+        match, rest = _hoisted(query)
+        where = joined("AND", [*_truths(condition(rest, _of_words)), *_truths(below(paths))] or [ALWAYS])
+        window = "" if limit is None else f" LIMIT {max(WINDOW, limit) + 1}"
+        with self._guarded():
+            if match is None:
+                found = self._rows(
+                    "SELECT f.id, 0.0 FROM results r CROSS JOIN files f ON f.result_id = r.id"
+                    f" WHERE {where.sql} ORDER BY r.id DESC{window}",
+                    where.values,
+                )
+            else:
+                # CROSS JOIN keeps the order: newest first, and no further than the window.
+                found = self._rows(
+                    f"SELECT f.id, {_SCORE} FROM words CROSS JOIN results r ON r.id = words.rowid"
+                    " CROSS JOIN files f ON f.result_id = r.id"
+                    f" WHERE words MATCH ? AND {where.sql} ORDER BY words.rowid DESC{window}",
+                    (match, *where.values),
+                )
+        found.sort(key=lambda place: (-place[1], -place[0]))
+        complete = limit is None or len(found) <= max(WINDOW, limit)
+        return Found(found if limit is None else found[:limit], complete)
+
+    # -- what the tables need
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            words = str(error)
+            if "malformed" in words or "not a database" in words or "corrupt" in words:
+                raise DatabaseDamaged(
+                    f"{self.place} is damaged ({error})",
+                    "restore a back-up (docs/database.md); the embedded database is built anew by the next search",
+                ) from error
+            raise DatabaseUnavailable(f"{self.place}: {error}", _remedy(words)) from error
+        except (sqlite3.Warning, OSError) as error:
+            raise DatabaseUnavailable(f"{self.place}: {error}", _remedy(str(error))) from error
+
+    def _begin_remedy(self) -> str:
+        return f"imgtool database init{f' --database {self._url}' if self._url else ''}"
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise DatabaseUnavailable(f"{self.place} is not open", "")
+        return self._connection
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._open_connection().execute(sql, values).fetchall()
+
+    def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        with closing(self._open_connection().execute(sql, values)) as cursor:
+            yield from cursor
+
+    def _many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            self._open_connection().executemany(sql, rows)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        connection = self._open_connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _among(self, values: Sequence[Any]) -> tuple[str, Any]:
+        return "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
+
+    def _write_words(self, numbered: Sequence[tuple[int, IndexWords]], replaced: Sequence[int]) -> None:
+        self._remove_index("words", replaced)
+        self._many(
+            "INSERT INTO words (rowid, text, caption, labels, codes) VALUES (?, ?, ?, ?, ?)",
+            [(number, words.text, words.caption, words.labels, words.codes) for number, words in numbered],
+        )
+
+    def _write_paths(self, numbered: Sequence[tuple[int, str]]) -> None:
+        self._many("INSERT INTO paths (rowid, path) VALUES (?, ?)", [(number, stream(path)) for number, path in numbered])
+
+    def _remove_index(self, table: str, ids: Sequence[int]) -> None:
+        self._many(f"DELETE FROM {table} WHERE rowid = ?", [(each,) for each in ids])
+
+    def _has_table(self, name: str) -> bool:
+        return bool(self._rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
+
+    # -- status
+
+    def status(self, *, thorough: bool = False) -> Status:
+        with self._guarded():
+            applied = self._applied()
+            left = pending(steps(self.kind), applied, self.place)
+            return Status(
+                kind=self.kind,
+                place=self.place,
+                version=sqlite3.sqlite_version,
+                bytes=sum(_size(self.path, suffix) for suffix in ("", "-wal")),
+                counts=self._counts() if not left else {},
+                applied=applied,
+                pending=tuple(step.migration for step in left),
+                trouble=tuple(self._troubles()) if thorough and not left else (),
+            )
+
+    def _troubles(self) -> Iterator[str]:
+        for (line,) in self._rows("PRAGMA integrity_check(20)"):
+            if line != "ok":
+                yield str(line)
+        for table in ("words", "paths"):
+            try:
+                self._rows(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
+            except sqlite3.DatabaseError as error:
+                yield f"index of {table}: {error}"
+        for what, sql in _SHOULD_BE_NONE.items():
+            ((count,),) = self._rows(sql)
+            if count:
+                yield f"{count} {what}"
+
+
+_SHOULD_BE_NONE = {
+    "results without an answer": "SELECT count(*) FROM results WHERE id NOT IN (SELECT result_id FROM answers)",
+    "results that are not indexed": "SELECT count(*) FROM results WHERE id NOT IN (SELECT rowid FROM words)",
+    "indexed results that are not there": "SELECT count(*) FROM words WHERE rowid NOT IN (SELECT id FROM results)",
+    "files that are not indexed": "SELECT count(*) FROM files WHERE id NOT IN (SELECT rowid FROM paths)",
+    "indexed files that are not there": "SELECT count(*) FROM paths WHERE rowid NOT IN (SELECT id FROM files)",
+    "results with another number of lines": (
+        "SELECT count(*) FROM results r WHERE line_count <> (SELECT count(*) FROM lines l WHERE l.result_id = r.id)"
+    ),
+}
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Words as FTS5 looks for them
+
+
+def _hoisted(query: Node) -> tuple[str | None, Node]:
+    """What of ``query`` every hit must match in the index, and the rest: only what FTS5 matches can be ranked."""
+    if (whole := _match(query)) is not None:
+        return whole, AllOf(())
+    if not isinstance(query, AllOf):
+        return None, query
+    inside, rest = [], []
+    for part in query.parts:
+        (rest if _match(part.part if isinstance(part, Not) else part) is None else inside).append(part)
+    match = _match(AllOf(tuple(inside)))
+    return (None, query) if match is None else (match, AllOf(tuple(rest)))
+
+
+def _match(node: Node) -> str | None:
+    """``node`` as one FTS5 expression on ``words``, where it can be said so."""
+    if isinstance(node, Words):
+        # Where codes are looked for, the table of codes has a say too.
+        return None if node.field in (In.PATH, In.CODE) else f"{_COLUMNS[node.field]} : {_quoted(node.phrase)}"
+    if isinstance(node, AnyOf):
+        parts = [_match(part) for part in node.parts]
+        return None if None in parts else "(" + " OR ".join(filter(None, parts)) + ")"
+    if isinstance(node, AllOf):
+        there = [_match(part) for part in node.parts if not isinstance(part, Not)]
+        absent = [_match(part.part) for part in node.parts if isinstance(part, Not)]
+        # FTS5 knows "this and not that", but not "not that" alone.
+        if not there or None in there or None in absent:
+            return None
+        positive = "(" + " AND ".join(filter(None, there)) + ")"
+        return f"({positive} NOT ({' OR '.join(filter(None, absent))}))" if absent else positive
+    return None
+
+
+def _quoted(phrase: Phrase) -> str:
+    return f'"{" ".join(phrase.words)}"' + (" *" if phrase.open_end else "")
+
+
+def _of_words(node: Words) -> Condition:
+    match = f"{_COLUMNS[node.field]} : {_quoted(node.phrase)}"
+    if node.field is In.PATH:
+        return Condition("(+f.id IN (SELECT rowid FROM paths WHERE paths MATCH ?))", (match,))
+    found = Condition("(+r.id IN (SELECT rowid FROM words WHERE words MATCH ?))", (match,))
+    if node.field is not In.CODE:
+        return found
+    code = begins("lookup", node.code)
+    return joined("OR", [Condition(f"(+r.id IN (SELECT result_id FROM codes WHERE {code.sql}))", code.values), found])
+
+
+def _truths(one: Condition) -> list[Condition]:
+    return [] if one is ALWAYS else [one]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def _statements(script: str) -> Iterable[str]:
+    """The statements of a script. ``executescript`` would end the transaction that they must share."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _make_private(path: Path) -> None:
+    """Create the folder of ``path`` for this user alone, and the file likewise: recognised text may be anybody's."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _size(path: Path, suffix: str) -> int:
+    try:
+        return path.with_name(path.name + suffix).stat().st_size
+    except OSError:
+        return 0
+
+
+def _remedy(words: str) -> str:
+    if "locked" in words:
+        return "nothing, if the process that holds it ends; else end it"
+    if "full" in words or "space" in words:
+        return "free some space, or name another file with --database"
+    return "check that its folder exists and may be written, or name another file with --database"
