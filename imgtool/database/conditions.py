@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from imgtool.database.interface import LAST
 from imgtool.database.query import AllOf, AnyOf, Between, Equals, Exact, Node, Not, Number, Words
-
-LAST = "\U0010ffff"
-"""Comes after every character that a prefix can be continued with."""
 
 
 class Condition(NamedTuple):
@@ -44,7 +42,8 @@ def joined(operator: str, parts: Sequence[Condition]) -> Condition:
     if len(parts) == 1:
         return parts[0]
     return Condition(
-        "(" + f" {operator} ".join(part.sql for part in parts) + ")", tuple(value for part in parts for value in part.values)
+        "(" + f" {operator} ".join(part.sql for part in parts) + ")",
+        tuple(value for part in parts for value in part.values),
     )
 
 

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct, field
 
-from imgtool.database.words import Phrase, stream
 from imgtool.types import ImageResult, Status, TaskResults
 
 LEAST_LABEL = 0.05
@@ -37,8 +34,13 @@ _encode = msgspec.json.Encoder().encode
 _decode_result = msgspec.json.Decoder(ImageResult).decode
 
 
-@dataclass(frozen=True)
-class Entry:
+@cache
+def this_machine() -> str:
+    """The name of this host: whether a file is there can only be told where it was seen."""
+    return os.uname().nodename
+
+
+class Entry(Struct, frozen=True):
     """A page of a file and what was said about it. ``path`` is absolute, or ``None`` where only the content is known;
     times are seconds since 1970, ``mtime_ns`` nanoseconds."""
 
@@ -48,7 +50,7 @@ class Entry:
     mtime_ns: int | None = None
     seen_at: float = field(default_factory=time.time)
     gone_at: float | None = None
-    machine: str = field(default_factory=lambda: this_machine())
+    machine: str = field(default_factory=this_machine)
 
     @property
     def key(self) -> str:
@@ -61,12 +63,6 @@ def content_key(result: ImageResult, path: str | None) -> str:
     if result.sha256 is None:
         return f"path:{path}#{result.page}"
     return f"{result.sha256}#{result.page}" if result.page else result.sha256
-
-
-@cache
-def this_machine() -> str:
-    """The name of this host: whether a file is there can only be told where it was seen."""
-    return socket.gethostname()
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -107,12 +103,31 @@ def _stamp(name: str, answer: Any) -> str:
 
 
 def _failure(name: str, code: str) -> str:
-    return f"{name}!{re.sub(_NO_NAME, '_', code)};"
+    return f"{name}!{_NO_NAME.sub('_', code)};"
 
 
 @cache
 def _checksum_of_engine(engine: str, model_version: str) -> int:
     return zlib.crc32(f"{engine}\n{model_version}".encode("utf-8", "surrogatepass"))
+
+
+def recorded(result: ImageResult, by_task: Mapping[str, str]) -> str:
+    """A note of what is kept of a page of a file: the month, so that it is renewed now and then, the beginning of its
+    SHA-256, and its stamps."""
+    return f"{_this_month()} {result.sha256[:16] if result.sha256 else '-'} {joined(by_task)}"
+
+
+def is_recorded(note: str, result: ImageResult, by_task: Mapping[str, str]) -> bool:
+    """Whether ``note`` says that ``result`` is kept, perhaps among more."""
+    for stamp in by_task.values():
+        if stamp not in note:
+            return False
+    return note.startswith(f"{_this_month()} {result.sha256[:16] if result.sha256 else '-'} ")
+
+
+@cache
+def _this_month() -> str:
+    return time.strftime("%Y-%m")
 
 
 def joined(by_task: Mapping[str, str]) -> str:
@@ -198,8 +213,7 @@ def clean(value: Any) -> Any:
 # The rows of one content
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(Struct, frozen=True):
     """The words of a content by field, as :func:`imgtool.database.words.stream` writes them."""
 
     text: str
@@ -208,8 +222,7 @@ class Words:
     codes: str
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The rows of all tables that one content fills, but for its number."""
 
     body: str
@@ -223,7 +236,9 @@ class Rows:
 
 
 def rows(result: ImageResult) -> Rows:
-    """Take ``result`` apart. A task of a later version, such as ``codes`` here, is taken as it comes."""
+    """Take ``result`` apart. A task that this version does not know is taken as it comes."""
+    from imgtool.database.words import stream
+
     tree = _tree(result)
     tasks = tree["tasks"]
     values = {name: answer.get("value") for name, answer in tasks.items()}
@@ -269,6 +284,8 @@ def _code(number: int, code: dict[str, Any]) -> tuple[int, str, str, str, str, f
 
 def code_key(text: str) -> str:
     """A code as it is looked up: letters and digits alone."""
+    from imgtool.database.words import Phrase
+
     phrase = Phrase.of(text)
     return "".join(phrase.runs) if phrase is not None else ""
 
@@ -289,7 +306,7 @@ class Absolute:
         folder, slash, name = path.rpartition("/")
         if folder + slash != self._given:
             self._given = folder + slash
-            found = os.path.abspath(self._given or ".")
+            found = os.path.abspath(self._given or ".")  # noqa: PTH100 - links stay
             self._folder = found if found.endswith("/") else found + "/"
         return self._folder + name
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 FOLDER = "database"
 FILE = "imgtool.db"
 """The embedded database is ``FOLDER/FILE`` in the cache folder."""
+
+LAST = "\U0010ffff"
+"""Comes after every character that a path or a prefix can be continued with."""
 
 
 class DatabaseUnavailable(ImgtoolError):
@@ -38,8 +42,7 @@ class DatabaseUrlProblem(UsageProblem):
     """A URL that names no database."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """A page of a file that was found.
 
     ``machine`` is the host name of whoever saw the file last, ``gone_at`` when it was first missed (seconds since
@@ -54,8 +57,7 @@ class Hit:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What a search found: places of hits, best first, as ``(file_id, score)``.
 
     ``complete`` is false where there may be more hits than were looked at; the best of all may then be missing among
@@ -66,8 +68,7 @@ class Found:
     complete: bool
 
 
-@dataclass(frozen=True)
-class Migration:
+class Migration(Struct, frozen=True):
     """A numbered step of a database's layout. ``checksum`` is the SHA-256 of its SQL, ``applied_at`` seconds since 1970
     or ``None``."""
 
@@ -77,15 +78,14 @@ class Migration:
     applied_at: float | None = None
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(Struct, frozen=True):
     """A database in figures. ``bytes`` is its size on disk; ``pending`` are migrations that are still to be applied."""
 
     kind: str
     place: str
     version: str
     bytes: int
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = {}
     applied: tuple[Migration, ...] = ()
     pending: tuple[Migration, ...] = ()
     trouble: tuple[str, ...] = ()
@@ -103,10 +103,11 @@ class Database(ABC):
     """The database in words: a path, or a URL without its password."""
 
     @abstractmethod
-    def connect(self, *, write: bool = True, create: bool = False) -> None:
+    def connect(self, *, write: bool = True, create: bool = False, check: bool = True) -> None:
         """Open the connection, or open it again.
 
-        ``create`` brings the layout up to date; without it an older one raises.
+        Without ``write`` a database that cannot be written will do. ``create`` brings the layout up to date; else an
+        older one raises, unless ``check`` is false and only :meth:`status` is wanted.
 
         Raises:
             DatabaseOutdated: its layout is not that of this version.
@@ -117,10 +118,9 @@ class Database(ABC):
         """Bring the layout up to date; returns the steps that were taken. Of two at once one waits for the other."""
 
     @abstractmethod
-    def known_from(self, path: str, count: int) -> tuple[dict[tuple[str, int], str], str]:
-        """What was recorded of ``path`` and of the paths that follow: by path and page the key and the stamps of the
-        content, separated by spaces. About ``count`` rows, and the path before which nothing is left out. Files that
-        are gone, or were seen long ago, count as unknown."""
+    def recorded_from(self, path: str, count: int) -> tuple[dict[str, str], str]:
+        """What was noted of ``path`` and of the paths that follow, as :func:`imgtool.database.entry.recorded` writes
+        it, by ``<path>#<page>``: about ``count`` notes, and the path before which none is left out."""
 
     @abstractmethod
     def write(self, entries: Sequence[Entry]) -> None:
@@ -140,6 +140,10 @@ class Database(ABC):
     @abstractmethod
     def elsewhere(self, result_id: int, file_id: int) -> list[str]:
         """Other paths of the same content, those seen last first."""
+
+    @abstractmethod
+    def fileless(self) -> int:
+        """Number of contents that no known file has."""
 
     @abstractmethod
     def mark_gone(self, file_ids: Iterable[int], *, gone: bool = True) -> None:
@@ -167,7 +171,7 @@ class Database(ABC):
 
     @abstractmethod
     def status(self, *, thorough: bool = False) -> Status:
-        """Figures, also of a database whose layout is outdated. ``thorough`` reads everything and says what is damaged."""
+        """Figures, also of an outdated layout. ``thorough`` reads everything and says what is damaged."""
 
     @abstractmethod
     def close(self) -> None:
@@ -205,4 +209,4 @@ def database_at(url: str) -> Database:
         )
     from imgtool.database.sqlite import SqliteDatabase
 
-    return SqliteDatabase(Path(path).expanduser())
+    return SqliteDatabase(Path(path).expanduser(), url=url)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
+
+from msgspec import Struct
 
 from imgtool.database.interface import DatabaseOutdated, Migration
 
@@ -17,8 +18,7 @@ TABLE = "migrations"
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """A migration and its SQL."""
 
     migration: Migration
@@ -28,7 +28,7 @@ class Step:
 def steps(kind: str) -> tuple[Step, ...]:
     """The steps of the layout of ``kind`` databases, in order."""
     found = []
-    for file in (files("imgtool.database") / TABLE / kind).iterdir():
+    for file in (Path(__file__).parent / TABLE / kind).iterdir():
         if (name := _NAME.fullmatch(file.name)) is not None:
             sql = file.read_bytes()
             found.append(Step(Migration(int(name[1]), name[2], hashlib.sha256(sql).hexdigest()), sql.decode()))
@@ -47,7 +47,7 @@ def pending(known: Iterable[Step], applied: Iterable[Migration], place: str) -> 
         step = by_number.get(one.number)
         if step is None:
             raise DatabaseOutdated(
-                f"{place} is at migration {one.number} ({one.name}), and this imgtool knows {max(by_number, default=0)}",
+                f"{place} is at migration {one.number} ({one.name}), this imgtool at {max(by_number, default=0)}",
                 "use the newer imgtool, or another database with --database",
             )
         if step.migration.checksum != one.checksum:
@@ -68,5 +68,12 @@ def refuse_pending(left: tuple[Step, ...], place: str, url: str | None) -> None:
         return
     new = left[0].migration.number == 1
     what = "has no tables of imgtool yet" if new else f"needs {len(left)} migration{'s' if len(left) > 1 else ''}"
-    command = "init" if new else "migrate"
-    raise DatabaseOutdated(f"{place} {what}", f"imgtool database {command}{f' --database {url}' if url else ''}")
+    raise DatabaseOutdated(f"{place} {what}", init_command("init" if new else "migrate", url))
+
+
+def init_command(name: str, url: str | None) -> str:
+    """A command of ``imgtool database`` for the database at ``url``, to be pasted; ``None`` is the embedded one, or one
+    whose URL holds a password."""
+    import shlex
+
+    return f"imgtool database {name}" + (f" --database {shlex.quote(url)}" if url else "")

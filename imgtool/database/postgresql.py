@@ -1,28 +1,36 @@
 """Results in a PostgreSQL server, in a schema of their own (``imgtool``).
 
-The words of the index are made by :mod:`imgtool.database.words` and stored as they are, and texts that are compared have
-the collation ``C``. So what is found depends neither on the server's locale nor on its text search configurations; all
-that is asked of a database is that its encoding is UTF-8.
+The words of the index are made by :mod:`imgtool.database.words` and stored as they are, and texts that are compared
+have the collation ``C``. So what is found depends neither on the server's locale nor on its text search configurations;
+all that is asked of a database is that its encoding is UTF-8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from imgtool.database.conditions import ALWAYS, Condition, begins, below, condition, joined
+from imgtool.database.conditions import Condition, begins, below, condition, joined
 from imgtool.database.entry import Words as IndexWords
-from imgtool.database.interface import DatabaseOutdated, DatabaseUnavailable, DatabaseUrlProblem, Found, Migration, Status
+from imgtool.database.interface import (
+    DatabaseOutdated,
+    DatabaseUnavailable,
+    DatabaseUrlProblem,
+    Found,
+    Migration,
+    Status,
+)
 from imgtool.database.migrations import TABLE, pending, refuse_pending, steps
-from imgtool.database.query import AllOf, AnyOf, In, Node, Not, Words
+from imgtool.database.query import AllOf, AnyOf, In, Node, Words
 from imgtool.database.tables import SqlDatabase
 from imgtool.database.words import Phrase, stream
 from imgtool.errors import MissingExtra
 
 try:
     import psycopg
+    from psycopg.conninfo import make_conninfo
     from psycopg.types.string import TextLoader
 except ImportError as error:
     raise MissingExtra(
@@ -71,8 +79,10 @@ class PostgresqlDatabase(SqlDatabase):
         self.place, self._said_url = _without_password(url)
         self._connection: psycopg.Connection[Any] | None = None
 
-    def connect(self, *, write: bool = True, create: bool = False) -> None:
+    def connect(self, *, write: bool = True, create: bool = False, check: bool = True) -> None:
         self._reconnect()
+        if not check:
+            return
         with self._guarded():
             left = pending(steps(self.kind), self._applied(), self.place)
             if create and left:
@@ -85,7 +95,8 @@ class PostgresqlDatabase(SqlDatabase):
         try:
             options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
             self._connection = psycopg.connect(
-                self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS, options=options, **_KEEPALIVE
+                make_conninfo(self._url, options=options, connect_timeout=_CONNECT_SECONDS, **_KEEPALIVE),
+                autocommit=True,
             )
             # JSON is decoded by imgtool itself.
             self._connection.adapters.register_loader("jsonb", TextLoader)
@@ -173,6 +184,9 @@ class PostgresqlDatabase(SqlDatabase):
         cursor = self._open_connection().execute(_placed(sql), values)
         return cursor.fetchall() if cursor.description is not None else []
 
+    def _each(self, sql: str, values: Sequence[Any] = ()) -> Iterable[Any]:
+        return self._rows(sql, values)
+
     def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         connection = self._open_connection()
         with connection.transaction(), connection.cursor(name="imgtool") as cursor:
@@ -224,8 +238,6 @@ class PostgresqlDatabase(SqlDatabase):
     # -- status
 
     def status(self, *, thorough: bool = False) -> Status:
-        if self._connection is None:
-            self._reconnect()
         with self._guarded():
             applied = self._applied()
             left = pending(steps(self.kind), applied, self.place)

@@ -155,7 +155,7 @@ class _Token(NamedTuple):
     start: int
 
 
-_QUOTES = "\"\u201c\u201d\u201e\u00ab\u00bb\uff02"
+_QUOTES = '"\u201c\u201d\u201e\u00ab\u00bb\uff02'
 _TOKEN = re.compile(
     rf"""
     (?P<space>\s+)
@@ -180,7 +180,9 @@ class _Parser:
         self._at = 0
         if len(self._tokens) > MAX_TOKENS:
             raise self._problem(
-                self._tokens[MAX_TOKENS].start, f"it has more than {MAX_TOKENS} words and signs", "search in several steps"
+                self._tokens[MAX_TOKENS].start,
+                f"it has more than {MAX_TOKENS} words and signs",
+                "search in several steps",
             )
 
     def parse(self) -> Node:
@@ -291,11 +293,15 @@ class _Parser:
             text, star = text.rstrip("*"), True
         if "*" in text and token.kind != "quoted":
             place = token.start + token.text.index("*")
-            raise self._problem(place, "a star can only stand at the end of a word", f"for example {text.split('*')[0]}*")
+            raise self._problem(
+                place, "a star can only stand at the end of a word", f"for example {text.split('*')[0]}*"
+            )
         phrase = Phrase.of(text, prefix=star)
         if phrase is None:
             raise self._problem(
-                token.start, "nothing in it can be searched for", "use letters or digits: other characters are not indexed"
+                token.start,
+                "nothing in it can be searched for",
+                "use letters or digits: other characters are not indexed",
             )
         return Words(field, phrase, "".join(phrase.runs) if field is In.CODE else "")
 
@@ -355,7 +361,9 @@ class _Parser:
     def _problem(self, place: int, what: str, remedy: str) -> QueryProblem:
         one_line = "".join(" " if character.isspace() else character for character in self._query)
         mark = " " * sum(1 + (east_asian_width(character) in "WF") for character in one_line[:place]) + "^"
-        return QueryProblem(f"the query cannot be read at character {place + 1}: {what}\n  {one_line}\n  {mark}", remedy)
+        return QueryProblem(
+            f"the query cannot be read at character {place + 1}: {what}\n  {one_line}\n  {mark}", remedy
+        )
 
 
 _SINGULARS = {"label": "labels", "code": "codes", "captions": "caption", "texts": "text", "errors": "error"}
@@ -423,4 +431,4 @@ def _nearest(name: str, given: str) -> str:
     near = get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
     known = ", ".join(sorted({field.value for field in _FIELDS.values()}))
     hint = f"did you mean {near[0]}:?" if near else f"fields are {known}"
-    return f'{hint}; to look for {given!r} itself, put it in quotes'
+    return f"{hint}; to look for {given!r} itself, put it in quotes"

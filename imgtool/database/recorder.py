@@ -1,4 +1,4 @@
-"""Keeps a database in step with a run: what is known already is passed over at once, the rest is written beside the run.
+"""Keeps a database in step with a run: what is known is passed over at once, the rest is written beside the run.
 
 In a run from the cache everything is known. So the check comes first, in the thread of the run, and is cheap: files
 come in the order of their paths, and the rows of the next hundreds are read with one query. Results are not even held
@@ -11,14 +11,13 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import islice
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, Struct, structs
 
 from imgtool import trace
-from imgtool.database.entry import Absolute, Entry, content_key, real_path, stamps
+from imgtool.database.entry import Absolute, Entry, is_recorded, real_path, stamps
 from imgtool.database.interface import Database, DatabaseDamaged, DatabaseOutdated, DatabaseUnavailable
 from imgtool.types import ImageResult
 
@@ -32,8 +31,7 @@ _LEAST_AHEAD, _MOST_AHEAD = 16, 512
 _REST_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """How recording went: pages ``written`` anew or changed, pages ``known``, and those ``missing`` in the database
     because of ``trouble``."""
 
@@ -62,7 +60,7 @@ class Recorder:
         """``open_database`` gives databases that are not connected: one to read from in the thread of the run, one to
         write to in another. ``connect`` connects the latter; where it turns out to be damaged, ``mend`` is called once
         and leaves one that can be connected."""
-        self._known = _KnownAhead(open_database())
+        self._notes = _NotesAhead(open_database())
         self._writer = _Writer(open_database(), patience, connect, mend)
         self._absolute = Absolute()
         self._passed_over = 0
@@ -71,51 +69,44 @@ class Recorder:
         """Take a result. Waits only where thousands are waiting to be written."""
         path = self._absolute(result.path)
         by_task = stamps(result)
-        found = self._known.get(path, result.page)
-        if found is not None and found.startswith(content_key(result, path) + " ") and _has_all(found, by_task):
+        note = self._notes.get(path, result.page)
+        if note is not None and is_recorded(note, result, by_task):
             self._passed_over += 1
         else:
             plain = result if result.thumbnail is UNSET else structs.replace(result, thumbnail=UNSET)
             self._writer.add(Entry(path, plain, by_task, _mtime_ns(path)))
 
-    def close(self) -> Recorded:
-        """Write what is left and close the database."""
+    def close(self, *, at_once: bool = False) -> Recorded:
+        """Write what is left and close the database; with ``at_once`` a database that is away is not waited for."""
         with trace.span("database", "parent"):
-            self._known.close()
-            written, missing, trouble = self._writer.close()
+            self._notes.close()
+            written, missing, trouble = self._writer.close(at_once=at_once)
         return Recorded(written, self._passed_over, missing, trouble)
-
-
-def _has_all(recorded: str, by_task: Mapping[str, str]) -> bool:
-    for stamp in by_task.values():  # noqa: SIM110 - half the time of all()
-        if stamp not in recorded:
-            return False
-    return True
 
 
 def _mtime_ns(path: str) -> int | None:
     try:
-        return os.stat(real_path(path)).st_mtime_ns
+        return os.stat(real_path(path)).st_mtime_ns  # noqa: PTH116 - once an image
     except (OSError, ValueError):
         return None
 
 
-class _KnownAhead:
-    """What is known of files that come in about the order of their paths. What cannot be read counts as unknown."""
+class _NotesAhead:
+    """The notes of files that come in about the order of their paths. What cannot be read counts as unknown."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connected = False
         self._rest_until = 0.0
-        self._rows: dict[tuple[str, int], str] = {}
+        self._rows: dict[str, str] = {}
         self._from, self._to = "", ""
-        """Everything known of paths between these is in ``_rows``; ``_to`` is left out."""
+        """All notes of paths between these is in ``_rows``; ``_to`` is left out."""
         self._ahead = _LEAST_AHEAD
 
     def get(self, path: str, page: int) -> str | None:
         if not self._from <= path < self._to and time.monotonic() >= self._rest_until:
             self._read_on(path)
-        return self._rows.get((path, page))
+        return self._rows.get(f"{path}#{page}")
 
     def _read_on(self, path: str) -> None:
         in_order = self._to <= path and bool(self._rows)
@@ -125,7 +116,7 @@ class _KnownAhead:
             if not self._connected:
                 self._database.connect(write=False)
                 self._connected = True
-            self._rows, last = self._database.known_from(path, self._ahead)
+            self._rows, last = self._database.recorded_from(path, self._ahead)
         except DatabaseUnavailable:
             # Not there yet, or not now: whoever writes will see, and say so.
             self._connected = False
@@ -161,6 +152,7 @@ class _Writer:
         self._written = self._missing = 0
         self._trouble: DatabaseUnavailable | None = None
         self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
 
     def add(self, entry: Entry) -> None:
         if self._thread is None:
@@ -171,14 +163,20 @@ class _Writer:
             self._wake.set()
         if len(self._waiting) >= _MAX_WAITING:
             self._room.clear()
-            self._room.wait()
+            # The thread may have ended; then nobody makes room.
+            while not self._room.wait(_EVERY_SECONDS) and self._thread.is_alive():
+                pass
 
-    def close(self) -> tuple[int, int, DatabaseUnavailable | None]:
+    def close(self, *, at_once: bool) -> tuple[int, int, DatabaseUnavailable | None]:
         """Write what is left; how many were written, how many were not, and why."""
         self._closing = True
+        if at_once:
+            self._patience = 0.0
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
+        if self._failure is not None:
+            raise self._failure
         return self._written, self._missing, self._trouble
 
     # -- in the thread
@@ -196,11 +194,10 @@ class _Writer:
                         self._waiting.popleft()
                 if len(self._waiting) < _MAX_WAITING:
                     self._room.set()
+        except Exception as error:  # noqa: BLE001 - carried to whoever closes
+            self._failure = error
         finally:
             self._database.close()
-            # Whatever ended this thread, nobody may wait for it.
-            self._missing += len(self._waiting)
-            self._waiting.clear()
             self._room.set()
 
     def _record(self, batch: list[Entry]) -> None:

@@ -8,32 +8,22 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from imgtool.database.conditions import ALWAYS, Condition, begins, below, condition, joined
 from imgtool.database.entry import Words as IndexWords
 from imgtool.database.interface import DatabaseDamaged, DatabaseUnavailable, Found, Migration, Status
-from imgtool.database.migrations import TABLE, pending, refuse_pending, steps
-from imgtool.database.query import AllOf, AnyOf, In, Node, Not, Words
+from imgtool.database.migrations import TABLE, init_command, pending, refuse_pending, steps
 from imgtool.database.tables import SqlDatabase
-from imgtool.database.words import Phrase, stream
+
+if TYPE_CHECKING:
+    from imgtool.database.query import Node
 
 TIMEOUT_SECONDS = 5.0
 """How long another process that writes is waited for."""
 
-WINDOW = 1000
-"""Hits that are ranked where only the best are asked for: bm25 takes microseconds for each."""
+CACHE_KIB = 16_000
+"""Pages that a connection keeps in memory."""
 
-# Text, caption, labels, codes: what is said in few words weighs more.
-_SCORE = "-bm25(words, 1.0, 2.0, 2.0, 3.0)"
-_COLUMNS = {
-    In.ANYTHING: "{text caption labels codes}",
-    In.TEXT: "text",
-    In.CAPTION: "caption",
-    In.LABEL: "labels",
-    In.CODE: "codes",
-    In.PATH: "path",
-}
 _CREATE_MIGRATIONS = (
     f"CREATE TABLE IF NOT EXISTS {TABLE} (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL,"
     " applied_at REAL NOT NULL)"
@@ -51,42 +41,59 @@ class SqliteDatabase(SqlDatabase):
         self._url = url
         self._connection: sqlite3.Connection | None = None
 
-    def connect(self, *, write: bool = True, create: bool = False) -> None:
+    def connect(self, *, write: bool = True, create: bool = False, check: bool = True) -> None:
         self.close()
         with self._guarded():
             if create:
                 _make_private(self.path)
             elif not self.path.exists():
-                raise DatabaseUnavailable(f"{self.place} does not exist", self._begin_remedy())
+                raise DatabaseUnavailable(f"{self.place} does not exist", init_command("init", self._url))
             try:
-                self._open("rwc" if create else "rw" if write else "ro")
-                left = pending(steps(self.kind), self._applied(), self.place)
-                if create and left:
-                    self._migrate()
-                else:
-                    refuse_pending(left, self.place, self._url)
+                self._open(write=write or create)
+                if check:
+                    left = pending(steps(self.kind), self._applied(), self.place)
+                    if create and left:
+                        self._migrate()
+                    else:
+                        refuse_pending(left, self.place, self._url)
             except BaseException:
                 self.close()
                 raise
 
-    def _open(self, mode: str) -> None:
-        uri = f"{self.path.as_uri()}?mode={mode}"
-        self._connection = connection = sqlite3.connect(
-            uri, uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA foreign_keys = 1")
-        # A mapped file that is cut short under a reader is a SIGBUS.
-        connection.execute("PRAGMA mmap_size = 0")
-        connection.execute("PRAGMA cache_size = -16000")
-        if mode != "ro":
-            connection.execute("PRAGMA journal_mode = wal")
-            connection.execute("PRAGMA synchronous = normal")
+    def _open(self, *, write: bool) -> None:
+        ways = ["mode=rw"]
+        if not write:
+            # A disk that may not be written: without a log, nobody changes what is read there.
+            log = self.path.with_name(self.path.name + "-wal")
+            ways += ["mode=ro", *([] if log.exists() else ["mode=ro&immutable=1"])]
+        for way in ways:
+            self._connection = connection = sqlite3.connect(
+                f"{self.path.as_uri()}?{way}",
+                uri=True,
+                timeout=TIMEOUT_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                connection.execute("PRAGMA foreign_keys = 1")
+                # A mapped file that is cut short under a reader is a SIGBUS.
+                connection.execute("PRAGMA mmap_size = 0")
+                connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+                if write:
+                    connection.execute("PRAGMA journal_mode = wal")
+                    connection.execute("PRAGMA synchronous = normal")
+                connection.execute("SELECT count(*) FROM sqlite_master")
+                return
+            except sqlite3.OperationalError:
+                connection.close()
+                if way == ways[-1]:
+                    raise
 
     def migrate(self) -> tuple[Migration, ...]:
         with self._guarded():
             if self._connection is None:
                 _make_private(self.path)
-                self._open("rwc")
+                self._open(write=True)
             return self._migrate()
 
     def _migrate(self) -> tuple[Migration, ...]:
@@ -109,26 +116,15 @@ class SqliteDatabase(SqlDatabase):
     # -- searching
 
     def find(self, query: Node, paths: Sequence[str] = (), limit: int | None = None) -> Found:
-        match, rest = _hoisted(query)
-        where = joined("AND", [*_truths(condition(rest, _of_words)), *_truths(below(paths))] or [ALWAYS])
-        window = "" if limit is None else f" LIMIT {max(WINDOW, limit) + 1}"
+        # A run writes and never searches: it does without this part.
+        from imgtool.database.sqlite_search import WINDOW, statement
+
+        window = None if limit is None else max(WINDOW, limit)
+        sql, values = statement(query, paths, window)
         with self._guarded():
-            if match is None:
-                found = self._rows(
-                    "SELECT f.id, 0.0 FROM results r CROSS JOIN files f ON f.result_id = r.id"
-                    f" WHERE {where.sql} ORDER BY r.id DESC{window}",
-                    where.values,
-                )
-            else:
-                # CROSS JOIN keeps the order: newest first, and no further than the window.
-                found = self._rows(
-                    f"SELECT f.id, {_SCORE} FROM words CROSS JOIN results r ON r.id = words.rowid"
-                    " CROSS JOIN files f ON f.result_id = r.id"
-                    f" WHERE words MATCH ? AND {where.sql} ORDER BY words.rowid DESC{window}",
-                    (match, *where.values),
-                )
+            found = self._rows(sql, values)
         found.sort(key=lambda place: (-place[1], -place[0]))
-        complete = limit is None or len(found) <= max(WINDOW, limit)
+        complete = window is None or len(found) <= window
         return Found(found if limit is None else found[:limit], complete)
 
     # -- what the tables need
@@ -148,9 +144,6 @@ class SqliteDatabase(SqlDatabase):
         except (sqlite3.Warning, OSError) as error:
             raise DatabaseUnavailable(f"{self.place}: {error}", _remedy(str(error))) from error
 
-    def _begin_remedy(self) -> str:
-        return f"imgtool database init{f' --database {self._url}' if self._url else ''}"
-
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
             raise DatabaseUnavailable(f"{self.place} is not open", "")
@@ -158,6 +151,9 @@ class SqliteDatabase(SqlDatabase):
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return self._open_connection().execute(sql, values).fetchall()
+
+    def _each(self, sql: str, values: Sequence[Any] = ()) -> Iterable[Any]:
+        return self._open_connection().execute(sql, values)
 
     def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         with closing(self._open_connection().execute(sql, values)) as cursor:
@@ -190,7 +186,11 @@ class SqliteDatabase(SqlDatabase):
         )
 
     def _write_paths(self, numbered: Sequence[tuple[int, str]]) -> None:
-        self._many("INSERT INTO paths (rowid, path) VALUES (?, ?)", [(number, stream(path)) for number, path in numbered])
+        from imgtool.database.words import stream
+
+        self._many(
+            "INSERT INTO paths (rowid, path) VALUES (?, ?)", [(number, stream(path)) for number, path in numbered]
+        )
 
     def _remove_index(self, table: str, ids: Sequence[int]) -> None:
         self._many(f"DELETE FROM {table} WHERE rowid = ?", [(each,) for each in ids])
@@ -240,61 +240,6 @@ _SHOULD_BE_NONE = {
         "SELECT count(*) FROM results r WHERE line_count <> (SELECT count(*) FROM lines l WHERE l.result_id = r.id)"
     ),
 }
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Words as FTS5 looks for them
-
-
-def _hoisted(query: Node) -> tuple[str | None, Node]:
-    """What of ``query`` every hit must match in the index, and the rest: only what FTS5 matches can be ranked."""
-    if (whole := _match(query)) is not None:
-        return whole, AllOf(())
-    if not isinstance(query, AllOf):
-        return None, query
-    inside, rest = [], []
-    for part in query.parts:
-        (rest if _match(part.part if isinstance(part, Not) else part) is None else inside).append(part)
-    match = _match(AllOf(tuple(inside)))
-    return (None, query) if match is None else (match, AllOf(tuple(rest)))
-
-
-def _match(node: Node) -> str | None:
-    """``node`` as one FTS5 expression on ``words``, where it can be said so."""
-    if isinstance(node, Words):
-        # Where codes are looked for, the table of codes has a say too.
-        return None if node.field in (In.PATH, In.CODE) else f"{_COLUMNS[node.field]} : {_quoted(node.phrase)}"
-    if isinstance(node, AnyOf):
-        parts = [_match(part) for part in node.parts]
-        return None if None in parts else "(" + " OR ".join(filter(None, parts)) + ")"
-    if isinstance(node, AllOf):
-        there = [_match(part) for part in node.parts if not isinstance(part, Not)]
-        absent = [_match(part.part) for part in node.parts if isinstance(part, Not)]
-        # FTS5 knows "this and not that", but not "not that" alone.
-        if not there or None in there or None in absent:
-            return None
-        positive = "(" + " AND ".join(filter(None, there)) + ")"
-        return f"({positive} NOT ({' OR '.join(filter(None, absent))}))" if absent else positive
-    return None
-
-
-def _quoted(phrase: Phrase) -> str:
-    return f'"{" ".join(phrase.words)}"' + (" *" if phrase.open_end else "")
-
-
-def _of_words(node: Words) -> Condition:
-    match = f"{_COLUMNS[node.field]} : {_quoted(node.phrase)}"
-    if node.field is In.PATH:
-        return Condition("(+f.id IN (SELECT rowid FROM paths WHERE paths MATCH ?))", (match,))
-    found = Condition("(+r.id IN (SELECT rowid FROM words WHERE words MATCH ?))", (match,))
-    if node.field is not In.CODE:
-        return found
-    code = begins("lookup", node.code)
-    return joined("OR", [Condition(f"(+r.id IN (SELECT result_id FROM codes WHERE {code.sql}))", code.values), found])
-
-
-def _truths(one: Condition) -> list[Condition]:
-    return [] if one is ALWAYS else [one]
 
 
 # --------------------------------------------------------------------------------------------------------------------

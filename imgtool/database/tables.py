@@ -12,24 +12,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from imgtool.database import entry as entries_of
-from imgtool.database.conditions import LAST
 from imgtool.database.entry import Entry, Rows, Words
-from imgtool.database.interface import Database, Hit, Migration
+from imgtool.database.interface import LAST, Database, Hit, Migration
 from imgtool.database.migrations import Step
 from imgtool.types import ImageResult
 
 CHUNK = 500
 """Rows that are asked for at once."""
 
-SEEN_STEP_SECONDS = 30 * 86400.0
-"""How old the note of when a file was seen may become before it is renewed."""
 
-
-_FIND_FILES = "SELECT path, page, id, result_id, gone_at, seen_at FROM files WHERE path "
-_FIND_KNOWN = (
-    "SELECT f.path, f.page, r.key || ' ' || r.stamps FROM files f JOIN results r ON r.id = f.result_id"
-    " WHERE f.path >= ? AND f.gone_at IS NULL AND f.seen_at > ? ORDER BY f.path, f.page LIMIT "
-)
+_FIND_FILES = "SELECT path, page, id, result_id, recorded FROM files WHERE path "
+_FIND_RECORDED = "SELECT path || '#' || page, recorded FROM files WHERE path >= ? ORDER BY path, page LIMIT "
 _FIND_FORMER = "SELECT r.key, r.id, r.stamps, a.body FROM results r JOIN answers a ON a.result_id = r.id WHERE r.key "
 _INSERT_RESULT = (
     "INSERT INTO results (key, page, pages, format, width, height, status, error_code, captioned, line_count,"
@@ -41,10 +34,13 @@ _UPDATE_RESULT = (
     " WHERE id = ?"
 )
 _INSERT_FILE = (
-    "INSERT INTO files (result_id, sha256, size, mtime_ns, seen_at, gone_at, machine, path, page, id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO files (result_id, sha256, size, mtime_ns, seen_at, gone_at, machine, recorded, path, page, id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_UPDATE_FILE = "UPDATE files SET result_id = ?, sha256 = ?, size = ?, mtime_ns = ?, seen_at = ?, gone_at = ?, machine = ? WHERE id = ?"
+_UPDATE_FILE = (
+    "UPDATE files SET result_id = ?, sha256 = ?, size = ?, mtime_ns = ?, seen_at = ?, gone_at = ?, machine = ?,"
+    " recorded = ? WHERE id = ?"
+)
 _CHILDREN = {
     "answers": "result_id, body",
     "tasks": "result_id, task, engine, model, model_version, seconds, error_code",
@@ -91,6 +87,10 @@ class SqlDatabase(Database):
         """Execute one statement and fetch everything."""
 
     @abstractmethod
+    def _each(self, sql: str, values: Sequence[Any] = ()) -> Iterable[Any]:
+        """Execute one query and give its rows one by one."""
+
+    @abstractmethod
     def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """Execute one query whose result may not fit into memory."""
 
@@ -124,15 +124,15 @@ class SqlDatabase(Database):
 
     # -- reading
 
-    def known_from(self, path: str, count: int) -> tuple[dict[tuple[str, int], str], str]:
+    def recorded_from(self, path: str, count: int) -> tuple[dict[str, str], str]:
         with self._guarded():
-            rows = self._rows(f"{_FIND_KNOWN}{count}", (path, time.time() - SEEN_STEP_SECONDS))
-        known = {(path, page): said for path, page, said in rows}
-        if len(rows) < count:
-            return known, LAST
+            # Straight into a dict: rows that are held would wake the garbage collector.
+            found = dict(self._each(f"{_FIND_RECORDED}{count}", (path,)))
+        if len(found) < count:
+            return found, LAST
         # The last path may have pages that were not read. Where nothing else was, it is passed over as unknown.
-        last = rows[-1][0]
-        return known, last if last != path else path + "\0"
+        last = next(reversed(found)).rpartition("#")[0]
+        return found, last if last != path else path + "\0"
 
     def hits(self, places: Sequence[tuple[int, float]]) -> Iterator[Hit]:
         scores = iter(places)
@@ -160,9 +160,17 @@ class SqlDatabase(Database):
     def elsewhere(self, result_id: int, file_id: int) -> list[str]:
         with self._guarded():
             found = self._rows(
-                "SELECT path FROM files WHERE result_id = ? AND id <> ? ORDER BY seen_at DESC, id DESC", (result_id, file_id)
+                "SELECT path FROM files WHERE result_id = ? AND id <> ? ORDER BY seen_at DESC, id DESC",
+                (result_id, file_id),
             )
         return [path for (path,) in found]
+
+    def fileless(self) -> int:
+        with self._guarded():
+            ((count,),) = self._rows(
+                "SELECT count(*) FROM results r WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.result_id = r.id)"
+            )
+        return int(count)
 
     def files(self) -> Iterator[tuple[int, str, str]]:
         last = 0
@@ -176,11 +184,19 @@ class SqlDatabase(Database):
             yield from ((int(file_id), path, machine) for file_id, path, machine in part)
             last = part[-1][0]
 
-    def entries(self) -> Iterator[Entry]:
+    def last_result(self) -> int:
+        """The highest number of a content."""
+        with self._guarded():
+            return self._last_id("results")
+
+    def entries(self, start: int = 0, stop: int = 2**62) -> Iterator[Entry]:
+        """Everything that is kept of contents whose numbers are from ``start`` to before ``stop``."""
         with self._guarded():
             for row in self._stream(
                 "SELECT f.path, f.size, f.mtime_ns, f.seen_at, f.gone_at, f.machine, r.stamps, a.body FROM results r"
-                " JOIN answers a ON a.result_id = r.id LEFT JOIN files f ON f.result_id = r.id ORDER BY r.id, f.id"
+                " JOIN answers a ON a.result_id = r.id LEFT JOIN files f ON f.result_id = r.id"
+                " WHERE r.id >= ? AND r.id < ? ORDER BY r.id, f.id",
+                (start, stop),
             ):
                 path, size, mtime_ns, seen_at, gone_at, machine, stamps, body = row
                 yield Entry(
@@ -222,13 +238,18 @@ class SqlDatabase(Database):
         now = time.time() if gone else None
         with self._guarded(), self._writing():
             test = "gone_at IS NULL" if gone else "gone_at IS NOT NULL"
-            self._many(f"UPDATE files SET gone_at = ? WHERE id = ? AND {test}", [(now, each) for each in file_ids])
+            self._many(
+                f"UPDATE files SET gone_at = ?, recorded = '' WHERE id = ? AND {test}",
+                [(now, each) for each in file_ids],
+            )
 
     def forget(self, file_ids: Iterable[int]) -> None:
         with self._guarded(), self._writing():
             for part in chunks(file_ids):
                 among, value = self._among(part)
-                contents = {number for (number,) in self._rows(f"SELECT result_id FROM files WHERE id {among}", (value,))}
+                contents = {
+                    number for (number,) in self._rows(f"SELECT result_id FROM files WHERE id {among}", (value,))
+                }
                 self._remove_index("paths", part)
                 self._many("DELETE FROM files WHERE id = ?", [(each,) for each in part])
                 self._remove_contents(contents)
@@ -238,18 +259,20 @@ class SqlDatabase(Database):
     def _former(self, keys: set[str]) -> dict[str, _Content]:
         found = {key: _Content(key, None, "", None) for key in sorted(keys)}
         among, value = self._among(list(found))
-        for key, number, stamps, body in self._rows(_FIND_FORMER + among, (value,)):
+        for key, number, told, body in self._rows(_FIND_FORMER + among, (value,)):
             try:
-                former: ImageResult | None = entries_of.decode_body(body, "", None)
+                former = entries_of.decode_body(body, "", None)
             except msgspec.DecodeError:
-                former, stamps = None, ""
-            found[key] = _Content(key, int(number), stamps, former)
+                found[key] = _Content(key, int(number), "", None)
+            else:
+                found[key] = _Content(key, int(number), told, former)
         return found
 
     def _write_contents(self, changed: list[_Content]) -> None:
         number = self._last_id("results")
         taken: list[tuple[int, Rows]] = []
-        new, old = [], []
+        new: list[tuple[Any, ...]] = []
+        old: list[tuple[Any, ...]] = []
         for content in changed:
             assert content.result is not None
             rows = entries_of.rows(content.result)
@@ -274,21 +297,23 @@ class SqlDatabase(Database):
         """Write the rows of files; returns the contents that lost one."""
         among, value = self._among(list({entry.path for entry, _ in entries}))
         known = {(path, page): row for path, page, *row in self._rows(_FIND_FILES + among, (value,))}
-        stale = time.time() - SEEN_STEP_SECONDS
         number = self._last_id("files")
-        new, old, lost = [], [], set()
+        new: list[tuple[Any, ...]] = []
+        old: list[tuple[Any, ...]] = []
+        lost: set[int] = set()
         for entry, content in entries:
             assert entry.path is not None
             result = entry.result
+            note = entries_of.recorded(result, content.stamps) if entry.gone_at is None else ""
             of_file = (result.sha256, result.file_size, entry.mtime_ns, entry.seen_at, entry.gone_at, entry.machine)
-            values = (content.number, *of_file)
+            values = (content.number, *of_file, note)
             former = known.get((entry.path, result.page))
             if former is None:
                 number += 1
                 new.append((*values, entry.path, result.page, number))
                 continue
-            file_id, result_id, gone_at, seen_at = former
-            if result_id != content.number or gone_at != entry.gone_at or seen_at <= stale:
+            file_id, result_id, former_note = former
+            if result_id != content.number or former_note != note:
                 old.append((*values, file_id))
             if result_id != content.number:
                 lost.add(result_id)

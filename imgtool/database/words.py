@@ -121,7 +121,6 @@ class Phrase:
         return re.compile(between.join(pieces))
 
 
-
 def _has_parts(run: str) -> bool:
     return re.match(f"[{_PARTS}]", run) is not None
 

@@ -65,12 +65,11 @@ class Records:
     def one(self, number: int) -> Entry:
         """The record of that number."""
         rng = random.Random(f"{self._seed}/{number}")
-        path = f"/data/{rng.choice(FOLDERS)}/{number // 1000:03}/{rng.choice(('IMG', 'scan', '영수증'))}_{number:06}.png"
+        path = (
+            f"/data/{rng.choice(FOLDERS)}/{number // 1000:03}/{rng.choice(('IMG', 'scan', '영수증'))}_{number:06}.png"
+        )
         sha256 = hashlib.sha256(f"{self._seed}/{number}".encode()).hexdigest()
-        if rng.random() < 0.02:
-            result = self._failed(rng, path, sha256)
-        else:
-            result = self._answered(rng, path, sha256)
+        result = (self._failed if rng.random() < 0.02 else self._answered)(rng, path, sha256)
         return Entry(path, result, stamps(result), 1_600_000_000_000_000_000 + number * 10**12, machine="generated")
 
     def many(self, count: int) -> Iterator[Entry]:
@@ -135,7 +134,8 @@ class Records:
             return "".join(self.chinese.draw(rng, count)) + rng.choice(("。", ""))
         if kind < 0.95:
             return "".join(self.japanese.draw(rng, count))
-        return f"{rng.randint(1, 99999):,} {self.latin.draw(rng, 1)[0]}{self.korean.draw(rng, 1)[0]} ({rng.randint(1, 99)} %)"
+        mixed = self.latin.draw(rng, 1)[0] + self.korean.draw(rng, 1)[0]
+        return f"{rng.randint(1, 99999):,} {mixed} ({rng.randint(1, 99)} %)"
 
     def query(self, rng: random.Random) -> Query:
         """A query as people ask: one to three parts."""
@@ -146,7 +146,7 @@ class Records:
             parts[-1] = replace(parts[-1], negated=True)
         return Query((tuple(parts),))
 
-    def _part(self, rng: random.Random) -> Part:
+    def _part(self, rng: random.Random) -> Part:  # noqa: PLR0911 - one return for each kind
         kind = rng.random()
         if kind < 0.35:
             return Part(rng.choice(("", "", "", "text", "caption")), self.latin.draw(rng, 1)[0])
@@ -163,7 +163,10 @@ class Records:
         if kind < 0.83:
             return Part("label", rng.choice(LABELS), quoted=True)
         if kind < 0.91:
-            return Part("path", *rng.choice((("old", False), ("scans/2024", False), ("im", True), ("사진", False), ("영수", False))))
+            return Part(
+                "path",
+                *rng.choice((("old", False), ("scans/2024", False), ("im", True), ("사진", False), ("영수", False))),
+            )
         field, value = rng.choice(tuple(_FACTS))
         return Part(field, value)
 

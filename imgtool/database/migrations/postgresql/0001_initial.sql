@@ -28,6 +28,7 @@ CREATE TABLE answers (
     body jsonb NOT NULL
 );
 
+-- `recorded` notes which answers are kept of it, and is empty where it is gone.
 CREATE TABLE files (
     id bigint PRIMARY KEY,
     path text COLLATE "C" NOT NULL,
@@ -39,8 +40,11 @@ CREATE TABLE files (
     seen_at double precision NOT NULL,
     gone_at double precision,
     machine text NOT NULL,
+    recorded text COLLATE "C" NOT NULL,
     UNIQUE (path, page)
 );
+-- A run reads `recorded` of every file that it comes by: from this index alone.
+CREATE INDEX files_recorded ON files (path, page, recorded);
 CREATE INDEX files_result ON files (result_id);
 CREATE INDEX files_gone ON files (gone_at) WHERE gone_at IS NOT NULL;
 

@@ -1,0 +1,182 @@
+"""``imgtool database``: lay out, look at, export, import and tidy the database of results."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from imgtool.cli.boundary import boundary
+
+if TYPE_CHECKING:
+    from imgtool.config import Resolved
+    from imgtool.database.interface import Database, Status
+
+app = typer.Typer(help="Lay out, look at, export and import the database of results.", no_args_is_help=True)
+
+Text = Optional[str]  # noqa: UP045 - as in cli/analyze/options.py
+Url = Annotated[
+    Text,
+    typer.Option(
+        "--database", metavar="URL", help="sqlite:///FILE or postgresql://...", show_default="in the cache folder"
+    ),
+]
+Dir = Annotated[
+    Text, typer.Option("--cache-dir", metavar="DIR", help="Which cache.", show_default="the user's cache folder")
+]
+Verbose = Annotated[Optional[bool], typer.Option("--verbose/--no-verbose", "-v", help="Tracebacks.")]  # noqa: UP045
+
+
+@app.command()
+def init(database: Url = None, cache_dir: Dir = None, verbose: Verbose = None) -> None:
+    """Create the tables, and what they are in."""
+    _bring_up_to_date(database, cache_dir, bool(verbose))
+
+
+@app.command()
+def migrate(database: Url = None, cache_dir: Dir = None, verbose: Verbose = None) -> None:
+    """Bring the layout up to date. Several at once, or twice, do no harm."""
+    _bring_up_to_date(database, cache_dir, bool(verbose))
+
+
+@app.command()
+def status(
+    database: Url = None,
+    cache_dir: Dir = None,
+    check: Annotated[bool, typer.Option("--check", help="Read everything and say what is damaged.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    verbose: Verbose = None,
+) -> None:
+    """Where it is, what it holds, which migrations it has. Exit code 6 where something is damaged or missing."""
+    with _opened(database, cache_dir, bool(verbose)) as (one, _):
+        from imgtool.errors import ExitCode
+
+        one.connect(write=False, check=False)
+        found = one.status(thorough=check)
+        _print_status_json(found) if json else _print_status(found, checked=check)
+        if found.trouble or found.pending:
+            raise typer.Exit(ExitCode.NOT_WRITABLE)
+
+
+@app.command()
+def export(
+    output: Annotated[
+        Text, typer.Option("--output", "-o", metavar="FILE", help="Where to.", show_default="stdout")
+    ] = None,
+    database: Url = None,
+    cache_dir: Dir = None,
+    verbose: Verbose = None,
+) -> None:
+    """Write everything as JSON Lines: a back-up, and the way from one kind of database to the other."""
+    with _opened(database, cache_dir, bool(verbose)) as (one, _):
+        from pathlib import Path
+
+        from imgtool.cli.console import Messages
+        from imgtool.database.transfer import export as write
+        from imgtool.formats.target import Target
+        from imgtool.options import OutputFormat
+
+        one.connect(write=False)
+        with Target(None if output is None else Path(output), OutputFormat.JSON) as target:
+            assert isinstance(target.stream, TextIOWrapper)
+            count = write(one, target.stream.buffer)
+        Messages().plain(f"{count:,} pages exported")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="An export, or results as JSON Lines; - is stdin.")],
+    database: Url = None,
+    cache_dir: Dir = None,
+    verbose: Verbose = None,
+) -> None:
+    """Add what an export holds, or what analyze -f jsonl wrote. Twice changes nothing."""
+    with _opened(database, cache_dir, bool(verbose)) as (one, embedded):
+        from imgtool.cli.console import Messages
+        from imgtool.database.transfer import import_into
+        from imgtool.errors import PathMissing
+
+        one.connect(create=embedded)
+        try:
+            source = sys.stdin.buffer if file == "-" else open(file, "rb")  # noqa: SIM115
+        except OSError as error:
+            raise PathMissing(f"{file} cannot be read: {error.strerror}", "name a file that can") from error
+        with source:
+            count = import_into(one, source)
+        Messages().plain(f"{count:,} pages imported")
+
+
+@app.command()
+def prune(
+    database: Url = None,
+    cache_dir: Dir = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would go, remove nothing.")] = False,
+    verbose: Verbose = None,
+) -> None:
+    """Forget files that this machine has seen and that are gone."""
+    with _opened(database, cache_dir, bool(verbose)) as (one, _):
+        from imgtool.database.entry import real_path, this_machine
+
+        one.connect()
+        gone = [
+            (file_id, path)
+            for file_id, path, machine in one.files()
+            if machine == this_machine() and not os.path.lexists(real_path(path))
+        ]
+        for _, path in gone[:5]:
+            sys.stdout.write(f"  {path}\n")
+        noun = "page" if len(gone) == 1 else "pages"
+        sys.stdout.write(f"{len(gone):,} {noun} of files that are gone {'would be' if dry_run else ''} forgotten\n")
+        if not dry_run:
+            one.forget(file_id for file_id, _ in gone)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(url: str | None, cache_dir: str | None, verbose: bool) -> Iterator[tuple[Database, bool]]:
+    """The database that a command is about, not connected yet, and whether it is the embedded one."""
+    with boundary(verbose=verbose):
+        from imgtool.config import resolve
+        from imgtool.database.chosen import choose
+
+        resolved: Resolved = resolve({"database": url, "cache_dir": cache_dir})
+        database, embedded = choose(resolved.output.database, resolved.engine)
+        try:
+            yield database, embedded
+        finally:
+            database.close()
+
+
+def _bring_up_to_date(url: str | None, cache_dir: str | None, verbose: bool) -> None:
+    with _opened(url, cache_dir, verbose) as (database, _):
+        taken = database.migrate()
+        for one in taken:
+            sys.stdout.write(f"migration {one.number} ({one.name}) applied\n")
+        sys.stdout.write(f"{database.place} is up to date\n")
+
+
+def _print_status_json(found: Status) -> None:
+    import msgspec
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
+
+
+def _print_status(found: Status, *, checked: bool) -> None:
+    from imgtool.cli.cache import megabytes
+
+    lines = [("database", found.place), (found.kind, found.version), ("size", megabytes(found.bytes))]
+    lines += [(name, f"{count:,}") for name, count in found.counts.items()]
+    lines += [("migration", f"{one.number} ({one.name})") for one in found.applied]
+    lines += [("pending", f"{one.number} ({one.name}): imgtool database migrate") for one in found.pending]
+    lines += [("damaged", line) for line in found.trouble]
+    if checked and not found.trouble:
+        lines.append(("check", "nothing is damaged"))
+    for name, value in lines:
+        sys.stdout.write(f"{name:<12}{value}\n")
