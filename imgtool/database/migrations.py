@@ -15,6 +15,7 @@ from msgspec import Struct
 from imgtool.database.interface import DatabaseOutdated, Migration
 
 TABLE = "migrations"
+FOLDER = Path(__file__).with_name("migrations")
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -28,7 +29,7 @@ class Step(Struct, frozen=True):
 def steps(kind: str) -> tuple[Step, ...]:
     """The steps of the layout of ``kind`` databases, in order."""
     found = []
-    for file in (Path(__file__).parent / TABLE / kind).iterdir():
+    for file in (FOLDER / kind).iterdir():
         if (name := _NAME.fullmatch(file.name)) is not None:
             sql = file.read_bytes()
             found.append(Step(Migration(int(name[1]), name[2], hashlib.sha256(sql).hexdigest()), sql.decode()))

@@ -83,12 +83,16 @@ class PostgresqlDatabase(SqlDatabase):
         self._reconnect()
         if not check:
             return
-        with self._guarded():
-            left = pending(steps(self.kind), self._applied(), self.place)
-            if create and left:
-                self.migrate()
-            else:
-                refuse_pending(left, self.place, self._said_url)
+        try:
+            with self._guarded():
+                left = pending(steps(self.kind), self._applied(), self.place)
+                if create and left:
+                    self.migrate()
+                else:
+                    refuse_pending(left, self.place, self._said_url)
+        except BaseException:
+            self.close()
+            raise
 
     def _reconnect(self) -> None:
         self.close()
