@@ -30,6 +30,10 @@ class DatabaseUnavailable(ImgtoolError):
     exit_code = ExitCode.NOT_WRITABLE
 
 
+class DatabaseBusy(DatabaseUnavailable):
+    """It does not answer now, and may again: locked by another process, or its server is away."""
+
+
 class DatabaseDamaged(DatabaseUnavailable):
     """The file of an SQLite database is damaged."""
 
@@ -118,9 +122,10 @@ class Database(ABC):
         """Bring the layout up to date; returns the steps that were taken. Of two at once one waits for the other."""
 
     @abstractmethod
-    def recorded_from(self, path: str, count: int) -> tuple[dict[str, str], str]:
-        """What was noted of ``path`` and of the paths that follow, as :func:`imgtool.database.entry.recorded` writes
-        it, by ``<path>#<page>``: about ``count`` notes, and the path before which none is left out."""
+    def recorded_from(self, path: str, page: int, count: int) -> tuple[dict[str, str], tuple[str, int]]:
+        """What was noted of a page and of those that follow in the order of paths, as
+        :func:`imgtool.database.entry.recorded` writes it, by ``<path>#<page>``: at most ``count`` notes, and the path
+        and page before which none is left out."""
 
     @abstractmethod
     def write(self, entries: Sequence[Entry]) -> None:

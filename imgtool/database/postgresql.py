@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from imgtool.database.conditions import Condition, begins, below, condition, joined
 from imgtool.database.entry import Words as IndexWords
 from imgtool.database.interface import (
+    DatabaseBusy,
     DatabaseOutdated,
     DatabaseUnavailable,
     DatabaseUrlProblem,
@@ -108,7 +109,7 @@ class PostgresqlDatabase(SqlDatabase):
         except psycopg.ProgrammingError as error:
             raise DatabaseUrlProblem(f"{self.place}: {_one_line(error)}", "postgresql://user@host/name") from error
         except psycopg.Error as error:
-            raise DatabaseUnavailable(
+            raise DatabaseBusy(
                 f"{self.place} cannot be reached: {_one_line(error)}",
                 "check that the server runs and the URL is right; passwords may be in ~/.pgpass or PGPASSWORD",
             ) from error
@@ -174,14 +175,16 @@ class PostgresqlDatabase(SqlDatabase):
             broken = self._connection is None or self._connection.broken
             if broken:
                 self.close()
-            raise DatabaseUnavailable(
+            # Of this class are lost connections, shutdowns, timeouts and locks.
+            kind = DatabaseBusy if broken or isinstance(error, psycopg.OperationalError) else DatabaseUnavailable
+            raise kind(
                 f"{self.place}: {_one_line(error)}",
                 "check that the server runs" if broken else "see its log, and `imgtool database status`",
             ) from error
 
     def _open_connection(self) -> psycopg.Connection[Any]:
         if self._connection is None:
-            raise DatabaseUnavailable(f"{self.place} is not connected", "check that the server runs")
+            raise DatabaseBusy(f"{self.place} is not connected", "check that the server runs")
         return self._connection
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:

@@ -18,7 +18,7 @@ from msgspec import UNSET, Struct, structs
 
 from imgtool import trace
 from imgtool.database.entry import Absolute, Entry, is_recorded, real_path, stamps
-from imgtool.database.interface import Database, DatabaseDamaged, DatabaseOutdated, DatabaseUnavailable
+from imgtool.database.interface import Database, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable
 from imgtool.types import ImageResult
 
 BATCH = 256
@@ -29,6 +29,7 @@ _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 _LEAST_AHEAD, _MOST_AHEAD = 16, 512
 _REST_SECONDS = 5.0
+_NOWHERE = ("", 0)
 
 
 class Recorded(Struct, frozen=True):
@@ -44,8 +45,8 @@ class Recorded(Struct, frozen=True):
 class Recorder:
     """Brings the results of one run into a database. Used by one thread; ``close`` ends it.
 
-    Where the database stops answering, writing is tried again for ``patience`` seconds, while results wait: the run is
-    held up once some thousand do. After that they are counted as missing, and each batch that follows is tried once.
+    Where the database does not answer now, writing is tried again for ``patience`` seconds, while results wait: the run
+    is held up once some thousand do. After that they are counted as missing, and each batch that follows is tried once.
     A later run of the same images, from the cache, adds what is missing.
     """
 
@@ -99,30 +100,30 @@ class _NotesAhead:
         self._connected = False
         self._rest_until = 0.0
         self._rows: dict[str, str] = {}
-        self._from, self._to = "", ""
-        """All notes of paths between these is in ``_rows``; ``_to`` is left out."""
+        self._from, self._to = _NOWHERE, _NOWHERE
+        """All notes of pages from the one to before the other are in ``_rows``."""
         self._ahead = _LEAST_AHEAD
 
     def get(self, path: str, page: int) -> str | None:
-        if not self._from <= path < self._to and time.monotonic() >= self._rest_until:
-            self._read_on(path)
+        if not self._from <= (path, page) < self._to and time.monotonic() >= self._rest_until:
+            self._read_on(path, page)
         return self._rows.get(f"{path}#{page}")
 
-    def _read_on(self, path: str) -> None:
-        in_order = self._to <= path and bool(self._rows)
+    def _read_on(self, path: str, page: int) -> None:
+        in_order = self._to <= (path, page) and bool(self._rows)
         self._ahead = min(2 * self._ahead, _MOST_AHEAD) if in_order else _LEAST_AHEAD
-        self._rows, self._from, self._to = {}, "", ""
+        self._rows, self._from, self._to = {}, _NOWHERE, _NOWHERE
         try:
             if not self._connected:
                 self._database.connect(write=False)
                 self._connected = True
-            self._rows, last = self._database.recorded_from(path, self._ahead)
+            self._rows, last = self._database.recorded_from(path, page, self._ahead)
         except DatabaseUnavailable:
             # Not there yet, or not now: whoever writes will see, and say so.
             self._connected = False
             self._rest_until = time.monotonic() + _REST_SECONDS
         else:
-            self._from, self._to = path, last
+            self._from, self._to = (path, page), last
 
     def close(self) -> None:
         self._database.close()
@@ -218,7 +219,7 @@ class _Writer:
                     continue
                 now = time.monotonic()
                 self._down_since = self._down_since or now
-                if isinstance(error, DatabaseOutdated | DatabaseDamaged) or now - self._down_since >= self._patience:
+                if not isinstance(error, DatabaseBusy) or now - self._down_since >= self._patience:
                     self._missing += len(batch)
                     return
             time.sleep(pause)

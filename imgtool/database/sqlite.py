@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.database.entry import Words as IndexWords
-from imgtool.database.interface import DatabaseDamaged, DatabaseUnavailable, Found, Migration, Status
+from imgtool.database.interface import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, Found, Migration, Status
 from imgtool.database.migrations import TABLE, init_command, pending, refuse_pending, steps
 from imgtool.database.tables import SqlDatabase
 
@@ -140,7 +140,8 @@ class SqliteDatabase(SqlDatabase):
                     f"{self.place} is damaged ({error})",
                     "restore a back-up (docs/database.md); the embedded database is built anew by the next search",
                 ) from error
-            raise DatabaseUnavailable(f"{self.place}: {error}", _remedy(words)) from error
+            kind = DatabaseBusy if "locked" in words or "busy" in words else DatabaseUnavailable
+            raise kind(f"{self.place}: {error}", _remedy(words)) from error
         except (sqlite3.Warning, OSError) as error:
             raise DatabaseUnavailable(f"{self.place}: {error}", _remedy(str(error))) from error
 

@@ -22,7 +22,9 @@ CHUNK = 500
 
 
 _FIND_FILES = "SELECT path, page, id, result_id, recorded FROM files WHERE path "
-_FIND_RECORDED = "SELECT path || '#' || page, recorded FROM files WHERE path >= ? ORDER BY path, page LIMIT "
+_FIND_RECORDED = (
+    "SELECT path || '#' || page, recorded FROM files WHERE (path, page) >= (?, ?) ORDER BY path, page LIMIT "
+)
 _FIND_FORMER = "SELECT r.key, r.id, r.stamps, a.body FROM results r JOIN answers a ON a.result_id = r.id WHERE r.key "
 _INSERT_RESULT = (
     "INSERT INTO results (key, page, pages, format, width, height, status, error_code, captioned, line_count,"
@@ -124,15 +126,14 @@ class SqlDatabase(Database):
 
     # -- reading
 
-    def recorded_from(self, path: str, count: int) -> tuple[dict[str, str], str]:
+    def recorded_from(self, path: str, page: int, count: int) -> tuple[dict[str, str], tuple[str, int]]:
         with self._guarded():
             # Straight into a dict: rows that are held would wake the garbage collector.
-            found = dict(self._each(f"{_FIND_RECORDED}{count}", (path,)))
+            found = dict(self._each(f"{_FIND_RECORDED}{count}", (path, page)))
         if len(found) < count:
-            return found, LAST
-        # The last path may have pages that were not read. Where nothing else was, it is passed over as unknown.
-        last = next(reversed(found)).rpartition("#")[0]
-        return found, last if last != path else path + "\0"
+            return found, (LAST, 0)
+        last, _, number = next(reversed(found)).rpartition("#")
+        return found, (last, int(number) + 1)
 
     def hits(self, places: Sequence[tuple[int, float]]) -> Iterator[Hit]:
         scores = iter(places)

@@ -180,7 +180,7 @@ def test_status_of_a_whole_database(database: Database) -> None:
     database.write([said("/a.png", "harbour", "pier")])
     status = database.status(thorough=True)
     assert status.counts == {"files": 1, "results": 1, "lines": 2, "labels": 2, "codes": 0, "gone": 0}
-    assert [one.name for one in status.applied][0] == "initial"
+    assert status.applied[0].name == "initial"
     assert (status.pending, status.trouble) == ((), ())
     assert status.bytes > 0
 

@@ -143,7 +143,7 @@ def test_whatever_is_typed_is_read_or_refused(query: str) -> None:
     try:
         parse(query)
     except QueryProblem as problem:
-        assert problem.remedy  # noqa: PT017
+        assert problem.remedy
 
 
 def test_what_is_to_be_marked_leaves_out_what_must_be_absent() -> None:

@@ -89,7 +89,7 @@ def test_gone_and_back(database: Database) -> None:
     numbers = [each[0] for each in database.files()]
     database.mark_gone(numbers)
     assert paths(database, "status:gone") == ["/a.png"]
-    notes, _ = database.recorded_from("/", 10)
+    notes, _ = database.recorded_from("/", 0, 10)
     assert notes == {"/a.png#0": ""}  # so that the next run writes it
     database.write([said("/a.png", "harbour")])
     assert paths(database, "status:gone") == []

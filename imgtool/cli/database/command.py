@@ -131,9 +131,9 @@ def prune(
         for _, path in gone[:5]:
             sys.stdout.write(f"  {path}\n")
         noun = "page" if len(gone) == 1 else "pages"
-        sys.stdout.write(f"{len(gone):,} {noun} of files that are gone {'would be' if dry_run else ''} forgotten\n")
         if not dry_run:
             one.forget(file_id for file_id, _ in gone)
+        sys.stdout.write(f"{'would forget' if dry_run else 'forgot'} {len(gone):,} {noun} of files that are gone\n")
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from itertools import islice
 from typing import TypeVar
@@ -76,6 +77,8 @@ class Search:
         database = self._open()
         try:
             found = self._mending(database, lambda: self._find(database))
+            if not found.places and self._embedded and self._named and database.fileless():
+                found = self._look_below(database)
             places = found.places if self._limit is None else found.places[: 2 * self._limit + 50]
             hits = islice(self._fate.present(database.hits(places), database), self._limit)
             count = self._write(hits, target)
@@ -130,6 +133,15 @@ class Search:
         told += [f"{rebuilt.salvaged:,} pages of the damaged index"] * bool(rebuilt.salvaged)
         told += [f"{files:,} pages below what was named"] * bool(files)
         self._messages.notice(f"built from {', '.join(told)}")
+
+    def _look_below(self, database: Database) -> Found:
+        """Search again, once the files below what was named are known."""
+        from imgtool.database.embedded import add_files
+
+        assert isinstance(database, SqliteDatabase)
+        with suppress(DatabaseUnavailable):
+            add_files(database, self._root, self._named)
+        return self._find(database)
 
     def _mending(self, database: Database, action: Callable[[], _Item]) -> _Item:
         """``action``, and once more after the embedded database turned out to be damaged."""
