@@ -11,7 +11,9 @@ from imgtool.cli import cache, models, schema
 from imgtool.cli.analyze.command import analyze
 from imgtool.cli.bench.command import app as bench_app
 from imgtool.cli.boundary import end_politely_on_signals
+from imgtool.cli.database.command import app as database_app
 from imgtool.cli.profile.command import app as profile_app
+from imgtool.cli.search.command import search
 from imgtool.cli.warm.command import warm_cache
 
 app = typer.Typer(
@@ -41,10 +43,12 @@ def _root(
 
 
 app.command("analyze")(analyze)
+app.command("search")(search)
 app.command("models")(models.models)
 app.command("warm-cache")(warm_cache)
 app.command("schema")(schema.schema)
 app.add_typer(cache.app, name="cache")
+app.add_typer(database_app, name="database")
 app.add_typer(bench_app, name="bench")
 app.add_typer(profile_app, name="profile")
 

@@ -81,6 +81,7 @@ def analyze(
     cache_size: o.CacheSize = None,
     cache_ttl: o.CacheTtl = None,
     rehash: o.Rehash = None,
+    database: o.Database = None,
     batch_size: o.BatchSize = None,
     batch_pixels: o.BatchPixels = None,
     workers: o.Workers = None,

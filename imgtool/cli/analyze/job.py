@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from imgtool.cli.analyze.summary import print_summary
 from imgtool.cli.console import Messages, say, terminal_width, wants_color
 from imgtool.cli.progress import Progress
 from imgtool.config import Resolved
+from imgtool.database.chosen import missing, recorder_for
+from imgtool.database.interface import DatabaseUnavailable
+from imgtool.database.recorder import Recorder
 from imgtool.engine.engine import Engine, engine_rules
 from imgtool.engine.files.discover import count_images
 from imgtool.engine.files.sniff import sniff_file
@@ -61,6 +65,8 @@ class Job:
         self._output = resolved.output
         self._format = self._choose_format()
         self._messages = Messages(quiet=self._output.quiet)
+        self._recorder: Recorder | None = None
+        self._unrecorded: DatabaseUnavailable | None = None
         if self._output.verbose:
             self._show_origins(resolved.origins)
 
@@ -78,7 +84,7 @@ class Job:
             # The engine first: what cannot begin must not have emptied the file of an earlier run.
             engine = self._engine(watcher)
             self._check_places()
-            with Target(self._output.output, self._format) as target, engine:
+            with Target(self._output.output, self._format) as target, engine, self._recording():
                 stopped = self._answer(engine, watcher, target, paths)
                 figures = engine.statistics
                 trace.mark("last result")
@@ -87,6 +93,8 @@ class Job:
         self._report(figures)
         if stopped is not None:
             raise stopped
+        if self._unrecorded is not None:
+            raise self._unrecorded
         return exit_code(figures, engine.model_problems)
 
     def _engine(self, watcher: _Watcher) -> Engine:
@@ -117,6 +125,24 @@ class Job:
             raise NoImages("no image was found under what was given", _why_nothing(self._options))
         return stopped
 
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Keep the database in step with what is written inside."""
+        self._recorder = recorder_for(self._output.database, self._options)
+        if self._recorder is None:
+            yield
+            return
+        try:
+            yield
+        except BaseException:
+            self._recorder.close(at_once=True)
+            raise
+        lacking = missing(self._recorder.close())
+        if lacking is not None and self._output.database is None:
+            self._messages.notice(f"{lacking}; imgtool search adds them")
+        else:
+            self._unrecorded = lacking
+
     def _check_places(self) -> None:
         """Find out before the work what would spoil it after."""
         output = self._output.output
@@ -142,6 +168,8 @@ class Job:
                 progress.clear()
             with trace.span("write", "parent"):
                 writer.write(result)
+            if self._recorder is not None:
+                self._recorder.add(result)
             if first:
                 trace.mark("first result")
                 first = False

@@ -119,6 +119,16 @@ Cache = Annotated[Flag, _option(_CACHE, "Keep answers and use kept ones.", "--ca
 CacheDir = Annotated[Text, _option(_CACHE, "Where answers are kept.", takes="DIR", default="the user's cache folder")]
 CacheSize = Annotated[Text, _option(_CACHE, "Its size limit; the oldest go first.", takes="SIZE", default="2GB")]
 CacheTtl = Annotated[Text, _option(_CACHE, "Answers older than this are asked again.", takes="TIME", default="never")]
+Database = Annotated[
+    Text,
+    _option(
+        _CACHE,
+        "Where results are kept for search, sqlite:///FILE or postgresql://...; off is nowhere.",
+        "--database",
+        takes="URL",
+        default="in the cache folder",
+    ),
+]
 Rehash = Annotated[Flag, _option(_CACHE, "Read every file, even unchanged ones.", "--rehash/--no-rehash")]
 
 BatchSize = Annotated[Text, _option(_WORK, "Images given to a worker at once.", takes="N", default="8")]
