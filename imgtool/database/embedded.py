@@ -47,8 +47,8 @@ def set_aside(database: Database, damage: DatabaseUnavailable) -> Path | None:
     Raises:
         DatabaseUnavailable: that cannot be done.
     """
-    from imgtool.engine.cache.database import file_number
-    from imgtool.engine.cache.database import set_aside as rename
+    from imgtool.engine.cache.sqlite import file_number
+    from imgtool.engine.cache.sqlite import set_aside as rename
 
     assert isinstance(database, SqliteDatabase)
     number = file_number(database.path)
@@ -96,10 +96,9 @@ def add_files(database: SqliteDatabase, root: Path, paths: Iterable[str]) -> int
     from imgtool.engine.cache.store import ResultStore
     from imgtool.engine.files.discover import ImageRef, discover
     from imgtool.engine.files.identity import Identity
-    from imgtool.engine.slot import printable_path
 
-    identity = Identity.open(root, rehash=False, warn=_ignore)
-    store = ResultStore.open(root, size_limit=2**62, ttl=None, warn=_ignore)
+    identity = Identity(root, rehash=False, warn=_ignore)
+    store = ResultStore(root, size_limit=2**62, ttl=None, warn=_ignore)
     absolute = Absolute()
 
     def found() -> Iterator[Entry]:
@@ -112,7 +111,7 @@ def add_files(database: SqliteDatabase, root: Path, paths: Iterable[str]) -> int
                 result = None if record is None else _result(record, sha256, page)
                 if result is None:
                     break
-                path = absolute(printable_path(ref.path))
+                path = absolute(ref.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
                 result = msgspec.structs.replace(result, path=path, file_size=ref.size)
                 yield Entry(path, result, stamps(result), ref.mtime_ns)
                 page, pages = page + 1, result.pages
@@ -180,8 +179,8 @@ def _contents(root: Path) -> Iterator[Entry]:
 
 
 def _store_rows(root: Path) -> Iterator[Row]:
-    from imgtool.engine.cache.database import TROUBLES
     from imgtool.engine.cache.listing import rows
+    from imgtool.engine.cache.sqlite import TROUBLES
 
     found = rows(root)
     while True:

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imgtool.cli.boundary import boundary
+from imgtool.cli.console import Messages, megabytes, print_json, print_line
 
 if TYPE_CHECKING:
     from imgtool.config import Resolved
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Lay out, look at, export and import the database of results.", no_args_is_help=True)
 
-Text = Optional[str]  # noqa: UP045 - as in cli/analyze/options.py
+Text = str | None
 Url = Annotated[
     Text,
     typer.Option(
@@ -29,7 +30,7 @@ Url = Annotated[
 Dir = Annotated[
     Text, typer.Option("--cache-dir", metavar="DIR", help="Which cache.", show_default="the user's cache folder")
 ]
-Verbose = Annotated[Optional[bool], typer.Option("--verbose/--no-verbose", "-v", help="Tracebacks.")]  # noqa: UP045
+Verbose = Annotated[bool | None, typer.Option("--verbose/--no-verbose", "-v", help="Tracebacks.")]
 
 
 @app.command()
@@ -58,7 +59,7 @@ def status(
 
         one.connect(write=False, check=False)
         found = one.status(thorough=check)
-        _print_status_json(found) if json else _print_status(found, checked=check)
+        print_json(found) if json else _print_status(found, checked=check)
         if found.trouble or found.pending:
             raise typer.Exit(ExitCode.NOT_WRITABLE)
 
@@ -76,7 +77,6 @@ def export(
     with _opened(database, cache_dir, bool(verbose)) as (one, _):
         from pathlib import Path
 
-        from imgtool.cli.console import Messages
         from imgtool.database.transfer import export as write
         from imgtool.formats.target import Target
         from imgtool.options import OutputFormat
@@ -97,7 +97,6 @@ def import_(
 ) -> None:
     """Add what an export holds, or what analyze -f jsonl wrote. Twice changes nothing."""
     with _opened(database, cache_dir, bool(verbose)) as (one, embedded):
-        from imgtool.cli.console import Messages
         from imgtool.database.transfer import import_into
         from imgtool.errors import PathMissing
 
@@ -129,11 +128,11 @@ def prune(
             if machine == this_machine() and not os.path.lexists(real_path(path))
         ]
         for _, path in gone[:5]:
-            sys.stdout.write(f"  {path}\n")
+            print_line(f"  {path}")
         noun = "page" if len(gone) == 1 else "pages"
         if not dry_run:
             one.forget(file_id for file_id, _ in gone)
-        sys.stdout.write(f"{'would forget' if dry_run else 'forgot'} {len(gone):,} {noun} of files that are gone\n")
+        print_line(f"{'would forget' if dry_run else 'forgot'} {len(gone):,} {noun} of files that are gone")
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -158,19 +157,11 @@ def _bring_up_to_date(url: str | None, cache_dir: str | None, verbose: bool) -> 
     with _opened(url, cache_dir, verbose) as (database, _):
         taken = database.migrate()
         for one in taken:
-            sys.stdout.write(f"migration {one.number} ({one.name}) applied\n")
-        sys.stdout.write(f"{database.place} is up to date\n")
-
-
-def _print_status_json(found: Status) -> None:
-    import msgspec
-
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
+            print_line(f"migration {one.number} ({one.name}) applied")
+        print_line(f"{database.place} is up to date")
 
 
 def _print_status(found: Status, *, checked: bool) -> None:
-    from imgtool.cli.cache import megabytes
-
     lines = [("database", found.place), (found.kind, found.version), ("size", megabytes(found.bytes))]
     lines += [(name, f"{count:,}") for name, count in found.counts.items()]
     lines += [("migration", f"{one.number} ({one.name})") for one in found.applied]
@@ -179,4 +170,4 @@ def _print_status(found: Status, *, checked: bool) -> None:
     if checked and not found.trouble:
         lines.append(("check", "nothing is damaged"))
     for name, value in lines:
-        sys.stdout.write(f"{name:<12}{value}\n")
+        print_line(f"{name:<12}{value}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from imgtool.cli.boundary import boundary
 
-Text = Optional[str]  # noqa: UP045 - as in cli/analyze/options.py
-Many = Optional[list[str]]  # noqa: UP045
-Flag = Optional[bool]  # noqa: UP045
+Text = str | None
+Many = list[str] | None
+Flag = bool | None
 
 _QUERY = (
     'Words, "a phrase", prefix*, -without, OR, (groups), and fields: text: caption: label: code: path: status: has: '
@@ -32,7 +32,7 @@ def search(
     ] = None,
     null: Annotated[bool, typer.Option("--null", "-0", help="Only paths, each ended by NUL, for xargs -0.")] = False,
     limit: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--limit", "-n", min=0, metavar="N", help="So many hits; 0 is all.", show_default="20 in a table, else all"
         ),

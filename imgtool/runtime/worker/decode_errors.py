@@ -1,0 +1,88 @@
+"""What is wrong with an image file: what Pillow raises, turned into problems with a code and a remedy.
+
+Pillow and the libraries under it have no exceptions of their own for this; their words and the file's own end tell.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from imgtool.runtime.worker.file_structure import is_sound_so_far
+from imgtool.types import Problem
+
+_TRUNCATED_REMEDY = "get a complete copy of the file: it was cut off while being copied or downloaded"
+DAMAGED_REMEDY = "open it in an image editor and save it again, or get another copy"
+
+
+class DecodeError(Exception):
+    """A file that gave no pixels; ``problem`` says why and what to do. ``pages`` is how many the file has, as far as it
+    could be opened: another page of it may be whole."""
+
+    pages: int = 1
+
+    def __init__(self, code: str, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(code, message, remedy)
+
+
+@contextmanager
+def explained(file: BinaryIO, name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises about a file into a problem; memory is another matter than the file."""
+    try:
+        yield
+    except (DecodeError, MemoryError):
+        raise
+    except Exception as error:
+        raise explain(error, file, name) from error
+
+
+def unreadable(error: Exception) -> DecodeError:
+    """The disk, not the file, is at fault."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return DecodeError("unreadable", f"the file cannot be read: {reason}", "check the disk or the network share")
+
+
+_TAIL_BYTES = 64
+_LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
+_UNSUPPORTED_WORDS = ("unsupported", "not supported", "not available", "not installed", "unknown pixel mode")
+
+
+def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
+    """What ``error``, raised while ``file`` of Pillow's format ``name`` was read, means to a person."""
+    kind = "HEIC" if name == "HEIF" else "JPEG" if name == "MPO" else name
+    said = str(error).strip() or type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None:
+        return unreadable(error)
+    if "Decompressed data too large" in said or "Too much memory used in text chunks" in said:
+        return DecodeError(
+            "metadata_too_large",
+            f"text or a colour profile stored in this {kind} unpacks to more than is reasonable",
+            "save the image again without its metadata",
+        )
+    ends_early = isinstance(error, EOFError) or "truncated" in said.lower() or _is_cut_short(file, kind)
+    if ends_early and is_sound_so_far(file, kind):
+        return DecodeError("truncated", f"the {kind} file is incomplete ({said})", _TRUNCATED_REMEDY)
+    if isinstance(error, NotImplementedError) or any(word in said.lower() for word in _UNSUPPORTED_WORDS):
+        return DecodeError(
+            "unsupported", f"this {kind} uses a feature that is not supported: {said}", "convert it to PNG or JPEG"
+        )
+    return DecodeError("damaged", f"the {kind} file is damaged ({said})", DAMAGED_REMEDY)
+
+
+def _is_cut_short(file: BinaryIO, kind: str) -> bool:
+    """Whether the file lacks the end that its format prescribes, or is shorter than it says itself."""
+    try:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(0)
+        head = file.read(_TAIL_BYTES)
+        file.seek(max(0, size - _TAIL_BYTES))
+        tail = file.read(_TAIL_BYTES)
+    except (OSError, ValueError):
+        return False
+    if kind in _LAST_BYTES:
+        return _LAST_BYTES[kind] not in tail
+    declared = {"WEBP": int.from_bytes(head[4:8], "little") + 8, "BMP": int.from_bytes(head[2:6], "little")}
+    return declared.get(kind, 0) > size

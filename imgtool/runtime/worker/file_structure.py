@@ -1,0 +1,106 @@
+"""Whether the beginning of a file reads as its format prescribes: what ends too early was cut off, anything else is
+damaged, and the remedies differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+from imgtool.image_formats import BITMAP_HEADER_SIZES
+
+_BLOCKS = 1_000
+"""How many blocks are looked at: the decoder finds damage further on."""
+
+_WEBP_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X"})
+
+
+def is_sound_so_far(file: BinaryIO, kind: str) -> bool:
+    """Whether ``file`` of the format ``kind`` (Pillow's name) is built as it should be, as far as it goes.
+
+    Formats that are not looked into are taken for sound.
+    """
+    check = _CHECKS.get(kind)
+    if check is None:
+        return True
+    try:
+        file.seek(0)
+        return check(file)
+    except EOFError:
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def _take(file: BinaryIO, count: int) -> bytes:
+    content = file.read(count)
+    if len(content) < count:
+        raise EOFError
+    return content
+
+
+def _png(file: BinaryIO) -> bool:
+    """Chunks of a length, four letters, that many bytes and a sum; the first is the header (PNG 3rd edition, 5.3)."""
+    _take(file, 8)
+    for number in range(_BLOCKS):
+        head = _take(file, 8)
+        kind, length = head[4:], int.from_bytes(head[:4], "big")
+        if not (kind.isalpha() and kind.isascii()) or (number == 0 and (kind, length) != (b"IHDR", 13)):
+            return False
+        file.seek(length + 4, 1)
+    return True
+
+
+def _jpeg(file: BinaryIO) -> bool:
+    """Segments of FF, a marker and a length, until the scan begins (ITU-T T.81, B.1)."""
+    _take(file, 2)
+    for _ in range(_BLOCKS):
+        if _take(file, 1) != b"\xff":
+            return False
+        marker = _take(file, 1)[0]
+        while marker == 0xFF:
+            marker = _take(file, 1)[0]
+        if marker == 0xDA:
+            return True
+        length = int.from_bytes(_take(file, 2), "big")
+        if marker < 0xC0 or 0xD0 <= marker <= 0xD9 or length < 2:
+            return False
+        # Segments of applications say whose they are, in letters.
+        if 0xE0 <= marker <= 0xEF and length >= 6:
+            if not all(32 <= byte < 127 for byte in _take(file, 4)):
+                return False
+            length -= 4
+        file.seek(length - 2, 1)
+    return True
+
+
+def _gif(file: BinaryIO) -> bool:
+    """Extensions and pictures, each with sub-blocks, until the trailer (GIF89a, 11 to 27)."""
+    flags = _take(file, 13)[10]
+    _take(file, _colours(flags))
+    for _ in range(_BLOCKS):
+        introducer = _take(file, 1)
+        if introducer == b"\x3b":
+            return True
+        if introducer == b"\x21":
+            _take(file, 1)
+        elif introducer == b"\x2c":
+            _take(file, _colours(_take(file, 9)[8]) + 1)
+        else:
+            return False
+        while (size := _take(file, 1)[0]) > 0:
+            _take(file, size)
+    return True
+
+
+def _colours(flags: int) -> int:
+    """Bytes of the table of colours that the flags announce."""
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+_CHECKS: dict[str, Callable[[BinaryIO], bool]] = {
+    "PNG": _png,
+    "JPEG": _jpeg,
+    "GIF": _gif,
+    "BMP": lambda file: int.from_bytes(_take(file, 18)[14:], "little") in BITMAP_HEADER_SIZES,
+    "WEBP": lambda file: _take(file, 16)[12:] in _WEBP_CHUNKS,
+}

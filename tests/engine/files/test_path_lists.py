@@ -1,0 +1,158 @@
+"""Lists of paths: any bytes, any end of line, read as they are written, and never a whole file as one path."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgtool.engine.files.path_lists import read_list
+from imgtool.errors import ExitCode, PathMissing, UsageProblem
+from tests import pictures
+from tests.command import analyze
+from tests.conftest import ROOT
+
+# The names under test are strings, as lists are read.
+# ruff: noqa: PTH102, PTH208
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths in a test are paths in its own folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def listed(content: bytes, nul: bool = False) -> list[str]:
+    Path("list").write_bytes(content)
+    return list(read_list("list", nul))
+
+
+def test_lists_by_line() -> None:
+    content = b"\xef\xbb\xbfa.jpg\r\n\r\n  \n# b.jpg\n~/c.jpg\n d .jpg \ncaf\xe9.jpg\nlast"
+    expected = ["a.jpg", "# b.jpg", "~/c.jpg", " d .jpg ", os.fsdecode(b"caf\xe9.jpg"), "last"]
+    assert listed(content) == expected
+
+
+def test_lists_by_nul() -> None:
+    assert listed(b"a\nb.jpg\0\0c.jpg\r\0 \0last", nul=True) == ["a\nb.jpg", "c.jpg\r", " ", "last"]
+    assert listed(b"", nul=True) == listed(b"\0", nul=True) == []
+
+
+FILE_NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in name)
+
+
+@given(st.lists(FILE_NAMES), st.booleans())
+def test_what_is_written_with_nuls_is_read_back(names: list[bytes], closed: bool) -> None:
+    content = b"\0".join(names) + (b"\0" if closed else b"")
+    expected = [*names]
+    if names:
+        expected[0] = names[0].removeprefix(b"\xef\xbb\xbf")
+    assert [os.fsencode(path) for path in listed(content, nul=True)] == [name for name in expected if name]
+
+
+@given(st.lists(FILE_NAMES.filter(lambda name: b"\n" not in name and not name.endswith(b"\r") and name.strip())))
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_what_is_written_by_line_is_read_back(end: bytes, names: list[bytes]) -> None:
+    content = b"\xef\xbb\xbf" + end.join(names) + end
+    assert [os.fsencode(path) for path in listed(content)] == names
+
+
+def test_entries_longer_than_a_chunk_are_whole() -> None:
+    names = ["x" * 70_000, "y" * 200_000, "z"]
+    assert listed("\0".join(names).encode(), nul=True) == names
+
+
+def test_a_missing_list_is_said_at_once() -> None:
+    with pytest.raises(PathMissing, match=r"nowhere\.txt") as caught:
+        read_list("nowhere.txt")
+    assert caught.value.remedy
+
+
+def test_a_folder_is_no_list() -> None:
+    os.mkdir("p")
+    with pytest.raises(UsageProblem, match="cannot be read"):
+        read_list("p")
+
+
+@pytest.mark.parametrize("nul", [False, True])
+def test_a_list_is_read_as_it_is_written(nul: bool) -> None:
+    os.mkfifo("list")
+    taken = threading.Event()
+    end = b"\0" if nul else b"\n"
+
+    def write() -> None:
+        with open("list", "wb", buffering=0) as pipe:
+            pipe.write(b"first" + end)
+            taken.wait(10)
+            pipe.write(b"second" + end)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    paths = read_list("list", nul)
+    assert next(paths) == "first"
+    taken.set()
+    assert list(paths) == ["second"]
+    writer.join()
+
+
+def test_a_list_that_is_not_read_to_its_end_is_closed() -> None:
+    Path("list").write_bytes(b"a\nb\n")
+    paths = read_list("list")
+    assert next(itertools.islice(paths, 1)) == "a"
+    before = len(os.listdir("/dev/fd"))
+    del paths
+    assert len(os.listdir("/dev/fd")) == before - 1
+
+
+READ_STDIN = (
+    "import sys; from imgtool.engine.files.path_lists import read_list; print(list(read_list('-', len(sys.argv) > 1)))"
+)
+
+
+@pytest.mark.parametrize(("flags", "content"), [((), b"a.jpg\nb\xff.jpg\n"), (("-0",), b"a.jpg\0b\xff.jpg\0")])
+def test_standard_input_is_a_list(flags: tuple[str, ...], content: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", READ_STDIN, *flags],
+        input=content,
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.strip() == b"['a.jpg', 'b\\udcff.jpg']"
+
+
+@pytest.mark.parametrize("nul", [False, True])
+def test_an_endless_entry_is_refused_before_it_is_read_to_its_end(nul: bool) -> None:
+    os.mkfifo("list")
+
+    def write_without_end() -> None:
+        with Path("list").open("wb", buffering=0) as pipe, suppress(BrokenPipeError):
+            pipe.write(b"a.jpg" + (b"\0" if nul else b"\n"))
+            while True:
+                pipe.write(b"x" * 65_536)
+
+    writer = threading.Thread(target=write_without_end)
+    writer.start()
+    paths = read_list("list", nul)
+    assert next(paths) == "a.jpg"
+    with pytest.raises(UsageProblem, match="entry 2 of the list list is longer than any path") as caught:
+        next(paths)
+    writer.join(10)
+    assert not writer.is_alive(), "the list is still open"
+    assert "-0" in caught.value.remedy
+
+
+def test_a_picture_given_as_a_list_ends_the_run_with_what_was_wrong(tmp_path: Path) -> None:
+    pictures.flat(tmp_path / "a.png")
+    Path("list").write_bytes(b"a.png\n" + b"\x89PNG" * 500_000)
+    done = analyze("--from-file", "list", "-t", "caption", "--caption-engine", "tests.planted:Hazard")
+    assert done.code is ExitCode.USAGE
+    assert "entry 2 of the list list" in done.err
