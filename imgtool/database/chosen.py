@@ -29,8 +29,7 @@ def choose(url: str | None, options: EngineOptions) -> tuple[Database, bool]:
 
 
 def recorder_for(url: str | None, options: EngineOptions) -> Recorder | None:
-    """What keeps the chosen database in step with a run; ``None`` where none is to be kept. To be asked for before the
-    run opens its cache.
+    """A recorder for a run, or ``None`` where no database is wanted. To be made before the run opens its cache.
 
     Raises:
         UsageProblem: the URL names no database.
@@ -71,7 +70,7 @@ def missing(recorded: Recorded) -> DatabaseUnavailable | None:
     return DatabaseUnavailable(
         f"{recorded.missing:,} of {recorded.missing + recorded.written + recorded.known:,} results are not in the "
         f"database: {recorded.trouble}",
-        "run the same command again: kept answers are not computed again, and what is missing is added",
+        "run the same command again: results come from the cache, and the database gets what is missing",
     )
 
 

@@ -56,18 +56,9 @@ _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count
 
 _MAX_POSITION = 16_383
 _MAX_DOCUMENT_BYTES = 900_000  # of the 1 MB that a tsvector may have
-_GAP = 2
-_WEIGHTS = {"codes": "A", "labels": "B", "caption": "C", "text": "D"}
-# Of D, C, B and A, as ts_rank takes them.
-_SCORE = "ts_rank('{0.25, 0.5, 0.5, 1.0}', w.document, ?::tsquery)"
-_OF_FIELD = {
-    In.ANYTHING: ("ABCD", ("text", "caption", "labels", "codes")),
-    In.TEXT: ("D", ("text",)),
-    In.CAPTION: ("C", ("caption",)),
-    In.LABEL: ("B", ("labels",)),
-    In.CODE: ("A", ("codes",)),
-    In.PATH: ("", ("path",)),
-}
+_WEIGHTS = {"codes": "A", "labels": "B", "caption": "C"}
+# Weights as ts_rank takes them: of D, C, B and A.
+_SCORE = "ts_rank(w.text_document, {0}) + ts_rank('{{0.1, 0.4, 0.4, 0.8}}', w.other_document, {0})"
 
 
 class PostgresqlDatabase(SqlDatabase):
@@ -146,23 +137,24 @@ class PostgresqlDatabase(SqlDatabase):
 
     def find(self, query: Node, paths: Sequence[str] = (), limit: int | None = None) -> Found:
         where = joined("AND", [condition(query, _of_words), below(paths)])
-        ranked = _ranked(query)
-        tables = (
-            "files f JOIN results r ON r.id = f.result_id JOIN words w ON w.result_id = r.id"
-            " JOIN paths p ON p.file_id = f.id"
-        )
-        window = "" if limit is None else f" LIMIT {max(WINDOW, limit) + 1}"
+        ranked = " | ".join(f"({each})" for each in sorted(set(_wanted(query))))
+        tables = "files f JOIN results r ON r.id = f.result_id"
+        tables += " JOIN words w ON w.result_id = r.id" * ("_document @@" in where.sql)
+        tables += " JOIN paths p ON p.file_id = f.id" * ("p.document @@" in where.sql)
+        window = None if limit is None else max(WINDOW, limit)
+        inner = f"SELECT f.id, f.result_id FROM {tables} WHERE {where.sql} ORDER BY f.result_id DESC"
+        inner += "" if window is None else f" LIMIT {window + 1}"
         with self._guarded():
-            inner = f"SELECT f.id, f.result_id FROM {tables} WHERE {where.sql} ORDER BY f.id DESC{window}"
             if ranked:
+                score = _SCORE.format("?::tsquery")
                 found = self._rows(
-                    f"SELECT h.id, {_SCORE} FROM ({inner}) h JOIN words w ON w.result_id = h.result_id",
-                    (ranked, *where.values),
+                    f"SELECT h.id, {score} FROM ({inner}) h JOIN words w ON w.result_id = h.result_id",
+                    (ranked, ranked, *where.values),
                 )
             else:
                 found = [(file_id, 0.0) for file_id, _ in self._rows(inner, where.values)]
         found.sort(key=lambda place: (-place[1], -place[0]))
-        complete = limit is None or len(found) <= max(WINDOW, limit)
+        complete = window is None or len(found) <= window
         return Found(found if limit is None else found[:limit], complete)
 
     # -- what the tables need
@@ -206,6 +198,13 @@ class PostgresqlDatabase(SqlDatabase):
             with self._open_connection().cursor() as cursor:
                 cursor.executemany(_placed(sql), rows)
 
+    def _insert(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None:
+        if not rows:
+            return
+        with self._open_connection().cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         connection = self._open_connection()
@@ -219,19 +218,26 @@ class PostgresqlDatabase(SqlDatabase):
 
     def _write_words(self, numbered: Sequence[tuple[int, IndexWords]], replaced: Sequence[int]) -> None:
         self._remove_index("words", replaced)
-        self._many(
-            "INSERT INTO words (result_id, document, text, caption, labels, codes) VALUES (?, ?::tsvector, ?, ?, ?, ?)",
+        self._insert(
+            "words",
+            "result_id, text_document, other_document, text, caption, labels, codes",
             [
-                (number, _document({name: getattr(words, name) for name in _WEIGHTS}), *map(_padded, _streams(words)))
+                (
+                    number,
+                    _document({"text": words.text}),
+                    _document({"codes": words.codes, "labels": words.labels, "caption": words.caption}),
+                    *(f" {each} " for each in (words.text, words.caption, words.labels, words.codes)),
+                )
                 for number, words in numbered
             ],
         )
 
     def _write_paths(self, numbered: Sequence[tuple[int, str]]) -> None:
         rows = [(number, stream(path)) for number, path in numbered]
-        self._many(
-            "INSERT INTO paths (file_id, document, path) VALUES (?, ?::tsvector, ?)",
-            [(number, _document({"text": words}), _padded(words)) for number, words in rows],
+        self._insert(
+            "paths",
+            "file_id, document, path",
+            [(number, _document({"path": words}), f" {words} ") for number, words in rows],
         )
 
     def _remove_index(self, table: str, ids: Sequence[int]) -> None:
@@ -292,21 +298,13 @@ _SHOULD_BE_NONE = {
 # quotes around them are all the syntax there is.
 
 
-def _streams(words: IndexWords) -> tuple[str, str, str, str]:
-    return words.text, words.caption, words.labels, words.codes
-
-
-def _padded(words: str) -> str:
-    return f" {words} "
-
-
 def _document(streams: dict[str, str]) -> str:
-    """A tsvector. Positions are there for ranking: which words follow each other is decided on the streams, as
-    positions end at 16,383 and a word has at most 255 of them."""
+    """A tsvector of all words. Positions are there for ranking: which words follow each other is decided on the
+    streams, as positions end at 16,383 and a word has at most 255 of them."""
     found: dict[str, list[str]] = {}
     position = size = 0
     for name, words in streams.items():
-        weight = _WEIGHTS[name]
+        weight = _WEIGHTS.get(name, "")
         for word in words.split():
             position = min(position + 1, _MAX_POSITION)
             places = found.get(word)
@@ -317,43 +315,59 @@ def _document(streams: dict[str, str]) -> str:
                 found[word] = places = []
             if len(places) < 250:
                 places.append(f"{position}{weight}")
-        position = min(position + _GAP, _MAX_POSITION)
     return " ".join(f"'{word}':{','.join(places)}" for word, places in found.items())
 
 
-def _tsquery(phrase: Phrase, weights: str) -> str:
+def _tsquery(phrase: Phrase, weight: str = "") -> str:
     """All words of ``phrase``, wherever they stand."""
     last = len(phrase.words) - 1
-    ends = [":*" if place == last and phrase.open_end else ":" if weights else "" for place in range(last + 1)]
-    return " & ".join(f"'{word}'{end}{weights}" for word, end in zip(phrase.words, ends, strict=True))
-
-
-def _ranked(query: Node) -> str:
-    """A tsquery of everything that ``query`` looks for in what a picture says."""
-    found = sorted(set(_wanted(query)))
-    return " | ".join(f"({each})" for each in found)
+    ends = [("*" if place == last and phrase.open_end else "") + weight for place in range(last + 1)]
+    return " & ".join(f"'{word}'{':' if end else ''}{end}" for word, end in zip(phrase.words, ends, strict=True))
 
 
 def _wanted(node: Node) -> Iterator[str]:
+    """tsqueries of everything that a query looks for in what a picture says."""
     if isinstance(node, Words) and node.field is not In.PATH:
-        yield _tsquery(node.phrase, _OF_FIELD[node.field][0])
+        yield _tsquery(node.phrase, _WEIGHTS.get(_COLUMNS[node.field], ""))
     elif isinstance(node, AllOf | AnyOf):
         for part in node.parts:
             yield from _wanted(part)
 
 
+_COLUMNS = {
+    In.ANYTHING: "",
+    In.TEXT: "text",
+    In.CAPTION: "caption",
+    In.LABEL: "labels",
+    In.CODE: "codes",
+    In.PATH: "path",
+}
+
+
 def _of_words(node: Words) -> Condition:
-    weights, columns = _OF_FIELD[node.field]
-    table = "p" if node.field is In.PATH else "w"
-    found = Condition(f"({table}.document @@ ?::tsquery)", (_tsquery(node.phrase, weights),))
-    if len(node.phrase.words) > 1:
-        words = f"% {' '.join(node.phrase.words)}{'' if node.phrase.open_end else ' '}%"
-        in_order = joined("OR", [Condition(f"{table}.{column} LIKE ?", (words,)) for column in columns])
-        found = joined("AND", [found, in_order])
+    phrase, column = node.phrase, _COLUMNS[node.field]
+    if node.field is In.PATH:
+        return _matching("p.document", _tsquery(phrase), phrase, ("p.path",))
+    if node.field is In.TEXT:
+        return _matching("w.text_document", _tsquery(phrase), phrase, ("w.text",))
+    if node.field is In.ANYTHING:
+        in_text = _matching("w.text_document", _tsquery(phrase), phrase, ("w.text",))
+        elsewhere = _matching("w.other_document", _tsquery(phrase), phrase, ("w.caption", "w.labels", "w.codes"))
+        return joined("OR", [in_text, elsewhere])
+    found = _matching("w.other_document", _tsquery(phrase, _WEIGHTS[column]), phrase, (f"w.{column}",))
     if node.field is not In.CODE:
         return found
     code = begins("lookup", node.code)
     return joined("OR", [Condition(f"(r.id IN (SELECT result_id FROM codes WHERE {code.sql}))", code.values), found])
+
+
+def _matching(document: str, tsquery: str, phrase: Phrase, streams: Sequence[str]) -> Condition:
+    """``document`` has all words, and one of ``streams`` has them in their order."""
+    found = Condition(f"({document} @@ ?::tsquery)", (tsquery,))
+    if len(phrase.words) == 1:
+        return found
+    words = f"% {' '.join(phrase.words)}{'' if phrase.open_end else ' '}%"
+    return joined("AND", [found, joined("OR", [Condition(f"{each} LIKE ?", (words,)) for each in streams])])
 
 
 # --------------------------------------------------------------------------------------------------------------------

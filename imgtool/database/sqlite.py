@@ -164,6 +164,10 @@ class SqliteDatabase(SqlDatabase):
         if rows:
             self._open_connection().executemany(sql, rows)
 
+    def _insert(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None:
+        places = ", ".join("?" * len(columns.split(",")))
+        self._many(f"INSERT INTO {table} ({columns}) VALUES ({places})", rows)
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         connection = self._open_connection()
@@ -181,17 +185,16 @@ class SqliteDatabase(SqlDatabase):
 
     def _write_words(self, numbered: Sequence[tuple[int, IndexWords]], replaced: Sequence[int]) -> None:
         self._remove_index("words", replaced)
-        self._many(
-            "INSERT INTO words (rowid, text, caption, labels, codes) VALUES (?, ?, ?, ?, ?)",
+        self._insert(
+            "words",
+            "rowid, text, caption, labels, codes",
             [(number, words.text, words.caption, words.labels, words.codes) for number, words in numbered],
         )
 
     def _write_paths(self, numbered: Sequence[tuple[int, str]]) -> None:
         from imgtool.database.words import stream
 
-        self._many(
-            "INSERT INTO paths (rowid, path) VALUES (?, ?)", [(number, stream(path)) for number, path in numbered]
-        )
+        self._insert("paths", "rowid, path", [(number, stream(path)) for number, path in numbered])
 
     def _remove_index(self, table: str, ids: Sequence[int]) -> None:
         self._many(f"DELETE FROM {table} WHERE rowid = ?", [(each,) for each in ids])

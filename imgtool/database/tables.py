@@ -26,19 +26,16 @@ _FIND_RECORDED = (
     "SELECT path || '#' || page, recorded FROM files WHERE (path, page) >= (?, ?) ORDER BY path, page LIMIT "
 )
 _FIND_FORMER = "SELECT r.key, r.id, r.stamps, a.body FROM results r JOIN answers a ON a.result_id = r.id WHERE r.key "
-_INSERT_RESULT = (
-    "INSERT INTO results (key, page, pages, format, width, height, status, error_code, captioned, line_count,"
-    " label_count, code_count, stamps, recorded_at, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RESULT_COLUMNS = (
+    "key, page, pages, format, width, height, status, error_code, captioned, line_count, label_count, code_count,"
+    " stamps, recorded_at, id"
 )
 _UPDATE_RESULT = (
     "UPDATE results SET key = ?, page = ?, pages = ?, format = ?, width = ?, height = ?, status = ?,"
     " error_code = ?, captioned = ?, line_count = ?, label_count = ?, code_count = ?, stamps = ?, recorded_at = ?"
     " WHERE id = ?"
 )
-_INSERT_FILE = (
-    "INSERT INTO files (result_id, sha256, size, mtime_ns, seen_at, gone_at, machine, recorded, path, page, id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_FILE_COLUMNS = "result_id, sha256, size, mtime_ns, seen_at, gone_at, machine, recorded, path, page, id"
 _UPDATE_FILE = (
     "UPDATE files SET result_id = ?, sha256 = ?, size = ?, mtime_ns = ?, seen_at = ?, gone_at = ?, machine = ?,"
     " recorded = ? WHERE id = ?"
@@ -99,6 +96,10 @@ class SqlDatabase(Database):
     @abstractmethod
     def _many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute one statement for each of ``rows``."""
+
+    @abstractmethod
+    def _insert(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert ``rows``."""
 
     @abstractmethod
     def _writing(self) -> AbstractContextManager[None]:
@@ -220,7 +221,7 @@ class SqlDatabase(Database):
     def note(self, name: str, value: str) -> None:
         with self._guarded(), self._writing():
             self._many("DELETE FROM settings WHERE name = ?", [(name,)])
-            self._many("INSERT INTO settings (name, value) VALUES (?, ?)", [(name, value)])
+            self._insert("settings", "name, value", [(name, value)])
 
     def write(self, entries: Sequence[Entry]) -> None:
         if not entries:
@@ -283,15 +284,11 @@ class SqlDatabase(Database):
             (new if content.is_new else old).append(values)
             taken.append((content.number, rows))
         replaced = [values[-1] for values in old]
-        self._many(_INSERT_RESULT, new)
+        self._insert("results", _RESULT_COLUMNS, new)
         self._many(_UPDATE_RESULT, old)
         for table, columns in _CHILDREN.items():
             self._many(f"DELETE FROM {table} WHERE result_id = ?", [(each,) for each in replaced])
-            places = ", ".join("?" * len(columns.split(",")))
-            self._many(
-                f"INSERT INTO {table} ({columns}) VALUES ({places})",
-                [(each, *row) for each, rows in taken for row in _child_rows(table, rows)],
-            )
+            self._insert(table, columns, [(each, *row) for each, rows in taken for row in _child_rows(table, rows)])
         self._write_words([(each, rows.words) for each, rows in taken], replaced)
 
     def _write_files(self, entries: list[tuple[Entry, _Content]]) -> set[int]:
@@ -318,7 +315,7 @@ class SqlDatabase(Database):
                 old.append((*values, file_id))
             if result_id != content.number:
                 lost.add(result_id)
-        self._many(_INSERT_FILE, new)
+        self._insert("files", _FILE_COLUMNS, new)
         self._many(_UPDATE_FILE, old)
         self._write_paths([(values[-1], values[-3]) for values in new])
         return lost
@@ -353,9 +350,8 @@ class SqlDatabase(Database):
 
     def _note_step(self, step: Step) -> None:
         one = step.migration
-        self._many(
-            "INSERT INTO migrations (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
-            [(one.number, one.name, one.checksum, time.time())],
+        self._insert(
+            "migrations", "number, name, checksum, applied_at", [(one.number, one.name, one.checksum, time.time())]
         )
 
     def _counts(self) -> dict[str, int]:

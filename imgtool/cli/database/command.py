@@ -18,30 +18,26 @@ if TYPE_CHECKING:
     from imgtool.config import Resolved
     from imgtool.database.interface import Database, Status
 
-app = typer.Typer(help="Lay out, look at, export and import the database of results.", no_args_is_help=True)
+app = typer.Typer(help="Create, check, export and import the database of results.", no_args_is_help=True)
 
 Text = str | None
 Url = Annotated[
     Text,
-    typer.Option(
-        "--database", metavar="URL", help="sqlite:///FILE or postgresql://...", show_default="in the cache folder"
-    ),
+    typer.Option("--database", metavar="URL", help="sqlite:///FILE or postgresql://... (default: in the cache)."),
 ]
-Dir = Annotated[
-    Text, typer.Option("--cache-dir", metavar="DIR", help="Which cache.", show_default="the user's cache folder")
-]
-Verbose = Annotated[bool | None, typer.Option("--verbose/--no-verbose", "-v", help="Tracebacks.")]
+Dir = Annotated[Text, typer.Option("--cache-dir", metavar="DIR", help="Where results are stored.")]
+Verbose = Annotated[bool | None, typer.Option("--verbose/--no-verbose", "-v", help="Show tracebacks.")]
 
 
 @app.command()
 def init(database: Url = None, cache_dir: Dir = None, verbose: Verbose = None) -> None:
-    """Create the tables, and what they are in."""
+    """Create the tables. Does nothing if they exist."""
     _bring_up_to_date(database, cache_dir, bool(verbose))
 
 
 @app.command()
 def migrate(database: Url = None, cache_dir: Dir = None, verbose: Verbose = None) -> None:
-    """Bring the layout up to date. Several at once, or twice, do no harm."""
+    """Bring the tables up to date with this version."""
     _bring_up_to_date(database, cache_dir, bool(verbose))
 
 
@@ -49,11 +45,11 @@ def migrate(database: Url = None, cache_dir: Dir = None, verbose: Verbose = None
 def status(
     database: Url = None,
     cache_dir: Dir = None,
-    check: Annotated[bool, typer.Option("--check", help="Read everything and say what is damaged.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Read everything and report damage.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     verbose: Verbose = None,
 ) -> None:
-    """Where it is, what it holds, which migrations it has. Exit code 6 where something is damaged or missing."""
+    """Show what it holds, and its migrations. Exit code 6 if it is damaged or a migration is missing."""
     with _opened(database, cache_dir, bool(verbose)) as (one, _):
         from imgtool.errors import ExitCode
 
@@ -66,14 +62,12 @@ def status(
 
 @app.command()
 def export(
-    output: Annotated[
-        Text, typer.Option("--output", "-o", metavar="FILE", help="Where to.", show_default="stdout")
-    ] = None,
+    output: Annotated[Text, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
     database: Url = None,
     cache_dir: Dir = None,
     verbose: Verbose = None,
 ) -> None:
-    """Write everything as JSON Lines: a back-up, and the way from one kind of database to the other."""
+    """Write everything as JSON Lines, for a back-up or another database."""
     with _opened(database, cache_dir, bool(verbose)) as (one, _):
         from pathlib import Path
 
@@ -90,12 +84,12 @@ def export(
 
 @app.command("import")
 def import_(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="An export, or results as JSON Lines; - is stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON Lines; - is stdin.")],
     database: Url = None,
     cache_dir: Dir = None,
     verbose: Verbose = None,
 ) -> None:
-    """Add what an export holds, or what analyze -f jsonl wrote. Twice changes nothing."""
+    """Add an export, or the output of analyze -f jsonl. Importing twice changes nothing."""
     with _opened(database, cache_dir, bool(verbose)) as (one, embedded):
         from imgtool.database.transfer import import_into
         from imgtool.errors import PathMissing
@@ -114,10 +108,10 @@ def import_(
 def prune(
     database: Url = None,
     cache_dir: Dir = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would go, remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be removed.")] = False,
     verbose: Verbose = None,
 ) -> None:
-    """Forget files that this machine has seen and that are gone."""
+    """Remove files that no longer exist on this machine."""
     with _opened(database, cache_dir, bool(verbose)) as (one, _):
         from imgtool.database.entry import real_path, this_machine
 
@@ -132,7 +126,7 @@ def prune(
         noun = "page" if len(gone) == 1 else "pages"
         if not dry_run:
             one.forget(file_id for file_id, _ in gone)
-        print_line(f"{'would forget' if dry_run else 'forgot'} {len(gone):,} {noun} of files that are gone")
+        print_line(f"{'would remove' if dry_run else 'removed'} {len(gone):,} {noun} of files that no longer exist")
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""``imgtool search``: find pictures by what is kept about them."""
+"""``imgtool search``: find images by the results that are stored about them."""
 
 from __future__ import annotations
 
@@ -9,47 +9,42 @@ import typer
 from imgtool.cli.boundary import boundary
 
 Text = str | None
-Many = list[str] | None
 Flag = bool | None
-
-_QUERY = (
-    'Words, "a phrase", prefix*, -without, OR, (groups), and fields: text: caption: label: code: path: status: has: '
-    "format: engine: model: error: sha256: page: pages: width: height: size: lines: modified:. In one pair of quotes; "
-    "after -- where it begins with a minus."
-)
 
 
 def search(
-    query: Annotated[str, typer.Argument(help=_QUERY, show_default=False)],
-    paths: Annotated[
-        Many, typer.Argument(help="Only these files, and what lies in these folders.", show_default=False)
-    ] = None,
+    query: Annotated[str, typer.Argument(metavar="QUERY", hidden=True, show_default=False)],
+    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", hidden=True)] = None,
     format: Annotated[
-        Text, typer.Option("--format", "-f", metavar="NAME", help="As for analyze.", show_default="from -o, or table")
+        Text, typer.Option("--format", "-f", metavar="NAME", help="table, json, jsonl, csv, parquet or html.")
     ] = None,
     output: Annotated[
-        Text, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; .html is a gallery.")
+        Text, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its suffix sets the format.")
     ] = None,
-    null: Annotated[bool, typer.Option("--null", "-0", help="Only paths, each ended by NUL, for xargs -0.")] = False,
+    null: Annotated[bool, typer.Option("--null", "-0", help="Print only paths, each followed by NUL.")] = False,
     limit: Annotated[
         int | None,
-        typer.Option(
-            "--limit", "-n", min=0, metavar="N", help="So many hits; 0 is all.", show_default="20 in a table, else all"
-        ),
+        typer.Option("--limit", "-n", min=0, metavar="N", help="Most hits (default: 20 in a table, else all); 0: all."),
     ] = None,
     database: Annotated[
-        Text,
-        typer.Option("--database", metavar="URL", help="Where to search.", show_default="the one in the cache folder"),
+        Text, typer.Option("--database", metavar="URL", help="Database to search (default: the one in the cache).")
     ] = None,
-    cache_dir: Annotated[
-        Text, typer.Option("--cache-dir", metavar="DIR", help="Which cache.", show_default="the user's cache folder")
-    ] = None,
-    quiet: Annotated[Flag, typer.Option("--quiet/--no-quiet", "-q", help="Nothing on stderr but errors.")] = None,
-    verbose: Annotated[Flag, typer.Option("--verbose/--no-verbose", "-v", help="Tracebacks.")] = None,
+    cache_dir: Annotated[Text, typer.Option("--cache-dir", metavar="DIR", help="Where results are stored.")] = None,
+    quiet: Annotated[Flag, typer.Option("--quiet/--no-quiet", "-q", help="Only errors on stderr.")] = None,
+    verbose: Annotated[Flag, typer.Option("--verbose/--no-verbose", "-v", help="Show tracebacks.")] = None,
 ) -> None:
-    """Find pictures by the words in them, their captions, labels and codes, their paths, and how they came out.
+    """Find analyzed images by text, caption, labels, codes and path.
 
-    imgtool search 'harbour "one way" label:sign -path:old' photos
+    imgtool search 'harbour "one way" label:sign -path:old pages:>1' ./photos
+
+    Quote QUERY as a whole. All words must occur; "..." is a phrase, harb* the
+    beginning of a word, -word excludes, OR and brackets combine.
+    Put -- before a query that begins with a minus.
+
+    Words can be looked for in text: caption: label: code: path:
+    Values: status: has: format: engine: model: error: sha256:
+    Numbers: page: pages: width: height: size: lines: modified:
+    (pages:>1, size:1MB..5MB, modified:2024-06)
     """
     with boundary(verbose=bool(verbose)):
         from imgtool.config import resolve
@@ -57,6 +52,6 @@ def search(
         given = {"format": format, "output": output, "database": database, "cache_dir": cache_dir}
         resolved = resolve({**given, "quiet": quiet, "verbose": verbose})
         with boundary(verbose=resolved.output.verbose):
-            from imgtool.cli.search.job import Search
+            from imgtool.cli.search.run import SearchRun
 
-            raise typer.Exit(Search(resolved, query, paths or (), null=null, limit=limit).run())
+            raise typer.Exit(SearchRun(resolved, query, paths or (), null=null, limit=limit).run())

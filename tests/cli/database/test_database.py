@@ -90,9 +90,9 @@ def test_imports_that_cannot_be(url: str, tmp_path: Path, name: str, text: str |
 def test_prune(url: str) -> None:
     shown = imgtool("database", "prune", "--dry-run", "--database", url)
     assert "/nowhere/a.png" in shown.out
-    assert "would forget 2 pages of files that are gone" in shown.out
-    assert "forgot 2 pages of files that are gone" in imgtool("database", "prune", "--database", url).out
-    assert "forgot 0 pages" in imgtool("database", "prune", "--database", url).out
+    assert "would remove 2 pages of files that no longer exist" in shown.out
+    assert "removed 2 pages of files that no longer exist" in imgtool("database", "prune", "--database", url).out
+    assert "removed 0 pages" in imgtool("database", "prune", "--database", url).out
     assert json.loads(imgtool("database", "status", "--json", "--database", url).out)["counts"]["results"] == 0
 
 

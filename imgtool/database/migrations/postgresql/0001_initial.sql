@@ -97,17 +97,21 @@ CREATE TABLE settings (
     value text NOT NULL
 );
 
--- The index. `document` holds the words as imgtool writes them (weights: A codes, B labels, C caption, D text), so that
--- neither a text search configuration nor the locale has a say; the streams decide where words must follow each other.
+-- The index: words as imgtool writes them, so that neither a text search configuration nor the locale has a say. Text,
+-- which is most of it, has a document of its own: what a document without weights matches need not be looked at again.
+-- Of the other, A is codes, B labels, C the caption. Streams decide which words follow each other. All of it is stored
+-- apart from the rows, which searches for frequent words read by the thousand.
 CREATE TABLE words (
     result_id bigint PRIMARY KEY REFERENCES results (id) ON DELETE CASCADE,
-    document tsvector NOT NULL,
+    text_document tsvector NOT NULL,
+    other_document tsvector NOT NULL,
     text text COLLATE "C" NOT NULL,
     caption text COLLATE "C" NOT NULL,
     labels text COLLATE "C" NOT NULL,
     codes text COLLATE "C" NOT NULL
-);
-CREATE INDEX words_document ON words USING gin (document);
+) WITH (toast_tuple_target = 128);
+CREATE INDEX words_text ON words USING gin (text_document);
+CREATE INDEX words_other ON words USING gin (other_document);
 
 CREATE TABLE paths (
     file_id bigint PRIMARY KEY REFERENCES files (id) ON DELETE CASCADE,

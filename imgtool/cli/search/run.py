@@ -1,4 +1,4 @@
-"""One search of the command line: the query, the database, the hits that are still there, their format."""
+"""One run of ``imgtool search``: query, database, the hits whose files still exist, output."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ _GALLERY_STEP = 200
 _Item = TypeVar("_Item")
 
 
-class NothingKept(ImgtoolError):
+class NothingAnalyzed(ImgtoolError):
     """Nothing was analyzed yet, so there is nothing to search."""
 
     exit_code = ExitCode.NONE_ANSWERED
 
 
-class Search:
-    """A search, ready to run."""
+class SearchRun:
+    """A resolved command, ready to run."""
 
     def __init__(self, resolved: Resolved, query: str, paths: Sequence[str], *, null: bool, limit: int | None) -> None:
         """
         Raises:
             imgtool.database.query.QueryProblem: the query cannot be read.
-            PathMissing: a path is neither there nor in the database's notes.
         """
         self._resolved = resolved
         self._output = resolved.output
@@ -59,7 +58,7 @@ class Search:
         self._messages = Messages(quiet=self._output.quiet)
         self._embedded = False
         self._root = cache_root(resolved.engine)
-        self._fate = _Fate(shows_gone=_asks_for_gone(self._query))
+        self._files = _FileCheck(shows_gone=_asks_for_gone(self._query))
 
     def run(self) -> ExitCode:
         """Search and write the hits; returns 0 where there were some.
@@ -80,14 +79,14 @@ class Search:
             if not found.places and self._embedded and self._named and database.fileless():
                 found = self._look_below(database)
             places = found.places if self._limit is None else found.places[: 2 * self._limit + 50]
-            hits = islice(self._fate.present(database.hits(places), database), self._limit)
+            hits = islice(self._files.present(database.hits(places), database), self._limit)
             count = self._write(hits, target)
             self._report(database, found, count)
         except DatabaseDamaged as damage:
             # Some hits are written already, so it is not searched again.
             if self._embedded:
                 self._put_aside(database, damage)
-                damage.remedy = "run the same search again: the index is built anew"
+                damage.remedy = "search again: the index is rebuilt"
             raise
         finally:
             database.close()
@@ -103,8 +102,9 @@ class Search:
             return database
         assert isinstance(database, SqliteDatabase)
         if not database.path.exists() and not (self._root / "results").exists():
-            raise NothingKept(
-                f"nothing is kept in {self._root} yet", "imgtool analyze FOLDER first; --cache-dir names another cache"
+            raise NothingAnalyzed(
+                f"there are no results in {self._root} yet",
+                "imgtool analyze ./photos, or name another cache with --cache-dir",
             )
         try:
             self._mending(database, lambda: self._complete(database))
@@ -125,14 +125,14 @@ class Search:
                     return
             except DatabaseOutdated:
                 pass  # brought up to date below, or found to be of a newer version
-        self._messages.notice("the index is built from the kept answers; this is done once")
+        self._messages.notice("building the search index from the cached results; this is done once")
         database.connect(create=True)
         rebuilt = embedded.complete(database, self._root)
         files = embedded.add_files(database, self._root, self._named) if self._named else 0
-        told = [f"{rebuilt.contents:,} kept answers"]
-        told += [f"{rebuilt.salvaged:,} pages of the damaged index"] * bool(rebuilt.salvaged)
-        told += [f"{files:,} pages below what was named"] * bool(files)
-        self._messages.notice(f"built from {', '.join(told)}")
+        told = [f"{rebuilt.contents:,} cached results"]
+        told += [f"{rebuilt.salvaged:,} entries of the damaged index"] * bool(rebuilt.salvaged)
+        told += [f"{files:,} pages in the named folders"] * bool(files)
+        self._messages.notice(f"the index now has {', '.join(told)}")
 
     def _look_below(self, database: Database) -> Found:
         """Search again, once the files below what was named are known."""
@@ -169,7 +169,7 @@ class Search:
     def _choose_format(self) -> OutputFormat:
         if self._output.format is not None:
             if self._null:
-                raise UsageProblem("--null writes paths alone, so there is no --format", "leave one of them out")
+                raise UsageProblem("--null prints only paths and has no --format", "leave one of them out")
             return self._output.format
         guessed = guess_format(self._output.output) if self._output.output is not None else None
         return guessed or OutputFormat.TABLE
@@ -205,10 +205,10 @@ class Search:
                 yield from thumbnails.added_to(part)
 
     def _report(self, database: Database, found: Found, count: int) -> None:
-        self._fate.note(database)
-        for line in self._fate.told():
+        self._files.note(database)
+        for line in self._files.lines():
             self._messages.notice(line)
-        total = len(found.places) - self._fate.left_out
+        total = len(found.places) - self._files.left_out
         if not count:
             self._messages.plain(f"nothing found for {self._words}" + self._why_nothing(database))
         elif self._output.output is not None or self._format is OutputFormat.TABLE:
@@ -220,12 +220,10 @@ class Search:
 
     def _why_nothing(self, database: Database) -> str:
         if self._missing:
-            return (
-                f"; {', '.join(self._missing[:_NAMED])} is not there: put all words of the query in one pair of quotes"
-            )
+            return f"; {', '.join(self._missing[:_NAMED])} does not exist: put the whole query in one pair of quotes"
         fileless = database.fileless()
         if fileless:
-            return f"; {fileless:,} kept answers belong to no known file: imgtool analyze FOLDER finds them again"
+            return f"; for {fileless:,} cached results no file is known: imgtool analyze FOLDER adds the paths"
         return ""
 
 
@@ -241,8 +239,8 @@ def _write_paths(hits: Iterable[Hit], target: Target) -> int:
     return len(seen)
 
 
-class _Fate:
-    """What became of the files that were found: hits whose file is not there any more are left out and told."""
+class _FileCheck:
+    """What became of the files of hits: those whose file no longer exists are left out and reported."""
 
     def __init__(self, *, shows_gone: bool) -> None:
         self._shows_gone = shows_gone
@@ -273,7 +271,7 @@ class _Fate:
                 yield hit
 
     def note(self, database: Database) -> None:
-        """Tell the database, if it can be written."""
+        """Note it in the database, if that can be written."""
         gone = [each[0] for each in self._gone] + [each[0] for each in self._moved]
         try:
             if gone:
@@ -283,12 +281,13 @@ class _Fate:
         except DatabaseUnavailable:
             return  # it will be found out again
 
-    def told(self) -> Iterator[str]:
-        """What a person should know."""
+    def lines(self) -> Iterator[str]:
+        """Lines for the user."""
         if self._gone and not self._shows_gone:
             names = ", ".join(path for _, path in self._gone[:_NAMED]) + (", ..." if len(self._gone) > _NAMED else "")
-            verb = "is" if len(self._gone) == 1 else "are"
-            yield f"left out, as {'it' if verb == 'is' else 'they'} {verb} gone: {names} (status:gone lists them)"
+            count = len(self._gone)
+            what = "1 hit, its file is gone" if count == 1 else f"{count:,} hits, their files are gone"
+            yield f"not shown: {what}: {names} (status:gone lists them)"
         if self._moved:
             pairs = [f"{path} -> {place}" for _, path, place in self._moved[:_NAMED]]
             yield f"moved: {', '.join(pairs)}{', ...' if len(self._moved) > _NAMED else ''}"
