@@ -118,17 +118,28 @@ class SearchRun:
         from imgtool.database import embedded
 
         assert isinstance(database, SqliteDatabase)
+        usable = False
         if database.path.exists():
             try:
                 database.connect(write=False)
                 if embedded.is_complete(database):
                     return
+                usable = True
             except DatabaseOutdated:
                 pass  # brought up to date below, or found to be of a newer version
-        self._messages.notice("building the search index from the cached results; this is done once")
-        database.connect(create=True)
-        rebuilt = embedded.complete(database, self._root)
-        files = embedded.add_files(database, self._root, self._named) if self._named else 0
+        try:
+            database.connect(create=True)
+            self._messages.notice("building the search index from the cached results; this is done once")
+            rebuilt = embedded.complete(database, self._root)
+            files = embedded.add_files(database, self._root, self._named) if self._named else 0
+        except DatabaseDamaged:
+            raise
+        except DatabaseUnavailable as trouble:
+            if not usable:
+                raise
+            self._messages.notice(f"the search index may lack older results: {trouble}")
+            database.connect(write=False)
+            return
         told = [f"{rebuilt.contents:,} cached results"]
         told += [f"{rebuilt.salvaged:,} entries of the damaged index"] * bool(rebuilt.salvaged)
         told += [f"{files:,} pages in the named folders"] * bool(files)

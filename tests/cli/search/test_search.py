@@ -18,7 +18,6 @@ import pytest
 from imgtool.errors import ExitCode
 from tests import pictures
 from tests.command import Outcome, imgtool
-from tests.conftest import ROOT
 
 ENGINES = [
     "--caption-engine",
@@ -105,7 +104,7 @@ def test_every_format(shown: Album, tmp_path: Path) -> None:
         [json.loads(line) for line in (tmp_path / "hits.jsonl").read_text().splitlines()],
         list(csv.DictReader((tmp_path / "hits.csv").read_text().splitlines())),
     ):
-        assert {os.path.relpath(each["path"], tmp_path) for each in found} == wanted
+        assert {os.path.relpath(each["path"], shown.folder) for each in found} == wanted
 
 
 def test_the_gallery_has_thumbnails_also_where_none_were_kept(shown: Album, tmp_path: Path) -> None:
