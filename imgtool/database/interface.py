@@ -188,6 +188,13 @@ def embedded_path(cache_root: Path) -> Path:
     return cache_root.absolute() / FOLDER / FILE
 
 
+def embedded_folders(cache_root: Path) -> tuple[Path, ...]:
+    """What there is of embedded databases in a cache folder, those too that were damaged and set aside."""
+    return tuple(sorted(cache_root.absolute().glob(FOLDER))) + tuple(
+        sorted(cache_root.absolute().glob(f"{FOLDER}.corrupt-*"))
+    )
+
+
 def database_at(url: str) -> Database:
     """The database that ``url`` names, not connected yet: ``sqlite:///relative/or//absolute/path``, a path that ends
     in ``.db`` or ``.sqlite``, or ``postgresql://...``. Only the client library of its kind is imported.

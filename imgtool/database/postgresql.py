@@ -27,6 +27,7 @@ from imgtool.database.migrations import TABLE, pending, refuse_pending, steps
 from imgtool.database.query import AllOf, AnyOf, In, Node, Words
 from imgtool.database.tables import SqlDatabase
 from imgtool.database.words import Phrase, stream
+from imgtool.distribution import install_command
 from imgtool.errors import MissingExtra
 
 try:
@@ -34,9 +35,7 @@ try:
     from psycopg.conninfo import make_conninfo
     from psycopg.types.string import TextLoader
 except ImportError as error:
-    raise MissingExtra(
-        f"PostgreSQL needs psycopg: {error}", "pip install 'psycopg[binary]>=3.2', or the extra `postgresql` of imgtool"
-    ) from error
+    raise MissingExtra(f"PostgreSQL needs psycopg ({error})", install_command("postgresql")) from error
 
 SCHEMA = "imgtool"
 WINDOW = 1000

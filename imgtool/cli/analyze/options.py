@@ -55,9 +55,7 @@ Verbose = Annotated[
 
 Cache = Annotated[Flag, _option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
 CacheDir = Annotated[Text, _option(_RUN, "Where results are stored.", takes="DIR")]
-Database = Annotated[
-    Text, _option(_RUN, "Where search finds results (default: in the cache).", "--database", takes="URL")
-]
+Database = Annotated[Text, _option(_RUN, "Where search finds results; off: nowhere.", "--database", takes="URL")]
 RetryFailed = Annotated[Flag, _option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
 FailFast = Annotated[Flag, _option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
 Workers = Annotated[Text, _option(_RUN, "Worker processes (default: 1).", "--workers", "-j", takes="N")]

@@ -313,3 +313,10 @@ def test_a_locked_one_that_is_named_is_told_at_the_end(album: Album) -> None:
     assert "run the same command again" in done.err
     album.analyze("--database", url)
     assert len(album.search("harbour", "--database", url, "-f", "jsonl").results) == 5
+
+
+def test_clearing_the_cache_clears_the_index_too(album: Album) -> None:
+    (album.cache / "database.corrupt-20240101T000000").mkdir()
+    assert album.imgtool("cache", "clear").code is ExitCode.OK
+    assert not list(album.cache.glob("database*"))
+    assert "nothing found" in album.search("harbour").err
