@@ -16,6 +16,9 @@ class Condition(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
+SET_RESULT = "+r.id"
+"""``r.id`` where it is looked for in a set. The sign keeps SQLite from going through the whole set for each row."""
+
 ALWAYS = Condition("TRUE")
 
 
@@ -86,13 +89,11 @@ def _equals(node: Equals) -> Condition:
         found = _is(_OF_RESULT[node.field], node)
         return Condition(f"coalesce({found.sql}, FALSE)", found.values)
     if node.field is Exact.ERROR:
-        own, of_task = _is("r.error_code", node), _is("error_code", node)
-        return Condition(
-            f"(coalesce({own.sql}, FALSE) OR +r.id IN (SELECT result_id FROM tasks WHERE {of_task.sql}))",
-            own.values + of_task.values,
-        )
+        found = _is("error_code", node)
+        both = f"SELECT id FROM results WHERE {found.sql} UNION SELECT result_id FROM tasks WHERE {found.sql}"
+        return Condition(f"({SET_RESULT} IN ({both}))", found.values * 2)
     found = _is("engine" if node.field is Exact.ENGINE else "lower(model)", node)
-    return Condition(f"(+r.id IN (SELECT result_id FROM tasks WHERE {found.sql}))", found.values)
+    return Condition(f"({SET_RESULT} IN (SELECT result_id FROM tasks WHERE {found.sql}))", found.values)
 
 
 def _is(column: str, node: Equals) -> Condition:

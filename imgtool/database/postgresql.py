@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from imgtool.database.conditions import Condition, begins, below, condition, joined
+from imgtool.database.conditions import SET_RESULT, Condition, begins, below, condition, joined
 from imgtool.database.entry import Words as IndexWords
 from imgtool.database.interface import (
     DatabaseBusy,
@@ -136,6 +136,7 @@ class PostgresqlDatabase(SqlDatabase):
 
     def find(self, query: Node, paths: Sequence[str] = (), limit: int | None = None) -> Found:
         where = joined("AND", [condition(query, _of_words), below(paths)])
+        where = where._replace(sql=where.sql.replace(SET_RESULT, "r.id"))
         ranked = " | ".join(f"({each})" for each in sorted(set(_wanted(query))))
         tables = "files f JOIN results r ON r.id = f.result_id"
         tables += " JOIN words w ON w.result_id = r.id" * ("_document @@" in where.sql)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from imgtool.database.conditions import Condition, begins, below, condition, joined
+from imgtool.database.conditions import SET_RESULT, Condition, begins, below, condition, joined
 from imgtool.database.query import AllOf, AnyOf, In, Node, Not, Words
 from imgtool.database.words import Phrase
 
@@ -86,8 +86,10 @@ def _of_words(node: Words) -> Condition:
     match = f"{_COLUMNS[node.field]} : {_quoted(node.phrase)}"
     if node.field is In.PATH:
         return Condition("(+f.id IN (SELECT rowid FROM paths WHERE paths MATCH ?))", (match,))
-    found = Condition("(+r.id IN (SELECT rowid FROM words WHERE words MATCH ?))", (match,))
+    found = Condition(f"({SET_RESULT} IN (SELECT rowid FROM words WHERE words MATCH ?))", (match,))
     if node.field is not In.CODE:
         return found
     code = begins("lookup", node.code)
-    return joined("OR", [Condition(f"(+r.id IN (SELECT result_id FROM codes WHERE {code.sql}))", code.values), found])
+    return joined(
+        "OR", [Condition(f"({SET_RESULT} IN (SELECT result_id FROM codes WHERE {code.sql}))", code.values), found]
+    )
