@@ -57,7 +57,7 @@ def _overview(profile: Profile) -> Iterator[Block]:
 
 
 def absence_text(absence: Absence) -> str:
-    """``cpu: py-spy is not installed (pip install ...)``."""
+    """``cpu: py-spy is not installed (and its remedy)``."""
     return f"{absence.view}: {absence.reason}" + (f" ({absence.remedy})" if absence.remedy else "")
 
 

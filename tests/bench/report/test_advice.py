@@ -134,6 +134,6 @@ def test_an_arm_that_is_not_there_is_refused() -> None:
 
 
 def test_every_switch_is_an_option_of_analyze() -> None:
-    said = imgtool("analyze", "--help", COLUMNS="200").out
+    said = imgtool("analyze", "--help-all", COLUMNS="200").out
     for switch, _ in SWITCHES:
         assert switch.split()[0] in said
