@@ -167,6 +167,8 @@ def make_photos(folder: Path, count: int) -> None:
 def imgtool(*words: str, cache: Path | None = None) -> None:
     """Run a command; its exit code may also say that nothing was found."""
     environ = {**os.environ, **({"IMGTOOL_CACHE_DIR": str(cache)} if cache else {})}
+    # As where it is installed: modules are compiled once, not at each start.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [sys.executable, "-m", "imgtool", *words], env=environ, stdout=subprocess.DEVNULL, check=False
     )

@@ -278,7 +278,8 @@ def _error(answer: dict[str, Any]) -> str | None:
 
 def _code(number: int, code: dict[str, Any]) -> tuple[int, str, str, str, str, float | None]:
     value = str(code.get("value") or "")
-    normalised = str(code.get("normalised") or value)
+    # Of a tariff number, what all countries share and what one of them added.
+    normalised = f"{code.get('normalised') or ''}{code.get('national') or ''}" or value
     return number, str(code.get("kind") or ""), value, normalised, code_key(normalised), code.get("confidence")
 
 

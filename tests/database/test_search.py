@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from imgtool.database import entry as entry_module
 from imgtool.database.entry import Entry
 from imgtool.database.interface import Database, database_at
 from imgtool.database.query import parse
 from imgtool.database.tables import chunks
+from imgtool.types import ImageResult
 from tests import results
 from tests.database.kept import entry, paths, said
 from tests.database.records import Records, Scanned
@@ -130,6 +132,45 @@ def test_places(shelf: Database) -> None:
     assert paths(shelf, "harbour", "/shelf/old/", "/shelf/doc.tif") != []
     assert paths(shelf, "harbour", "/shel") == []
     assert paths(shelf, "has:text", "/shelf/doc.tif") == ["/shelf/doc.tif"]
+
+
+def test_codes_are_found_however_they_are_written(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that the types of this version may not have: its values are taken as they come."""
+    found = {
+        "/tariff.png": [{"kind": "hs", "value": "8471.30-0000", "normalised": "847130", "national": "0000"}],
+        "/bar.png": [{"kind": "ean13", "value": "4006381333931", "confidence": 0.99}],
+        "/qr.png": [{"kind": "qr", "value": "https://example.org/item/42", "more": ["unknown"]}],
+    }
+    tree = entry_module._tree
+
+    def with_codes(result: ImageResult) -> dict[str, Any]:
+        made = tree(result)
+        made["tasks"]["codes"] = {**made["tasks"]["text"], "value": found[result.path]}
+        return made
+
+    monkeypatch.setattr(entry_module, "_tree", with_codes)
+    database.write([said(path, "nothing", sha=place) for place, path in enumerate(found)])
+    monkeypatch.undo()
+    for query, path in {
+        "code:8471.30": "/tariff.png",
+        "code:847130": "/tariff.png",
+        "code:8471": "/tariff.png",
+        "code:8471300000": "/tariff.png",
+        "code:4006381333931": "/bar.png",
+        "code:example": "/qr.png",
+        "code:https": "/qr.png",
+        "code:item/42": "/qr.png",
+        "8471.30": "/tariff.png",
+    }.items():
+        assert [hit for hit, _ in _numbered(database, query)] == [path], query
+    assert _numbered(database, "code:7130") == []
+    assert len(_numbered(database, "has:codes -code:84*")) == 2
+
+
+def _numbered(database: Database, query: str) -> list[tuple[str, float]]:
+    """Paths of hits by their numbers: results with such codes cannot be decoded by every version."""
+    names = {number: path for number, path, _ in database.files()}
+    return [(names[number], score) for number, score in database.find(parse(query)).places]
 
 
 def test_the_best_come_first(database: Database) -> None:
