@@ -105,9 +105,12 @@ class _NotesAhead:
         self._ahead = _LEAST_AHEAD
 
     def get(self, path: str, page: int) -> str | None:
-        if not self._from <= (path, page) < self._to and time.monotonic() >= self._rest_until:
+        name = f"{path}#{page}"
+        note = self._rows.get(name)
+        if note is None and not self._from <= (path, page) < self._to and time.monotonic() >= self._rest_until:
             self._read_on(path, page)
-        return self._rows.get(f"{path}#{page}")
+            note = self._rows.get(name)
+        return note
 
     def _read_on(self, path: str, page: int) -> None:
         in_order = self._to <= (path, page) and bool(self._rows)

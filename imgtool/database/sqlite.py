@@ -82,6 +82,8 @@ class SqliteDatabase(SqlDatabase):
                 if write:
                     connection.execute("PRAGMA journal_mode = wal")
                     connection.execute("PRAGMA synchronous = normal")
+                    # Fewer, larger checkpoints: each waits for the disk, which the run needs, too.
+                    connection.execute("PRAGMA wal_autocheckpoint = 4000")
                 connection.execute("SELECT count(*) FROM sqlite_master")
                 return
             except sqlite3.OperationalError:

@@ -141,6 +141,7 @@ class AnalyzeRun:
             width=terminal_width(sys.stdout),
             color=target.is_terminal and wants_color(sys.stdout),
         )
+        recorder = self._recorder
         shares_screen = output is None and sys.stdout.isatty()
         stopped = None
         first = True
@@ -150,8 +151,8 @@ class AnalyzeRun:
                     line.clear()
                 with trace.span("write", "parent"):
                     writer.write(result)
-                if self._recorder is not None:
-                    self._recorder.add(result)
+                if recorder is not None:
+                    recorder.add(result)
                 if first:
                     trace.mark("first result")
                     first = False
