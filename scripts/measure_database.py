@@ -27,8 +27,8 @@ from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from imgtool.database.interface import database_at
-from imgtool.database.query import parse
+from imgtool.database.locate import database_at
+from imgtool.database.search.query import parse
 from imgtool.database.tables import chunks
 from tests.database.records import Records
 

@@ -214,7 +214,7 @@ def clean(value: Any) -> Any:
 
 
 class Words(Struct, frozen=True):
-    """The words of a content by field, as :func:`imgtool.database.words.stream` writes them."""
+    """The words of a content by field, as :func:`imgtool.database.search.words.stream` writes them."""
 
     text: str
     caption: str
@@ -237,7 +237,7 @@ class Rows(Struct, frozen=True):
 
 def rows(result: ImageResult) -> Rows:
     """Take ``result`` apart. A task that this version does not know is taken as it comes."""
-    from imgtool.database.words import stream
+    from imgtool.database.search.words import stream
 
     tree = _tree(result)
     tasks = tree["tasks"]
@@ -285,7 +285,7 @@ def _code(number: int, code: dict[str, Any]) -> tuple[int, str, str, str, str, f
 
 def code_key(text: str) -> str:
     """A code as it is looked up: letters and digits alone."""
-    from imgtool.database.words import Phrase
+    from imgtool.database.search.words import Phrase
 
     phrase = Phrase.of(text)
     return "".join(phrase.runs) if phrase is not None else ""

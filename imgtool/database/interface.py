@@ -13,7 +13,7 @@ from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
 
 if TYPE_CHECKING:
     from imgtool.database.entry import Entry
-    from imgtool.database.query import Node
+    from imgtool.database.search.query import Node
     from imgtool.types import ImageResult
 
 FOLDER = "database"
@@ -193,32 +193,3 @@ def embedded_folders(cache_root: Path) -> tuple[Path, ...]:
     return tuple(sorted(cache_root.absolute().glob(FOLDER))) + tuple(
         sorted(cache_root.absolute().glob(f"{FOLDER}.corrupt-*"))
     )
-
-
-def database_at(url: str) -> Database:
-    """The database that ``url`` names, not connected yet: ``sqlite:///relative/or//absolute/path``, a path that ends
-    in ``.db`` or ``.sqlite``, or ``postgresql://...``. Only the client library of its kind is imported.
-
-    Raises:
-        DatabaseUrlProblem: it names none.
-        imgtool.errors.MissingExtra: it is PostgreSQL, and psycopg is not installed.
-    """
-    scheme, colon, rest = url.partition("://")
-    if colon and scheme in ("postgresql", "postgres"):
-        from imgtool.database.postgresql import PostgresqlDatabase
-
-        return PostgresqlDatabase(url)
-    if colon and scheme == "sqlite" and len(rest) > 1 and rest.startswith("/"):
-        path = rest[1:]
-    elif not colon and Path(url).suffix in (".db", ".sqlite", ".sqlite3"):
-        path = url
-    else:
-        shown = f"{scheme}://..." if colon else repr(url)
-        raise DatabaseUrlProblem(
-            f"{shown} names no database",
-            "sqlite:///results.db is a file in this folder, sqlite:////data/results.db one anywhere, "
-            "postgresql://user@host/name a server's",
-        )
-    from imgtool.database.sqlite import SqliteDatabase
-
-    return SqliteDatabase(Path(path).expanduser(), url=url)

@@ -1,8 +1,8 @@
 """Results in a PostgreSQL server, in a schema of their own (``imgtool``).
 
-The words of the index are made by :mod:`imgtool.database.words` and stored as they are, and texts that are compared
-have the collation ``C``. So what is found depends neither on the server's locale nor on its text search configurations;
-all that is asked of a database is that its encoding is UTF-8.
+The words of the index are made by :mod:`imgtool.database.search.words` and stored as they are, and texts that are
+compared have the collation ``C``. So what is found depends neither on the server's locale nor on its text search
+configurations; only the encoding of the database must be UTF-8.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from imgtool.database.conditions import SET_RESULT, Condition, begins, below, condition, joined
 from imgtool.database.entry import Words as IndexWords
 from imgtool.database.interface import (
     DatabaseBusy,
@@ -24,9 +23,10 @@ from imgtool.database.interface import (
     Status,
 )
 from imgtool.database.migrations import TABLE, pending, refuse_pending, steps
-from imgtool.database.query import AllOf, AnyOf, In, Node, Words
+from imgtool.database.search.conditions import SET_RESULT, Condition, begins, below, condition, joined
+from imgtool.database.search.query import AllOf, AnyOf, In, Node, Words
+from imgtool.database.search.words import Phrase, stream
 from imgtool.database.tables import SqlDatabase
-from imgtool.database.words import Phrase, stream
 from imgtool.distribution import install_command
 from imgtool.errors import MissingExtra
 

@@ -16,7 +16,7 @@ from imgtool.database.migrations import TABLE, init_command, pending, refuse_pen
 from imgtool.database.tables import SqlDatabase
 
 if TYPE_CHECKING:
-    from imgtool.database.query import Node
+    from imgtool.database.search.query import Node
 
 TIMEOUT_SECONDS = 5.0
 """How long another process that writes is waited for."""
@@ -119,7 +119,7 @@ class SqliteDatabase(SqlDatabase):
 
     def find(self, query: Node, paths: Sequence[str] = (), limit: int | None = None) -> Found:
         # A run writes and never searches: it does without this part.
-        from imgtool.database.sqlite_search import WINDOW, statement
+        from imgtool.database.search.fts5 import WINDOW, statement
 
         window = None if limit is None else max(WINDOW, limit)
         sql, values = statement(query, paths, window)
@@ -194,7 +194,7 @@ class SqliteDatabase(SqlDatabase):
         )
 
     def _write_paths(self, numbered: Sequence[tuple[int, str]]) -> None:
-        from imgtool.database.words import stream
+        from imgtool.database.search.words import stream
 
         self._insert("paths", "rowid, path", [(number, stream(path)) for number, path in numbered])
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.database.interface import Database, database_at
+from imgtool.database.interface import Database
+from imgtool.database.locate import database_at
 from tests.database.servers import Server, why_not
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from imgtool.database.entry import Entry, stamps
 from imgtool.database.interface import Database
-from imgtool.database.query import parse
+from imgtool.database.search.query import parse
 from imgtool.types import ImageResult, TaskResults
 from tests import results
 

@@ -8,7 +8,7 @@ import textwrap
 
 _PREAMBLE = """
 import sys
-from imgtool.database.interface import database_at
+from imgtool.database.locate import database_at
 from imgtool.database.tables import chunks
 from tests.database.records import Records
 database = database_at(sys.argv[1])

@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import Any
 
 from imgtool.database.entry import Entry, stamps
-from imgtool.database.words import normalise
+from imgtool.database.search.words import normalise
 from imgtool.types import (
     CaptionResult,
     ImageResult,

@@ -11,9 +11,9 @@ import pytest
 
 from imgtool import Engine
 from imgtool.database import embedded
-from imgtool.database.chosen import recorder_for
 from imgtool.database.interface import DatabaseDamaged, embedded_path
-from imgtool.database.query import parse
+from imgtool.database.locate import recorder_for
+from imgtool.database.search.query import parse
 from imgtool.database.sqlite import SqliteDatabase
 from imgtool.options import EngineOptions
 from imgtool.types import ImageResult, Task

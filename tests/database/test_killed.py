@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from imgtool.database.interface import database_at
+from imgtool.database.locate import database_at
 from imgtool.database.tables import chunks
 from tests.database.kept import everything
 from tests.database.processes import start

@@ -15,8 +15,8 @@ from imgtool.database.interface import (
     DatabaseOutdated,
     DatabaseUnavailable,
     DatabaseUrlProblem,
-    database_at,
 )
+from imgtool.database.locate import database_at
 from tests.database.kept import paths, said
 from tests.database.processes import finish, start
 from tests.database.servers import Server

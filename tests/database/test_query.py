@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.database.query import (
+from imgtool.database.search.query import (
     AllOf,
     AnyOf,
     Between,
@@ -23,7 +23,7 @@ from imgtool.database.query import (
     parse,
     phrases,
 )
-from imgtool.database.words import Phrase
+from imgtool.database.search.words import Phrase
 
 
 def word(text: str, field: In = In.ANYTHING, *, prefix: bool = False) -> Words:

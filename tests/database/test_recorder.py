@@ -13,7 +13,8 @@ import pytest
 
 from imgtool.database import recorder as recorder_module
 from imgtool.database.entry import Entry
-from imgtool.database.interface import Database, DatabaseBusy, database_at
+from imgtool.database.interface import Database, DatabaseBusy
+from imgtool.database.locate import database_at
 from imgtool.database.recorder import BATCH, Recorded, Recorder
 from imgtool.database.sqlite import SqliteDatabase
 from imgtool.types import ImageResult

@@ -9,8 +9,9 @@ import pytest
 
 from imgtool.database import entry as entry_module
 from imgtool.database.entry import Entry
-from imgtool.database.interface import Database, database_at
-from imgtool.database.query import parse
+from imgtool.database.interface import Database
+from imgtool.database.locate import database_at
+from imgtool.database.search.query import parse
 from imgtool.database.tables import chunks
 from imgtool.types import ImageResult
 from tests import results

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.database.interface import Database, database_at
+from imgtool.database.interface import Database
+from imgtool.database.locate import database_at
 from imgtool.database.tables import chunks
 from imgtool.database.transfer import ImportProblem, export, import_into
 from imgtool.formats.jsonout import JsonLinesWriter

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.database.words import Phrase, normalise, spans, stream
+from imgtool.database.search.words import Phrase, normalise, spans, stream
 from tests.results import ANY_STRING
 
 

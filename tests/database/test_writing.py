@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from imgtool.database.entry import Entry, real_path, stamps
-from imgtool.database.interface import Database, DatabaseUnavailable, database_at
+from imgtool.database.interface import Database, DatabaseUnavailable
+from imgtool.database.locate import database_at
 from imgtool.types import ImageResult
 from tests import results
 from tests.database.kept import entry, everything, paths, said, without
@@ -139,7 +140,7 @@ def test_text_that_neither_json_nor_utf8_can_hold(database: Database) -> None:
 
 
 def _query(text: str) -> Any:
-    from imgtool.database.query import parse
+    from imgtool.database.search.query import parse
 
     return parse(text)
 

@@ -15,8 +15,8 @@ from imgtool.cli.analyze.summary import print_summary
 from imgtool.cli.console import Messages, say, terminal_width, wants_color
 from imgtool.cli.progress import ProgressLine, progress_text
 from imgtool.config import Resolved
-from imgtool.database.chosen import missing, recorder_for
 from imgtool.database.interface import DatabaseUnavailable
+from imgtool.database.locate import missing, recorder_for
 from imgtool.database.recorder import Recorder
 from imgtool.distribution import install_command
 from imgtool.engine.engine import Engine

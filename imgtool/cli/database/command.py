@@ -137,7 +137,7 @@ def _opened(url: str | None, cache_dir: str | None, verbose: bool) -> Iterator[t
     """The database that a command is about, not connected yet, and whether it is the embedded one."""
     with boundary(verbose=verbose):
         from imgtool.config import resolve
-        from imgtool.database.chosen import choose
+        from imgtool.database.locate import choose
 
         resolved: Resolved = resolve({"database": url, "cache_dir": cache_dir})
         database, embedded = choose(resolved.output.database, resolved.engine)

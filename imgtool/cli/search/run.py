@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from imgtool.cli.console import Messages, terminal_width, wants_color
 from imgtool.config import Resolved
-from imgtool.database.chosen import choose
 from imgtool.database.entry import real_path, this_machine
 from imgtool.database.interface import Database, DatabaseDamaged, DatabaseOutdated, DatabaseUnavailable, Found, Hit
-from imgtool.database.query import AllOf, AnyOf, Equals, Exact, Node, Not, parse, phrases
+from imgtool.database.locate import choose
+from imgtool.database.search.query import AllOf, AnyOf, Equals, Exact, Node, Not, parse, phrases
 from imgtool.database.sqlite import SqliteDatabase
 from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
@@ -42,7 +42,7 @@ class SearchRun:
     def __init__(self, resolved: Resolved, query: str, paths: Sequence[str], *, null: bool, limit: int | None) -> None:
         """
         Raises:
-            imgtool.database.query.QueryProblem: the query cannot be read.
+            imgtool.database.search.query.QueryProblem: the query cannot be read.
         """
         self._resolved = resolved
         self._output = resolved.output

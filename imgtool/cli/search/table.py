@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from imgtool.database.words import Phrase, spans
+from imgtool.database.search.words import Phrase, spans
 from imgtool.formats.cells import ELLIPSIS, fit, shorten_path
 from imgtool.formats.clean import printable
 from imgtool.types import CaptionResult, ImageResult, LabelsResult, TextResult

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.database.interface import database_at
+from imgtool.database.locate import database_at
 from imgtool.errors import ExitCode
 from tests.command import imgtool
 from tests.database.kept import everything, said

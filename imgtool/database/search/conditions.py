@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from imgtool.database.interface import LAST
-from imgtool.database.query import AllOf, AnyOf, Between, Equals, Exact, Node, Not, Number, Words
+from imgtool.database.search.query import AllOf, AnyOf, Between, Equals, Exact, Node, Not, Number, Words
 
 
 class Condition(NamedTuple):

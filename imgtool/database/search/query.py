@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
-from imgtool.database.words import Phrase
+from imgtool.database.search.words import Phrase
 from imgtool.errors import UsageProblem
 from imgtool.quantities import parse_size
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from imgtool.database.conditions import SET_RESULT, Condition, begins, below, condition, joined
-from imgtool.database.query import AllOf, AnyOf, In, Node, Not, Words
-from imgtool.database.words import Phrase
+from imgtool.database.search.conditions import SET_RESULT, Condition, begins, below, condition, joined
+from imgtool.database.search.query import AllOf, AnyOf, In, Node, Not, Words
+from imgtool.database.search.words import Phrase
 
 WINDOW = 1000
 """Hits that are ranked where only the best are asked for: bm25 takes microseconds for each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgtool.database.interface import Database, DatabaseUnavailable, database_at, embedded_path
+from imgtool.database.interface import Database, DatabaseUnavailable, DatabaseUrlProblem, embedded_path
 from imgtool.database.recorder import Recorded, Recorder
 from imgtool.errors import UsageProblem
 from imgtool.options import EngineOptions, cache_root
@@ -13,6 +13,35 @@ OFF = "off"
 """Instead of a URL: none."""
 
 _EMBEDDED_PATIENCE_SECONDS = 10.0
+
+
+def database_at(url: str) -> Database:
+    """The database that ``url`` names, not connected yet: ``sqlite:///relative/or//absolute/path``, a path that ends
+    in ``.db`` or ``.sqlite``, or ``postgresql://...``. Only the client library of its kind is imported.
+
+    Raises:
+        DatabaseUrlProblem: it names none.
+        imgtool.errors.MissingExtra: it is PostgreSQL, and psycopg is not installed.
+    """
+    scheme, colon, rest = url.partition("://")
+    if colon and scheme in ("postgresql", "postgres"):
+        from imgtool.database.postgresql import PostgresqlDatabase
+
+        return PostgresqlDatabase(url)
+    if colon and scheme == "sqlite" and len(rest) > 1 and rest.startswith("/"):
+        path = rest[1:]
+    elif not colon and Path(url).suffix in (".db", ".sqlite", ".sqlite3"):
+        path = url
+    else:
+        shown = f"{scheme}://..." if colon else repr(url)
+        raise DatabaseUrlProblem(
+            f"{shown} names no database",
+            "sqlite:///results.db is a file in this folder, sqlite:////data/results.db one anywhere, "
+            "postgresql://user@host/name a server's",
+        )
+    from imgtool.database.sqlite import SqliteDatabase
+
+    return SqliteDatabase(Path(path).expanduser(), url=url)
 
 
 def choose(url: str | None, options: EngineOptions) -> tuple[Database, bool]:
