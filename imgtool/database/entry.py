@@ -230,7 +230,7 @@ class Rows(Struct, frozen=True):
     tasks: list[tuple[str, str, str, str, float, str | None]]
     lines: list[tuple[int, str, float, str]]
     labels: list[tuple[int, str, float]]
-    codes: list[tuple[int, str, str, str, str, float | None]]
+    codes: list[tuple[int, str, str, str, str, float | None, bool, str | None]]
     words: Words
     captioned: bool
 
@@ -265,7 +265,7 @@ def rows(result: ImageResult) -> Rows:
             text=stream("\n".join([line[1] for line in lines])),
             caption=stream(caption),
             labels=stream("\n".join(likely)),
-            codes=stream("\n".join(f"{value}\n{normalised}" for _, _, value, normalised, _, _ in codes)),
+            codes=stream("\n".join(f"{value}\n{normalised}" for _, _, value, normalised, *_ in codes)),
         ),
         captioned=bool(caption),
     )
@@ -276,11 +276,20 @@ def _error(answer: dict[str, Any]) -> str | None:
     return None if error is None else str(error["code"])
 
 
-def _code(number: int, code: dict[str, Any]) -> tuple[int, str, str, str, str, float | None]:
+def _code(number: int, code: dict[str, Any]) -> tuple[int, str, str, str, str, float | None, bool, str | None]:
     value = str(code.get("value") or "")
     # Of a tariff number, what all countries share and what one of them added.
     normalised = f"{code.get('normalised') or ''}{code.get('national') or ''}" or value
-    return number, str(code.get("kind") or ""), value, normalised, code_key(normalised), code.get("confidence")
+    return (
+        number,
+        str(code.get("kind") or ""),
+        value,
+        normalised,
+        code_key(normalised),
+        code.get("confidence"),
+        bool(code.get("checked")),
+        _encode(code["box"]).decode() if "box" in code else None,
+    )
 
 
 def code_key(text: str) -> str:

@@ -45,7 +45,7 @@ _CHILDREN = {
     "tasks": "result_id, task, engine, model, model_version, seconds, error_code",
     "lines": "result_id, number, text, confidence, box",
     "labels": "result_id, number, label, score",
-    "codes": "result_id, number, kind, value, normalised, lookup, confidence",
+    "codes": "result_id, number, kind, value, normalised, lookup, confidence, checked, box",
 }
 COUNTED = ("files", "results", "lines", "labels", "codes")
 

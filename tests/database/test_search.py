@@ -12,7 +12,7 @@ from imgtool.database.entry import Entry
 from imgtool.database.interface import Database
 from imgtool.database.locate import database_at
 from imgtool.database.search.query import parse
-from imgtool.database.tables import chunks
+from imgtool.database.tables import SqlDatabase, chunks
 from imgtool.types import ImageResult
 from tests import results
 from tests.database.kept import entry, paths, said
@@ -138,7 +138,20 @@ def test_places(shelf: Database) -> None:
 def test_codes_are_found_however_they_are_written(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that the types of this version may not have: its values are taken as they come."""
     found = {
-        "/tariff.png": [{"kind": "hs", "value": "8471.30-0000", "normalised": "847130", "national": "0000"}],
+        "/tariff.png": [
+            {
+                "kind": "hs",
+                "value": "8471.30-0000",
+                "normalised": "847130",
+                "national": "0000",
+                "confidence": 0.97,
+                "checked": True,
+                "edition": "HS 2022",
+                "chapter": {"number": "84", "english": "Machinery", "korean": "기계류"},
+                "box": [[1, 2], [3, 2], [3, 4], [1, 4]],
+                "evidence": ["label: HS CODE"],
+            }
+        ],
         "/bar.png": [{"kind": "ean13", "value": "4006381333931", "confidence": 0.99}],
         "/qr.png": [{"kind": "qr", "value": "https://example.org/item/42", "more": ["unknown"]}],
     }
@@ -165,6 +178,13 @@ def test_codes_are_found_however_they_are_written(database: Database, monkeypatc
     }.items():
         assert [hit for hit, _ in _numbered(database, query)] == [path], query
     assert _numbered(database, "code:7130") == []
+    sql = "SELECT kind, normalised, checked, box IS NOT NULL FROM codes ORDER BY kind"
+    assert isinstance(database, SqlDatabase)
+    assert [tuple(row) for row in database._rows(sql)] == [
+        ("ean13", "4006381333931", False, False),
+        ("hs", "8471300000", True, True),
+        ("qr", "https://example.org/item/42", False, False),
+    ]
     assert len(_numbered(database, "has:codes -code:84*")) == 2
 
 

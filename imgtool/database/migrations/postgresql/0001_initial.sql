@@ -79,7 +79,8 @@ CREATE TABLE labels (
     PRIMARY KEY (result_id, number)
 );
 
--- `lookup` is the normalised code with letters and digits alone.
+-- `normalised` is the value, or of a tariff number its digits, the national ones too; `lookup` is that with letters and
+-- digits alone. `checked`: a table of such codes lists it, or its own check digit is right.
 CREATE TABLE codes (
     result_id bigint NOT NULL REFERENCES results (id) ON DELETE CASCADE,
     number integer NOT NULL,
@@ -88,6 +89,8 @@ CREATE TABLE codes (
     normalised text NOT NULL,
     lookup text COLLATE "C" NOT NULL,
     confidence double precision,
+    checked boolean NOT NULL,
+    box jsonb,
     PRIMARY KEY (result_id, number)
 );
 CREATE INDEX codes_lookup ON codes (lookup);

@@ -79,7 +79,8 @@ CREATE TABLE labels (
     PRIMARY KEY (result_id, number)
 ) WITHOUT ROWID;
 
--- `lookup` is the normalised code with letters and digits alone.
+-- `normalised` is the value, or of a tariff number its digits, the national ones too; `lookup` is that with letters and
+-- digits alone. `checked`: a table of such codes lists it, or its own check digit is right.
 CREATE TABLE codes (
     result_id INTEGER NOT NULL REFERENCES results (id) ON DELETE CASCADE,
     number INTEGER NOT NULL,
@@ -88,6 +89,8 @@ CREATE TABLE codes (
     normalised TEXT NOT NULL,
     lookup TEXT NOT NULL,
     confidence REAL,
+    checked INTEGER NOT NULL,
+    box TEXT,
     PRIMARY KEY (result_id, number)
 ) WITHOUT ROWID;
 CREATE INDEX codes_lookup ON codes (lookup);
