@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from imgtool.cli import completion
+
 _INPUT, _TASKS, _OUTPUT, _RUN = "Images", "Tasks", "Output", "Cache and speed"
 _MODELS, _CAPTIONS, _LIMITS, _MEASURING = "Models", "Captions by BLIP", "Limits", "For measuring"
 RARE_PANELS = (_MODELS, _CAPTIONS, _LIMITS, _MEASURING)
@@ -20,8 +22,28 @@ Flag = bool | None
 Many = list[str] | None
 
 
+_VALUES = {
+    "--tasks": completion.tasks,
+    "--languages": completion.languages,
+    "--caption-engine": completion.engines("caption"),
+    "--text-engine": completion.engines("text"),
+    "--caption-model": completion.caption_models,
+    "--format": completion.formats,
+    "--database": completion.databases,
+}
+"""What the shell proposes for options, by their first name."""
+
+
 def _option(panel: str, help: str, *names: str, takes: str | None = None, hidden: bool = False) -> object:
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=False, hidden=hidden)
+    return typer.Option(
+        *names,
+        help=help,
+        rich_help_panel=panel,
+        metavar=takes,
+        show_default=False,
+        hidden=hidden,
+        autocompletion=_VALUES.get(names[0]) if names else None,
+    )
 
 
 Paths = Annotated[Many, typer.Argument(metavar="[PATH]...", hidden=True)]
@@ -34,8 +56,8 @@ Pages = Annotated[Text, _option(_INPUT, "Of multi-page files: first (default) or
 
 Tasks = Annotated[Text, _option(_TASKS, "caption, text, labels (default: all).", "--tasks", "-t", takes="NAMES")]
 Languages = Annotated[Text, _option(_TASKS, "Languages of text (default: ko,en).", "--languages", "-l", takes="CODES")]
-CaptionEngine = Annotated[Text, _option(_TASKS, "blip or describe.", takes="ENGINE")]
-TextEngine = Annotated[Text, _option(_TASKS, "easyocr, rapidocr or tesseract.", takes="ENGINE")]
+CaptionEngine = Annotated[Text, _option(_TASKS, "blip or describe.", "--caption-engine", takes="ENGINE")]
+TextEngine = Annotated[Text, _option(_TASKS, "easyocr, rapidocr or tesseract.", "--text-engine", takes="ENGINE")]
 Ocr = Annotated[Many, _option(_TASKS, "Set a parameter of the text engine.", "--ocr", takes="NAME=VALUE")]
 LabelsModel = Annotated[Text, _option(_TASKS, "ONNX classifier that gives the labels.", takes="FILE")]
 LabelsFile = Annotated[Text, _option(_TASKS, "Its class names, one per line.", takes="FILE")]
@@ -71,7 +93,9 @@ Threshold = Annotated[
     Text, _option(_MODELS, "Least probability of a label (default: 0).", "--threshold", takes="SHARE")
 ]
 
-CaptionModel = Annotated[Text, _option(_CAPTIONS, "Another BLIP: its name on the hub, or a folder.", takes="NAME")]
+CaptionModel = Annotated[
+    Text, _option(_CAPTIONS, "Another BLIP: its name on the hub, or a folder.", "--caption-model", takes="NAME")
+]
 CaptionRevision = Annotated[Text, _option(_CAPTIONS, "Its commit, tag or branch.", takes="REV")]
 CaptionPrompt = Annotated[Text, _option(_CAPTIONS, "How the caption begins.", takes="TEXT")]
 NumBeams = Annotated[Text, _option(_CAPTIONS, "Beams of the search (default: 1).", takes="N")]

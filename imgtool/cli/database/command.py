@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgtool.cli import completion
 from imgtool.cli.boundary import boundary
 from imgtool.cli.console import Messages, megabytes, print_json, print_line
 
@@ -23,7 +24,12 @@ app = typer.Typer(help="Create, check, export and import the database of results
 Text = str | None
 Url = Annotated[
     Text,
-    typer.Option("--database", metavar="URL", help="sqlite:///FILE or postgresql://... (default: in the cache)."),
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="sqlite:///FILE or postgresql://... (default: in the cache).",
+        autocompletion=completion.databases,
+    ),
 ]
 Dir = Annotated[Text, typer.Option("--cache-dir", metavar="DIR", help="Where results are stored.")]
 Verbose = Annotated[bool | None, typer.Option("--verbose/--no-verbose", "-v", help="Show tracebacks.")]

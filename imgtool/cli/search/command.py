@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from imgtool.cli import completion
 from imgtool.cli.boundary import boundary
 
 Text = str | None
@@ -13,10 +14,19 @@ Flag = bool | None
 
 
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUERY", hidden=True, show_default=False)],
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", hidden=True, show_default=False, autocompletion=completion.query)
+    ],
     paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", hidden=True)] = None,
     format: Annotated[
-        Text, typer.Option("--format", "-f", metavar="NAME", help="table, json, jsonl, csv, parquet or html.")
+        Text,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            help="table, json, jsonl, csv, parquet or html.",
+            autocompletion=completion.formats,
+        ),
     ] = None,
     output: Annotated[
         Text, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its suffix sets the format.")
@@ -27,7 +37,13 @@ def search(
         typer.Option("--limit", "-n", min=0, metavar="N", help="Most hits (default: 20 in a table, else all); 0: all."),
     ] = None,
     database: Annotated[
-        Text, typer.Option("--database", metavar="URL", help="Database to search (default: the one in the cache).")
+        Text,
+        typer.Option(
+            "--database",
+            metavar="URL",
+            help="Database to search (default: the one in the cache).",
+            autocompletion=completion.databases,
+        ),
     ] = None,
     cache_dir: Annotated[Text, typer.Option("--cache-dir", metavar="DIR", help="Where results are stored.")] = None,
     quiet: Annotated[Flag, typer.Option("--quiet/--no-quiet", "-q", help="Only errors on stderr.")] = None,

@@ -227,7 +227,8 @@ class SearchRun:
             more = " of more" if not found.complete or (total > count and not known) else ""
             where = f", written to {self._output.output}" if self._output.output is not None else ""
             hint = "; --limit 0 shows all" if (known or more) and not self._null else ""
-            self._messages.plain(f"{count:,}{known or more} hits{where}{hint}")
+            noun = "hit" if count == 1 and not known else "hits"
+            self._messages.plain(f"{count:,}{known or more} {noun}{where}{hint}")
 
     def _why_nothing(self, database: Database) -> str:
         if self._missing:

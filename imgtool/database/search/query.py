@@ -66,9 +66,13 @@ class Number(StrEnum):
 MAX_TOKENS = 200
 """Words, brackets and operators of a query: databases limit how deep an expression may be."""
 
-STATUSES = ("ok", "partial", "failed", "gone")
-HAVES = ("text", "caption", "labels", "codes", "error")
-_FIELDS: dict[str, In | Exact | Number] = {
+VALUES = {
+    Exact.STATUS.value: ("ok", "partial", "failed", "gone"),
+    Exact.HAS.value: ("text", "caption", "labels", "codes", "error"),
+}
+"""All values of the fields that have few."""
+
+FIELDS: dict[str, In | Exact | Number] = {
     **{each.value: each for each in (*In, *Exact, *Number) if each is not In.ANYTHING},
     "labels": In.LABEL,
     "codes": In.CODE,
@@ -256,7 +260,7 @@ class _Parser:
 
     def _of_field(self, token: _Token) -> Node:
         name = token.text[:-1].lower()
-        field = _FIELDS.get(name)
+        field = FIELDS.get(name)
         if field is None:
             raise self._problem(token.start, f"there is no field {name!r}", _nearest(name, token.text))
         value = self._peek()
@@ -309,7 +313,7 @@ class _Parser:
         value = token.text.strip(_QUOTES).lower()
         prefix = value.endswith("*") or field is Exact.SHA256
         value = value.rstrip("*")
-        known = {Exact.STATUS: STATUSES, Exact.HAS: HAVES}.get(field)
+        known = VALUES.get(field.value)
         if known is not None:
             value = _SINGULARS.get(value, value)
             if value not in known:
@@ -428,7 +432,7 @@ _EXAMPLES: dict[In | Exact | Number, str] = {
 def _nearest(name: str, given: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
-    known = ", ".join(sorted({field.value for field in _FIELDS.values()}))
+    near = get_close_matches(name, FIELDS, n=1, cutoff=0.5)
+    known = ", ".join(sorted({field.value for field in FIELDS.values()}))
     hint = f"did you mean {near[0]}:?" if near else f"fields are {known}"
     return f"{hint}; to look for {given!r} itself, put it in quotes"
