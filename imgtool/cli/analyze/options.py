@@ -6,6 +6,7 @@ Every default is ``None`` here: what a flag leaves open is resolved by ``imgtool
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -22,7 +23,7 @@ Flag = bool | None
 Many = list[str] | None
 
 
-_VALUES = {
+_VALUES: dict[str, Callable[..., list[str]]] = {
     "--tasks": completion.tasks,
     "--languages": completion.languages,
     "--caption-engine": completion.engines("caption"),
