@@ -12,8 +12,9 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -73,19 +74,18 @@ def stamps(result: ImageResult) -> dict[str, str]:
     """What tells the answers of ``result`` from others, by task; equal for an answer that was just computed and for
     the same one from the cache.
 
-    This is asked of every image of every run, so it is cheap: a checksum of who answered, how long it took in
+    They are asked for of every image of every run, so they are cheap: a checksum of who answered, how long it took in
     microseconds, and what was said.
     """
-    found = {}
-    for name in _TASKS:
-        if (answer := getattr(result.tasks, name)) is not UNSET:
-            found[name] = _stamp(name, answer)
+    answers = zip(_TASKS, _answers(result.tasks), strict=True)
+    found = {name: _stamp(name, answer) for name, answer in answers if answer is not UNSET}
     if result.error is not None:
         found["error"] = _failure("error", result.error.code)
     return found
 
 
-_TASKS: tuple[str, ...] = tuple(each.name for each in msgspec.structs.fields(TaskResults))
+_TASKS: tuple[str, ...] = TaskResults.__struct_fields__
+_answers: Callable[[TaskResults], tuple[Any, ...]] = attrgetter(*_TASKS)
 
 
 def _stamp(name: str, answer: Any) -> str:
@@ -117,11 +117,14 @@ def recorded(result: ImageResult, by_task: Mapping[str, str]) -> str:
     return f"{_this_month()} {result.sha256[:16] if result.sha256 else '-'} {joined(by_task)}"
 
 
-def is_recorded(note: str, result: ImageResult, by_task: Mapping[str, str]) -> bool:
+def is_recorded(note: str, result: ImageResult) -> bool:
     """Whether ``note`` says that ``result`` is kept, perhaps among more."""
-    for stamp in by_task.values():
-        if stamp not in note:
+    # zip with strict, and a dict of all stamps, would take longer than the rest.
+    for name, answer in zip(_TASKS, _answers(result.tasks)):  # noqa: B905
+        if answer is not UNSET and _stamp(name, answer) not in note:
             return False
+    if result.error is not None and _failure("error", result.error.code) not in note:
+        return False
     return note.startswith(f"{_this_month()} {result.sha256[:16] if result.sha256 else '-'} ")
 
 

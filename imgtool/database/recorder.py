@@ -69,13 +69,12 @@ class Recorder:
     def add(self, result: ImageResult) -> None:
         """Take a result. Waits only where thousands are waiting to be written."""
         path = self._absolute(result.path)
-        by_task = stamps(result)
         note = self._notes.get(path, result.page)
-        if note is not None and is_recorded(note, result, by_task):
+        if note is not None and is_recorded(note, result):
             self._passed_over += 1
         else:
             plain = result if result.thumbnail is UNSET else structs.replace(result, thumbnail=UNSET)
-            self._writer.add(Entry(path, plain, by_task, _mtime_ns(path)))
+            self._writer.add(Entry(path, plain, stamps(result), _mtime_ns(path)))
 
     def close(self, *, at_once: bool = False) -> Recorded:
         """Write what is left and close the database; with ``at_once`` a database that is away is not waited for."""
