@@ -131,7 +131,9 @@ def _lines(result: ImageResult) -> Iterator[tuple[str, str]]:
 
 
 def _code(code: Any) -> str:
-    return " ".join(str(getattr(code, name)) for name in ("kind", "value") if getattr(code, name, None))
+    """A code as it is written, and a tariff number also as digits, by which it may have been found."""
+    digits = " ".join(filter(None, (getattr(code, "normalised", None), getattr(code, "national", None))))
+    return f"{code.kind} {code.value}" + (f" ({digits})" if digits and digits != code.value else "")
 
 
 def _segments(line: str, found: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
