@@ -78,7 +78,7 @@ def stamps(result: ImageResult) -> dict[str, str]:
     microseconds, and what was said.
     """
     answers = zip(_TASKS, _answers(result.tasks), strict=True)
-    found = {name: _stamp(name, answer) for name, answer in answers if answer is not UNSET}
+    found = {name: _stamp(name, answer) for name, answer in answers if answer}
     if result.error is not None:
         found["error"] = _failure("error", result.error.code)
     return found
@@ -86,6 +86,7 @@ def stamps(result: ImageResult) -> dict[str, str]:
 
 _TASKS: tuple[str, ...] = TaskResults.__struct_fields__
 _answers: Callable[[TaskResults], tuple[Any, ...]] = attrgetter(*_TASKS)
+"""The answers to all tasks; false where one was not asked."""
 
 
 def _stamp(name: str, answer: Any) -> str:
@@ -121,7 +122,7 @@ def is_recorded(note: str, result: ImageResult) -> bool:
     """Whether ``note`` says that ``result`` is kept, perhaps among more."""
     # zip with strict, and a dict of all stamps, would take longer than the rest.
     for name, answer in zip(_TASKS, _answers(result.tasks)):  # noqa: B905
-        if answer is not UNSET and _stamp(name, answer) not in note:
+        if answer and _stamp(name, answer) not in note:
             return False
     if result.error is not None and _failure("error", result.error.code) not in note:
         return False
@@ -179,9 +180,9 @@ def merged(former: ImageResult | None, new: ImageResult) -> ImageResult:
     tasks = {name: getattr(former.tasks, name) for name in _TASKS}
     for name in _TASKS:
         answer = getattr(new.tasks, name)
-        if answer is not UNSET and (answer.error is None or tasks[name] is UNSET or tasks[name].error is not None):
+        if answer and (answer.error is None or not tasks[name] or tasks[name].error is not None):
             tasks[name] = answer
-    given = [answer for answer in tasks.values() if answer is not UNSET]
+    given = [answer for answer in tasks.values() if answer]
     answered = sum(answer.error is None for answer in given)
     error = new.error if not answered else None
     if error is not None or not answered:
