@@ -19,7 +19,7 @@ from imgtool.database.recorder import BATCH, Recorded, Recorder
 from imgtool.database.sqlite import SqliteDatabase
 from imgtool.types import ImageResult
 from tests import results
-from tests.database.kept import everything, paths, said
+from tests.database.kept import everything, paths, said, without
 from tests.database.servers import Server
 
 
