@@ -19,7 +19,8 @@ from imgtool.database.search.query import AllOf, AnyOf, Equals, Exact, Node, Not
 from imgtool.database.sqlite import SqliteDatabase
 from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
-from imgtool.formats.target import ReaderGone, Target, guess_format
+from imgtool.formats.sink import ReaderGone
+from imgtool.formats.target import Target, guess_format
 from imgtool.options import OutputFormat, cache_root
 from imgtool.types import ImageResult
 
