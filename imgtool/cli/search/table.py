@@ -90,8 +90,9 @@ class HitTable:
         room = self._width - _INDENT - 2
         first = next((place for place, (_, marked) in enumerate(segments) if marked), 0)
         before = "".join(text for text, _ in segments[:first])
-        if (too_much := len(before) - room // 2) > 0:
-            segments = [(ELLIPSIS + before[too_much:], False), *segments[first:]]
+        # Counted from its end.
+        if (fits := fit(before[::-1], room // 2)) < len(before):
+            segments = [(ELLIPSIS + before[len(before) - fits :], False), *segments[first:]]
         shown = ""
         for text, marked in segments:
             end = fit(text, room)

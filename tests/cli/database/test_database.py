@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.cli.database.command import app
 from imgtool.database.locate import database_at
 from imgtool.errors import ExitCode
 from tests.command import imgtool
+from tests.conftest import ROOT
 from tests.database.kept import everything, said
 from tests.database.servers import Server, why_not
 
@@ -24,6 +26,13 @@ def url(tmp_path: Path) -> str:
     database.write([said("/nowhere/a.png", "harbour"), said("/nowhere/b.png", "pier", sha=1)])
     database.close()
     return made
+
+
+def test_every_command_is_documented() -> None:
+    document = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert f"imgtool database {command.name or command.callback.__name__}" in document
 
 
 def test_init_twice(tmp_path: Path) -> None:

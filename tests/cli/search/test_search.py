@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from imgtool.cli.search.run import NothingAnalyzed, SearchRun
+from imgtool.config import resolve
 from imgtool.errors import ExitCode
 from tests import pictures
 from tests.command import Outcome, imgtool
@@ -179,9 +181,24 @@ def test_mistakes_are_explained(shown: Album, words: list[str], said: str) -> No
 
 
 def test_before_anything_was_analyzed(tmp_path: Path) -> None:
-    done = imgtool("search", "harbour")
-    assert done.code is ExitCode.NONE_ANSWERED
-    assert "imgtool analyze ./photos" in done.err
+    run = SearchRun(resolve({"cache_dir": str(tmp_path / "cache")}), "harbour", [], null=False, limit=None)
+    with pytest.raises(NothingAnalyzed) as caught:
+        run.run()
+    assert caught.value.exit_code is ExitCode.NONE_ANSWERED
+    assert "imgtool analyze ./photos" in str(caught.value.remedy)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_reader_that_has_enough_ends_the_search(shown: Album) -> None:
+    environ = {**os.environ, "IMGTOOL_CACHE_DIR": str(shown.cache)}
+    command = [sys.executable, "-m", "imgtool", "search", "", "-f", "jsonl"]
+    search = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
+    assert search.stdout is not None
+    search.stdout.close()
+    assert search.stderr is not None
+    assert search.stderr.read() == b""
+    assert search.wait() == ExitCode.OK
+    search.stderr.close()
 
 
 def test_a_database_that_was_named_must_be_there(tmp_path: Path) -> None:
