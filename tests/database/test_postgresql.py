@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from imgtool.database.postgresql import PostgresqlDatabase, _document, _tsquery
@@ -35,3 +38,16 @@ def test_all_words_of_a_phrase_are_wanted() -> None:
     phrase = Phrase.of("one way")
     assert phrase is not None
     assert _tsquery(phrase) == "'one' & 'way'"
+
+
+def test_without_psycopg_the_extra_is_named() -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from imgtool.errors import MissingExtra\n"
+        "from imgtool.database.locate import database_at\n"
+        "try: database_at('postgresql://server/images')\n"
+        "except MissingExtra as error: print(error.remedy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install" in done.stdout
+    assert "[postgresql]" in done.stdout
