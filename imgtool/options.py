@@ -161,6 +161,7 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
     format: OutputFormat | None = None
     output: Path | None = None
     stats: str | None = None
+    database: str | None = None
     quiet: bool = False
     verbose: bool = False
 

@@ -39,11 +39,17 @@ def stats(cache_dir: Dir = None, json: Annotated[bool, typer.Option("--json", he
 
 @app.command()
 def clear(cache_dir: Dir = None, dry_run: DryRun = False) -> None:
-    """Remove all results and the index of files."""
+    """Remove all results, the index of files and the search index."""
     with boundary():
+        from dataclasses import replace
+
+        from imgtool.database.interface import embedded_folders
+        from imgtool.engine.cache.listing import occupied
         from imgtool.engine.cache.upkeep import plan_clear
 
-        _carry_out(plan_clear(_root(cache_dir)), dry_run)
+        root = _root(cache_dir)
+        plan, more = plan_clear(root), embedded_folders(root)
+        _carry_out(replace(plan, paths=plan.paths + more, bytes=plan.bytes + sum(map(occupied, more))), dry_run)
 
 
 @app.command()

@@ -15,9 +15,11 @@ from imgtool.cli import cache, models, schema
 from imgtool.cli.analyze.command import analyze
 from imgtool.cli.bench.command import app as bench_app
 from imgtool.cli.boundary import boundary, end_politely_on_signals, output_lost
+from imgtool.cli.database.command import app as database_app
 from imgtool.cli.help import ManyOptions
 from imgtool.cli.profile.command import SETTINGS as PROFILE_SETTINGS
 from imgtool.cli.profile.command import profile
+from imgtool.cli.search.command import search
 from imgtool.cli.warm.command import warm_cache
 
 
@@ -91,9 +93,11 @@ app.command(
     short_help="Caption images, read their text, label them.",
     epilog="`imgtool models ENGINE` lists the parameters of --ocr, --classifier and --codes.",
 )(analyze)
+app.command("search", short_help="Find analyzed images by their text, caption, labels and more.")(search)
 app.command("models", short_help="List the engines and their parameters.")(models.models)
 app.command("warm-cache", cls=ManyOptions, short_help="Fetch and compile models before the first run.")(warm_cache)
 app.add_typer(cache.app, name="cache", short_help="Show, clear, prune and verify cached results.")
+app.add_typer(database_app, name="database", short_help="Create, check, export and import the database of results.")
 app.add_typer(bench_app, name="bench", short_help="Measure startup, speed and memory, and compare.")
 app.command(
     "profile",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from imgtool.cli import completion
 from imgtool.cli.boundary import boundary
 from imgtool.cli.console import data_console, plain_table, print_json
 
@@ -17,7 +18,9 @@ _LANGUAGES_SHOWN = 4
 
 
 def models(
-    engine: Annotated[str | None, typer.Argument(metavar="[ENGINE]", hidden=True)] = None,
+    engine: Annotated[
+        str | None, typer.Argument(metavar="[ENGINE]", hidden=True, autocompletion=completion.every_engine)
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the engines: whether each can run here, and what to do if not.

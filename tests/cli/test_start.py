@@ -13,7 +13,10 @@ import pytest
 from tests import pictures
 from tests.command import imgtool
 
-HEAVY = {"numpy", "PIL", "onnxruntime", "cv2", "torch", "transformers", "easyocr", "rapidocr", "pyarrow", "pydantic"}
+HEAVY = {
+    *("numpy", "PIL", "onnxruntime", "cv2", "torch", "transformers", "easyocr", "rapidocr", "pyarrow", "pydantic"),
+    "psycopg",
+}
 PAGES = {"jinja2"}
 """Imported when a page is written, and not before."""
 
@@ -38,7 +41,7 @@ def modules_after(*arguments: str | Path, **environ: str) -> set[str]:
         env={**os.environ, **environ},
     )
     listed = json.loads(done.stderr.rpartition(b"MODULES ")[2])
-    return {name.partition(".")[0] for name in listed}
+    return {name.partition(".")[0] for name in listed} | {name for name in listed if name.startswith("imgtool.")}
 
 
 COMMANDS = [
@@ -49,6 +52,10 @@ COMMANDS = [
     ["models"],
     ["schema"],
     ["warm-cache", "--help"],
+    ["search", "--help"],
+    ["database", "--help"],
+    ["database", "init"],
+    ["database", "status", "--help"],
     ["cache", "--help"],
     ["cache", "stats", "--help"],
     ["cache", "clear", "--help"],
@@ -95,6 +102,14 @@ def test_a_run_from_the_cache_imports_nothing_heavy_and_starts_no_worker(tmp_pat
     figures = json.loads(stats.read_text())
     assert figures["hit_rate_percent"] == 100
     assert figures["workers"]["started"] == 0
+
+
+def test_a_search_needs_neither_an_engine_nor_what_shows_tables(tmp_path: Path) -> None:
+    photos = pictures.folder(tmp_path / "photos", pictures.greys(3))
+    assert imgtool("analyze", photos, "-t", "caption", "--caption-engine", "describe").code == 0
+    loaded = modules_after("search", "image OR picture", photos, "-f", "jsonl")
+    assert loaded & (HEAVY | PAGES | {"diskcache", "imgtool.engine.engine", "imgtool.runtime.pool"}) == set()
+    assert not {name for name in loaded if name.startswith("imgtool.analyzers")}
 
 
 def test_importing_the_package_imports_none_of_its_parts() -> None:

@@ -43,6 +43,7 @@ def analyze(
     verbose: o.Verbose = None,
     cache: o.Cache = None,
     cache_dir: o.CacheDir = None,
+    database: o.Database = None,
     retry_failed: o.RetryFailed = None,
     fail_fast: o.FailFast = None,
     workers: o.Workers = None,

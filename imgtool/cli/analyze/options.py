@@ -6,9 +6,12 @@ Every default is ``None`` here: what a flag leaves open is resolved by ``imgtool
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
+
+from imgtool.cli import completion
 
 _INPUT, _TASKS, _OUTPUT, _RUN = "Images", "Tasks", "Output", "Cache and speed"
 _MODELS, _CAPTIONS, _LIMITS, _MEASURING = "Models", "Captions by BLIP", "Limits", "For measuring"
@@ -20,11 +23,31 @@ Flag = bool | None
 Many = list[str] | None
 
 
+_VALUES: dict[str, Callable[..., list[str]]] = {
+    "--tasks": completion.tasks,
+    "--languages": completion.languages,
+    "--caption-engine": completion.engines("caption"),
+    "--text-engine": completion.engines("text"),
+    "--caption-model": completion.caption_models,
+    "--format": completion.formats,
+    "--database": completion.databases,
+}
+"""What the shell proposes for options, by their first name."""
+
+
 def option(
     panel: str, help: str, *names: str, takes: str | None = None, default: str | bool = False, hidden: bool = False
 ) -> object:
     """An option of the ``panel`` of a command's help; ``default`` is what is shown as its default, true for its own."""
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=default, hidden=hidden)
+    return typer.Option(
+        *names,
+        help=help,
+        rich_help_panel=panel,
+        metavar=takes,
+        show_default=default,
+        hidden=hidden,
+        autocompletion=_VALUES.get(names[0]) if names else None,
+    )
 
 
 Paths = Annotated[Many, typer.Argument(metavar="[PATH]...", hidden=True)]
@@ -37,8 +60,8 @@ Pages = Annotated[Text, option(_INPUT, "Of multi-page files: first (default) or 
 
 Tasks = Annotated[Text, option(_TASKS, "caption,text,labels (default), codes.", "--tasks", "-t", takes="NAMES")]
 Languages = Annotated[Text, option(_TASKS, "Languages of text (default: ko,en).", "--languages", "-l", takes="CODES")]
-CaptionEngine = Annotated[Text, option(_TASKS, "blip (default) or describe.", takes="ENGINE")]
-TextEngine = Annotated[Text, option(_TASKS, "easyocr, rapidocr or tesseract.", takes="ENGINE")]
+CaptionEngine = Annotated[Text, option(_TASKS, "blip (default) or describe.", "--caption-engine", takes="ENGINE")]
+TextEngine = Annotated[Text, option(_TASKS, "easyocr, rapidocr or tesseract.", "--text-engine", takes="ENGINE")]
 Ocr = Annotated[Many, option(_TASKS, "Set a parameter of the text engine.", "--ocr", takes="NAME=VALUE")]
 LabelsModel = Annotated[Text, option(_TASKS, "ONNX file or folder that gives labels.", takes="PATH")]
 LabelsFile = Annotated[Text, option(_TASKS, "Its class names: lines, CSV or JSON.", takes="FILE")]
@@ -59,6 +82,7 @@ Verbose = Annotated[
 
 Cache = Annotated[Flag, option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
 CacheDir = Annotated[Text, option(_RUN, "Where results and models are stored.", takes="DIR")]
+Database = Annotated[Text, option(_RUN, "Where search finds results; off: nowhere.", "--database", takes="URL")]
 RetryFailed = Annotated[Flag, option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
 FailFast = Annotated[Flag, option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
 Workers = Annotated[Text, option(_RUN, "Worker processes (default: 1).", "--workers", "-j", takes="N")]
@@ -72,7 +96,9 @@ LabelsEngine = Annotated[Text, option(_MODELS, "classifier is the only one so fa
 LabelsConfig = Annotated[Text, option(_MODELS, "The classifier's preprocessing as JSON.", takes="FILE")]
 Threshold = Annotated[Text, option(_MODELS, "Least probability of a label (default: 0).", "--threshold", takes="SHARE")]
 
-CaptionModel = Annotated[Text, option(_CAPTIONS, "Another BLIP: its name on the hub, or a folder.", takes="NAME")]
+CaptionModel = Annotated[
+    Text, option(_CAPTIONS, "Another BLIP: its name on the hub, or a folder.", "--caption-model", takes="NAME")
+]
 CaptionRevision = Annotated[Text, option(_CAPTIONS, "Its commit, tag or branch.", takes="REV")]
 CaptionPrompt = Annotated[Text, option(_CAPTIONS, "How the caption begins.", takes="TEXT")]
 NumBeams = Annotated[Text, option(_CAPTIONS, "Beams of the search (default: 1).", takes="N")]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from imgtool.cli.analyze.summary import print_summary
 from imgtool.cli.console import Messages, say, terminal_width, wants_color
 from imgtool.cli.progress import ProgressLine, progress_text
 from imgtool.config import Resolved
+from imgtool.database.interface import DatabaseUnavailable
+from imgtool.database.locate import missing, recorder_for
+from imgtool.database.recorder import Recorder
 from imgtool.distribution import install_command
 from imgtool.engine.engine import Engine
 from imgtool.engine.observer import Observer
@@ -53,6 +57,8 @@ class AnalyzeRun:
         self._format = self._output.format or guessed or OutputFormat.TABLE
         self._messages = Messages(quiet=self._output.quiet)
         self._line = ProgressLine(shown=not self._output.quiet)
+        self._recorder: Recorder | None = None
+        self._unrecorded: DatabaseUnavailable | None = None
         if self._output.verbose:
             for name, origin in sorted(resolved.origins.items()):
                 self._messages.plain(f"option {name} comes from {origin}")
@@ -74,7 +80,7 @@ class AnalyzeRun:
         )
         self._check_places()
         try:
-            with Target(self._output.output, self._format) as target, engine:
+            with Target(self._output.output, self._format) as target, engine, self._recording():
                 stopped = self._answer(engine, watcher, target, paths)
                 figures = engine.statistics
                 trace.mark("last result")
@@ -94,7 +100,27 @@ class AnalyzeRun:
             _write_stats(figures, self._output.stats)
         if stopped is not None:
             raise stopped
+        if self._unrecorded is not None:
+            raise self._unrecorded
         return exit_code(figures, engine.model_problems)
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Keep the database in step with the results that are written inside."""
+        self._recorder = recorder_for(self._output.database, self._options)
+        if self._recorder is None:
+            yield
+            return
+        try:
+            yield
+        except BaseException:
+            self._recorder.close(at_once=True)
+            raise
+        lacking = missing(self._recorder.close())
+        if lacking is not None and self._output.database is None:
+            self._messages.notice(f"{lacking}; the next run or search adds them")
+        else:
+            self._unrecorded = lacking
 
     def _check_places(self) -> None:
         """Refuse before the work what would fail after it."""
@@ -114,6 +140,7 @@ class AnalyzeRun:
             width=terminal_width(sys.stdout),
             color=target.is_terminal and wants_color(sys.stdout),
         )
+        recorder = self._recorder
         shares_screen = output is None and sys.stdout.isatty()
         stopped = None
         first = True
@@ -123,6 +150,8 @@ class AnalyzeRun:
                     line.clear()
                 with trace.span("write", "parent"):
                     writer.write(result)
+                if recorder is not None:
+                    recorder.add(result)
                 if first:
                     trace.mark("first result")
                     first = False
