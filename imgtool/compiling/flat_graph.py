@@ -61,6 +61,18 @@ class FlatGraph:
                 nodes.append(node)
         self.replace_nodes(nodes)
 
+    def require_opset(self, version: int) -> None:
+        """Convert the operators to those of ONNX's ``version``, where they are of an earlier one.
+
+        Raises:
+            Exception: what onnx raises on an operator that it cannot convert.
+        """
+        import onnx
+
+        if next(each.version for each in self.model.opset_import if each.domain in ("", "ai.onnx")) < version:
+            self.model = onnx.version_converter.convert_version(self._whole(), version)
+            self.weights = {each.name: each for each in self.model.graph.initializer}
+
     @property
     def nodes(self) -> list[Any]:
         """All nodes, in their order."""
@@ -126,15 +138,19 @@ class FlatGraph:
         """
         import onnx
 
-        read = {name for node in self.nodes for name in node.input}
-        kept = [each for name, each in self.weights.items() if name in read]
-        model = onnx.ModelProto()
-        model.CopyFrom(self.model)
-        del model.graph.initializer[:]
-        model.graph.initializer.extend(kept)
         data = path.with_name(f"{path.name}.data")
         data.unlink(missing_ok=True)  # onnx would add to it, or refuse
+        model = self._whole()
         onnx.save(model, str(path), save_as_external_data=True, location=data.name, size_threshold=SMALLEST_OUTSIDE)
+
+    def _whole(self) -> Any:
+        """The model with the weights that some node reads."""
+        read = {name for node in self.nodes for name in node.input}
+        model = type(self.model)()
+        model.CopyFrom(self.model)
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(each for name, each in self.weights.items() if name in read)
+        return model
 
     def _add(self, name: str, tensor: Any) -> None:
         copy = type(tensor).FromString(tensor.SerializeToString())
