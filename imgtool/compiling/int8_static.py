@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FEWEST_CHANNELS = 33
-"""In and out. Score maps of CRAFT with random weights differ by 9.9 % of their deviation with every layer in eight bits,
+"""In and out. Score maps of a CRAFT of random weights differ by 9.9 % of their deviation with all layers in eight bits,
 by 6.2 % without those of up to 16 channels, and by 4.5 % without those of up to 32, which takes a tenth longer."""
 
 _OPSET = 13

@@ -48,7 +48,7 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Pictures:
-    """(H, W, 3) RGB: ``calibration`` to measure ranges on, ``test`` to judge by. ``origin`` says what the latter are."""
+    """(H, W, 3) RGB: ``calibration`` to measure ranges on, ``test`` to judge by. ``origin`` says what these are."""
 
     calibration: tuple[NDArray[np.uint8], ...]
     test: tuple[NDArray[np.uint8], ...]
