@@ -20,9 +20,9 @@ from imgtool import trace
 from imgtool.analyzers.caption.blip import BlipTorch
 from imgtool.analyzers.interface import Analyzer
 from imgtool.analyzers.text.easyocr import EasyOcrTorch
+from imgtool.cores import granted_cores
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
-from imgtool.runtime.cores import granted_cores
 
 CALLS, EVERY = 500, 50
 

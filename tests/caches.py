@@ -48,7 +48,7 @@ class Opened:
 
     def __init__(self, root: Path, size_limit: int = 10**9, ttl: float | None = None) -> None:
         self.warnings: list[str] = []
-        self.store = ResultStore.open(root, size_limit=size_limit, ttl=ttl, warn=self.warnings.append)
+        self.store = ResultStore(root, size_limit=size_limit, ttl=ttl, warn=self.warnings.append)
 
     def __enter__(self) -> Opened:
         return self

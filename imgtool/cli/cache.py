@@ -11,7 +11,7 @@ import typer
 from imgtool.cli.boundary import boundary
 
 if TYPE_CHECKING:
-    from imgtool.engine.cache.upkeep import CacheStats, Plan, VerifyReport
+    from imgtool.engine.cache.upkeep import CacheStats, RemovalPlan, VerifyReport
 
 app = typer.Typer(help="Look at, clear, prune and verify the kept answers.", no_args_is_help=True)
 
@@ -119,7 +119,7 @@ def _parsed(flag: str, text: str, parse: Any) -> Any:
         raise UsageProblem(f"{flag}: {error}") from error
 
 
-def _carry_out(plan: Plan, dry_run: bool) -> None:
+def _carry_out(plan: RemovalPlan, dry_run: bool) -> None:
     """Show a plan, then do it, unless it is only to be shown."""
     from imgtool.engine.cache.upkeep import execute
 
@@ -133,7 +133,7 @@ def _carry_out(plan: Plan, dry_run: bool) -> None:
         print_line(f"freed {megabytes(execute(plan))}")
 
 
-def _described(plan: Plan) -> str:
+def _described(plan: RemovalPlan) -> str:
     counts = (
         (plan.records, "records"),
         (plan.answers, "answers"),

@@ -6,14 +6,13 @@ import os
 import queue
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from imgtool import trace
 from imgtool.config import convert_options
-from imgtool.engine.cache.leftovers import claim, sweep
+from imgtool.cores import granted_cores
 from imgtool.engine.cache.store import ResultStore
 from imgtool.engine.files.discover import discover
 from imgtool.engine.files.identity import Identity
@@ -22,11 +21,11 @@ from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.engine.run import Run
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
+from imgtool.leftovers import claim, sweep
 from imgtool.options import EngineOptions, LoadPolicy, cache_root
-from imgtool.runtime.cores import granted_cores
-from imgtool.runtime.pool import Limits, Pool
-from imgtool.runtime.process import Died, Post, Worker, WorkerProcess
-from imgtool.runtime.protocol import FromWorker, Setup, TaskPlan
+from imgtool.runtime.pool import Pool, PoolLimits
+from imgtool.runtime.process import Post, Worker, WorkerProcess
+from imgtool.runtime.protocol import Setup, TaskPlan
 from imgtool.runtime.start_process import is_ahead
 from imgtool.types import ImageResult, Problem
 
@@ -83,8 +82,6 @@ class Engine(AbstractContextManager["Engine"]):
         for notice in self.plan.notices:
             self._observer.notice(notice)
 
-    # -- use
-
     def analyze(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[ImageResult]:
         """Yield one result for each image under ``paths`` (files, folders, globs), in that order.
 
@@ -101,7 +98,8 @@ class Engine(AbstractContextManager["Engine"]):
             pool.begin()
         store, identity = self._open_cache()
         run = Run(self.options, self.plan, store, pool, self._events, self._tally, self._observer)
-        source = discover((os.fspath(path) for path in paths), engine_rules(self.options), identity.is_known_image)
+        rules = Rules(include=self.options.include, exclude=self.options.exclude, hidden=self.options.hidden)
+        source = discover(paths, rules, identity.is_known_image)
         finished = False
         try:
             yield from run.results(source, identity)
@@ -119,39 +117,31 @@ class Engine(AbstractContextManager["Engine"]):
     @property
     def statistics(self) -> Statistics:
         """The figures of the present or last ``analyze``."""
-        counters = self._pool.counters if self._pool else None
-        return self._tally.statistics(counters, self._cache_statistics())
+        cache = CacheStatistics(enabled=False)
+        if self._store is not None and self._store.enabled and self.options.cache:
+            cache = CacheStatistics(
+                enabled=True,
+                directory=str(cache_root(self.options)),
+                entries=self._store.entries(),
+                bytes=self._store.bytes(),
+                limit_bytes=self.options.cache_size,
+            )
+        return self._tally.statistics(self._pool.counters if self._pool else None, cache)
 
     def close(self) -> None:
         """End the workers and close the caches."""
-        with trace.span("close", "parent"):
-            self._close()
+        with trace.span("close", "parent"), ExitStack() as stack:
+            if self._claim is not None:
+                stack.callback(os.close, self._claim)
+            for opened in (self._scratch, self._store, self._identity, self._pool):
+                if opened is not None:
+                    stack.callback(opened.cleanup if isinstance(opened, tempfile.TemporaryDirectory) else opened.close)
+            self._claim = self._scratch = self._store = self._identity = self._pool = None
 
-    def _close(self) -> None:
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
-        if self._identity is not None:
-            self._identity.close()
-            self._identity = None
-        if self._store is not None:
-            self._store.close()
-            self._store = None
-        if self._scratch is not None:
-            self._scratch.cleanup()
-            self._scratch = None
-        if self._claim is not None:
-            os.close(self._claim)
-            self._claim = None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._abandon_pool()
         self.close()
-
-    # -- what is opened when it is needed
 
     def _open_cache(self) -> tuple[ResultStore, Identity]:
         if self._store is None or self._identity is None:
@@ -165,15 +155,15 @@ class Engine(AbstractContextManager["Engine"]):
                 self._claim = claim(root)
                 sweep(root.parent, f"{_SCRATCH}*")
             with trace.span("open store", "parent"):
-                self._store = ResultStore.open(root, size_limit=options.cache_size, ttl=options.cache_ttl, warn=warn)
-                self._identity = Identity.open(root, rehash=options.rehash, warn=warn)
+                self._store = ResultStore(root, size_limit=options.cache_size, ttl=options.cache_ttl, warn=warn)
+                self._identity = Identity(root, rehash=options.rehash, warn=warn)
         return self._store, self._identity
 
     def _open_pool(self) -> Pool:
         """A pool starts no worker before it has work."""
         if self._pool is None:
             options = self.options
-            limits = Limits(
+            limits = PoolLimits(
                 workers=options.workers,
                 batch_size=options.batch_size,
                 timeout=options.timeout,
@@ -181,7 +171,7 @@ class Engine(AbstractContextManager["Engine"]):
                 max_worker_memory=options.max_worker_memory,
             )
             plans = (chosen.for_worker() for chosen in self.plan.chosen.values())
-            self._pool = Pool(self._start_worker, plans, self._post, limits)
+            self._pool = Pool(self._start_worker, plans, lambda *event: self._events.put(event), limits)
         return self._pool
 
     def _abandon_pool(self) -> None:
@@ -189,9 +179,6 @@ class Engine(AbstractContextManager["Engine"]):
             self._pool.close(at_once=True)
             self._pool = None
             self._events = queue.SimpleQueue()
-
-    def _post(self, worker: Worker, event: FromWorker | Died) -> None:
-        self._events.put((worker, event))
 
     def _start_worker(self, post: Post, plans: tuple[TaskPlan, ...], one_by_one: bool) -> Worker:
         options = self.options
@@ -211,19 +198,3 @@ class Engine(AbstractContextManager["Engine"]):
         from imgtool.runtime.worker_thread import WorkerThread
 
         return WorkerThread(setup, post)
-
-    def _cache_statistics(self) -> CacheStatistics:
-        if self._store is None or not self._store.enabled or not self.options.cache:
-            return CacheStatistics(enabled=False)
-        return CacheStatistics(
-            enabled=True,
-            directory=str(cache_root(self.options)),
-            entries=self._store.entries(),
-            bytes=self._store.bytes(),
-            limit_bytes=self.options.cache_size,
-        )
-
-
-def engine_rules(options: EngineOptions) -> Rules:
-    """Which names of a folder are looked at."""
-    return Rules(include=options.include, exclude=options.exclude, hidden=options.hidden)

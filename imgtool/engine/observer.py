@@ -8,11 +8,14 @@ from imgtool.runtime.protocol import ModelLoaded
 class Observer:
     """Override what you want to hear. Called in the thread that iterates over the results."""
 
+    wants_total = False
+    """Whether files shall be listed ahead, so that ``found`` tells early how many there are."""
+
     def notice(self, text: str) -> None:
         """Something the user should know once, such as a stand-in or a cache that cannot be used."""
 
     def found(self, images: int, *, complete: bool) -> None:
-        """So many files were found up to now; ``complete`` once there are no more to come."""
+        """How many files were found up to now; ``complete`` once there are no more to come."""
 
     def model_loaded(self, loaded: ModelLoaded) -> None:
         """A worker has loaded a model."""

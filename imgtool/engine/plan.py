@@ -26,7 +26,7 @@ does one that was given more time, or another remedy for when it cannot be loade
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Choice:
     """An analyzer chosen for a task."""
 
     task: str
@@ -38,15 +38,15 @@ class Chosen:
     label: str
     notice: str | None = None
     stands_in_for: str | None = None
-    find_stand_ins: Callable[[], tuple[Chosen, ...]] = tuple
+    find_stand_ins: Callable[[], tuple[Choice, ...]] = tuple
 
     @cached_property
-    def stand_ins(self) -> tuple[Chosen, ...]:
+    def stand_ins(self) -> tuple[Choice, ...]:
         """Who answers where this one cannot be loaded, in that order. Looked for when a worker needs to know: a run
         that finds all its answers kept does without."""
         return self.find_stand_ins()
 
-    def who(self, label: str) -> Chosen:
+    def who(self, label: str) -> Choice:
         """This choice or the stand-in of that label."""
         return next((each for each in self.stand_ins if each.label == label), self)
 
@@ -65,7 +65,7 @@ class Chosen:
 class Plan:
     """The tasks of a run, each with its analyzer, in the order of :class:`Task`, then the thumbnail if wanted."""
 
-    chosen: Mapping[str, Chosen]
+    chosen: Mapping[str, Choice]
 
     @property
     def notices(self) -> list[str]:
@@ -99,9 +99,11 @@ def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
             ``strict`` forbids that.
         UsageProblem: an engine was named that does not exist or answers another task.
     """
+    # Tasks that read no other answer come first, so that fingerprints can contain those they depend on.
+    order = [Task.TEXT.value, Task.LABELS.value, Task.CAPTION.value, THUMBNAIL]
     wanted = [task.value for task in (options.tasks or tuple(Task))] + [THUMBNAIL] * thumbnails
-    chosen: dict[str, Chosen] = {}
-    for task in sorted(wanted, key=_rank):
+    chosen: dict[str, Choice] = {}
+    for task in sorted(wanted, key=order.index):
         lineup = _Lineup(task, options)
         candidates = lineup.until_covered()
         available = _in_order_of_choice(candidates, options)
@@ -109,17 +111,16 @@ def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
             _refuse_stand_in(task, candidates, available[0], options)
             chosen[task] = _choose(lineup, candidates, available[0], dict(chosen))
         elif options.tasks is not None or _named_engine(task, options):
-            _refuse_options(candidates, options)
+            if _named_engine(task, options):
+                # Perhaps it is what was asked of the engine that makes it unavailable: then that is what to say. That
+                # something is missing here, the probe has said.
+                with suppress(ModelMissing, ModelLoadFailed, MissingExtra):
+                    candidates[0].cls.parameters(options)
             reasons = "; ".join(f"{c.name}: {c.probe.reason}" for c in candidates)
             raise ModelMissing(f"no engine can answer {task!r} ({reasons})", _why_not(candidates, options)[1])
     if not any(task != THUMBNAIL for task in chosen):
         raise ModelMissing("no task has an engine that is available here", "see `imgtool models`")
     return Plan(chosen)
-
-
-def _rank(task: str) -> int:
-    """Tasks that read no other answer come first, so that fingerprints can contain those they depend on."""
-    return {Task.TEXT.value: 0, Task.LABELS.value: 1, Task.CAPTION.value: 2}.get(task, 3)
 
 
 def _named_engine(task: str, options: EngineOptions) -> str | None:
@@ -131,13 +132,17 @@ def _named_engine(task: str, options: EngineOptions) -> str | None:
 
 
 class _Lineup:
-    """The named engine of a task alone, or all of them, the preferred one first: probed as far as need be."""
+    """The named engine of a task alone, or all of them, the preferred one first: probed as far as necessary."""
 
     def __init__(self, task: str, options: EngineOptions) -> None:
         self.task, self.options = task, options
         named = _named_engine(task, options)
-        names = [named] if named else ORDER[task]
-        self._left = deque((name, target) for name in names for target in _targets_for(task, name, options))
+        self._left: deque[tuple[str, str]] = deque()
+        for name in [named] if named else ORDER[task]:
+            try:
+                self._left.extend((name, target) for target in targets(name, options.backend))
+            except KeyError as error:
+                raise _no_engine(task, name) from error
         self._probed: list[_Candidate] = []
 
     def until_covered(self) -> list[_Candidate]:
@@ -157,16 +162,19 @@ class _Lineup:
 
     def _probe_next(self) -> _Candidate:
         name, target = self._left.popleft()
-        cls = _class_for(self.task, target)
+        try:
+            cls = load_class(target)
+        except (ImportError, AttributeError) as error:
+            raise _no_engine(self.task, target) from error
+        if (answers := cls.spec.task) != self.task:
+            text = f"engine {cls.spec.name!r} answers {answers}, not {self.task}"
+            raise UsageProblem(text, f"use --{answers}-engine")
         self._probed.append(_Candidate(name, target, cls, cls.probe(self.options)))
         return self._probed[-1]
 
 
-def _targets_for(task: str, name: str, options: EngineOptions) -> tuple[str, ...]:
-    try:
-        return targets(name, options.backend)
-    except KeyError as error:
-        raise _no_engine(task, name) from error
+def _no_engine(task: str, name: str) -> UsageProblem:
+    return UsageProblem(f"there is no engine {name!r} for {task}", f"engines for {task}: {', '.join(ORDER[task])}")
 
 
 def _in_order_of_choice(candidates: list[_Candidate], options: EngineOptions) -> list[_Candidate]:
@@ -188,50 +196,6 @@ def _refuse_stand_in(task: str, candidates: list[_Candidate], first: _Candidate,
         )
 
 
-def _refuse_options(candidates: list[_Candidate], options: EngineOptions) -> None:
-    """
-    Raises:
-        UsageProblem: the reason why an engine that was named is not available is what was asked of it.
-    """
-    if _named_engine(candidates[0].cls.spec.task, options):
-        # Only its refusal of the options is of interest: that something is missing here, the probe has said.
-        with suppress(ModelMissing, ModelLoadFailed, MissingExtra):
-            candidates[0].cls.parameters(options)
-
-
-def _choose(lineup: _Lineup, candidates: list[_Candidate], first: _Candidate, earlier: Mapping[str, Chosen]) -> Chosen:
-    options, preferred = lineup.options, candidates[0].name
-    chosen = _complete(lineup.task, first, options, earlier)
-    # Also those of another backend of the same engine: why it does not answer.
-    told = [c.probe.notice for c in candidates if c.name == first.name and c.probe.notice]
-    chosen = replace(chosen, notice="; ".join([*([chosen.notice] if chosen.notice else []), *told]) or None)
-    if first.name != preferred and not options.strict:
-        chosen = replace(chosen, stands_in_for=preferred, notice=_stand_in_notice(candidates, chosen, options))
-    return replace(chosen, find_stand_ins=lambda: _stand_ins(lineup, first, earlier))
-
-
-def _stand_ins(lineup: _Lineup, first: _Candidate, earlier: Mapping[str, Chosen]) -> tuple[Chosen, ...]:
-    options = lineup.options
-    found = []
-    for candidate in _in_order_of_choice(lineup.all(), options):
-        # Another backend of the same engine is the engine that was asked for, however strict the run.
-        if candidate is first or (options.strict and candidate.name != first.name):
-            continue
-        with suppress(ImgtoolError):  # one that refuses the options is no help
-            found.append(_complete(lineup.task, candidate, options, earlier))
-    return tuple(_labelled(found, taken={first.cls.spec.name}))
-
-
-def _labelled(choices: list[Chosen], taken: set[str]) -> list[Chosen]:
-    """Give each its own label: a second implementation of a name that is ``taken`` carries its backend."""
-    labelled = []
-    for choice in choices:
-        name = choice.spec.name
-        labelled.append(replace(choice, label=name if name not in taken else f"{name} ({choice.spec.backend.value})"))
-        taken.add(name)
-    return labelled
-
-
 def _why_not(candidates: list[_Candidate], options: EngineOptions) -> tuple[str, str]:
     """Why the preferred engine does not answer, in any of its implementations, and what to do about it."""
     same = [candidate for candidate in candidates if candidate.name == candidates[0].name]
@@ -240,56 +204,51 @@ def _why_not(candidates: list[_Candidate], options: EngineOptions) -> tuple[str,
     return "; ".join(reasons), ", or ".join(remedies)
 
 
-def _stand_in_notice(candidates: list[_Candidate], first: Chosen, options: EngineOptions) -> str:
-    why, remedy = _why_not(candidates, options)
-    text = f"{first.spec.name} stands in for {candidates[0].name}: {why}" + (f" ({remedy})" if remedy else "")
-    return f"{text}; {first.notice}" if first.notice else text
+def _choose(lineup: _Lineup, candidates: list[_Candidate], first: _Candidate, earlier: Mapping[str, Choice]) -> Choice:
+    options, preferred = lineup.options, candidates[0].name
+    chosen = _complete(lineup.task, first, options, earlier)
+    # Also the notices of another backend of the same engine: why it does not answer.
+    notices = [chosen.notice, *(c.probe.notice for c in candidates if c.name == first.name)]
+    stands_in_for = None
+    if first.name != preferred and not options.strict:
+        stands_in_for = preferred
+        why, remedy = _why_not(candidates, options)
+        text = f"{first.cls.spec.name} stands in for {preferred}: {why}" + (f" ({remedy})" if remedy else "")
+        notices.insert(0, text)
+
+    def stand_ins() -> tuple[Choice, ...]:
+        found, taken = [], {first.cls.spec.name}
+        for candidate in _in_order_of_choice(lineup.all(), options):
+            # Another backend of the same engine is the engine that was asked for, however strict the run.
+            if candidate is first or (options.strict and candidate.name != first.name):
+                continue
+            with suppress(ImgtoolError):  # one that refuses the options is no help
+                other = _complete(lineup.task, candidate, options, earlier)
+                if other.label in taken:  # a second implementation of a name carries its backend
+                    other = replace(other, label=f"{other.label} ({other.spec.backend.value})")
+                taken.add(other.spec.name)
+                found.append(other)
+        return tuple(found)
+
+    notice = "; ".join(filter(None, notices)) or None
+    return replace(chosen, notice=notice, stands_in_for=stands_in_for, find_stand_ins=stand_ins)
 
 
-def _class_for(task: str, target: str) -> type[Analyzer]:
-    try:
-        cls = load_class(target)
-    except (ImportError, AttributeError) as error:
-        raise _no_engine(task, target) from error
-    if cls.spec.task != task:
-        raise UsageProblem(
-            f"engine {cls.spec.name!r} answers {cls.spec.task}, not {task}", f"use --{cls.spec.task}-engine"
-        )
-    return cls
-
-
-def _no_engine(task: str, name: str) -> UsageProblem:
-    return UsageProblem(f"there is no engine {name!r} for {task}", f"engines for {task}: {', '.join(ORDER[task])}")
-
-
-def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier: Mapping[str, Chosen]) -> Chosen:
+def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier: Mapping[str, Choice]) -> Choice:
+    """A candidate with its parameters and its fingerprint ``<analyzer>-<24 hex digits>``: everything that can change an
+    answer. Languages asked for that it cannot read become a notice, instead of passing garbage off as text."""
     spec, probe = candidate.cls.spec, candidate.probe
     parameters = candidate.cls.parameters(options)
-    reads = {t.value: earlier[t.value].fingerprint for t in spec.after if t.value in earlier}
-    fingerprint = _fingerprint(task, spec, probe, parameters, reads)
-    notice = _notice(candidate, options)
-    return Chosen(task, spec, probe, parameters, candidate.target, fingerprint, spec.name, notice)
-
-
-def _fingerprint(
-    task: str, spec: AnalyzerSpec, probe: Probe, parameters: Mapping[str, Any], reads: Mapping[str, str]
-) -> str:
-    """Everything that can change an answer, as ``<analyzer>-<24 hex digits>``."""
     parts = {
         "task": task,
         "analyzer": [spec.name, spec.version, (spec.same_answers_as or spec.backend).value],
         "model": [probe.model, probe.model_version],
         "parameters": {key: value for key, value in parameters.items() if key not in UNPRINTED},
         "pixels": PIXELS_VERSION,
-        "reads": reads,
+        "reads": {t.value: earlier[t.value].fingerprint for t in spec.after if t.value in earlier},
     }
     canonical = msgspec.json.encode(parts, order="deterministic")
-    return f"{spec.name}-{hashlib.sha256(canonical).hexdigest()[:24]}"
-
-
-def _notice(candidate: _Candidate, options: EngineOptions) -> str | None:
-    """Languages asked for that the engine cannot read: said, instead of passing garbage off as text."""
-    missing = candidate.uncovered(options)
-    if not missing:
-        return None
-    return f"{candidate.name} cannot read {', '.join(missing)}; lines in such scripts are missing or wrong"
+    fingerprint = f"{spec.name}-{hashlib.sha256(canonical).hexdigest()[:24]}"
+    missing = ", ".join(candidate.uncovered(options))
+    notice = f"{candidate.name} cannot read {missing}; lines in such scripts are missing or wrong" if missing else None
+    return Choice(task, spec, probe, parameters, candidate.target, fingerprint, spec.name, notice)

@@ -1,4 +1,4 @@
-"""One run: every found file through look-up, work and store, results in the order the files were named.
+"""One run: every listed file through look-up, work and store, results in the order the files were named.
 
 Everything here happens in the thread that iterates over the results. Listing and hashing (``intake``) and the
 workers (``pool``) post events to one queue; this loop takes them in, stores what is finished and gives it out.
@@ -16,22 +16,24 @@ from typing import Any
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.store import DECODE_FAILURE, ImageFacts, ResultStore, StoredAnswer, Update
-from imgtool.engine.files.discover import ImageRef, Refused
+from imgtool.engine.files.discover import ImageRef, RefusedPath
 from imgtool.engine.files.identity import Identity
-from imgtool.engine.files.intake import Exhausted, Found, Intake, IntakeEvent, Unreadable
-from imgtool.engine.files.refusals import shown
-from imgtool.engine.files.turns import Turns
+from imgtool.engine.files.intake import Exhausted, Identified, Intake
+from imgtool.engine.files.problems import shown
+from imgtool.engine.files.reorder import ReorderBuffer
 from imgtool.engine.observer import Observer
+from imgtool.engine.page_request import PageRequest
 from imgtool.engine.plan import Plan
-from imgtool.engine.slot import Slot, thumbnail_key
 from imgtool.engine.statistics import Tally
 from imgtool.errors import TooManyFailures
 from imgtool.options import EngineOptions, Pages
-from imgtool.runtime.pool import FewerWorkers, Outcome, Pool
-from imgtool.runtime.protocol import Answered, Decoded, Failed, Finished, LoadRetried, ModelFailed, ModelLoaded
+from imgtool.runtime.pool import FewerWorkers, Pool
+from imgtool.runtime.protocol import Answered, Decoded, ItemEvent, ItemFinished, LoadRetried, ModelFailed, ModelLoaded
 from imgtool.types import ImageResult, Problem
 
 _IDLE_SECONDS = 0.05
+_COUNT_AHEAD = 100_000
+"""Files that are listed ahead where somebody wants to know how many there are: some 30 MB."""
 _RATE_NEEDS = 20
 """Images after which ``--max-failure-rate`` may stop a run: before, one bad image is too large a share."""
 
@@ -56,24 +58,25 @@ class Run:
         self._events = events
         self._tally = tally
         self._observer = observer
-        self._slots: dict[int, Slot] = {}
+        self._begun: dict[int, PageRequest] = {}
         self._next_seq = 0
-        self._in_order: deque[Slot] = deque()
-        self._items: dict[int, Slot] = {}
-        self._same_content: dict[str, list[Slot]] = {}
+        self._in_order: deque[PageRequest] = deque()
+        self._items: dict[int, PageRequest] = {}
+        self._same_content: dict[str, list[PageRequest]] = {}
         self._item_ids = itertools.count()
         self._updates: list[Update] = []
-        self._turns: Turns[Found | Unreadable] = Turns()
+        self._reorder: ReorderBuffer[Identified] = ReorderBuffer()
         self._listed: int | None = None
         self._found = 0
         self.model_problems: dict[str, Problem] = {}
 
-    def results(self, source: Iterable[ImageRef | Refused], identity: Identity) -> Iterator[ImageResult]:
+    def results(self, source: Iterable[ImageRef | RefusedPath], identity: Identity) -> Iterator[ImageResult]:
         """Yield one result a page, in order. Raises what ended the listing, and :class:`TooManyFailures`."""
         window = max(64, 4 * self._options.batch_size * self._options.workers)
-        intake = Intake(source, identity, self._events.put, window)
+        ahead = _COUNT_AHEAD if self._observer.wants_total else 0
+        intake = Intake(source, identity, self._events.put, window, ahead)
         try:
-            while not self._is_over():
+            while self._listed is None or self._next_seq < self._listed or self._in_order:
                 self._take_in(intake)
                 self._store_updates()
                 yield from self._ready(intake)
@@ -81,21 +84,22 @@ class Run:
             intake.stop()
             self._store_updates()
 
-    # -- taking events in
-
-    def _is_over(self) -> bool:
-        return self._listed is not None and self._next_seq >= self._listed and not self._in_order
-
     def _take_in(self, intake: Intake) -> None:
         """Take in whatever has happened; wait for something where nothing has."""
-        waited = self._wait(intake)
-        while waited is not None:
-            self._on_event(waited)
-            waited = None if self._events.empty() else self._events.get()
-        if self._turns.held_seconds() >= _IDLE_SECONDS:
-            self._begin_files(self._turns.let_go())
-        self._apply(self._pool.tick())
-        self._pool.dispatch(more_coming=self._listed is None)
+        event = self._wait(intake)
+        while event is not None:
+            if isinstance(event, list):
+                for found in event:
+                    self._on_intake(found)
+            else:
+                self._pool.handle(*event)
+                self._on_pool_events()
+            event = None if self._events.empty() else self._events.get()
+        if self._reorder.held_seconds() >= _IDLE_SECONDS:
+            self._begin_files(self._reorder.let_go())
+        self._pool.tick()
+        self._on_pool_events()
+        self._pool.dispatch(more_coming=self._listed is None or self._found < self._listed)
 
     def _wait(self, intake: Intake) -> Any:
         try:
@@ -111,122 +115,102 @@ class Run:
         except queue.Empty:
             return None
 
-    def _on_event(self, event: Any) -> None:
-        if isinstance(event, list):
-            for found in event:
-                self._on_intake(found)
-        else:
-            worker, message = event
-            self._apply(self._pool.handle(worker, message))
-
-    def _on_intake(self, event: IntakeEvent) -> None:
+    def _on_intake(self, event: Identified | Exhausted) -> None:
         if isinstance(event, Exhausted):
-            self._listed = event.count
-            self._observer.found(event.count, complete=True)
+            self._listed = event.files
+            self._observer.found(event.files, complete=True)
             if event.error is not None:
                 raise event.error
             return
         self._found += 1
-        self._observer.found(self._found, complete=False)
-        self._begin_files(self._turns.add(event.seq, event))
+        if self._listed is None:
+            self._observer.found(self._found, complete=False)
+        self._begin_files(self._reorder.add(event.seq, event))
 
-    def _begin_files(self, events: Iterable[Found | Unreadable]) -> None:
-        for event in events:
-            if isinstance(event, Unreadable):
-                self._slots[event.seq] = Slot(event.path, error=event.problem, done=True)
-            else:
-                slot = self._slots[event.seq] = Slot(event.ref.path, event.ref, event.sha256)
-                self._begin(slot)
+    def _begin_files(self, files: Iterable[Identified]) -> None:
+        for seq, path, ref, sha256, problem in files:
+            request = PageRequest(path, ref, sha256, error=problem, done=problem is not None)
+            self._begun[seq] = request
+            if problem is None:
+                self._begin(request)
 
-    # -- look up, ask
-
-    def _begin(self, slot: Slot) -> None:
+    def _begin(self, request: PageRequest) -> None:
         began = time.perf_counter()
-        if (same := self._same_content.get(slot.key)) is not None:
-            same.append(slot)
+        if (same := self._same_content.get(request.key)) is not None:
+            same.append(request)
             return
-        with trace.span("look up", "parent"):
-            failed_before = self._look_up(slot)
-        missing = slot.missing(self._plan)
-        if self._options.retry_failed and not failed_before:
-            slot.skipped = slot.done = True
-        elif missing:
-            self._ask(slot, missing)
-            return
-        slot.seconds = time.perf_counter() - began
-        slot.done = True
-        self._expand(slot)
-
-    def _look_up(self, slot: Slot) -> bool:
-        """Fill in what the store knows; says whether something of this run's plan failed before."""
         chosen = self._plan.chosen
-        record = self._store.get(slot.key)
-        if record is not None:
-            slot.fill(record, (c for c in chosen.values() if c.task != THUMBNAIL))
-        if THUMBNAIL in chosen and (pictures := self._store.get(thumbnail_key(slot.key))) is not None:
-            slot.fill(pictures, (chosen[THUMBNAIL],))
+        with trace.span("look up", "parent"):
+            record = self._store.get(request.key)
+            if record is not None:
+                request.fill(record, (c for c in chosen.values() if c.task != THUMBNAIL))
+            if THUMBNAIL in chosen and (pictures := self._store.get(request.thumbnail_key)) is not None:
+                request.fill(pictures, (chosen[THUMBNAIL],))
         asked = {DECODE_FAILURE, *(c.fingerprint for c in chosen.values())}
-        return record is not None and not asked.isdisjoint(record.failures)
-
-    def _ask(self, slot: Slot, missing: tuple[str, ...]) -> None:
-        number = next(self._item_ids)
-        self._items[number] = slot
-        self._same_content[slot.key] = []
-        for task in missing:
-            slot.answers.pop(task, None)
-        self._apply(self._pool.submit(slot.item(number, missing, self._plan)))
-
-    # -- what the pool says
-
-    def _apply(self, outcomes: Iterable[Outcome]) -> None:
-        for outcome in outcomes:
-            if isinstance(outcome, ModelLoaded):
-                self._tally.model(outcome)
-                self._observer.model_loaded(outcome)
-            elif isinstance(outcome, LoadRetried):
-                self._observer.notice(_retry_line(outcome))
-            elif isinstance(outcome, ModelFailed):
-                self._on_model_failed(outcome)
-            elif isinstance(outcome, FewerWorkers):
-                self._observer.notice(_fewer_line(outcome))
-            elif (slot := self._items.get(outcome.item)) is not None:
-                self._on_item(slot, outcome)
-
-    def _on_model_failed(self, failed: ModelFailed) -> None:
-        remedy = f" ({failed.problem.remedy})" if failed.problem.remedy else ""
-        if failed.stand_in is not None:
-            what = f"{failed.stand_in} stands in for {failed.analyzer}"
-        elif failed.task not in self.model_problems:
-            self.model_problems[failed.task] = failed.problem
-            what = f"{failed.task} is left out"
-        else:
+        failed_before = record is not None and not asked.isdisjoint(record.failures)
+        missing = request.missing(self._plan)
+        if self._options.retry_failed and not failed_before:
+            request.skipped = request.done = True
+        elif missing:
+            number = next(self._item_ids)
+            self._items[number] = request
+            self._same_content[request.key] = []
+            for task in missing:
+                request.answers.pop(task, None)
+            self._pool.submit(request.item(number, missing, self._plan))
+            self._on_pool_events()
             return
-        self._observer.notice(f"{what}: {failed.problem.message}{remedy}")
+        request.seconds = time.perf_counter() - began
+        request.done = True
+        self._expand(request)
 
-    def _on_item(self, slot: Slot, outcome: Decoded | Answered | Failed | Finished) -> None:
-        if isinstance(outcome, Decoded):
-            self._tally.decoded(outcome.seconds)
-            slot.image = ImageFacts(
-                format=outcome.format,
-                width=outcome.width,
-                height=outcome.height,
-                pages=outcome.pages,
-                file_size=outcome.file_size,
+    def _on_pool_events(self) -> None:
+        for event in self._pool.events():
+            if isinstance(event, ModelLoaded):
+                self._tally.model(event)
+                self._observer.model_loaded(event)
+            elif isinstance(event, LoadRetried):
+                what = f"{event.task}: loading {event.analyzer} failed ({event.cause}), "
+                self._observer.notice(f"{what}attempt {event.attempt} of {event.attempts}")
+            elif isinstance(event, ModelFailed) and event.stand_in is not None:
+                what = f"{event.stand_in} stands in for {event.analyzer}"
+                self._observer.notice(f"{what}: {_with_remedy(event.problem)}")
+            elif isinstance(event, ModelFailed):
+                if event.task not in self.model_problems:
+                    self.model_problems[event.task] = event.problem
+                    self._observer.notice(f"{event.task} is left out: {_with_remedy(event.problem)}")
+            elif isinstance(event, FewerWorkers):
+                workers = f"{event.left} worker{'s' if event.left > 1 else ''}"
+                self._observer.notice(f"{_with_remedy(event.problem)}: going on with {workers}")
+            elif (request := self._items.get(event.item)) is not None:
+                self._on_item(request, event)
+
+    def _on_item(self, request: PageRequest, event: ItemEvent) -> None:
+        if isinstance(event, Decoded):
+            self._tally.figures.decode_seconds_total += event.seconds
+            request.image = ImageFacts(
+                format=event.format,
+                width=event.width,
+                height=event.height,
+                pages=event.pages,
+                file_size=event.file_size,
             )
-        elif isinstance(outcome, Answered):
-            self._on_answer(slot, outcome)
-        elif isinstance(outcome, Failed):
-            self._on_failure(slot, outcome)
+        elif isinstance(event, Answered):
+            self._on_answer(request, event)
+        elif isinstance(event, ItemFinished):
+            self._on_finished(request, event)
+        elif event.task is None:
+            request.error, request.pages = event.problem, max(request.pages, event.pages)
         else:
-            self._on_finished(slot, outcome)
+            request.failures[event.task] = event.problem
 
-    def _on_answer(self, slot: Slot, answered: Answered) -> None:
+    def _on_answer(self, request: PageRequest, answered: Answered) -> None:
         chosen = self._plan.chosen[answered.task].who(answered.analyzer)
         if answered.task != THUMBNAIL:
             self._tally.inference(answered.task, answered.seconds)
-        slot.fresh[answered.task] = chosen
-        slot.failures.pop(answered.task, None)
-        slot.answers[answered.task] = StoredAnswer(
+        request.fresh[answered.task] = chosen
+        request.failures.pop(answered.task, None)
+        request.answers[answered.task] = StoredAnswer(
             value=answered.value,
             engine=chosen.spec.name,
             model=chosen.probe.model,
@@ -237,35 +221,26 @@ class Run:
             notice=chosen.notice,
         )
 
-    @staticmethod
-    def _on_failure(slot: Slot, failed: Failed) -> None:
-        if failed.task is None:
-            slot.error, slot.pages = failed.problem, max(slot.pages, failed.pages)
-        else:
-            slot.failures[failed.task] = failed.problem
-
-    def _on_finished(self, slot: Slot, finished: Finished) -> None:
+    def _on_finished(self, request: PageRequest, finished: ItemFinished) -> None:
         del self._items[finished.item]
-        slot.seconds += finished.seconds
-        slot.done = True
-        self._tally.busy(finished.answering_seconds)
-        self._updates.extend(slot.updates(self._plan, time.time()))
-        self._expand(slot)
-        for other in self._same_content.pop(slot.key):
-            slot.share(other)
+        request.seconds += finished.seconds
+        request.done = True
+        self._tally.busy_seconds += finished.answering_seconds
+        self._updates.extend(request.updates(self._plan))
+        self._expand(request)
+        for other in self._same_content.pop(request.key):
+            request.share(other)
             self._expand(other)
 
-    def _expand(self, slot: Slot) -> None:
+    def _expand(self, request: PageRequest) -> None:
         """With ``--pages all``, the first page's answer says how many more there are."""
-        if self._options.pages is not Pages.ALL or slot.page:
+        if self._options.pages is not Pages.ALL or request.page:
             return
-        pages = slot.image.pages if slot.image is not None else slot.pages
+        pages = request.image.pages if request.image is not None else request.pages
         for page in range(1, pages):
-            follower = Slot(slot.path, slot.ref, slot.sha256, page, pages)
-            slot.followers.append(follower)
+            follower = PageRequest(request.path, request.ref, request.sha256, page, pages)
+            request.followers.append(follower)
             self._begin(follower)
-
-    # -- giving out
 
     def _store_updates(self) -> None:
         if self._updates:
@@ -274,33 +249,30 @@ class Run:
                 self._store.merge(updates)
 
     def _ready(self, intake: Intake) -> Iterator[ImageResult]:
-        """Finished slots at the head of the line."""
+        """Finished requests at the head of the line."""
         while True:
             if not self._in_order:
-                if (slot := self._slots.pop(self._next_seq, None)) is None:
+                if (request := self._begun.pop(self._next_seq, None)) is None:
                     return
                 self._next_seq += 1
                 intake.release(1)
-                self._in_order.append(slot)
+                self._in_order.append(request)
             if not self._in_order[0].done:
                 return
-            slot = self._in_order.popleft()
-            self._in_order.extendleft(reversed(slot.followers))
-            if not slot.skipped:
-                yield self._give_out(slot)
-                self._stop_if_too_bad(slot)
+            request = self._in_order.popleft()
+            self._in_order.extendleft(reversed(request.followers))
+            if not request.skipped:
+                result = request.result(self._plan, cache_enabled=self._options.cache and self._store.enabled)
+                self._tally.result(result)
+                yield result
+                self._stop_if_too_bad(request)
 
-    def _give_out(self, slot: Slot) -> ImageResult:
-        result = slot.result(self._plan, cache_enabled=self._options.cache and self._store.enabled)
-        self._tally.result(result)
-        return result
-
-    def _stop_if_too_bad(self, slot: Slot) -> None:
+    def _stop_if_too_bad(self, request: PageRequest) -> None:
         figures = self._tally.figures
         bad = figures.images - figures.answered
         if self._options.fail_fast and bad:
             raise TooManyFailures(
-                f"stopped at the first failure, {shown(slot.path)}",
+                f"stopped at the first failure, {shown(request.path)}",
                 "leave --fail-fast out to go on past failures",
             )
         rate = self._options.max_failure_rate
@@ -311,13 +283,5 @@ class Run:
             )
 
 
-def _fewer_line(fewer: FewerWorkers) -> str:
-    remedy = f" ({fewer.problem.remedy})" if fewer.problem.remedy else ""
-    return f"{fewer.problem.message}{remedy}: going on with {fewer.left} worker{'s' if fewer.left > 1 else ''}"
-
-
-def _retry_line(retried: LoadRetried) -> str:
-    return (
-        f"{retried.task}: loading {retried.analyzer} failed ({retried.cause}), "
-        f"attempt {retried.attempt} of {retried.attempts}"
-    )
+def _with_remedy(problem: Problem) -> str:
+    return problem.message + (f" ({problem.remedy})" if problem.remedy else "")

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from imgtool.runtime.pool import Counters
+from imgtool.runtime.pool import WorkerStatistics
 from imgtool.runtime.protocol import ModelLoaded
 from imgtool.types import ImageResult, Status
 
@@ -34,15 +34,6 @@ class ModelStatistics(msgspec.Struct, kw_only=True):
     rss_after_bytes: int
     anon_before_bytes: int
     anon_after_bytes: int
-
-
-class WorkerStatistics(msgspec.Struct, kw_only=True):
-    """What happened to worker processes."""
-
-    started: int = 0
-    died: int = 0
-    timed_out: int = 0
-    recycled: int = 0
 
 
 class CacheStatistics(msgspec.Struct, kw_only=True):
@@ -88,7 +79,8 @@ class Tally:
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
-        self._busy_seconds = 0.0
+        self.busy_seconds = 0.0
+        """Wall time in which workers ran tasks."""
         self.figures = Statistics(tasks={}, models=[], workers=WorkerStatistics())
 
     def result(self, result: ImageResult) -> None:
@@ -113,51 +105,30 @@ class Tally:
         of_task = self.figures.tasks.setdefault(task, TaskStatistics())
         of_task.inference_seconds_total += seconds
 
-    def decoded(self, seconds: float) -> None:
-        """Count a decode."""
-        self.figures.decode_seconds_total += seconds
-
-    def busy(self, seconds: float) -> None:
-        """Count the wall time in which a worker ran an image's tasks."""
-        self._busy_seconds += seconds
-
     def model(self, loaded: ModelLoaded) -> None:
         """Count a model load."""
         self.figures.warmed_up |= loaded.warm_up_seconds > 0
-        self.figures.models.append(
-            ModelStatistics(
-                task=loaded.task,
-                analyzer=loaded.analyzer,
-                import_seconds=loaded.import_seconds,
-                load_seconds=loaded.load_seconds,
-                warm_up_seconds=loaded.warm_up_seconds,
-                rss_before_bytes=loaded.rss_before,
-                rss_after_bytes=loaded.rss_after,
-                anon_before_bytes=loaded.anon_before,
-                anon_after_bytes=loaded.anon_after,
-            )
-        )
+        same = ("task", "analyzer", "import_seconds", "load_seconds", "warm_up_seconds")
+        memory = ("rss_before", "rss_after", "anon_before", "anon_after")
+        sizes = {f"{name}_bytes": getattr(loaded, name) for name in memory}
+        self.figures.models.append(ModelStatistics(**{name: getattr(loaded, name) for name in same}, **sizes))
 
-    def statistics(self, workers: Counters | None = None, cache: CacheStatistics | None = None) -> Statistics:
+    def statistics(self, workers: WorkerStatistics | None = None, cache: CacheStatistics | None = None) -> Statistics:
         """The figures up to now."""
         figures = self.figures
         figures.wall_seconds = time.perf_counter() - self._began
         if figures.images:
             figures.hit_rate_percent = 100 * figures.hits / figures.images
             figures.images_per_second = figures.images / figures.wall_seconds
-        self._mean_inference()
-        if workers is not None:
-            figures.workers = WorkerStatistics(**vars(workers))
-        figures.cache = cache
-        return figures
-
-    def _mean_inference(self) -> None:
-        figures = self.figures
         for of_task in figures.tasks.values():
             computed = of_task.answered - of_task.from_cache
             of_task.inference_seconds_mean = of_task.inference_seconds_total / computed if computed > 0 else None
         figures.inference_seconds_total = sum(t.inference_seconds_total for t in figures.tasks.values())
         if figures.misses:
             figures.inference_seconds_mean = figures.inference_seconds_total / figures.misses
-        if self._busy_seconds:
-            figures.parallel_efficiency = figures.inference_seconds_total / self._busy_seconds
+        if self.busy_seconds:
+            figures.parallel_efficiency = figures.inference_seconds_total / self.busy_seconds
+        if workers is not None:
+            figures.workers = msgspec.structs.replace(workers)
+        figures.cache = cache
+        return figures

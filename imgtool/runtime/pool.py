@@ -1,13 +1,13 @@
-"""The pool: hands items to workers, watches the clock, and finds the one image that kills.
+"""The pool: gives items to workers, watches their deadlines, and finds the one image that kills a worker.
 
-All of it runs in the thread that calls ``handle`` and ``tick``; workers only post events. What a death means:
+All of it runs in the thread that calls it; workers only post events. What the death of a worker means:
 
 * every step a worker begins is announced before it is taken, so the images in hand are known when it dies;
-* these suspects run again *isolated* (alone in a worker, one step at a time), the other images as if nothing had been;
+* these suspects run again *isolated* (alone in a worker, one step at a time), the others as if nothing had happened;
 * a batch that dies isolated is halved; an image that dies alone and isolated is guilty, and fails as a value.
 
-A worker killed from outside therefore costs no image, and a guilty one costs itself. A hang is cut short by the
-deadline of its step and needs no second proof where the step concerned one image.
+So a worker that is killed from outside costs no image, and a guilty image costs only itself. A step that passes its
+deadline is stopped; where it concerned one image, that image is guilty without a second run.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
 
 from imgtool.errors import WorkerUnusable
-from imgtool.runtime.blame import crash, crash_in_load, late, late_load
+from imgtool.runtime.failures import crash, crash_in_load, late, late_load
 from imgtool.runtime.process import Died, Post, Worker
 from imgtool.runtime.protocol import (
     DECODE,
@@ -30,17 +30,16 @@ from imgtool.runtime.protocol import (
     Answered,
     Batch,
     BatchDone,
-    Began,
-    Decoded,
-    Ended,
     Failed,
-    Finished,
     FromWorker,
     Item,
-    LoadRetried,
+    ItemEvent,
+    ItemFinished,
+    ModelEvent,
     ModelFailed,
-    ModelLoaded,
     Ready,
+    StepBegan,
+    StepEnded,
     Stop,
     TaskPlan,
     WarmUp,
@@ -56,7 +55,7 @@ class FewerWorkers:
     problem: Problem
 
 
-Outcome = Decoded | Answered | Failed | Finished | ModelLoaded | LoadRetried | ModelFailed | FewerWorkers
+PoolEvent = ItemEvent | ModelEvent | FewerWorkers
 """What the pool tells the engine."""
 
 Step = tuple[str, tuple[int, ...]]
@@ -70,7 +69,7 @@ _GRACE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class PoolLimits:
     """What bounds the pool. Seconds and bytes."""
 
     workers: int
@@ -97,9 +96,8 @@ class Seat:
         return [item for batch in self.batches.values() for item in sorted(batch)]
 
 
-@dataclass
-class Counters:
-    """What happened to workers, for the statistics."""
+class WorkerStatistics(msgspec.Struct, kw_only=True):
+    """What happened to worker processes."""
 
     started: int = 0
     died: int = 0
@@ -111,7 +109,7 @@ class Pool:
     """See the module's docstring."""
 
     def __init__(
-        self, start: Start, plans: Iterable[TaskPlan], post: Post, limits: Limits, clock: Clock = time.monotonic
+        self, start: Start, plans: Iterable[TaskPlan], post: Post, limits: PoolLimits, clock: Clock = time.monotonic
     ) -> None:
         self._start = start
         self._plans_given = plans
@@ -128,26 +126,27 @@ class Pool:
         self._failed_starts = 0
         self._most_workers = limits.workers
         self._a_load_killed = False
-        self.counters = Counters()
+        self._events: list[PoolEvent] = []
+        self.counters = WorkerStatistics()
 
     # -- what the engine calls
 
-    @property
-    def open_count(self) -> int:
-        """Items submitted and not finished."""
-        return len(self._open)
-
-    def submit(self, item: Item) -> Iterator[Outcome]:
+    def submit(self, item: Item) -> None:
         """Queue an item. Tasks whose model is known to be unusable fail at once."""
         for task in item.tasks:
             if task in self._dead_tasks:
-                yield Failed(item=item.id, task=task, problem=self._dead_tasks[task])
+                self._events.append(Failed(item=item.id, task=task, problem=self._dead_tasks[task]))
         item = msgspec.structs.replace(item, tasks=tuple(t for t in item.tasks if t not in self._dead_tasks))
         if item.tasks:
             self._open[item.id] = item
             self._waiting.append(item.id)
         else:
-            yield Finished(item=item.id)
+            self._events.append(ItemFinished(item=item.id))
+
+    def events(self) -> list[PoolEvent]:
+        """What has become of the items since the last call. Ask after every other call."""
+        events, self._events = self._events, []
+        return events
 
     def dispatch(self, *, more_coming: bool) -> None:
         """Give workers what they can take. Partial batches wait for company only while ``more_coming``."""
@@ -173,23 +172,27 @@ class Pool:
         for seat in self._seats:
             seat.worker.send(WarmUp())
 
-    def handle(self, worker: Worker, event: FromWorker | Died) -> Iterator[Outcome]:
-        """Take in an event; yields what it means for items."""
+    def handle(self, worker: Worker, event: FromWorker | Died) -> None:
+        """Take in what a worker posted.
+
+        Raises:
+            WorkerUnusable: no worker can be started.
+        """
         seat = next((seat for seat in self._seats if seat.worker is worker), None)
         if seat is None:
             return
         if isinstance(event, Died):
-            yield from self._on_death(seat, event)
+            self._on_death(seat, event)
         else:
-            yield from self._on_message(seat, event)
+            self._on_message(seat, event)
 
-    def tick(self) -> Iterator[Outcome]:
-        """Cut short every step that has passed its deadline."""
+    def tick(self) -> None:
+        """Stop every step that has passed its deadline."""
         now = self._clock()
         for seat in list(self._seats):
             late = [step for step, deadline in seat.deadlines.items() if deadline <= now]
             if late:
-                yield from self._on_hang(seat, late[0])
+                self._on_hang(seat, late[0])
 
     def seconds_to_deadline(self) -> float | None:
         """How long until ``tick`` has something to do, or ``None`` when nothing is running."""
@@ -240,15 +243,15 @@ class Pool:
         seat.batches[batch.id] = set(ids)
         seat.worker.send(batch)
 
-    def _drop(self, seat: Seat) -> None:
-        self._seats.remove(seat)
-
     # -- messages
 
-    def _on_message(self, seat: Seat, message: FromWorker) -> Iterator[Outcome]:
-        if isinstance(message, Began):
-            seat.deadlines[message.step, message.items] = self._clock() + self._allowance(message)
-        elif isinstance(message, Ended):
+    def _on_message(self, seat: Seat, message: FromWorker) -> None:
+        if isinstance(message, StepBegan):
+            limits = self._limits
+            loads = message.step.startswith(LOAD)
+            allowance = limits.load_timeout if loads else limits.timeout * max(1, len(message.items))
+            seat.deadlines[message.step, message.items] = self._clock() + allowance
+        elif isinstance(message, StepEnded):
             seat.deadlines.pop((message.step, message.items), None)
         elif isinstance(message, Ready):
             seat.ready = True
@@ -256,38 +259,30 @@ class Pool:
         elif isinstance(message, BatchDone):
             self._on_batch_done(seat, message)
         elif isinstance(message, ModelFailed):
-            yield from self._on_model_failed(seat, message)
+            self._on_model_failed(seat, message)
         else:
-            self._note_progress(seat, message)
-            yield message
+            if isinstance(message, Answered):
+                self._take_off(message.item, message.task, message.value)
+            elif isinstance(message, Failed) and message.task is not None:
+                self._take_off(message.item, message.task, None)
+            elif isinstance(message, ItemFinished):
+                self._open.pop(message.item, None)
+                for batch in seat.batches.values():
+                    batch.discard(message.item)
+            self._events.append(message)
 
-    def _on_model_failed(self, seat: Seat, failed: ModelFailed) -> Iterator[Outcome]:
+    def _on_model_failed(self, seat: Seat, failed: ModelFailed) -> None:
         others = [other for other in self._seats if other is not seat and not other.retiring]
         if failed.stand_in is None and failed.task not in self._dead_tasks and others:
             # There may be room for one less (memory, descriptors): the task is dead when the last one fails.
-            self._drop(seat)
+            self._seats.remove(seat)
             self._most_workers = len(others)
             in_hand = seat.open_items
             seat.worker.kill()
             self._put_back(in_hand)
-            yield FewerWorkers(len(others), failed.problem)
+            self._events.append(FewerWorkers(len(others), failed.problem))
             return
-        yield from self._do_without(failed.task, failed.analyzer, failed.problem)
-
-    def _allowance(self, began: Began) -> float:
-        if began.step.startswith(LOAD):
-            return self._limits.load_timeout
-        return self._limits.timeout * max(1, len(began.items))
-
-    def _note_progress(self, seat: Seat, message: Outcome) -> None:
-        if isinstance(message, Answered):
-            self._take_off(message.item, message.task, message.value)
-        elif isinstance(message, Failed) and message.task is not None:
-            self._take_off(message.item, message.task, None)
-        elif isinstance(message, Finished):
-            self._open.pop(message.item, None)
-            for batch in seat.batches.values():
-                batch.discard(message.item)
+        self._do_without(failed.task, failed.analyzer, failed.problem)
 
     def _take_off(self, item_id: int, task: str, value: msgspec.Raw | None) -> None:
         """Note that a task of an item is settled, so that a second run of the item does not repeat it."""
@@ -305,120 +300,98 @@ class Pool:
             seat.retiring = True
         if seat.retiring and not seat.batches:
             self.counters.recycled += 1
-            self._drop(seat)
+            self._seats.remove(seat)
             self._leaving.append(seat.worker)
             seat.worker.send(Stop())
 
     # -- deaths and hangs
 
-    def _on_death(self, seat: Seat, died: Died) -> Iterator[Outcome]:
-        self._drop(seat)
+    def _on_death(self, seat: Seat, died: Died) -> None:
+        self._seats.remove(seat)
         self.counters.died += 1
         if not seat.ready:
-            self._count_failed_start(died)
+            self._failed_starts += 1
+            if self._failed_starts >= _STARTS_TO_GIVE_UP:
+                tail = f":\n{died.stderr_tail}" if died.stderr_tail else ""
+                raise WorkerUnusable(
+                    f"the worker process {died.description} before it was ready, {self._failed_starts} times{tail}",
+                    "check the installation with `imgtool models`, or run with --no-isolate to see the error itself",
+                )
         in_hand = seat.open_items
         loads = [step for step, _ in seat.deadlines if step.startswith(LOAD)]
         self._a_load_killed |= bool(loads)
-        suspects = self._suspects_of(seat, in_hand)
+        begun = {item for _, items in seat.deadlines for item in items}
+        # Nothing announced (it died between two steps, or in a load): the first one not finished is as good as any.
+        suspects = [item for item in in_hand if item in begun] or in_hand[:1]
         self._put_back(item for item in in_hand if item not in suspects)
         if seat.isolated and len(in_hand) == 1 and loads:
-            yield from self._fail_model(loads[0], crash_in_load(loads[0], died))
+            self._fail_model(loads[0], crash_in_load(loads[0], died))
             self._suspects.append(tuple(suspects))
         elif seat.isolated and len(in_hand) == 1:
-            yield from self._convict(in_hand[0], _step_in_hand(seat), crash(died, _step_in_hand(seat)))
+            step = next((step for step, items in seat.deadlines if items), None)
+            self._convict(in_hand[0], step, crash(died, step))
         else:
             self._suspects.extend(_halves(suspects))
 
-    def _count_failed_start(self, died: Died) -> None:
-        self._failed_starts += 1
-        if self._failed_starts >= _STARTS_TO_GIVE_UP:
-            tail = f":\n{died.stderr_tail}" if died.stderr_tail else ""
-            raise WorkerUnusable(
-                f"the worker process {died.description} before it was ready, {self._failed_starts} times{tail}",
-                "check the installation with `imgtool models`, or run with --no-isolate to see the error itself",
-            )
-
-    @staticmethod
-    def _suspects_of(seat: Seat, in_hand: list[int]) -> list[int]:
-        begun = {item for _, items in seat.deadlines for item in items}
-        suspects = [item for item in in_hand if item in begun]
-        # Nothing announced (it died between two steps, or in a load): the first one not finished is as good as any.
-        return suspects or in_hand[:1]
-
-    def _on_hang(self, seat: Seat, step: Step) -> Iterator[Outcome]:
+    def _on_hang(self, seat: Seat, step: Step) -> None:
         name, items = step
-        self._drop(seat)
+        self._seats.remove(seat)
         self.counters.timed_out += 1
         in_hand = seat.open_items
         seat.worker.kill()
         if name.startswith(LOAD):
             self._put_back(in_hand)
-            yield from self._fail_model(name, late_load(name, self._limits.load_timeout))
+            self._fail_model(name, late_load(name, self._limits.load_timeout))
             return
         self._put_back(item for item in in_hand if item not in items)
         if len(items) == 1:
-            yield from self._convict(items[0], name, late(name, self._limits.timeout))
+            self._convict(items[0], name, late(name, self._limits.timeout))
         else:
             self._suspects.extend(_halves([item for item in in_hand if item in items]))
 
     def _put_back(self, items: Iterable[int]) -> None:
         self._waiting.extendleft(reversed([item for item in items if item in self._open]))
 
-    def _convict(self, item_id: int, step: str | None, problem: Problem) -> Iterator[Outcome]:
+    def _convict(self, item_id: int, step: str | None, problem: Problem) -> None:
         """Fail what an image was guilty of; its other tasks get another chance, isolated."""
         item = self._open.get(item_id)
         if item is None:
             return
         task = None if step in (None, DECODE) else step
-        yield Failed(item=item_id, task=task, problem=problem)
+        self._events.append(Failed(item=item_id, task=task, problem=problem))
         if task is not None:
             self._take_off(item_id, task, None)
         if task is None or not self._open[item_id].tasks:
             del self._open[item_id]
-            yield Finished(item=item_id)
+            self._events.append(ItemFinished(item=item_id))
         else:
             self._suspects.append((item_id,))
 
-    def _without(self, task: str, engine: str, problem: Problem) -> ModelFailed:
+    def _fail_model(self, step: str, problem: Problem) -> None:
+        """Do without a model that kills or hangs whoever loads it."""
+        task, _, engine = step.removeprefix(LOAD).partition(":")
+        self._do_without(task, engine, problem)
+
+    def _do_without(self, task: str, engine: str, problem: Problem) -> None:
         """Leave an engine out of the plans of workers to come; without a stand-in the task is given up."""
         plan = self._plans.pop(task, None)
         left = [each for each in (plan, *plan.stand_ins) if each.analyzer != engine] if plan else []
         if left:
             self._plans[task] = msgspec.structs.replace(left[0], stand_ins=tuple(left[1:]))
-        else:
-            self._dead_tasks[task] = problem
-            # Whoever was ended for this task's sake can come back: nobody loads it any more.
-            self._most_workers = self._limits.workers
-        stand_in = left[0].analyzer if left else None
-        return ModelFailed(task=task, analyzer=engine, problem=problem, stand_in=stand_in)
-
-    def _fail_model(self, step: str, problem: Problem) -> Iterator[Outcome]:
-        """Do without a model that kills or hangs whoever loads it."""
-        task, _, engine = step.removeprefix(LOAD).partition(":")
-        yield from self._do_without(task, engine, problem)
-
-    def _do_without(self, task: str, engine: str, problem: Problem) -> Iterator[Outcome]:
-        failed = self._without(task, engine, problem)
-        yield failed
-        if failed.stand_in is None:
-            yield from self._give_up_task(task, problem)
-
-    def _give_up_task(self, task: str, problem: Problem) -> Iterator[Outcome]:
+            self._events.append(ModelFailed(task=task, analyzer=engine, problem=problem, stand_in=left[0].analyzer))
+            return
+        self._dead_tasks[task] = problem
+        # Whoever was ended for this task's sake can come back: nobody loads it any more.
+        self._most_workers = self._limits.workers
+        self._events.append(ModelFailed(task=task, analyzer=engine, problem=problem))
         for item in [item for item in self._open.values() if task in item.tasks]:
-            yield Failed(item=item.id, task=task, problem=problem)
+            self._events.append(Failed(item=item.id, task=task, problem=problem))
             self._take_off(item.id, task, None)
             # One that is in a worker's hands is finished by that worker.
             if not self._open[item.id].tasks and not any(item.id in seat.open_items for seat in self._seats):
-                self._forget(item.id)
-                yield Finished(item=item.id)
-
-    def _forget(self, item_id: int) -> None:
-        del self._open[item_id]
-        self._waiting = deque(other for other in self._waiting if other != item_id)
-
-
-def _step_in_hand(seat: Seat) -> str | None:
-    return next((step for step, items in seat.deadlines if items), None)
+                del self._open[item.id]
+                self._waiting = deque(other for other in self._waiting if other != item.id)
+                self._events.append(ItemFinished(item=item.id))
 
 
 def _halves(items: list[int]) -> list[tuple[int, ...]]:

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from imgtool.runtime import protocol
@@ -18,19 +19,16 @@ from imgtool.runtime.protocol import FromWorker, Setup, Stop, ToWorker
 from imgtool.runtime.start_process import start
 
 
+@dataclass(frozen=True)
 class Died:
-    """Posted after a worker's last message: its end, wanted or not."""
+    """Posted after a worker's last message: its end, in words, with the last lines of its stderr."""
 
-    def __init__(self, description: str, stderr_tail: str, wanted: bool) -> None:
-        self.description = description
-        self.stderr_tail = stderr_tail
-        self.wanted = wanted
+    description: str
+    stderr_tail: str
 
 
 class Worker(Protocol):
     """What the pool needs of a worker, in a process of its own or not."""
-
-    pid: int
 
     def send(self, message: ToWorker) -> None:
         """Post a message. Never raises: a worker that is gone says so with :class:`Died`."""
@@ -54,14 +52,13 @@ class WorkerProcess:
         self._post = post
         self._echo = echo_stderr
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._wanted_end = False
         self._process = start()
-        self.pid = self._process.pid
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._outbox.put(setup)
-        self._err_thread = self._start(self._drain_stderr)
-        self._start(self._write_all)
-        self._read_thread = self._start(self._read_all)
+        tasks = (self._drain_stderr, self._write_all, self._read_all)
+        self._threads = [threading.Thread(target=task, name=task.__name__, daemon=True) for task in tasks]
+        for thread in self._threads:
+            thread.start()
 
     def send(self, message: ToWorker) -> None:
         """Queue a message; a thread writes it, so that a worker that does not read cannot block the parent."""
@@ -69,32 +66,21 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """SIGKILL, and with it everything it may have started in its session."""
-        self._wanted_end = True
-        self._kill_group()
-
-    def stop(self, grace_seconds: float) -> None:
-        """Ask it to leave; kill it after ``grace_seconds``."""
-        self._wanted_end = True
-        self._outbox.put(Stop())
-        try:
-            self._process.wait(timeout=grace_seconds)
-        except subprocess.TimeoutExpired:
-            self._kill_group()
-        self._read_thread.join(timeout=grace_seconds)
-
-    def _kill_group(self) -> None:
         if self._process.poll() is None:
             try:
-                os.killpg(self.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 self._process.kill()
         self._process.wait()
 
-    @staticmethod
-    def _start(target: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=target, name=target.__name__, daemon=True)
-        thread.start()
-        return thread
+    def stop(self, grace_seconds: float) -> None:
+        """Ask it to leave; kill it after ``grace_seconds``."""
+        self._outbox.put(Stop())
+        try:
+            self._process.wait(timeout=grace_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._threads[-1].join(timeout=grace_seconds)
 
     def _write_all(self) -> None:
         stdin = self._process.stdin
@@ -116,17 +102,14 @@ class WorkerProcess:
                 self._post(self, message)
         except Exception as error:  # noqa: BLE001 - garbage on the channel: whatever it was, this worker is lost
             self._tail.append(f"unreadable message from the worker: {error}")
-            self._kill_group()
-        self._end()
-
-    def _end(self) -> None:
+            self.kill()
         self._process.wait()
-        self._err_thread.join(timeout=2)
+        self._threads[0].join(timeout=2)
         self._outbox.put(None)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
-        self._post(self, Died(describe_exit(self._process.returncode), "\n".join(self._tail), self._wanted_end))
+        self._post(self, Died(describe_exit(self._process.returncode), "\n".join(self._tail)))
 
     def _drain_stderr(self) -> None:
         assert self._process.stderr is not None

@@ -90,14 +90,14 @@ class Ready(Struct, frozen=True, tag="ready", kw_only=True):
     pid: int
 
 
-class Began(Struct, frozen=True, tag="began", kw_only=True):
+class StepBegan(Struct, frozen=True, tag="began", kw_only=True):
     """A step that can hang or crash begins on these items."""
 
     step: str
     items: tuple[int, ...]
 
 
-class Ended(Struct, frozen=True, tag="ended", kw_only=True):
+class StepEnded(Struct, frozen=True, tag="ended", kw_only=True):
     """That step is over."""
 
     step: str
@@ -136,7 +136,7 @@ class Failed(Struct, frozen=True, tag="failed", kw_only=True):
     pages: int = 1
 
 
-class Finished(Struct, frozen=True, tag="finished", kw_only=True):
+class ItemFinished(Struct, frozen=True, tag="finished", kw_only=True):
     """Everything about this item has been said.
 
     ``seconds`` is its wall time: its decode, and its share of what the images that ran together took. Of the latter
@@ -190,9 +190,9 @@ class ModelFailed(Struct, frozen=True, tag="model_failed", kw_only=True):
 
 
 ToWorker = Setup | Batch | WarmUp | Stop
-FromWorker = (
-    Ready | Began | Ended | Decoded | Answered | Failed | Finished | BatchDone | ModelLoaded | LoadRetried | ModelFailed
-)
+ItemEvent = Decoded | Answered | Failed | ItemFinished
+ModelEvent = ModelLoaded | LoadRetried | ModelFailed
+FromWorker = Ready | StepBegan | StepEnded | ItemEvent | BatchDone | ModelEvent
 
 _encode = msgspec.json.Encoder().encode
 _decode_to_worker: Callable[[bytes], ToWorker] = msgspec.json.Decoder(ToWorker).decode

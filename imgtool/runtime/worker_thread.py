@@ -12,33 +12,32 @@ from contextlib import suppress
 
 from imgtool.runtime.process import Died, Post
 from imgtool.runtime.protocol import Batch, FromWorker, Ready, Setup, Stop, ToWorker
+from imgtool.runtime.worker.batch_runner import BatchRunner, LockedSend
 from imgtool.runtime.worker.main import serve
-from imgtool.runtime.worker.work import LockedSend, Work
 
 
 class WorkerThread:
     """A worker in a thread of this process."""
 
     def __init__(self, setup: Setup, post: Post) -> None:
-        self.pid = os.getpid()
         self._post = post
         self._dropped = False
         self._inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
-        self._work = Work(setup, LockedSend(self._say))
+        self._runner = BatchRunner(setup, LockedSend(self._say))
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
     def send(self, message: ToWorker) -> None:
         """Post a message."""
         if isinstance(message, Batch):
-            self._work.expect(message)
+            self._runner.expect(message)
         self._inbox.put(message)
 
     def kill(self) -> None:
         """Stop listening to it. A thread cannot be killed: what it computes goes nowhere."""
         self._dropped = True
         self._inbox.put(Stop())
-        self._post(self, Died("was given up", "", wanted=True))
+        self._post(self, Died("was given up", ""))
 
     def stop(self, grace_seconds: float) -> None:
         """Ask it to leave and wait for it."""
@@ -52,6 +51,6 @@ class WorkerThread:
             self._post(self, message)
 
     def _run(self) -> None:
-        self._say(Ready(pid=self.pid))
+        self._say(Ready(pid=os.getpid()))
         with suppress(SystemExit):
-            serve(self._inbox, self._work)
+            serve(self._inbox, self._runner)

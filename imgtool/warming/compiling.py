@@ -9,10 +9,10 @@ from imgtool.artefacts.find import ArtefactState, ArtefactStatus, artefacts_root
 from imgtool.artefacts.manifest import ArtefactManifest, FastMode
 from imgtool.artefacts.request import Wanted, wanted_blip, wanted_easyocr
 from imgtool.compiling.compile import TIMEOUT, CompileOptions, compile_model
+from imgtool.cores import granted_cores
 from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProblem
 from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
 from imgtool.options import BackendChoice, EngineOptions, Precision
-from imgtool.runtime.cores import granted_cores
 from imgtool.warming.bake import CompileOutcome
 from imgtool.warming.trial import asked_for
 from imgtool.weights.observer import FetchObserver

@@ -14,10 +14,10 @@ import msgspec
 from imgtool.analyzers.registry import choose_target, load_class
 from imgtool.artefacts.find import Artefact, find_blip, find_easyocr
 from imgtool.artefacts.manifest import wrong_sample
+from imgtool.cores import granted_cores
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
 from imgtool.options import EngineOptions, Weights
-from imgtool.runtime.cores import granted_cores
 from imgtool.runtime.process import Died, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
 from imgtool.types import Backend, Problem

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from imgtool.cli.progress import duration, progress_line
-from imgtool.engine.files.discover import count_images
 from imgtool.engine.statistics import Statistics
 from tests import pictures
 from tests.command import imgtool
@@ -84,10 +83,3 @@ def test_the_line_says_what_is_known() -> None:
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-def test_counting_opens_nothing_and_goes_by_name(tmp_path: Path) -> None:
-    photos = pictures.folder(tmp_path / "photos", pictures.greys(5))
-    (photos / "notes.txt").write_text("no image")
-    (photos / "broken.jpg").write_text("counted all the same")
-    assert count_images([str(photos)]) == 6

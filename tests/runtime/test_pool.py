@@ -1,226 +1,277 @@
-"""Crashes, hangs and kills in real workers: exactly the guilty image fails."""
+"""The pool with workers that do what the test says: who gets what, what a death means, and when time is up."""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import psutil
+import msgspec
 import pytest
 
-from imgtool import Engine
-from imgtool.types import ImageResult, Status
-from tests import pictures, planted
+from imgtool.errors import WorkerUnusable
+from imgtool.runtime.pool import FewerWorkers, Pool, PoolEvent, PoolLimits
+from imgtool.runtime.process import Died
+from imgtool.runtime.protocol import (
+    DECODE,
+    Answered,
+    BatchDone,
+    Failed,
+    FromWorker,
+    ItemFinished,
+    ModelFailed,
+    Ready,
+    StepBegan,
+    StepEnded,
+    TaskPlan,
+)
+from imgtool.types import Problem
+from tests.fakes.clock import FakeClock
+from tests.fakes.workers import FakeWorker, FakeWorkers, item, plan
 
-HAZARD = "tests.planted:Hazard"
-
-
-def caption_engine(name: str = "Hazard", **options: Any) -> Engine:
-    defaults = {"cache": False, "timeout": 30}
-    return Engine(tasks=["caption"], caption_engine=f"tests.planted:{name}", **{**defaults, **options})
-
-
-def answers(engine: Engine, folder: Path) -> list[ImageResult]:
-    with engine:
-        return list(engine.analyze([folder]))
-
-
-def failed(results: list[ImageResult]) -> list[str]:
-    return [Path(result.path).name for result in results if result.status is not Status.OK]
-
-
-def error_code(result: ImageResult) -> str:
-    caption = result.tasks.get(planted.Task.CAPTION)
-    assert caption is not None
-    assert caption.error is not None
-    return caption.error.code
+EventT = TypeVar("EventT")
+DEAD = Died("was killed by SIGKILL (killed)", "")
+LOAD_CAPTION = "load:caption:Fake"
 
 
-def hazards(tmp_path: Path, bad: dict[int, pictures.Colour], count: int = 20) -> Path:
-    colours = pictures.greys(count)
-    for index, colour in bad.items():
-        colours[index] = colour
-    return pictures.folder(tmp_path / "photos", colours)
+class Setting:
+    """A pool, its workers and its clock."""
+
+    def __init__(self, *plans: TaskPlan, workers: int = 1, batch_size: int = 2, memory: int = 1000) -> None:
+        self.clock = FakeClock()
+        self.workers = FakeWorkers()
+        limits = PoolLimits(workers, batch_size, timeout=10.0, load_timeout=100.0, max_worker_memory=memory)
+        self.pool = Pool(self.workers, plans or (plan(),), lambda worker, event: None, limits, self.clock)
+        self.events: list[PoolEvent] = []
+
+    def submit(self, *numbers: int, more_coming: bool = False) -> None:
+        for number in numbers:
+            self.pool.submit(item(number))
+        self.go_on(more_coming=more_coming)
+
+    def go_on(self, *, more_coming: bool = False) -> None:
+        self.pool.tick()
+        self.pool.dispatch(more_coming=more_coming)
+        self.events += self.pool.events()
+
+    def say(self, worker: FakeWorker, *messages: FromWorker | Died) -> None:
+        for message in messages:
+            self.pool.handle(worker, message)
+        self.go_on()
+
+    def answer(self, worker: FakeWorker, *numbers: int) -> None:
+        for number in numbers:
+            value = msgspec.Raw(b'"fine"')
+            self.say(worker, Answered(item=number, task="caption", analyzer="Fake", value=value, seconds=0.1))
+            self.say(worker, ItemFinished(item=number))
+
+    def of(self, kind: type[EventT]) -> list[EventT]:
+        return [event for event in self.events if isinstance(event, kind)]
 
 
-@pytest.mark.parametrize("analyzer", ["Hazard", "BatchedHazard"])
-@pytest.mark.parametrize("colour", [planted.RED, planted.BLUE], ids=["SIGSEGV", "SIGKILL"])
-def test_a_worker_killed_mid_batch_costs_the_guilty_image_alone(
-    tmp_path: Path, analyzer: str, colour: pictures.Colour
-) -> None:
-    results = answers(caption_engine(analyzer), hazards(tmp_path, {5: colour}))
-    assert failed(results) == ["005.png"]
-    assert error_code(results[5]) == "worker_crashed"
-    assert [Path(result.path).name for result in results] == [f"{n:03}.png" for n in range(20)]
+def began(step: str, *items: int) -> StepBegan:
+    return StepBegan(step=step, items=items)
 
 
-def test_two_guilty_images_in_one_batch_are_both_found(tmp_path: Path) -> None:
-    results = answers(caption_engine("BatchedHazard"), hazards(tmp_path, {3: planted.RED, 4: planted.BLUE}))
-    assert failed(results) == ["003.png", "004.png"]
+def done(batch: int, rss: int = 0) -> BatchDone:
+    return BatchDone(batch=batch, rss_bytes=rss)
 
 
-def test_a_first_and_a_last_image_can_be_guilty(tmp_path: Path) -> None:
-    results = answers(caption_engine(), hazards(tmp_path, {0: planted.RED, 19: planted.RED}))
-    assert failed(results) == ["000.png", "019.png"]
+def test_an_idle_worker_gets_what_there_is_and_a_busy_one_two_batches_at_most() -> None:
+    it = Setting()
+    it.submit(0)
+    it.submit(1, 2, 3, 4, 5)
+    assert it.workers[0].given == [[0], [1, 2]]
+    it.answer(it.workers[0], 0)
+    it.say(it.workers[0], done(0))
+    assert it.workers[0].given == [[0], [1, 2], [3, 4]]
 
 
-@pytest.mark.parametrize("analyzer", ["Hazard", "BatchedHazard"])
-def test_a_hang_is_cut_short_and_costs_one_image(tmp_path: Path, analyzer: str) -> None:
-    folder = hazards(tmp_path, {2: planted.GREEN}, count=6)
-    engine = caption_engine(analyzer, timeout=0.7)
-    results = answers(engine, folder)
-    assert failed(results) == ["002.png"]
-    assert error_code(results[2]) == "timeout"
+def test_a_partial_batch_waits_for_company_only_while_more_is_coming() -> None:
+    it = Setting()
+    it.submit(0, 1, 2, more_coming=True)
+    assert it.workers[0].given == [[0, 1]]
+    it.go_on(more_coming=False)
+    assert it.workers[0].given == [[0, 1], [2]]
 
 
-def test_an_exception_is_a_failure_of_that_image_and_kills_nobody(tmp_path: Path) -> None:
-    engine = caption_engine("BatchedHazard")
-    with engine:
-        results = list(engine.analyze([hazards(tmp_path, {1: planted.YELLOW, 2: planted.MAGENTA})]))
-        assert engine.statistics.workers.started == 1
-    assert failed(results) == ["001.png", "002.png"]
-    assert [error_code(results[n]) for n in (1, 2)] == ["model_failed", "out_of_memory"]
+def test_workers_start_as_there_is_work_and_no_more_than_allowed() -> None:
+    it = Setting(workers=2)
+    assert len(it.workers) == 0
+    it.submit(*range(10))
+    assert [worker.given for worker in it.workers.started] == [[[0, 1], [4, 5]], [[2, 3], [6, 7]]]
+    it.pool.warm_up()
+    assert all(worker.warmed_up for worker in it.workers.started)
 
 
-def test_what_an_engine_refuses_keeps_its_remedy(tmp_path: Path) -> None:
-    (result,) = answers(caption_engine(), hazards(tmp_path, {0: planted.CYAN}, count=1))
-    caption = result.tasks.get(planted.Task.CAPTION)
-    assert caption is not None
-    assert caption.error is not None
-    assert (caption.error.message, caption.error.remedy) == ("hazard: planted refusal", "ask for something else")
+def test_one_that_dies_with_nothing_announced_costs_nothing() -> None:
+    it = Setting()
+    it.submit(0, 1)
+    it.say(it.workers[0], Ready(pid=1), DEAD)
+    assert it.events == []
+    assert it.workers[1].given == [[0]]
+    assert it.workers[1].batches[0].isolated
+    it.answer(it.workers[1], 0)
+    it.say(it.workers[1], done(it.workers[1].batches[0].id))
+    assert it.workers[1].given == [[0], [1]]
+    assert not it.workers[1].batches[1].isolated
 
 
-def test_the_other_task_of_a_guilty_image_is_still_answered(tmp_path: Path) -> None:
-    engine = Engine(
-        tasks=["caption", "text"], caption_engine=HAZARD, text_engine="tests.planted:Fine", cache=False, timeout=30
-    )
-    results = answers(engine, hazards(tmp_path, {4: planted.RED}, count=8))
-    assert failed(results) == ["004.png"]
-    assert results[4].status is Status.PARTIAL
-    text = results[4].tasks.get(planted.Task.TEXT)
-    assert text is not None
-    assert text.value == ()
+def test_the_images_in_hand_are_suspects_and_the_one_that_kills_alone_is_guilty() -> None:
+    it = Setting(batch_size=4)
+    it.submit(0, 1, 2, 3)
+    it.say(it.workers[0], Ready(pid=1), began("caption", 1, 2), DEAD)
+    assert [it.workers[1].given, it.workers[1].batches[0].isolated] == [[[1]], True]
+    it.answer(it.workers[1], 1)
+    it.say(it.workers[1], done(it.workers[1].batches[0].id))
+    assert it.workers[1].given == [[1], [2]]
+    it.say(it.workers[1], Ready(pid=2), began("caption", 2), DEAD)
+    (failed,) = it.of(Failed)
+    assert (failed.item, failed.task, failed.problem.code) == (2, "caption", "worker_crashed")
+    assert [event.item for event in it.of(ItemFinished)] == [1, 2]
+    assert it.workers[2].given == [[0, 3]]
+    assert it.pool.counters.died == 2
 
 
-def test_a_worker_killed_from_outside_costs_no_image(tmp_path: Path) -> None:
-    folder = hazards(tmp_path, {}, count=30)
-    with caption_engine("Slow") as engine:
-        results = []
-        for result in engine.analyze([folder]):
-            results.append(result)
-            if len(results) == 2:
-                for child in psutil.Process().children():
-                    child.kill()
-        assert engine.statistics.workers.died == 1
-    assert failed(results) == []
-    assert len(results) == 30
+def test_a_batch_that_dies_isolated_is_halved() -> None:
+    it = Setting(batch_size=4)
+    it.submit(0, 1, 2, 3)
+    it.say(it.workers[0], Ready(pid=1), began("caption", 0, 1, 2, 3), DEAD)
+    assert it.workers[1].given == [[0, 1]]
+    it.say(it.workers[1], Ready(pid=2), began("caption", 0, 1), DEAD)
+    assert it.workers[2].given == [[2, 3]], "suspects go in turn, one batch at a time"
 
 
-@pytest.mark.parametrize("analyzer", ["DiesLoading", "HangsLoading", "FailsLoading"])
-def test_a_model_that_cannot_be_loaded_fails_its_task_and_not_the_run(tmp_path: Path, analyzer: str) -> None:
-    engine = Engine(
-        tasks=["caption", "text"],
-        caption_engine=f"tests.planted:{analyzer}",
-        text_engine="tests.planted:Fine",
-        cache=False,
-        load_timeout=1.0,
-    )
-    results = answers(engine, hazards(tmp_path, {}, count=10))
-    assert {result.status for result in results} == {Status.PARTIAL}
-    assert {error_code(result) for result in results} == {"model_load_failed"}
-    assert set(engine.model_problems) == {"caption"}
+def test_an_answer_that_is_there_is_not_asked_again() -> None:
+    it = Setting(plan("text", "Fine"), plan("caption"))
+    it.pool.submit(item(0, "text", "caption"))
+    it.go_on()
+    text = Answered(item=0, task="text", analyzer="Fine", value=msgspec.Raw(b"[]"), seconds=0.1)
+    it.say(it.workers[0], Ready(pid=1), text, began("caption", 0), DEAD)
+    (again,) = it.workers[1].batches[0].items
+    assert (again.tasks, dict(again.known)) == (("caption",), {"text": msgspec.Raw(b"[]")})
+    it.say(it.workers[1], Ready(pid=1), began("caption", 0), DEAD)
+    (failed,) = it.of(Failed)
+    assert failed.task == "caption"
 
 
-def test_a_worker_that_has_grown_is_replaced_and_nothing_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = tmp_path / "log"
-    monkeypatch.setenv("PLANTED_LOG", str(log))
-    with caption_engine("Hungry", batch_size=2, max_worker_memory="250MB") as engine:
-        results = list(engine.analyze([hazards(tmp_path, {}, count=12)]))
-        recycled = engine.statistics.workers.recycled
-    assert failed(results) == []
-    assert recycled >= 1
-    pids = [line for line in log.read_text().splitlines() if line.startswith("pid")]
-    assert len(pids) == 12  # none was computed twice
-    assert recycled <= len(set(pids)) <= recycled + 1  # the last one may have been replaced with nothing left to do
+@pytest.mark.parametrize("step", ["caption", DECODE])
+def test_a_step_past_its_deadline_is_stopped_and_its_image_guilty(step: str) -> None:
+    it = Setting()
+    it.submit(0, 1)
+    it.say(it.workers[0], Ready(pid=1), began(step, 0))
+    assert it.pool.seconds_to_deadline() == 10.0
+    it.clock.advance(9.9)
+    it.go_on()
+    assert not it.workers[0].killed
+    it.clock.advance(0.2)
+    it.go_on()
+    assert it.workers[0].killed
+    (failed,) = it.of(Failed)
+    assert (failed.item, failed.problem.code) == (0, "timeout")
+    assert it.pool.counters.timed_out == 1
+    assert it.workers[1].given == [[1]]
 
 
-def test_stdout_of_a_model_cannot_reach_the_protocol(tmp_path: Path) -> None:
-    results = answers(caption_engine("Noisy"), hazards(tmp_path, {}, count=3))
-    assert [r.tasks.caption.value for r in results] == ["noisy"] * 3  # type: ignore[union-attr]
+def test_several_images_at_once_have_the_time_of_all_and_are_halved_when_late() -> None:
+    it = Setting(batch_size=4)
+    it.submit(0, 1, 2, 3)
+    it.say(it.workers[0], Ready(pid=1), began("caption", 0, 1, 2, 3))
+    it.clock.advance(39)
+    it.go_on()
+    assert not it.workers[0].killed
+    it.clock.advance(2)
+    it.go_on()
+    assert it.workers[0].killed
+    assert it.of(Failed) == []
+    assert it.workers[1].given == [[0, 1]]
 
 
-def test_several_workers_answer_in_order(tmp_path: Path) -> None:
-    with caption_engine("Slow", workers=3, batch_size=2) as engine:
-        results = list(engine.analyze([hazards(tmp_path, {}, count=18)]))
-        assert engine.statistics.workers.started == 3
-    assert [Path(r.path).name for r in results] == [f"{n:03}.png" for n in range(18)]
+def test_a_step_that_ended_has_no_deadline() -> None:
+    it = Setting()
+    it.submit(0)
+    it.say(it.workers[0], Ready(pid=1), began("caption", 0), StepEnded(step="caption", items=(0,)))
+    assert it.pool.seconds_to_deadline() is None
 
 
-def test_a_worker_that_has_no_room_for_a_model_costs_a_worker_and_no_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PLANTED_ROOM", str(tmp_path / "room"))
-    with caption_engine("LoadsOnce", workers=3, batch_size=2) as engine:
-        results = list(engine.analyze([hazards(tmp_path, {}, count=18)]))
-        assert engine.statistics.workers.started <= 3
-        assert engine.model_problems == {}
-    assert failed(results) == []
-    assert len(results) == 18
+def test_a_model_that_takes_too_long_to_load_is_done_without() -> None:
+    it = Setting(plan("caption", "Fake", "Other"))
+    it.submit(0)
+    it.say(it.workers[0], Ready(pid=1), began(LOAD_CAPTION))
+    it.clock.advance(101)
+    it.go_on()
+    (failed,) = it.of(ModelFailed)
+    assert (failed.analyzer, failed.stand_in) == ("Fake", "Other")
+    assert [each.analyzer for each in it.workers[1].plans] == ["Other"]
+    assert it.workers[1].given == [[0]]
 
 
-def test_a_model_that_no_worker_can_load_costs_its_task_and_no_worker(tmp_path: Path) -> None:
-    engine = Engine(
-        tasks=["caption", "text"],
-        caption_engine="tests.planted:FailsLoading",
-        text_engine="tests.planted:SlowText",
-        cache=False,
-        workers=2,
-        batch_size=2,
-    )
-    with engine:
-        results = list(engine.analyze([hazards(tmp_path, {}, count=12)]))
-        alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    assert {result.status for result in results} == {Status.PARTIAL}
-    assert set(engine.model_problems) == {"caption"}
-    assert len(alive) == 2
+def test_a_model_that_kills_whoever_loads_it_is_found_in_isolation() -> None:
+    it = Setting()
+    it.submit(0)
+    it.say(it.workers[0], Ready(pid=1), began(LOAD_CAPTION), DEAD)
+    assert it.workers[1].one_by_one
+    it.say(it.workers[1], Ready(pid=1), began(LOAD_CAPTION), DEAD)
+    (failed,) = it.of(ModelFailed)
+    assert (failed.task, failed.stand_in) == ("caption", None)
+    assert [(event.item, event.task) for event in it.of(Failed)] == [(0, "caption")]
+    it.submit(1)
+    assert [event.item for event in it.of(Failed)] == [0, 1], "nothing of that task is tried any more"
 
 
-def test_without_isolation_the_work_is_done_in_this_process(tmp_path: Path) -> None:
-    with caption_engine(isolate=False) as engine:
-        iterator = engine.analyze([hazards(tmp_path, {}, count=4)])
-        first = next(iterator)
-        assert psutil.Process().children() == []
-        rest = list(iterator)
-    assert failed([first, *rest]) == []
+def test_a_worker_without_room_for_a_model_is_ended_where_others_are_left() -> None:
+    it = Setting(workers=2)
+    it.submit(0, 1, 2, 3)
+    failed = ModelFailed(task="caption", analyzer="Fake", problem=Problem("model_load_failed", "no memory"))
+    it.say(it.workers[0], failed)
+    assert it.workers[0].killed
+    assert [event.left for event in it.of(FewerWorkers)] == [1]
+    assert it.of(ModelFailed) == []
+    it.say(it.workers[1], failed)
+    assert len(it.of(ModelFailed)) == 1
+    assert {event.item for event in it.of(Failed)} == {0, 1, 2, 3}
 
 
-def test_leaving_in_the_middle_leaves_no_process_behind(tmp_path: Path) -> None:
-    engine = caption_engine("Slow")
-    with engine:
-        for _ in engine.analyze([hazards(tmp_path, {}, count=20)]):
-            break
-    deadline = time.monotonic() + 5
-    while psutil.Process().children() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert psutil.Process().children() == []
+def test_a_worker_that_has_grown_leaves_between_two_batches() -> None:
+    it = Setting(memory=1000)
+    it.submit(0, 1, 2)
+    it.answer(it.workers[0], 0, 1)
+    it.say(it.workers[0], done(0, rss=1001))
+    assert not it.workers[0].asked_to_leave, "it has another batch in hand"
+    it.submit(3)
+    assert it.workers[0].given == [[0, 1], [2]]
+    it.answer(it.workers[0], 2)
+    it.say(it.workers[0], done(1, rss=900))
+    assert it.workers[0].asked_to_leave
+    assert it.workers[1].given == [[3]]
+    assert it.pool.counters.recycled == 1
 
 
-def test_an_engine_can_be_used_again_after_it_was_left_in_the_middle(tmp_path: Path) -> None:
-    folder = hazards(tmp_path, {}, count=6)
-    with caption_engine("Slow") as engine:
-        iterator = engine.analyze([folder])
-        next(iterator)
-        iterator.close()  # type: ignore[attr-defined]
-        assert len(list(engine.analyze([folder]))) == 6
+def test_a_worker_that_cannot_start_ends_the_run_at_the_third_time() -> None:
+    it = Setting()
+    it.submit(0, 1, 2)
+    dead = Died("exited with code 1", "ModuleNotFoundError")
+    it.say(it.workers[0], dead)
+    it.say(it.workers[1], dead)
+    with pytest.raises(WorkerUnusable, match="exited with code 1 before it was ready, 3 times:\nModuleNotFoundError"):
+        it.say(it.workers[2], dead)
 
 
-def test_the_worker_outlives_one_analyze(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = tmp_path / "log"
-    monkeypatch.setenv("PLANTED_LOG", str(log))
-    with caption_engine() as engine:
-        list(engine.analyze([hazards(tmp_path / "a", {}, count=2)]))
-        list(engine.analyze([pictures.folder(tmp_path / "b", [(1, 2, 3)])]))
-    assert log.read_text().splitlines().count("load") == 1
+def test_a_late_word_of_a_worker_that_was_ended_is_not_heard() -> None:
+    it = Setting()
+    it.submit(0)
+    it.say(it.workers[0], Ready(pid=1), began("caption", 0))
+    it.clock.advance(11)
+    it.go_on()
+    before = list(it.events)
+    it.say(it.workers[0], ItemFinished(item=0), DEAD)
+    assert it.events == before
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_closing_ends_all_workers_also_those_that_are_leaving(at_once: bool) -> None:
+    it = Setting(workers=2, memory=1000)
+    it.submit(0, 1, 2, 3)
+    it.answer(it.workers[0], 0, 1)
+    it.say(it.workers[0], done(0, rss=2000))
+    it.pool.close(at_once=at_once)
+    ended = [worker.killed if at_once else worker.stopped is not None for worker in it.workers.started]
+    assert ended == [True, True]

@@ -10,10 +10,10 @@ from imgtool.bench.arms.arms import BUILT_IN, CACHED, EAGER, analyze_command, ea
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.experiment import Contender
 from imgtool.bench.measure.pagecache import model_files
-from imgtool.engine.plan import Chosen, Plan, make_plan
+from imgtool.cores import granted_cores
+from imgtool.engine.plan import Choice, Plan, make_plan
 from imgtool.errors import ModelMissing, UsageProblem
 from imgtool.options import EngineOptions
-from imgtool.runtime.cores import granted_cores
 from imgtool.types import Backend
 
 Parse = Callable[[Sequence[str]], EngineOptions]
@@ -114,5 +114,5 @@ def _files(plan: Plan) -> tuple[Path, ...]:
     return tuple(model_files(Path(path) for path in paths if isinstance(path, str)))
 
 
-def _all(plan: Plan) -> list[Chosen]:
+def _all(plan: Plan) -> list[Choice]:
     return list(plan.chosen.values())

@@ -228,7 +228,7 @@ def _open(root: str) -> ResultStore:
     from imgtool.engine.cache.store import ResultStore
 
     troubles: list[str] = []
-    store = ResultStore.open(Path(root), size_limit=_UNLIMITED, ttl=None, warn=troubles.append)
+    store = ResultStore(Path(root), size_limit=_UNLIMITED, ttl=None, warn=troubles.append)
     if troubles or not store.enabled:
         raise ChildFailed(troubles[0] if troubles else "the scratch store cannot be opened")
     return store

@@ -105,9 +105,7 @@ def analyze(
 
             job = Job(resolved)
             named = _named_paths(paths or (), from_file, null)
-            # A list that is read as it comes cannot be counted beforehand; what was typed can.
-            countable = paths if paths and not from_file and "-" not in paths else ()
-            raise typer.Exit(job.run(named, countable))
+            raise typer.Exit(job.run(named))
 
 
 def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
@@ -129,7 +127,7 @@ def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Ite
 
 
 def _chain(named: Sequence[str], lists: Sequence[str], null: bool) -> Iterator[str]:
-    from imgtool.engine.files.lists import read_list
+    from imgtool.engine.files.path_lists import read_list
 
     # Opened now, read as they go: a list that is not there is known before anything is written.
     return chain(named, *[read_list(source, null) for source in lists])

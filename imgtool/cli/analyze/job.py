@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,13 @@ from imgtool.cli.analyze.summary import print_summary
 from imgtool.cli.console import Messages, say, terminal_width, wants_color
 from imgtool.cli.progress import Progress
 from imgtool.config import Resolved
-from imgtool.engine.engine import Engine, engine_rules
-from imgtool.engine.files.discover import count_images
-from imgtool.engine.files.sniff import sniff_file
+from imgtool.engine.engine import Engine
 from imgtool.engine.observer import Observer
 from imgtool.engine.statistics import Statistics
 from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures, UsageProblem
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
 from imgtool.formats.target import ReaderGone, Target, guess_format
+from imgtool.image_formats import sniff_file
 from imgtool.options import EngineOptions, OutputFormat
 
 
@@ -43,15 +41,6 @@ class _Watcher(Observer):
         if complete:
             self.total = images
 
-    def count_beside(self, paths: Sequence[str], options: EngineOptions) -> None:
-        """Begin to count, in a thread that nobody waits for. The listing itself only runs a window ahead."""
-
-        def count() -> None:
-            counted = count_images(paths, engine_rules(options))
-            self.total = counted if self.total is None else self.total
-
-        threading.Thread(target=count, name="count", daemon=True).start()
-
 
 class Job:
     """A resolved command, ready to run."""
@@ -64,16 +53,14 @@ class Job:
         if self._output.verbose:
             self._show_origins(resolved.origins)
 
-    def run(self, paths: Iterable[str], countable: Sequence[str] = ()) -> ExitCode:
-        """Run the job; returns the exit code its results deserve. ``countable`` are paths whose images can be counted
-        beside the run, for an estimate of the time left.
+    def run(self, paths: Iterable[str]) -> ExitCode:
+        """Run the job; returns the exit code its results deserve.
 
         Raises:
             imgtool.errors.ImgtoolError: the job as a whole cannot be done, or was stopped by its own failure limits.
         """
         watcher = _Watcher(self._messages)
-        if countable and self._shows_progress and sys.stderr is not None and sys.stderr.isatty():
-            watcher.count_beside(countable, self._options)
+        watcher.wants_total = self._shows_progress and sys.stderr is not None and sys.stderr.isatty()
         try:
             # The engine first: what cannot begin must not have emptied the file of an earlier run.
             engine = self._engine(watcher)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imgtool.cli.console import Messages
 from imgtool.cli.progress import duration
-from imgtool.engine.files.refusals import shown
+from imgtool.engine.files.problems import shown
 from imgtool.engine.statistics import Statistics
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 from contextlib import suppress
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from diskcache import UNKNOWN, Disk
 from diskcache.core import MODE_RAW
@@ -42,7 +42,7 @@ class JsonDisk(Disk):  # type: ignore[misc]
     def get(self, key: Any, raw: Any) -> Any:
         """The key of a row."""
         if not raw:
-            _refuse("its key is a pickle")
+            raise RefusedRow("refused to read a row of the cache: its key is a pickle")
         return bytes(key) if isinstance(key, memoryview) else key
 
     def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> tuple[int, int, None, Any]:
@@ -54,7 +54,7 @@ class JsonDisk(Disk):  # type: ignore[misc]
     def fetch(self, mode: Any, filename: Any, value: Any, read: bool) -> Any:
         """The value of a row."""
         if mode != MODE_RAW or filename is not None or read:
-            _refuse(f"its value has mode {mode}")
+            raise RefusedRow(f"refused to read a row of the cache: its value has mode {mode}")
         return bytes(value) if isinstance(value, memoryview) else value
 
     def remove(self, file_path: Any) -> None:
@@ -74,7 +74,3 @@ def _plain(thing: Any) -> Any:
     if kind is str or (kind is int and thing in _INT64):
         return thing
     raise TypeError(f"a {kind.__name__} is neither bytes nor text nor a 64-bit integer")
-
-
-def _refuse(why: str) -> NoReturn:
-    raise RefusedRow(f"refused to read a row of the cache: {why}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from diskcache.core import MODE_RAW
 
 from imgtool.engine.cache import store
-from imgtool.engine.cache.database import TROUBLES, Trouble, connect_for_reading, diagnose
+from imgtool.engine.cache.sqlite import TROUBLES, Trouble, connect_for_reading, diagnose
 from imgtool.engine.cache.store import UNREADABLE, Record
 from imgtool.engine.files import identity
 from imgtool.errors import OutputNotWritable
@@ -95,8 +95,8 @@ def rows(root: Path) -> Iterator[Row]:
             yield Row._make(row)
 
 
-def count_index(root: Path, seen_before: float | None = None) -> int:
-    """Number of files in the index, or of those last seen before a time (seconds since 1970).
+def count_index(root: Path, seen_before: float = float("inf")) -> int:
+    """Number of files in the index that were last seen before a time (seconds since 1970).
 
     Raises:
         sqlite3.Error: it cannot be read.
@@ -105,8 +105,7 @@ def count_index(root: Path, seen_before: float | None = None) -> int:
     if not database.exists():
         return 0
     with reading(database) as connection:
-        where = ("", ()) if seen_before is None else (" WHERE seen_at < ?", (seen_before,))
-        ((count,),) = connection.execute("SELECT COUNT(*) FROM files" + where[0], where[1]).fetchall()
+        ((count,),) = connection.execute("SELECT COUNT(*) FROM files WHERE seen_at < ?", (seen_before,)).fetchall()
     return int(count)
 
 
@@ -126,16 +125,13 @@ def foreign_files(root: Path) -> tuple[Path, ...]:
 
 def occupied(path: Path) -> int:
     """Bytes that the files in and below ``path`` hold."""
-    if not path.is_dir() or path.is_symlink():
-        return _size(path)
-    return sum(_size(Path(folder, name)) for folder, _, names in os.walk(path) for name in names)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0
+    total, files = 0, [path]
+    if path.is_dir() and not path.is_symlink():
+        files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    for file in files:
+        with suppress(OSError):
+            total += file.lstat().st_size
+    return total
 
 
 @contextmanager

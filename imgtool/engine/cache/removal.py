@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from imgtool.engine.cache.database import connect_for_writing, transaction
 from imgtool.engine.cache.listing import explained, index_database, occupied, results_database
+from imgtool.engine.cache.sqlite import connect_for_writing, transaction
 from imgtool.engine.cache.store import UNREADABLE, Record, decode, encode
 
 # Other processes wait five seconds for a lock; a transaction over a million rows would take longer.
@@ -37,7 +36,7 @@ class Cut(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RemovalPlan:
     """What :func:`execute` would remove. ``bytes`` is about what that frees, ``examples`` are a few of the things.
 
     ``records`` go whole; ``answers`` and ``failures`` are taken out of records that stay. ``paths`` are files and
@@ -61,7 +60,7 @@ class Plan:
         return not (self.cuts or self.index_entries or self.paths)
 
 
-def execute(plan: Plan) -> int:
+def execute(plan: RemovalPlan) -> int:
     """Do what ``plan`` says; how many bytes of disk that freed.
 
     Raises:
@@ -70,11 +69,26 @@ def execute(plan: Plan) -> int:
     before = occupied(plan.root)
     with explained(plan.root):
         if plan.cuts:
-            _cut_rows(results_database(plan.root), plan.cuts)
+            with closing(connect_for_writing(results_database(plan.root), create=False)) as connection:
+                for start in range(0, len(plan.cuts), _ROWS_A_TRANSACTION):
+                    with transaction(connection):
+                        for cut in plan.cuts[start : start + _ROWS_A_TRANSACTION]:
+                            _cut(connection, cut)
+                _give_space_back(connection)
         if plan.seen_before is not None:
-            _forget_files(index_database(plan.root), plan.seen_before)
+            with closing(connect_for_writing(index_database(plan.root), create=False)) as connection:
+                with transaction(connection):
+                    connection.execute("DELETE FROM files WHERE seen_at < ?", (plan.seen_before,))
+                # The index has no automatic vacuum: it is rewritten, unless a run is using it now.
+                with suppress(sqlite3.OperationalError):
+                    connection.execute("VACUUM")
+                _give_space_back(connection)
         for path in plan.paths:
-            _remove(path)
+            with suppress(FileNotFoundError):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
     return max(0, before - occupied(plan.root))
 
 
@@ -84,23 +98,10 @@ def without(record: Record, cut: Cut) -> Record:
     return msgspec.structs.replace(record, answers=answers, failures={} if cut.failures else record.failures)
 
 
-def _cut_rows(database: Path, cuts: tuple[Cut, ...]) -> None:
-    with closing(connect_for_writing(database, create=False)) as connection:
-        for start in range(0, len(cuts), _ROWS_A_TRANSACTION):
-            with transaction(connection):
-                _cut_some(connection, cuts[start : start + _ROWS_A_TRANSACTION])
-        _give_space_back(connection)
-
-
-def _cut_some(connection: sqlite3.Connection, cuts: Iterable[Cut]) -> None:
-    for cut in cuts:
-        if cut.answers is None:
-            connection.execute("DELETE FROM Cache WHERE rowid = ? AND store_time IS ?", cut[:2])
-        else:
-            _trim(connection, cut)
-
-
-def _trim(connection: sqlite3.Connection, cut: Cut) -> None:
+def _cut(connection: sqlite3.Connection, cut: Cut) -> None:
+    if cut.answers is None:
+        connection.execute("DELETE FROM Cache WHERE rowid = ? AND store_time IS ?", cut[:2])
+        return
     row = connection.execute("SELECT value FROM Cache WHERE rowid = ? AND store_time IS ?", cut[:2]).fetchone()
     with suppress(*UNREADABLE):
         if row is not None and (record := decode(row[0])) is not None:
@@ -108,25 +109,7 @@ def _trim(connection: sqlite3.Connection, cut: Cut) -> None:
             connection.execute("UPDATE Cache SET value = ? WHERE rowid = ?", (kept, cut.rowid))
 
 
-def _forget_files(database: Path, seen_before: float) -> None:
-    with closing(connect_for_writing(database, create=False)) as connection:
-        with transaction(connection):
-            connection.execute("DELETE FROM files WHERE seen_at < ?", (seen_before,))
-        # The index has no automatic vacuum: it is rewritten. Where a run is using it that waits for another time.
-        with suppress(sqlite3.OperationalError):
-            connection.execute("VACUUM")
-        _give_space_back(connection)
-
-
 def _give_space_back(connection: sqlite3.Connection) -> None:
     """Bring the file down to what it holds, which readers may put off."""
     with suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _remove(path: Path) -> None:
-    with suppress(FileNotFoundError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

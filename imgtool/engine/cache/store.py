@@ -14,21 +14,17 @@ from diskcache import Cache
 from diskcache.core import DBNAME
 from msgspec import Struct
 
-from imgtool.engine.cache.database import (
+from imgtool.engine.cache.disk import JsonDisk, RefusedRow
+from imgtool.engine.cache.sqlite import (
     TIMEOUT_SECONDS,
     TROUBLES,
-    Health,
+    KeptDatabase,
     Rest,
     Trouble,
-    begun_anew,
     connect_for_reading,
     connect_for_writing,
     diagnose,
-    file_number,
-    make_private,
-    set_aside,
 )
-from imgtool.engine.cache.disk import JsonDisk, RefusedRow
 from imgtool.types import Backend, Problem
 
 RECORD_VERSION = 1
@@ -55,7 +51,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 class ImageFacts(Struct, frozen=True):
-    """What decoding told about an image. Sizes are pixels of the upright image, and bytes of the file."""
+    """The facts about an image that decoding found. Sizes are pixels of the upright image, and bytes of the file."""
 
     format: str
     width: int
@@ -102,7 +98,8 @@ class _Versioned(Struct):
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError)
 """What :func:`decode` raises for values that are no records."""
 
-_encode = msgspec.json.Encoder().encode
+encode: Callable[[Record], bytes] = msgspec.json.Encoder().encode
+"""The bytes of a row."""
 _decode_record = msgspec.json.Decoder(Record).decode
 _decode_version = msgspec.json.Decoder(_Versioned).decode
 
@@ -120,11 +117,6 @@ def decode(data: Any) -> Record | None:
             return None
         raise
     return record if record.version == RECORD_VERSION else None
-
-
-def encode(record: Record) -> bytes:
-    """The bytes of a row."""
-    return _encode(record)
 
 
 def merged(former: Record | None, update: Update) -> Record:
@@ -191,46 +183,34 @@ class _ReadOnly:
 
 
 _Result = TypeVar("_Result")
-_Rows = _Writable | _ReadOnly
 _NOT_KEPT = "some answers of this run are not kept"
-_ONLY_READ = "known answers are used, those of this run are not kept"
-_NOT_USED = "the run goes on without it"
 _AGAIN = "the images concerned are looked at again"
 
 
-class ResultStore:
+class ResultStore(KeptDatabase):
     """Records by key: an image's SHA-256, with ``#<page>`` for later pages and ``/thumbnail`` for its picture.
 
     No method raises for what is wrong with the database: it is a miss or a write that is dropped, and the first
-    trouble of each kind is told to ``warn``. Any number of processes may use one store at the same time.
+    trouble of each kind is reported to ``warn``. Any number of processes may use one store at the same time.
     """
 
-    def __init__(self, folder: Path, size_limit: int, ttl: float | None, health: Health) -> None:
-        self._folder = folder
-        self._size_limit = size_limit
-        self._ttl = ttl
-        self._health = health
-        self._rows: _Rows | None = None
-        self._file_number: int | None = None
-        self._may_begin_anew = True
-        self._locked_out = False
-        self._no_reads = Rest()
-        self._no_writes = Rest()
+    subject = "result cache"
+    not_used = "the run goes on without it"
+    only_read = "known answers are used, those of this run are not kept"
 
-    @classmethod
-    def open(cls, root: Path, *, size_limit: int, ttl: float | None, warn: Callable[[str], None]) -> ResultStore:
+    def __init__(self, root: Path, *, size_limit: int, ttl: float | None, warn: Callable[[str], None]) -> None:
         """The store in ``root``, created if need be.
 
         ``size_limit`` is bytes; past it the records that were not written for longest go. Answers older than ``ttl``
         seconds count as absent.
         """
-        folder = root.absolute() / FOLDER
-        store = cls(folder, size_limit, ttl, Health("result cache", folder, warn))
-        try:
-            store._open()
-        except TROUBLES as error:
-            store._open_otherwise(error)
-        return store
+        self._size_limit = size_limit
+        self._ttl = ttl
+        self._rows: _Writable | _ReadOnly | None = None
+        self._locked_out = False
+        self._no_reads = Rest()
+        self._no_writes = Rest()
+        super().__init__(root.absolute() / FOLDER / DATABASE, warn)
 
     @property
     def enabled(self) -> bool:
@@ -245,15 +225,28 @@ class ResultStore:
         try:
             record = decode(data)
         except UNREADABLE:
-            self._health.report(Trouble.GARBAGE, _AGAIN)
+            self.report(Trouble.GARBAGE, _AGAIN)
             return None
-        return record if record is None or self._ttl is None else _without_old(record, self._ttl)
+        if record is None or self._ttl is None:
+            return record
+        oldest = time.time() - self._ttl
+        answers = {key: answer for key, answer in record.answers.items() if answer.stored_at >= oldest}
+        return Record(record.version, record.image, answers, record.failures)
 
     def merge(self, updates: Iterable[Update]) -> None:
         """Add what is new to the records in one transaction, whatever other processes add to them meanwhile."""
         batch = list(updates)
         if self._locked_out and batch and not self._no_writes.active:
-            self._try_again()
+            # See whether the lock is gone that was there when the store was opened.
+            before = self._rows
+            try:
+                self._begin()
+            except TROUBLES:
+                self._no_writes.begin()
+            else:
+                self._locked_out = False
+                if before is not None:
+                    before.close()
         if batch and isinstance(self._rows, _Writable):
             self._guarded(self._no_writes, lambda rows: self._write(rows, batch), None)
 
@@ -273,13 +266,11 @@ class ResultStore:
             with suppress(*TROUBLES):
                 rows.close()
 
-    # -- reading and writing
-
     def _fetch(self, rows: Any, key: str) -> Any:
         try:
             return rows.get(key)
         except RefusedRow:
-            self._health.report(Trouble.REFUSED, _AGAIN)
+            self.report(Trouble.REFUSED, _AGAIN)
             if isinstance(rows, _Writable):
                 rows.delete(key)
             return None
@@ -287,51 +278,29 @@ class ResultStore:
     def _write(self, rows: Any, batch: list[Update]) -> None:
         with rows.transact():
             for update in batch:
-                record = merged(_former(rows, update.key), update)
-                rows.set(update.key, encode(record), expire=self._ttl)
+                former = None
+                with suppress(RefusedRow, *UNREADABLE):  # what cannot be read is replaced
+                    data = rows.get(update.key)
+                    former = None if data is None else decode(data)
+                rows.set(update.key, encode(merged(former, update)), expire=self._ttl)
         if rows.volume() > self._size_limit:
             rows.cull()
 
-    # -- opening
-
     def _open(self) -> None:
-        folder, database = self._folder, self._folder / DATABASE
+        folder = self.database.parent
         if os.path.expandvars(folder) != str(folder):
             raise ValueError("its name holds a $VARIABLE, which would be replaced")
-        make_private(folder)
-        self._file_number = file_number(database)
         # diskcache waits a whole minute for a locked database as it opens; this waits five seconds.
-        connect_for_writing(database).close()
-        self._file_number = file_number(database)
+        connect_for_writing(self.database).close()
         self._rows = _Writable(folder, self._size_limit)
 
-    def _open_otherwise(self, error: Exception) -> None:
-        trouble = diagnose(error)
-        if trouble is Trouble.CORRUPT:
-            self._begin_anew(error)
-            return
+    def _open_for_reading(self) -> bool:
+        self._rows = _ReadOnly(self.database.parent)
+        return True
+
+    def _on_refused(self, trouble: Trouble) -> None:
         self._locked_out = trouble is Trouble.LOCKED
         self._no_writes.begin()
-        try:
-            self._rows = _ReadOnly(self._folder)
-        except TROUBLES:
-            self._health.report(trouble, _NOT_USED, error)
-        else:
-            self._health.report(trouble, _ONLY_READ, error)
-
-    def _try_again(self) -> None:
-        """See whether the lock is gone that was there when the store was opened."""
-        before = self._rows
-        try:
-            self._open()
-        except TROUBLES:
-            self._no_writes.begin()
-            return
-        self._locked_out = False
-        if before is not None:
-            before.close()
-
-    # -- trouble
 
     def _guarded(self, rest: Rest, action: Callable[[Any], _Result], otherwise: _Result) -> _Result:
         if self._rows is None or rest.active:
@@ -354,32 +323,4 @@ class ResultStore:
             # A statement that failed may leave a transaction open; the next use connects anew.
             with suppress(*TROUBLES):
                 self._rows.close()
-        self._health.report(trouble, _NOT_KEPT, error)
-
-    def _begin_anew(self, error: Exception) -> None:
-        """Put a damaged database out of the way; twice in one run would be the disk's fault, not the file's."""
-        may, self._may_begin_anew = self._may_begin_anew, False
-        try:
-            if not may:
-                raise error
-            aside = set_aside(self._folder / DATABASE, self._file_number)
-            self._open()
-        except TROUBLES:
-            self._health.report(Trouble.CORRUPT, _NOT_USED, error)
-        else:
-            self._health.report(Trouble.CORRUPT, begun_anew(aside), error)
-
-
-def _former(rows: Any, key: str) -> Record | None:
-    """What a write builds on; what cannot be read is replaced."""
-    try:
-        data = rows.get(key)
-        return None if data is None else decode(data)
-    except (RefusedRow, *UNREADABLE):
-        return None
-
-
-def _without_old(record: Record, ttl: float) -> Record:
-    oldest = time.time() - ttl
-    answers = {key: answer for key, answer in record.answers.items() if answer.stored_at >= oldest}
-    return Record(record.version, record.image, answers, record.failures)
+        self.report(trouble, _NOT_KEPT, error)

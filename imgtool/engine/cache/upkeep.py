@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgtool.engine.cache.database import TROUBLES, diagnose
 from imgtool.engine.cache.listing import (
     Row,
     count_index,
@@ -25,7 +23,8 @@ from imgtool.engine.cache.listing import (
     rows,
     set_aside_folders,
 )
-from imgtool.engine.cache.removal import Cut, Plan, execute, without
+from imgtool.engine.cache.removal import Cut, RemovalPlan, execute, without
+from imgtool.engine.cache.sqlite import TROUBLES, diagnose
 from imgtool.engine.cache.store import Record, encode
 from imgtool.engine.cache.verification import VerifyReport, plan_repair, verify
 
@@ -33,7 +32,7 @@ __all__ = [
     "STALE_SECONDS",
     "CacheStats",
     "EngineCount",
-    "Plan",
+    "RemovalPlan",
     "VerifyReport",
     "execute",
     "plan_clear",
@@ -81,60 +80,59 @@ class CacheStats:
     trouble: str | None = None
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# What is kept
-
-
 def stats(root: Path) -> CacheStats:
     """Everything there is to know about the cache in ``root``; zeros where there is none. Every record is read."""
     figures: dict[str, Any] = {"set_aside": set_aside_folders(root)}
+    counts: Counter[tuple[str, str, str]] = Counter()
+    failures = 0
     try:
-        figures |= _of_records(root)
+        if (database := results_database(root)).exists():
+            with reading(database) as connection:
+                ((figures["entries"], figures["oldest"], figures["newest"]),) = connection.execute(
+                    "SELECT COUNT(*), MIN(store_time), MAX(store_time) FROM Cache"
+                )
+                limit = connection.execute("SELECT value FROM Settings WHERE key = 'size_limit'").fetchone()
+                figures["limit_bytes"] = limit[0] if limit else None
+            for row in rows(root):
+                if (record := row.record()) is not None:
+                    failures += len(record.failures)
+                    counts.update((a.engine, a.model, a.model_version) for a in record.answers.values())
         figures["index_entries"] = count_index(root)
     except TROUBLES as error:
         figures["trouble"] = f"{diagnose(error).what} ({error})"
     # Measured last: a database that is opened and closed is tidied by SQLite.
-    figures |= {
-        "bytes": occupied(results_database(root).parent),
-        "index_bytes": occupied(index_database(root).parent),
-    }
-    return CacheStats(path=root, **figures)
+    return CacheStats(
+        path=root,
+        answers=tuple(EngineCount(*model, count) for model, count in sorted(counts.items())),
+        failures=failures,
+        bytes=occupied(results_database(root).parent),
+        index_bytes=occupied(index_database(root).parent),
+        **figures,
+    )
 
 
-def _of_records(root: Path) -> dict[str, Any]:
-    database = results_database(root)
-    if not database.exists():
-        return {}
-    with reading(database) as connection:
-        ((count, oldest, newest),) = connection.execute("SELECT COUNT(*), MIN(store_time), MAX(store_time) FROM Cache")
-        limit = connection.execute("SELECT value FROM Settings WHERE key = 'size_limit'").fetchone()
-    answers, failures = _count_answers(rows(root))
-    figures = {"entries": count, "oldest": oldest, "newest": newest, "answers": answers, "failures": failures}
-    return {**figures, "limit_bytes": limit[0] if limit else None}
-
-
-def _count_answers(kept: Iterable[Row]) -> tuple[tuple[EngineCount, ...], int]:
-    counts: Counter[tuple[str, str, str]] = Counter()
-    failures = 0
-    for row in kept:
-        if (record := row.record()) is not None:
-            failures += len(record.failures)
-            counts.update((a.engine, a.model, a.model_version) for a in record.answers.values())
-    return tuple(EngineCount(*model, count) for model, count in sorted(counts.items())), failures
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# What would go
-
-
-def plan_clear(root: Path) -> Plan:
+def plan_clear(root: Path) -> RemovalPlan:
     """Everything: records, the file index, and damaged databases that were set aside."""
     paths = list(set_aside_folders(root))
-    cuts, names = _all_records(root, paths)
-    index_entries = _whole_index(root, paths)
+    cuts: list[Cut] = []
+    names: list[str] = []
+    index_entries = 0
+    try:
+        for row in rows(root):
+            cuts.append(Cut(row.rowid, row.store_time))
+            if len(names) < _EXAMPLES:
+                names.append(row.name)
+        paths.extend(foreign_files(root))
+    except TROUBLES:  # rows that cannot be read go with their folder
+        cuts, names = [], []
+        paths.append(results_database(root).parent)
+    try:
+        index_entries = count_index(root)
+    except TROUBLES:
+        paths.append(index_database(root).parent)
     files = (results_database(root).parent, index_database(root).parent)
     going = [*files, *paths] if cuts or index_entries else paths
-    return Plan(
+    return RemovalPlan(
         root,
         records=len(cuts),
         index_entries=index_entries,
@@ -146,30 +144,6 @@ def plan_clear(root: Path) -> Plan:
     )
 
 
-def _all_records(root: Path, paths: list[Path]) -> tuple[list[Cut], list[str]]:
-    """Cuts of all rows and some of their names; where they cannot be read, their folder joins ``paths``."""
-    cuts: list[Cut] = []
-    names: list[str] = []
-    try:
-        for row in rows(root):
-            cuts.append(Cut(row.rowid, row.store_time))
-            if len(names) < _EXAMPLES:
-                names.append(row.name)
-    except TROUBLES:
-        paths.append(results_database(root).parent)
-        return [], []
-    paths.extend(foreign_files(root))
-    return cuts, names
-
-
-def _whole_index(root: Path, paths: list[Path]) -> int:
-    try:
-        return count_index(root)
-    except TROUBLES:
-        paths.append(index_database(root).parent)
-        return 0
-
-
 def plan_prune(
     root: Path,
     older_than: float | None = None,
@@ -177,7 +151,7 @@ def plan_prune(
     engine: str | None = None,
     failures: bool = False,
     stale_index: bool = False,
-) -> Plan:
+) -> RemovalPlan:
     """A part of the records and of the file index.
 
     ``older_than`` (seconds) and ``engine`` choose answers, together those that are both; ``failures`` chooses all
@@ -189,105 +163,69 @@ def plan_prune(
         imgtool.errors.OutputNotWritable: the cache cannot be read.
     """
     now = time.time()
-    choice = _Choice(now, None if older_than is None else now - older_than, engine, failures)
-    draft = _Draft()
+    oldest = None if older_than is None else now - older_than
+    cuts: dict[int, tuple[Cut, int, str]] = {}
+    staying: list[tuple[float, int, int, str]] = []
     with explained(root):
         for row in rows(root):
-            if not row.refused:
-                draft.consider(row, choice.cut(row))
+            if row.refused:
+                continue
+            record, size, name = row.record(), row.size, row.name
+            cut = _cut_for(row, record, now, oldest, engine, failures)
+            if cut is not None and cut.answers is not None and record is not None:
+                gone = len(row.value) - len(encode(without(record, cut)))
+                cuts[row.rowid] = cut, gone, f"a part of {name}"
+                size -= gone
+            elif cut is not None:
+                cuts[row.rowid] = cut, size, name
+                continue
+            staying.append((row.store_time, row.rowid, size, name))
         if max_size is not None:
-            draft.shrink(max_size, occupied(results_database(root)))
+            # Pages are not filled to the brim: rows cost more than they are long.
+            left = sum(size for _, _, size, _ in staying)
+            freed = sum(size for _, size, _ in cuts.values())
+            scale = max(1.0, occupied(results_database(root)) / max(1, freed + left))
+            for store_time, rowid, size, name in sorted(staying):
+                if left * scale <= max_size:
+                    break
+                left -= size
+                former = cuts.pop(rowid, (None, 0, ""))[1]
+                cuts[rowid] = Cut(rowid, store_time), size + former, name
         stale = count_index(root, now - STALE_SECONDS) if stale_index else 0
-    return draft.plan(root, stale, now - STALE_SECONDS if stale else None)
+    parts = [cut for cut, _, _ in cuts.values() if cut.answers is not None]
+    return RemovalPlan(
+        root,
+        records=len(cuts) - len(parts),
+        answers=sum(len(cut.answers or ()) for cut in parts),
+        failures=sum(cut.failures for cut in parts),
+        index_entries=stale,
+        bytes=sum(size for _, size, _ in cuts.values()),
+        examples=tuple(name for _, _, name in cuts.values())[:_EXAMPLES],
+        cuts=tuple(cut for cut, _, _ in cuts.values()),
+        seen_before=now - STALE_SECONDS if stale else None,
+    )
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """What ``plan_prune`` was asked for, as times since 1970."""
-
-    now: float
-    oldest: float | None
-    engine: str | None
-    failures: bool
-
-    def cut(self, row: Row) -> Cut | None:
-        """What goes of a row."""
-        whole = Cut(row.rowid, row.store_time)
-        aged = self.oldest is not None and self.engine is None and row.store_time < self.oldest
-        expired = row.expire_time is not None and row.expire_time < self.now
-        record = row.record()
-        if expired or record is None:
-            return whole if expired or aged else None
-        answers = self._answers(record)
-        failures = bool(record.failures) and (self.failures or aged)
-        if not (answers or failures or aged):
-            return None
-        left = without(record, cut := whole._replace(answers=answers, failures=failures))
-        if not (left.answers or left.failures):
-            return whole
-        return cut if answers or failures else None
-
-    def _answers(self, record: Record) -> frozenset[str]:
-        if self.oldest is None and self.engine is None:
-            return frozenset()
-        return frozenset(
+def _cut_for(
+    row: Row, record: Record | None, now: float, oldest: float | None, engine: str | None, failures: bool
+) -> Cut | None:
+    """What goes of a row; ``oldest`` is a time since 1970."""
+    whole = Cut(row.rowid, row.store_time)
+    aged = oldest is not None and engine is None and row.store_time < oldest
+    expired = row.expire_time is not None and row.expire_time < now
+    if expired or record is None:
+        return whole if expired or aged else None
+    answers: frozenset[str] = frozenset()
+    if oldest is not None or engine is not None:
+        answers = frozenset(
             fingerprint
             for fingerprint, answer in record.answers.items()
-            if (self.engine is None or answer.engine == self.engine)
-            and (self.oldest is None or answer.stored_at < self.oldest)
+            if engine in (None, answer.engine) and (oldest is None or answer.stored_at < oldest)
         )
-
-
-class _Draft:
-    """A plan in the making."""
-
-    def __init__(self) -> None:
-        self._cuts: dict[int, Cut] = {}
-        self._staying: list[tuple[float, int, int, str]] = []
-        self._examples: list[str] = []
-        self._freed = 0
-
-    def consider(self, row: Row, cut: Cut | None) -> None:
-        """Note what goes of ``row``, or that it stays."""
-        size = row.size
-        if cut is not None and cut.answers is None:
-            self._remove(cut, size, row.name)
-            return
-        if cut is not None and (record := row.record()) is not None:
-            gone = len(row.value) - len(encode(without(record, cut)))
-            self._remove(cut, gone, f"a part of {row.name}")
-            size -= gone
-        self._staying.append((row.store_time, row.rowid, size, row.name))
-
-    def shrink(self, max_size: int, file_size: int) -> None:
-        """Take more rows until about ``max_size`` bytes stay of a file of now ``file_size``, oldest rows first."""
-        # Pages are not filled to the brim: rows cost more than they are long.
-        staying = sum(size for _, _, size, _ in self._staying)
-        scale = max(1.0, file_size / max(1, self._freed + staying))
-        left = staying * scale
-        for store_time, rowid, size, name in sorted(self._staying):
-            if left <= max_size:
-                return
-            left -= size * scale
-            self._remove(Cut(rowid, store_time), size, name)
-
-    def plan(self, root: Path, index_entries: int, seen_before: float | None) -> Plan:
-        """The plan as it stands."""
-        parts = [cut for cut in self._cuts.values() if cut.answers is not None]
-        return Plan(
-            root,
-            records=len(self._cuts) - len(parts),
-            answers=sum(len(cut.answers or ()) for cut in parts),
-            failures=sum(cut.failures for cut in parts),
-            index_entries=index_entries,
-            bytes=self._freed,
-            examples=tuple(self._examples),
-            cuts=tuple(self._cuts.values()),
-            seen_before=seen_before,
-        )
-
-    def _remove(self, cut: Cut, size: int, name: str) -> None:
-        self._cuts[cut.rowid] = cut
-        self._freed += size
-        if len(self._examples) < _EXAMPLES:
-            self._examples.append(name)
+    cut = whole._replace(answers=answers, failures=bool(record.failures) and (failures or aged))
+    if not (answers or cut.failures or aged):
+        return None
+    left = without(record, cut)
+    if not (left.answers or left.failures):
+        return whole
+    return cut if answers or cut.failures else None

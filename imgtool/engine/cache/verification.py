@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from imgtool.engine.cache.database import TROUBLES
 from imgtool.engine.cache.listing import (
-    Row,
     foreign_files,
     index_database,
     occupied,
@@ -17,10 +14,12 @@ from imgtool.engine.cache.listing import (
     rows,
     set_aside_folders,
 )
-from imgtool.engine.cache.removal import Cut, Plan
+from imgtool.engine.cache.removal import Cut, RemovalPlan
+from imgtool.engine.cache.sqlite import TROUBLES
 from imgtool.engine.cache.store import UNREADABLE, decode
 
 _EXAMPLES = 5
+_FILES_WITHOUT_DIGEST = "SELECT COUNT(*) FROM files WHERE typeof(sha256) != 'blob' OR length(sha256) != 32"
 
 
 @dataclass(frozen=True)
@@ -52,19 +51,42 @@ class VerifyReport:
 
 def verify(root: Path) -> VerifyReport:
     """Check everything in ``root``; it is read in full. Raises nothing: what cannot be read is what is reported."""
-    report = VerifyReport(
-        root,
-        database=_integrity(results_database(root)),
-        index=_integrity(index_database(root)) or _index_defects(root),
-        set_aside=set_aside_folders(root),
-    )
+    counts = {"records": 0, "outdated": 0}
+    names: dict[str, list[str]] = {"unreadable": [], "refused": [], "missing_files": []}
+    cuts: list[Cut] = []
+    database = _defects(results_database(root))
     try:
-        return replace(report, **_check_rows(root))
+        for row in rows(root):
+            kind = "refused"
+            if not row.refused:
+                try:
+                    kind = "outdated" if decode(row.value) is None else "records"
+                except UNREADABLE:
+                    kind = "unreadable"
+            if kind in counts:
+                counts[kind] += 1
+                continue
+            names[kind].append(row.name)
+            cuts.append(Cut(row.rowid, row.store_time))
+            if row.filename is not None and not (results_database(root).parent / str(row.filename)).is_file():
+                names["missing_files"].append(row.name)
     except TROUBLES as error:
-        return replace(report, database=report.database or (str(error),))
+        database = database or (str(error),)
+    return VerifyReport(
+        root,
+        **counts,
+        database=database,
+        index=_defects(index_database(root), _FILES_WITHOUT_DIGEST),
+        unreadable=tuple(names["unreadable"]),
+        refused=tuple(names["refused"]),
+        missing_files=tuple(names["missing_files"]),
+        orphan_files=foreign_files(root),
+        set_aside=set_aside_folders(root),
+        cuts=tuple(cuts),
+    )
 
 
-def plan_repair(root: Path, report: VerifyReport | None = None) -> Plan:
+def plan_repair(root: Path, report: VerifyReport | None = None) -> RemovalPlan:
     """What has to go for the next ``verify`` to find nothing; ``report`` spares checking again.
 
     Rows that cannot be read go one by one; a database that is not whole goes altogether.
@@ -75,7 +97,7 @@ def plan_repair(root: Path, report: VerifyReport | None = None) -> Plan:
     paths += [results_database(root).parent] if report.database else report.orphan_files
     paths += [index_database(root).parent] if report.index else []
     names = (*report.unreadable, *report.refused) if cuts else ()
-    return Plan(
+    return RemovalPlan(
         root,
         records=len(cuts),
         bytes=sum(map(occupied, paths)),
@@ -85,58 +107,16 @@ def plan_repair(root: Path, report: VerifyReport | None = None) -> Plan:
     )
 
 
-def _check_rows(root: Path) -> dict[str, Any]:
-    """The fields of a report that come from going through all rows."""
-    counts = {"records": 0, "outdated": 0}
-    names: dict[str, list[str]] = {"unreadable": [], "refused": [], "missing_files": []}
-    cuts: list[Cut] = []
-    for row in rows(root):
-        kind = _kind(row)
-        if kind in counts:
-            counts[kind] += 1
-            continue
-        names[kind].append(row.name)
-        cuts.append(Cut(row.rowid, row.store_time))
-        if row.filename is not None and not (results_database(root).parent / str(row.filename)).is_file():
-            names["missing_files"].append(row.name)
-    files = foreign_files(root)
-    return {
-        **counts,
-        **{kind: tuple(found) for kind, found in names.items()},
-        "orphan_files": files,
-        "cuts": tuple(cuts),
-    }
-
-
-def _kind(row: Row) -> str:
-    if row.refused:
-        return "refused"
-    try:
-        return "outdated" if decode(row.value) is None else "records"
-    except UNREADABLE:
-        return "unreadable"
-
-
-def _integrity(database: Path) -> tuple[str, ...]:
-    """SQLite's own complaints about a database; none where there is none."""
+def _defects(database: Path, more: str = "") -> tuple[str, ...]:
+    """SQLite's own complaints about a database; where it has none, how many rows the query ``more`` counts."""
     if not database.exists():
         return ()
     try:
         with reading(database) as connection:
-            lines = [str(line) for (line,) in connection.execute("PRAGMA integrity_check(20)")]
-    except TROUBLES as error:
-        return (str(error),)
-    return () if lines == ["ok"] else tuple(lines)
-
-
-def _index_defects(root: Path) -> tuple[str, ...]:
-    database = index_database(root)
-    if not database.exists():
-        return ()
-    query = "SELECT COUNT(*) FROM files WHERE typeof(sha256) != 'blob' OR length(sha256) != 32"
-    try:
-        with reading(database) as connection:
-            ((count,),) = connection.execute(query).fetchall()
+            lines = tuple(str(line) for (line,) in connection.execute("PRAGMA integrity_check(20)"))
+            if lines != ("ok",):
+                return lines
+            ((count,),) = connection.execute(more).fetchall() if more else ((0,),)
     except TROUBLES as error:
         return (str(error),)
     return (f"files without a SHA-256: {count}",) if count else ()

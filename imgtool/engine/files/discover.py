@@ -8,7 +8,7 @@ file; only files that were named one by one, or reached through a link, are reme
 A file comes once. Arguments may overlap and links may lead anywhere: a file is known by its place (device and inode
 of the folder that it really lies in, and its name). Hard links and copies lie in two places and come twice.
 
-Nothing here raises because of a path: what cannot be looked at is a :class:`Refused` in the stream.
+Nothing here raises because of a path: what cannot be looked at is a :class:`RefusedPath` in the stream.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
-from typing import NamedTuple
 
-from imgtool.engine.files import refusals
+from imgtool.engine.files import problems
 from imgtool.engine.files.selection import CACHE_TAG, CACHE_TAG_SIGNATURE, Position, Rules, Selection, is_glob
-from imgtool.engine.files.sniff import IMAGE_SUFFIXES, read_head, sniff
+from imgtool.image_formats import IMAGE_SUFFIXES, read_head, sniff
 from imgtool.types import Problem
 
 # Paths are strings here: they are many, and some names are no UTF-8.
 # ruff: noqa: PTH112, PTH114, PTH116, PTH118, PTH119, PTH122
 
-__all__ = ["ImageRef", "Refused", "Rules", "discover"]
+__all__ = ["ImageRef", "RefusedPath", "Rules", "discover"]
 
 _HINTS = 20
 """How many misspelt paths of a run get the nearest name: a list of a million stale paths must not take hours."""
@@ -51,7 +52,7 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedPath:
     """A path that will not be looked at, and why."""
 
     path: str
@@ -61,15 +62,11 @@ class Refused:
 _EVERYTHING = Rules()
 
 
-def _never_known(_: os.stat_result) -> bool:
-    return False
-
-
 def discover(
     paths: Iterable[str | os.PathLike[str]],
     rules: Rules = _EVERYTHING,
-    is_known_image: Callable[[os.stat_result], bool] = _never_known,
-) -> Iterator[ImageRef | Refused]:
+    is_known_image: Callable[[os.stat_result], bool] = lambda _: False,
+) -> Iterator[ImageRef | RefusedPath]:
     """The images under ``paths``: files, folders (walked to the bottom, links followed) and globs.
 
     A named file comes whatever it is called, or is refused; so is a folder that may not be opened. A file that is
@@ -82,17 +79,8 @@ def discover(
         yield from finder.look_at(os.fspath(path))
 
 
-def count_images(paths: Iterable[str | os.PathLike[str]], rules: Rules = _EVERYTHING) -> int:
-    """About how many images :func:`discover` will find: by name, without opening a file. For progress, not for work."""
-    found = discover(paths, rules, lambda _: True)
-    return sum(isinstance(entry, ImageRef) and _has_image_suffix(entry.path) for entry in found)
-
-
-class _Place(NamedTuple):
-    """A folder by what it is and not by how it is called."""
-
-    device: int
-    inode: int
+_FolderId = tuple[int, int]
+"""Device and inode of a folder: what it is, not how it is called."""
 
 
 @dataclass
@@ -120,23 +108,24 @@ class _Finder:
         self._rules = rules
         self._selection = Selection(rules)
         self._is_known_image = is_known_image
-        self._walked: dict[_Place, list[tuple[Selection, Position]]] = {}
-        self._single: dict[_Place, set[str]] = {}
-        self._last_parent: tuple[str, _Place] | None = None
+        self._walked: dict[_FolderId, list[tuple[Selection, Position]]] = {}
+        self._single: dict[_FolderId, set[str]] = {}
+        self._last_parent: tuple[str, _FolderId] | None = None
         self._hints_left = _HINTS
-        self._heif: bool | None = None
 
-    def look_at(self, path: str) -> Iterator[ImageRef | Refused]:
+    def look_at(self, path: str) -> Iterator[ImageRef | RefusedPath]:
         """What one argument yields."""
         try:
             found = os.stat(path)
         except ValueError:
-            yield Refused(path, refusals.HOLDS_NUL if "\0" in path else refusals.NOT_A_NAME)
+            yield RefusedPath(path, problems.HOLDS_NUL if "\0" in path else problems.NOT_A_NAME)
         except OSError as error:
             if is_glob(path) and isinstance(error, FileNotFoundError | NotADirectoryError) and not os.path.islink(path):
                 yield from self._expand(path)
             else:
-                yield Refused(path, self._explain(error, path))
+                hint = self._hints_left > 0 and isinstance(error, FileNotFoundError | NotADirectoryError)
+                self._hints_left -= hint
+                yield RefusedPath(path, problems.misspelt(path) if hint else problems.from_os_error(error, path))
         else:
             if stat.S_ISDIR(found.st_mode):
                 yield from self._walk(_Folder(path, _Walk(self._selection), self._selection.start, named=True))
@@ -145,25 +134,21 @@ class _Finder:
                 if single is not None:
                     yield single
 
-    def _explain(self, error: OSError, path: str) -> Problem:
-        if isinstance(error, FileNotFoundError | NotADirectoryError) and self._hints_left:
-            self._hints_left -= 1
-            return refusals.misspelt(path)
-        return refusals.from_os_error(error, path)
-
-    # ----------------------------------------------------------------------------------------------------------------
-    # Folders
-
-    def _expand(self, glob: str) -> Iterator[ImageRef | Refused]:
-        """A glob is a walk of the folder before its first wildcard that takes only what matches the rest."""
-        root, rest = _split_glob(glob)
-        walk = _Walk(Selection(self._rules, rest))
+    def _expand(self, glob: str) -> Iterator[ImageRef | RefusedPath]:
+        """A glob is a walk of the folder before its first wildcard that takes only what matches the rest; a part that
+        exists as it is written is no wildcard."""
+        parts = glob.split("/")
+        depth = 0
+        while depth < len(parts) - 1 and (not is_glob(parts[depth]) or os.path.lexists("/".join(parts[: depth + 1]))):
+            depth += 1
+        root = ("/".join(parts[:depth]) or "/") if depth else ""
+        walk = _Walk(Selection(self._rules, "/".join(parts[depth:])))
         if os.path.isdir(root or "."):
             yield from self._walk(_Folder(root, walk, walk.selection.start, named=True))
         if not walk.met:
-            yield Refused(glob, refusals.no_match(glob))
+            yield RefusedPath(glob, problems.no_match(glob))
 
-    def _walk(self, root: _Folder) -> Iterator[ImageRef | Refused]:
+    def _walk(self, root: _Folder) -> Iterator[ImageRef | RefusedPath]:
         # A stack of its own: the deepest tree that paths can name is deeper than Python's recursion.
         open_folders = [self._entries(root)]
         while open_folders:
@@ -175,10 +160,10 @@ class _Finder:
             else:
                 yield item
 
-    def _entries(self, folder: _Folder) -> Iterator[ImageRef | Refused | _Folder]:
+    def _entries(self, folder: _Folder) -> Iterator[ImageRef | RefusedPath | _Folder]:
         """The images of ``folder`` and its subfolders, in order."""
         try:
-            place = _place(folder.path)
+            place = _folder_id(folder.path)
             visit = (folder.walk.selection, folder.position)
             former = tuple(self._walked.get(place, ()))
             if visit in former:
@@ -186,15 +171,17 @@ class _Finder:
             names, not_plain = _list(folder.path)
         except OSError as error:
             folder.walk.met = True
-            yield Refused(folder.path, refusals.from_os_error(error, folder.path, folder=True))
+            yield RefusedPath(folder.path, problems.from_os_error(error, folder.path, folder=True))
             return
         prefix = os.path.join(folder.path, "")
-        if not folder.named and CACHE_TAG in names and _is_cache_tag(prefix + CACHE_TAG):
-            return
+        if not folder.named and CACHE_TAG in names:
+            with suppress(OSError):
+                if read_head(prefix + CACHE_TAG).startswith(CACHE_TAG_SIGNATURE):
+                    return
         self._walked.setdefault(place, []).append(visit)
         selection, position = visit
         for name in names:
-            item: ImageRef | Refused | _Folder | None = None
+            item: ImageRef | RefusedPath | _Folder | None = None
             if name in not_plain:
                 item = self._follow(folder, prefix + name, name, is_folder=not_plain[name])
             elif selection.takes(position, name):
@@ -204,7 +191,9 @@ class _Finder:
             if item is not None:
                 yield item
 
-    def _follow(self, folder: _Folder, path: str, name: str, *, is_folder: bool) -> ImageRef | Refused | _Folder | None:
+    def _follow(
+        self, folder: _Folder, path: str, name: str, *, is_folder: bool
+    ) -> ImageRef | RefusedPath | _Folder | None:
         """What a folder holds besides plain files: folders, links, pipes, sockets, devices."""
         selection, position = folder.walk.selection, folder.position
         found: os.stat_result | None = None
@@ -214,7 +203,7 @@ class _Finder:
             # Images may lie behind it, so its name does not have to say so.
             if is_folder or (isinstance(error, PermissionError) and os.path.islink(path)):
                 unseen = selection.enter(position, name) is None
-                return None if unseen else Refused(path, refusals.from_os_error(error, path, folder=True))
+                return None if unseen else RefusedPath(path, problems.from_os_error(error, path, folder=True))
         if found is not None and stat.S_ISDIR(found.st_mode):
             below = selection.enter(position, name)
             if below is None:
@@ -228,81 +217,77 @@ class _Finder:
             return self._take_single(path, found, named=False)
         return self._take(path, name)
 
-    # ----------------------------------------------------------------------------------------------------------------
-    # Files
-
-    def _came_before(self, place: _Place, name: str, visits: Iterable[tuple[Selection, Position]]) -> bool:
+    def _came_before(self, place: _FolderId, name: str, visits: Iterable[tuple[Selection, Position]]) -> bool:
         """Whether the file ``name`` in the folder ``place`` was named, or is in what one of ``visits`` takes."""
         single = self._single.get(place)
         if single is not None and name in single:
             return True
         return any(selection.takes(position, name) for selection, position in visits)
 
-    def _take(self, path: str, name: str) -> ImageRef | Refused | None:
-        """What a walk met, if it is worth a word."""
+    def _take(self, path: str, name: str) -> ImageRef | RefusedPath | None:
+        """What a walk met, if it is to be reported."""
         try:
             judged = self._judge(path, os.stat(path))
         except OSError as error:
-            judged = Refused(path, refusals.from_os_error(error, path))
-        return judged if _worth_a_word(judged, name) else None
+            judged = RefusedPath(path, problems.from_os_error(error, path))
+        return judged if _is_reported(judged, name) else None
 
-    def _take_single(self, path: str, found: os.stat_result, *, named: bool) -> ImageRef | Refused | None:
+    def _take_single(self, path: str, found: os.stat_result, *, named: bool) -> ImageRef | RefusedPath | None:
         """A file that was named or that a link leads to: its place is looked up, and remembered."""
         try:
             place, name = self._where(path)
         except OSError as error:
-            return Refused(path, refusals.from_os_error(error, path))
+            return RefusedPath(path, problems.from_os_error(error, path))
         if name in self._single.get(place, ()):
             return None
         judged = self._judge(path, found)
-        # A walk passes over what is not worth a word, so that is not said already even where a walk came by.
-        if _worth_a_word(judged, name):
+        # A walk skips what it does not report: such a file was not reported before, even where a walk came by.
+        if _is_reported(judged, name):
             if self._came_before(place, name, self._walked.get(place, ())):
                 return None
-        elif not named and not _worth_a_word(judged, path):
+        elif not named and not _is_reported(judged, path):
             return None
         self._single.setdefault(place, set()).add(name)
         return judged
 
-    def _where(self, path: str) -> tuple[_Place, str]:
+    def _where(self, path: str) -> tuple[_FolderId, str]:
         """The folder and the name of a file behind all links. Lists mostly go folder by folder: the last is kept."""
         real = os.path.realpath(path) if os.path.islink(path) else path
         parent, name = os.path.split(real)
         if self._last_parent is None or self._last_parent[0] != parent:
-            self._last_parent = (parent, _place(parent))
+            self._last_parent = (parent, _folder_id(parent))
         return self._last_parent[1], name
 
-    def _judge(self, path: str, found: os.stat_result) -> ImageRef | Refused:
+    def _judge(self, path: str, found: os.stat_result) -> ImageRef | RefusedPath:
         problem = self._problem_with(path, found)
         if problem is not None:
-            return Refused(path, problem)
+            return RefusedPath(path, problem)
         return ImageRef(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_dev, found.st_ino)
 
     def _problem_with(self, path: str, found: os.stat_result) -> Problem | None:
         if not stat.S_ISREG(found.st_mode):
-            return refusals.not_a_file(found.st_mode)
+            return problems.not_a_file(found.st_mode)
         if found.st_size == 0:
-            return refusals.EMPTY
+            return problems.EMPTY
         if self._is_known_image(found):
             return None
         try:
             head = read_head(path)
         except OSError as error:
-            return refusals.from_os_error(error, path)
+            return problems.from_os_error(error, path)
         kind = sniff(head)
-        if kind == "HEIF" and not self._heif_readable():
-            return refusals.HEIF_EXTRA_MISSING
-        return refusals.not_an_image(head) if kind is None else None
+        if kind is None:
+            return problems.not_an_image(head)
+        return problems.HEIF_EXTRA_MISSING if kind == "HEIF" and not self._heif_readable else None
 
+    @cached_property
     def _heif_readable(self) -> bool:
-        if self._heif is None:
-            self._heif = find_spec("pillow_heif") is not None
-        return self._heif
+        return find_spec("pillow_heif") is not None
 
 
-def _place(folder: str) -> _Place:
+def _folder_id(folder: str) -> _FolderId:
     found = os.stat(folder or ".")
-    return _Place(found.st_dev, found.st_ino)
+    return found.st_dev, found.st_ino
 
 
 def _list(folder: str) -> tuple[list[str], dict[str, bool]]:
@@ -321,29 +306,8 @@ def _list(folder: str) -> tuple[list[str], dict[str, bool]]:
     return names, not_plain
 
 
-def _is_cache_tag(path: str) -> bool:
-    try:
-        return read_head(path).startswith(CACHE_TAG_SIGNATURE)
-    except OSError:
-        return False
-
-
-def _has_image_suffix(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-
-
-def _worth_a_word(judged: ImageRef | Refused, name: str) -> bool:
-    """Whether a file that was only met on the way comes: when it is an image or is called like one."""
-    if isinstance(judged, ImageRef) or judged.problem is refusals.HEIF_EXTRA_MISSING:
+def _is_reported(judged: ImageRef | RefusedPath, name: str) -> bool:
+    """Whether a file that was only met on the way is reported: when it is an image or is called like one."""
+    if isinstance(judged, ImageRef) or judged.problem is problems.HEIF_EXTRA_MISSING:
         return True
-    return _has_image_suffix(name)
-
-
-def _split_glob(glob: str) -> tuple[str, str]:
-    """A glob as the folder to start from and the rest; a part that exists as it is written is no wildcard."""
-    parts = glob.split("/")
-    depth = 0
-    while depth < len(parts) - 1 and (not is_glob(parts[depth]) or os.path.lexists("/".join(parts[: depth + 1]))):
-        depth += 1
-    root = "/".join(parts[:depth])
-    return (root or "/" if depth else ""), "/".join(parts[depth:])
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES

@@ -14,22 +14,19 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from imgtool.engine.cache.database import (
+from imgtool.engine.cache.sqlite import (
     TROUBLES,
-    Health,
+    KeptDatabase,
     Rest,
     Trouble,
-    begun_anew,
     connect_for_reading,
     connect_for_writing,
     diagnose,
-    file_number,
-    make_private,
-    set_aside,
     transaction,
 )
 
@@ -76,43 +73,35 @@ class _Entry(NamedTuple):
     def vouches_for(self, size: int, mtime_ns: int, ctime_ns: int) -> bool:
         """Whether a file of this size and these times must hold the bytes that were hashed."""
         same = self.size == size and self.mtime_ns == _signed(mtime_ns) and self.ctime_ns == _signed(ctime_ns)
-        return same and _is_settled(mtime_ns, ctime_ns, self.hashed_at_ns) and _is_digest(self.sha256)
+        is_digest = isinstance(self.sha256, bytes) and len(self.sha256) == 32
+        return same and is_digest and _is_settled(mtime_ns, ctime_ns, self.hashed_at_ns)
 
 
 _Key = tuple[int, int]
 
 
-class Identity:
+class Identity(KeptDatabase):
     """The SHA-256 of files, read only where the index cannot vouch for them. All methods may be called from any thread.
 
-    As with the result store, trouble with the index is told once to ``warn`` and costs time alone.
+    As with the result store, trouble with the index is reported once to ``warn``, and only costs time.
     """
 
-    def __init__(self, folder: Path, rehash: bool, health: Health) -> None:
-        self._database = folder / DATABASE
+    subject = "file index"
+    not_used = "no file is spared a second reading"
+    only_read = "known files are spared a second reading"
+
+    def __init__(self, root: Path, *, rehash: bool, warn: Callable[[str], None]) -> None:
+        """The index in ``root``, created if need be. With ``rehash`` nothing in it is trusted, but it is kept."""
         self._rehash = rehash
-        self._health = health
-        self._lock = Lock()
+        self._lock = RLock()
         self._connection: sqlite3.Connection | None = None
         self._writable = False
-        self._file_number: int | None = None
-        self._may_begin_anew = True
         self._rest = Rest()
         self._last: tuple[_Key, _Entry | None] | None = None
         self._new: dict[_Key, _Entry] = {}
         self._seen: set[_Key] = set()
         self._flushed_at = time.monotonic()
-
-    @classmethod
-    def open(cls, root: Path, *, rehash: bool, warn: Callable[[str], None]) -> Identity:
-        """The index in ``root``, created if need be. With ``rehash`` nothing in it is trusted, but it is kept."""
-        folder = root.absolute() / FOLDER
-        identity = cls(folder, rehash, Health("file index", folder, warn))
-        try:
-            identity._open()
-        except TROUBLES as error:
-            identity._open_otherwise(error)
-        return identity
+        super().__init__(root.absolute() / FOLDER / DATABASE, warn)
 
     def lookup(self, ref: ImageRef) -> str | None:
         """The SHA-256 of ``ref`` in hexadecimal, if that is certain without reading the file."""
@@ -140,10 +129,17 @@ class Identity:
                     raise OSError(errno.EINVAL, "it is not a regular file any more", ref.path)
                 digest, size = _hash(handle, before.st_size)
                 after = os.fstat(handle)
-                if size == after.st_size and _content_stamp(before) == _content_stamp(after):
-                    fresh = _refreshed(ref, after)
-                    self.remember(fresh, digest.hex(), began_ns)
-                    return digest.hex(), fresh
+                if (size, before.st_size, before.st_mtime_ns) == (after.st_size, after.st_size, after.st_mtime_ns):
+                    fresh = replace(
+                        ref,
+                        size=size,
+                        mtime_ns=after.st_mtime_ns,
+                        ctime_ns=after.st_ctime_ns,
+                        device=after.st_dev,
+                        inode=after.st_ino,
+                    )
+                    self.remember(fresh, digest, began_ns)
+                    return digest, fresh
         finally:
             os.close(handle)
         raise FileChanged(ref.path)
@@ -152,31 +148,35 @@ class Identity:
         """Note what a file's bytes hash to; ``hashed_at_ns`` is when their reading began, in ns since 1970."""
         if not _is_settled(ref.mtime_ns, ref.ctime_ns, hashed_at_ns):
             return
-        entry = _Entry(
-            ref.size,
-            _signed(ref.mtime_ns),
-            _signed(ref.ctime_ns),
-            bytes.fromhex(sha256),
-            hashed_at_ns,
-            int(time.time()),
-        )
+        times = _signed(ref.mtime_ns), _signed(ref.ctime_ns)
+        entry = _Entry(ref.size, *times, bytes.fromhex(sha256), hashed_at_ns, int(time.time()))
         with self._lock:
             self._new[_key(ref.device, ref.inode)] = entry
             if len(self._new) >= _FLUSH_AT or time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
-                self._flush()
+                self.flush()
 
     def flush(self) -> None:
         """Write what was remembered, in one transaction."""
         with self._lock:
-            self._flush()
+            new, seen = self._new, self._seen
+            self._flushed_at = time.monotonic()
+            if not (new or seen):
+                return
+            self._new, self._seen, self._last = {}, set(), None
+            if self._connection is None or not self._writable or self._rest.active:
+                return
+            try:
+                with transaction(self._connection):
+                    self._connection.executemany(_REPLACE, [(*key, *entry) for key, entry in new.items()])
+                    self._connection.executemany(_SEEN, [(int(time.time()), *key) for key in seen])
+            except TROUBLES as error:
+                self._on_trouble(error)
 
     def close(self) -> None:
         """Flush and close; what is looked up afterwards is unknown."""
         with self._lock:
-            self._flush()
+            self.flush()
             self._disconnect()
-
-    # -- under the lock
 
     def _trusted(self, device: int, inode: int, size: int, mtime_ns: int, ctime_ns: int) -> str | None:
         if self._rehash:
@@ -207,50 +207,30 @@ class Identity:
         self._last = (key, entry)
         return entry
 
-    def _flush(self) -> None:
-        new, seen = self._new, self._seen
-        self._flushed_at = time.monotonic()
-        if not (new or seen):
-            return
-        self._new, self._seen, self._last = {}, set(), None
-        if self._connection is None or not self._writable or self._rest.active:
-            return
-        try:
-            with transaction(self._connection):
-                self._connection.executemany(_REPLACE, [(*key, *entry) for key, entry in new.items()])
-                self._connection.executemany(_SEEN, [(int(time.time()), *key) for key in seen])
-        except TROUBLES as error:
-            self._on_trouble(error)
-
-    # -- opening and trouble
-
     def _open(self) -> None:
-        make_private(self._database.parent)
-        self._file_number = file_number(self._database)
-        connection = connect_for_writing(self._database)
+        connection = connect_for_writing(self.database)
         try:
-            _lay_out(connection)
+            connection.execute("PRAGMA journal_mode = wal")
+            connection.execute("PRAGMA synchronous = normal")
+            if _layout_version(connection) != _LAYOUT_VERSION:
+                with transaction(connection):
+                    # Another process may have been faster; what another version left cannot be read.
+                    if _layout_version(connection) != _LAYOUT_VERSION:
+                        connection.execute("DROP TABLE IF EXISTS files")
+                        connection.execute(_CREATE)
+                        connection.execute(f"PRAGMA user_version = {_LAYOUT_VERSION}")
         except BaseException:
             connection.close()
             raise
-        self._file_number = file_number(self._database)
         self._connection, self._writable = connection, True
 
-    def _open_otherwise(self, error: Exception) -> None:
-        trouble = diagnose(error)
-        if trouble is Trouble.CORRUPT:
-            self._begin_anew(error)
-            return
-        try:
-            connection = connect_for_reading(self._database)
-            if _layout_version(connection) == _LAYOUT_VERSION:
-                self._connection = connection
-            else:
-                connection.close()
-        except TROUBLES:
-            pass
-        known = "known files are" if self._connection is not None else "no file is"
-        self._health.report(trouble, f"{known} spared a second reading", error)
+    def _open_for_reading(self) -> bool:
+        connection = connect_for_reading(self.database)
+        if _layout_version(connection) == _LAYOUT_VERSION:
+            self._connection = connection
+            return True
+        connection.close()
+        return False
 
     def _disconnect(self) -> None:
         connection, self._connection, self._last = self._connection, None, None
@@ -266,32 +246,7 @@ class Identity:
             return
         if trouble is Trouble.LOCKED:
             self._rest.begin()
-        self._health.report(trouble, "some files are read again", error)
-
-    def _begin_anew(self, error: Exception) -> None:
-        may, self._may_begin_anew = self._may_begin_anew, False
-        try:
-            if not may:
-                raise error
-            aside = set_aside(self._database, self._file_number)
-            self._open()
-        except TROUBLES:
-            self._health.report(Trouble.CORRUPT, "no file is spared a second reading", error)
-        else:
-            self._health.report(Trouble.CORRUPT, begun_anew(aside), error)
-
-
-def _lay_out(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = wal")
-    connection.execute("PRAGMA synchronous = normal")
-    if _layout_version(connection) == _LAYOUT_VERSION:
-        return
-    with transaction(connection):
-        # Another process may have been faster; what another version left cannot be read.
-        if _layout_version(connection) != _LAYOUT_VERSION:
-            connection.execute("DROP TABLE IF EXISTS files")
-            connection.execute(_CREATE)
-            connection.execute(f"PRAGMA user_version = {_LAYOUT_VERSION}")
+        self.report(trouble, "some files are read again", error)
 
 
 def _layout_version(connection: sqlite3.Connection) -> Any:
@@ -312,19 +267,7 @@ def _is_settled(mtime_ns: int, ctime_ns: int, hashed_at_ns: int) -> bool:
     return max(mtime_ns, ctime_ns) + _MARGIN_NS <= hashed_at_ns
 
 
-def _is_digest(value: object) -> bool:
-    return isinstance(value, bytes) and len(value) == 32
-
-
-def _content_stamp(found: os.stat_result) -> tuple[int, int]:
-    return found.st_size, found.st_mtime_ns
-
-
-def _refreshed(ref: ImageRef, found: os.stat_result) -> ImageRef:
-    return type(ref)(ref.path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_dev, found.st_ino)
-
-
-def _hash(handle: int, size: int) -> tuple[bytes, int]:
+def _hash(handle: int, size: int) -> tuple[str, int]:
     """The SHA-256 of a file from its beginning, and how many bytes were read; ``size`` is what to expect."""
     digest, total = hashlib.sha256(), 0
     buffer = memoryview(bytearray(min(size + 1, _BLOCK_BYTES)))
@@ -333,4 +276,4 @@ def _hash(handle: int, size: int) -> tuple[bytes, int]:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
             total += count
-    return digest.digest(), total
+    return digest.hexdigest(), total

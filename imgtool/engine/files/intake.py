@@ -3,148 +3,141 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from imgtool import trace
-from imgtool.engine.files.discover import ImageRef, Refused
+from imgtool.engine.files.discover import ImageRef, RefusedPath
 from imgtool.engine.files.identity import FileChanged, Identity
+from imgtool.engine.files.problems import from_os_error
 from imgtool.types import Problem
 
 _HASHING_THREADS = 4
 _CHUNK = 64
 
 
-@dataclass(frozen=True)
-class Found:
-    """File number ``seq`` of the run, and the SHA-256 of its bytes."""
-
-    seq: int
-    ref: ImageRef
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """File number ``seq`` of the run cannot be had."""
+class Identified(NamedTuple):
+    """File number ``seq`` of the run with the SHA-256 of its bytes, or why it cannot be read."""
 
     seq: int
     path: str
-    problem: Problem
+    ref: ImageRef | None = None
+    sha256: str | None = None
+    problem: Problem | None = None
 
 
-@dataclass(frozen=True)
-class Exhausted:
-    """``count`` files were found and there are no more; ``error`` is what ended the listing early, if anything."""
+class Exhausted(NamedTuple):
+    """so many ``files`` were listed and there are no more; ``error`` is what ended the listing early, if anything."""
 
-    count: int
+    files: int
     error: Exception | None
 
 
-IntakeEvent = Found | Unreadable | Exhausted
+IntakeEvent = Identified | Exhausted
 
 
 class Intake:
     """Lists and hashes in threads of its own, at most ``window`` files ahead of those that were ``released``.
 
-    Events are posted in lists: files the stat index knows come by the thousand, and a queue operation each would
-    cost more than the look-up.
+    With ``count_ahead`` the listing goes on, that many files further, so that their number is known early. Events are
+    posted in lists: files that the stat index knows come by the thousand, and a queue operation each would cost more
+    than the look-up.
     """
 
     def __init__(
         self,
-        source: Iterable[ImageRef | Refused],
+        source: Iterable[ImageRef | RefusedPath],
         identity: Identity,
         post: Callable[[list[IntakeEvent]], None],
         window: int,
+        count_ahead: int = 0,
     ) -> None:
         self._source = source
         self._identity = identity
         self._post = post
-        self._room = threading.Semaphore(window)
-        self._lock = threading.Lock()
+        self._room = window
+        self._ahead = count_ahead
+        self._listed: deque[tuple[int, ImageRef | RefusedPath]] = deque()
+        self._changed = threading.Condition(threading.RLock())
         self._chunk: list[IntakeEvent] = []
         self._stopped = False
         self._hashers = ThreadPoolExecutor(max_workers=_HASHING_THREADS, thread_name_prefix="hash")
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._list, name="intake", daemon=True).start()
 
     def release(self, count: int) -> None:
         """Say that ``count`` more files are done with."""
-        if count:
-            self._room.release(count)
+        with self._changed:
+            self._room += count
+            self._take_in()
+            self._changed.notify()
 
     def flush(self) -> None:
         """Post what has gathered; the main loop calls it when it has nothing to do."""
-        with self._lock:
+        with self._changed:
             chunk, self._chunk = self._chunk, []
         if chunk:
             self._post(chunk)
 
     def stop(self) -> None:
         """Find no more files. Returns at once: a listing that blocks on a pipe cannot be interrupted."""
-        self._stopped = True
-        self._room.release(_CHUNK)
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
         self._hashers.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self) -> None:
+    def _list(self) -> None:
         count, error = 0, None
         try:
-            for count, entry in self._admitted():
-                self._take_in(count - 1, entry)
+            for entry in self._source:
+                with self._changed:
+                    self._listed.append((count, entry))
+                    count += 1
+                    self._take_in()
+                    if self._room == 0:
+                        self.flush()
+                    self._changed.wait_for(lambda: self._stopped or self._room or len(self._listed) < self._ahead)
+                if self._stopped:
+                    return
         except Exception as problem:  # noqa: BLE001 - carried to the main loop, which raises it
             error = problem
-        if not self._stopped:
-            self._hashers.shutdown(wait=True)
-            self._add(Exhausted(count, error))
-            self.flush()
-
-    def _admitted(self) -> Iterator[tuple[int, ImageRef | Refused]]:
-        for number, entry in enumerate(self._source, start=1):
-            if not self._room.acquire(blocking=False):
-                self.flush()
-                self._room.acquire()
-            if self._stopped:
-                return
-            yield number, entry
-
-    def _take_in(self, seq: int, entry: ImageRef | Refused) -> None:
-        if isinstance(entry, Refused):
-            self._add(Unreadable(seq, entry.path, entry.problem))
-        elif (known := self._identity.lookup(entry)) is not None:
-            self._add(Found(seq, entry, known))
-        else:
-            # Somebody may be waiting for the first image: what has to be read is passed on at once.
-            self._hashers.submit(self._hash, seq, entry)
-
-    def _hash(self, seq: int, ref: ImageRef) -> None:
-        self._add(self._identified(seq, ref))
+        self._add(Exhausted(count, error))
         self.flush()
 
-    def _identified(self, seq: int, ref: ImageRef) -> IntakeEvent:
+    def _take_in(self) -> None:
+        """Pass on what was listed, as far as there is room. Called under the lock."""
+        while self._room and self._listed and not self._stopped:
+            self._room -= 1
+            seq, entry = self._listed.popleft()
+            if isinstance(entry, RefusedPath):
+                self._add(Identified(seq, entry.path, problem=entry.problem))
+            elif (known := self._identity.lookup(entry)) is not None:
+                self._add(Identified(seq, entry.path, entry, known))
+            else:
+                # Somebody may be waiting for the first image: what has to be read is passed on at once.
+                self._hashers.submit(self._hash, seq, entry)
+
+    def _hash(self, seq: int, ref: ImageRef) -> None:
         try:
             with trace.span("hash", "parent"):
                 sha256, fresh = self._identity.identify(ref)
         except FileChanged:
             text = "the file kept changing while it was read"
-            return Unreadable(seq, ref.path, Problem("changed_while_reading", text, "run again once it is complete"))
+            problem = Problem("changed_while_reading", text, "run again once it is complete")
+            self._add(Identified(seq, ref.path, problem=problem))
+        except FileNotFoundError:
+            problem = Problem("not_found", "the file was removed during the run", "run again if that was not meant")
+            self._add(Identified(seq, ref.path, problem=problem))
         except OSError as error:
-            return Unreadable(seq, ref.path, os_problem(error))
-        return Found(seq, fresh, sha256)
+            self._add(Identified(seq, ref.path, problem=from_os_error(error, ref.path)))
+        else:
+            self._add(Identified(seq, ref.path, fresh, sha256))
+        self.flush()
 
     def _add(self, event: IntakeEvent) -> None:
-        with self._lock:
+        with self._changed:
             self._chunk.append(event)
             full = len(self._chunk) >= _CHUNK
         if full:
             self.flush()
-
-
-def os_problem(error: OSError) -> Problem:
-    """A file that cannot be read, as a value."""
-    if isinstance(error, FileNotFoundError):
-        return Problem("not_found", "the file was removed during the run", "run again if that was not meant")
-    if isinstance(error, PermissionError):
-        return Problem("permission_denied", "the file may not be read", "change its permissions, or run as its owner")
-    return Problem("unreadable", f"the file cannot be read: {error.strerror or error}", "check the disk or the mount")

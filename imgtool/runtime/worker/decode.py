@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 # Imported by name so that no format makes Pillow import all of its fifty plugins.
-from PIL import (
+from PIL import (  # noqa: F401
     AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
@@ -26,33 +26,15 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from imgtool.runtime.worker.complaints import DAMAGED_REMEDY, DecodeError, complaints_about, explain, unreadable
+from imgtool.image_formats import HEAD_BYTES, sniff
+from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.pixels import upright_rgb
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["DecodeError", "Decoded", "Decoder"]
-
-FORMATS = tuple(
-    plugin.format
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,
-        PngImagePlugin.PngImageFile,
-        WebPImagePlugin.WebPImageFile,
-        GifImagePlugin.GifImageFile,
-        BmpImagePlugin.BmpImageFile,
-        TiffImagePlugin.TiffImageFile,
-        AvifImagePlugin.AvifImageFile,
-    )
-)
-"""Pillow's names of what is opened, besides HEIF."""
-
-_HEAD_BYTES = 64
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
-_CONTAINER_BRANDS = (b"mif1", b"msf1", b"mif2", b"miaf")
-_AVIF_BRANDS = (b"avif", b"avis")
+__all__ = ["DecodeError", "DecodedPage", "Decoder"]
 
 _ONE_BY_ONE = ("GIF", "PNG", "WEBP")
 """Formats whose frame is made from the ones before it, and whose canvas may grow on the way (GIF)."""
@@ -66,7 +48,7 @@ _KEEP_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedPage:
     """One page of a file. ``pixels`` is (height, width, 3) uint8 RGB, upright, C-contiguous; ``file_size`` in bytes."""
 
     pixels: NDArray[np.uint8]
@@ -79,7 +61,7 @@ class Decoded:
 
 
 @dataclass
-class _Opened:
+class _OpenFile:
     """A file held open, the state it had then, and its image."""
 
     path: bytes
@@ -94,9 +76,16 @@ class _Opened:
         name = self.image.format or ""
         return "JPEG" if name == "MPO" else name
 
-    def can_turn_to(self, page: int) -> bool:
-        """Not backwards where frames build on each other: Pillow loses count when it rewinds an animated PNG."""
-        return self.format not in _ONE_BY_ONE or page >= self.image.tell()
+    def serves(self, path: bytes, page: int) -> bool:
+        """Whether ``page`` of ``path`` can be had from it: the very file, unchanged, and not backwards where frames
+        build on each other (Pillow loses count when it rewinds an animated PNG)."""
+        if self.path != path or (self.format in _ONE_BY_ONE and page < self.image.tell()):
+            return False
+        try:
+            now = Path(os.fsdecode(path)).stat()
+        except OSError:
+            return False
+        return os.path.samestat(now, self.state) and _version(now) == _version(self.state)
 
 
 class Decoder:
@@ -109,13 +98,13 @@ class Decoder:
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
-        self._kept: _Opened | None = None
+        self._kept: _OpenFile | None = None
         Image.MAX_IMAGE_PIXELS = None
         PngImagePlugin.MAX_TEXT_CHUNK = _MAX_METADATA_BYTES
         # Pillow logs what it does not like of a file; without any handler that would reach stderr.
         logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-    def decode(self, path: bytes | str, page: int = 0, expect: tuple[int, int] | None = None) -> Decoded:
+    def decode(self, path: bytes | str, page: int = 0, expect: tuple[int, int] | None = None) -> DecodedPage:
         """The pixels of one page, counted from 0.
 
         ``expect`` is the size in bytes and the ``mtime_ns`` that the file had when it was hashed.
@@ -142,62 +131,48 @@ class Decoder:
         if kept is not None:
             kept.file.close()
 
-    def _decode(self, path: bytes, page: int, expect: tuple[int, int] | None) -> Decoded:
-        opened = self._kept_or_new(path, page, expect)
+    def _decode(self, path: bytes, page: int, expect: tuple[int, int] | None) -> DecodedPage:
+        opened = self._kept
+        if opened is not None and opened.serves(path, page):
+            if expect is not None:
+                _check_unchanged(opened.file, expect)
+        else:
+            self.close()
+            opened = self._kept = self._open(path, expect)
+        image = opened.image
         try:
-            return self._page(opened, page)
+            with explained(opened.file, opened.format):
+                self._turn_to(opened, page)
+                image.load()
+                pixels = upright_rgb(image)
+            # Written to in place meanwhile: the pixels are of neither version.
+            _check_unchanged(opened.file, _version(opened.state))
         except DecodeError as error:
             error.pages = opened.pages
             raise
-
-    def _page(self, opened: _Opened, page: int) -> Decoded:
-        image = opened.image
-        with complaints_about(opened.file, opened.format):
-            self._turn_to(opened, page)
-            image.load()
-            pixels = upright_rgb(image)
-        # Written to in place meanwhile: the pixels are of neither version.
-        _check_unchanged(opened.file, _version(opened.state))
         if page == opened.pages - 1 or image.width * image.height > _KEEP_PIXELS:
             self.close()
         height, width = pixels.shape[:2]
-        return Decoded(pixels, opened.format, width, height, page, opened.pages, opened.state.st_size)
+        return DecodedPage(pixels, opened.format, width, height, page, opened.pages, opened.state.st_size)
 
-    def _kept_or_new(self, path: bytes, page: int, expect: tuple[int, int] | None) -> _Opened:
-        kept = self._kept
-        if kept is not None and kept.path == path and kept.can_turn_to(page) and _is_still(path, kept.state):
-            if expect is not None:
-                _check_unchanged(kept.file, expect)
-            return kept
-        self.close()
-        self._kept = self._open(path, expect)
-        return self._kept
-
-    def _open(self, path: bytes, expect: tuple[int, int] | None) -> _Opened:
+    def _open(self, path: bytes, expect: tuple[int, int] | None) -> _OpenFile:
         file = _open_regular(path)
         try:
             state = os.fstat(file.fileno())
             if expect is not None:
                 _check_unchanged(file, expect)
-            image = self._open_image(file, state.st_size)
-            with complaints_about(file, image.format or ""):
+            name = _format_of(file, state.st_size)
+            with explained(file, name):
+                try:
+                    image = Image.open(file, formats=[name])
+                except UnidentifiedImageError:
+                    raise _reason(file, name) from None
+                self._check_size(image)
                 pages = 1 if image.format == "MPO" else max(1, getattr(image, "n_frames", 1))
         except BaseException:
             file.close()
             raise
-        return _Opened(path, state, file, image, pages)
-
-    def _open_image(self, file: BinaryIO, size: int) -> Image.Image:
-        if size == 0:
-            raise DecodeError("empty_file", "the file is empty (0 bytes)", "get another copy of the file, or delete it")
-        formats = _formats_for(_head(file))
-        with complaints_about(file, formats[0]):
-            try:
-                image = Image.open(file, formats=formats)
-            except UnidentifiedImageError:
-                raise _reason(file, formats[0]) from None
-            self._check_size(image)
-        return image
+        return _OpenFile(path, state, file, image, pages)
 
     def _check_size(self, image: Image.Image) -> None:
         """Before any pixel is decoded: a file of a few bytes can ask for gigabytes."""
@@ -209,10 +184,10 @@ class Decoder:
                 "too_many_pixels",
                 f"{width} × {height} is {_megapixels(width * height)} megapixels,"
                 f" more than the limit of {_megapixels(self._max_pixels)}",
-                f"if you trust the file, raise the limit: --max-pixels {_megapixels(width * height, up=True)}M",
+                f"if you trust the file, raise the limit: --max-pixels {-(-width * height // 1_000_000)}M",
             )
 
-    def _turn_to(self, opened: _Opened, page: int) -> None:
+    def _turn_to(self, opened: _OpenFile, page: int) -> None:
         if not 0 <= page < opened.pages:
             count = "1 page" if opened.pages == 1 else f"{opened.pages} pages"
             raise DecodeError("no_such_page", f"there is no page {page}: the file has {count}", "pages count from 0")
@@ -227,23 +202,12 @@ class Decoder:
         self._check_size(image)
 
 
-def _megapixels(pixels: int, *, up: bool = False) -> str:
-    if up:
-        return str(-(-pixels // 1_000_000))
+def _megapixels(pixels: int) -> str:
     return f"{pixels / 1e6:,.0f}" if pixels >= 10_000_000 else f"{pixels / 1e6:g}"
 
 
 def _version(state: os.stat_result) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
-
-
-def _is_still(path: bytes, state: os.stat_result) -> bool:
-    """Whether ``path`` still names the very file, unchanged, that had this state."""
-    try:
-        now = Path(os.fsdecode(path)).stat()
-    except OSError:
-        return False
-    return os.path.samestat(now, state) and _version(now) == _version(state)
 
 
 def _check_unchanged(file: BinaryIO, expect: tuple[int, int]) -> None:
@@ -273,57 +237,38 @@ def _open_regular(path: bytes) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _head(file: BinaryIO) -> bytes:
+def _format_of(file: BinaryIO, size: int) -> str:
+    """Pillow's name of the file's format, by its first bytes."""
+    if size == 0:
+        raise DecodeError("empty_file", "the file is empty (0 bytes)", "get another copy of the file, or delete it")
     try:
         file.seek(0)
-        return file.read(_HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
     except OSError as error:
         raise unreadable(error) from error
-
-
-def _formats_for(head: bytes) -> list[str]:
-    """The formats to try, told by the first bytes."""
-    if head[4:8] == b"ftyp":
-        return [_brand_format(head)]
-    for name in FORMATS:
-        accepts = Image.OPEN[name][1]
-        if accepts is not None and accepts(head[:16]):
-            return [name]
-    raise DecodeError(
-        "not_an_image",
-        "this is no image of a known format, whatever its name says",
-        "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; leave others out with --exclude",
-    )
-
-
-def _brand_format(head: bytes) -> str:
-    """AVIF or HEIF, which share a container, by the brands at its beginning (ISO/IEC 23008-12)."""
-    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(len(head), _declared(head)), 4))]
-    if any(brand in _AVIF_BRANDS for brand in brands):
-        return "AVIF"
-    if any(brand in _HEIF_BRANDS + _CONTAINER_BRANDS for brand in brands):
-        _register_heif()
-        return "HEIF"
-    raise DecodeError(
-        "not_an_image",
-        f"this is a media file of brand {head[8:12].decode('ascii', 'replace')!r}, most likely a video",
-        "extract a frame first, or leave it out with --exclude",
-    )
-
-
-def _declared(head: bytes) -> int:
-    return int.from_bytes(head[:4], "big")
-
-
-def _register_heif() -> None:
-    try:
-        import pillow_heif
-    except ImportError as error:
+    name = sniff(head)
+    if name is None and head[4:8] == b"ftyp":
         raise DecodeError(
-            "unsupported", "HEIC and HEIF images need an optional decoder", "pip install 'imgtool[heif]'"
-        ) from error
-    if "HEIF" not in Image.OPEN:
-        pillow_heif.register_heif_opener()
+            "not_an_image",
+            f"this is a media file of brand {head[8:12].decode('ascii', 'replace')!r}, most likely a video",
+            "extract a frame first, or leave it out with --exclude",
+        )
+    if name is None:
+        raise DecodeError(
+            "not_an_image",
+            "this is no image of a known format, whatever its name says",
+            "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; leave others out with --exclude",
+        )
+    if name == "HEIF":
+        try:
+            import pillow_heif
+        except ImportError as error:
+            raise DecodeError(
+                "unsupported", "HEIC and HEIF images need an optional decoder", "pip install 'imgtool[heif]'"
+            ) from error
+        if name not in Image.OPEN:
+            pillow_heif.register_heif_opener()
+    return name
 
 
 def _reason(file: BinaryIO, name: str) -> DecodeError:

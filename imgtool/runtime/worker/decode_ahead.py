@@ -7,27 +7,21 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from imgtool.runtime.protocol import Item
 from imgtool.types import Problem
 
 if TYPE_CHECKING:
-    from imgtool.runtime.worker.decode import Decoded
+    from imgtool.runtime.worker.decode import DecodedPage
 
 
 @dataclass(frozen=True)
-class Refused:
+class Undecodable:
     """An item that could not be decoded. ``pages`` is how many its file has, as far as that could be seen."""
 
     problem: Problem
     pages: int = 1
-
-
-class DecodeFunction(Protocol):
-    """Decodes one item, or says why not. Must not raise."""
-
-    def __call__(self, item: Item) -> Decoded | Refused: ...
 
 
 @dataclass(frozen=True)
@@ -35,23 +29,28 @@ class Arrival:
     """A decoded item, with the seconds the decode took."""
 
     item: Item
-    outcome: Decoded | Refused
+    outcome: DecodedPage | Undecodable
     seconds: float
 
     @property
     def pixels(self) -> int:
         """Pixels held by this arrival until it is released."""
-        return 0 if isinstance(self.outcome, Refused) else self.outcome.width * self.outcome.height
+        return 0 if isinstance(self.outcome, Undecodable) else self.outcome.width * self.outcome.height
 
 
 class DecodeAhead:
     """One thread that decodes queued items in order while at most ``budget`` pixels are held decoded.
 
-    An image larger than the whole budget is still decoded, alone. ``take`` gives arrivals in the order of ``add``;
-    each must be given back with ``release`` once its pixels are no longer referenced.
+    ``decode`` must not raise. An image larger than the whole budget is still decoded, alone. ``take`` gives arrivals
+    in the order of ``add``; each must be given back with ``release`` once its pixels are no longer referenced.
     """
 
-    def __init__(self, decode: DecodeFunction, budget: int, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        decode: Callable[[Item], DecodedPage | Undecodable],
+        budget: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._decode = decode
         self._budget = budget
         self._clock = clock
@@ -87,19 +86,17 @@ class DecodeAhead:
             self._closed = True
             self._changed.notify_all()
 
-    def _may_decode(self) -> bool:
-        return self._closed or (bool(self._waiting) and (self._held == 0 or self._held < self._budget))
-
     def _loop(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(self._may_decode)
+                self._changed.wait_for(
+                    lambda: self._closed or (self._waiting and (self._held == 0 or self._held < self._budget))
+                )
                 if self._closed:
                     return
                 item = self._waiting.popleft()
             began = self._clock()
-            outcome = self._decode(item)
-            arrival = Arrival(item, outcome, self._clock() - began)
+            arrival = Arrival(item, self._decode(item), self._clock() - began)
             with self._changed:
                 self._held += arrival.pixels
                 self._arrived.append(arrival)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from contextlib import suppress
 from typing import NamedTuple
 
 import psutil
@@ -13,7 +14,7 @@ from imgtool import trace
 
 
 class Held(NamedTuple):
-    """Bytes: the resident set, and what of it is the process's own, not a mapped file (0 where that is not told)."""
+    """Bytes: the resident set, and what of it is the process's own, not a mapped file (0 where unknown)."""
 
     rss: int
     anon: int
@@ -27,9 +28,6 @@ def held() -> Held:
 def give_back() -> None:
     """Free what nothing refers to, and have glibc return it to the machine: by itself it keeps much of it for later."""
     gc.collect()
-    if sys.platform != "linux":
-        return
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):  # another C library
-        return
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)

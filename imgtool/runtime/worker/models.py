@@ -26,8 +26,17 @@ from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.errors import ImgtoolError
-from imgtool.runtime.protocol import LOAD, Began, Ended, FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
-from imgtool.runtime.worker.memory import Held, give_back, held
+from imgtool.runtime.protocol import (
+    LOAD,
+    FromWorker,
+    LoadRetried,
+    ModelFailed,
+    ModelLoaded,
+    StepBegan,
+    StepEnded,
+    TaskPlan,
+)
+from imgtool.runtime.worker.memory import give_back, held
 from imgtool.types import Backend, Problem
 
 Send = Callable[[FromWorker], None]
@@ -40,7 +49,7 @@ ATTEMPTS = 3
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 5.0
 
 
-class State(StrEnum):
+class ModelState(StrEnum):
     """The life of a model."""
 
     NOT_LOADED = "not loaded"
@@ -61,12 +70,16 @@ class Model:
 
     def __init__(self, plan: TaskPlan, cores: Cores, send: Send) -> None:
         self.task = plan.task
-        self.state = State.NOT_LOADED
+        self.state = ModelState.NOT_LOADED
         self._send = send
         self._lock = threading.Lock()
         self._problem: Problem | None = None
-        self._used_at = time.monotonic()
-        self._candidates = [_instance(each, cores) for each in (plan, *plan.stand_ins)]
+        self.used_at = time.monotonic()
+        self._candidates: list[Analyzer] = []
+        for each in (plan, *plan.stand_ins):
+            analyzer = load_class(each.target)({**each.parameters, "threads": cores.threads, "share": cores.share})
+            analyzer.label = each.analyzer
+            self._candidates.append(analyzer)
 
     @property
     def analyzer(self) -> Analyzer:
@@ -76,105 +89,82 @@ class Model:
     def get(self, *, warm_up: bool = False) -> Analyzer | Problem:
         """The loaded analyzer, or why none could be loaded. A failed load is not tried again by this worker."""
         with self._lock:
-            while self.state is State.NOT_LOADED:
+            while self.state is ModelState.NOT_LOADED:
                 self._load(self._candidates[0], warm_up)
         return self._problem or self._candidates[0]
 
     def used(self) -> None:
         """Note that it did something until now."""
-        self._used_at = time.monotonic()
-
-    def idle_since(self) -> float | None:
-        """The moment (monotonic) since which it has been loaded for nothing; ``None`` where it is not loaded."""
-        return self._used_at if self.state is State.READY else None
+        self.used_at = time.monotonic()
 
     def close(self) -> None:
         """Free the model. The next ``get`` loads it again."""
         with self._lock:
-            if self.state is State.READY:
+            if self.state is ModelState.READY:
                 self._candidates[0].close()
-                self.state = State.NOT_LOADED
+                self.state = ModelState.NOT_LOADED
 
     def _load(self, analyzer: Analyzer, warm_up: bool) -> None:
-        self.state = State.LOADING
+        self.state = ModelState.LOADING
         step = f"{LOAD}{self.task}:{analyzer.label}"
         try:
             with trace.span(analyzer.spec.name, "load", task=self.task, backend=analyzer.spec.backend.value):
                 with _importing:
                     # Told now: time spent waiting for its turn does not make it late.
-                    self._send(Began(step=step, items=()))
+                    self._send(StepBegan(step=step, items=()))
                     before, began = held(), time.perf_counter()
-                    self._attempts(analyzer.label)(_import, analyzer)
+                    with trace.span("imports", "start"):
+                        self._attempts(analyzer.label)(analyzer.import_libraries)
                     imported = time.perf_counter() - began
                 self._attempts(analyzer.label)(analyzer.load)
-            loaded = time.perf_counter()
+            loaded = warmed = time.perf_counter()
             if warm_up:
                 with trace.span(analyzer.spec.name, "warm-up", task=self.task):
                     analyzer.warm_up()
+                warmed = time.perf_counter()
         except Exception as error:  # noqa: BLE001 - whatever a model library raises must not take the other models
-            self._give_up(analyzer.label, error)
+            problem = load_problem(analyzer.label, error)
+            if len(self._candidates) > 1:  # the next one is tried; the last one's failure is the task's
+                del self._candidates[0]
+                self.state = ModelState.NOT_LOADED
+            else:
+                self.state = ModelState.FAILED
+                self._problem = problem
+            stand_in = None if self._problem else self.analyzer.label
+            self._send(ModelFailed(task=self.task, analyzer=analyzer.label, problem=problem, stand_in=stand_in))
         else:
-            self.state = State.READY
+            self.state = ModelState.READY
             self.used()
-            warmed = time.perf_counter() - loaded if warm_up else 0.0
-            seconds = imported, loaded - began - imported, warmed
-            self._send(_loaded(self.task, analyzer.label, seconds, before, held()))
-        self._send(Ended(step=step, items=()))
+            after = held()
+            self._send(
+                ModelLoaded(
+                    task=self.task,
+                    analyzer=analyzer.label,
+                    import_seconds=imported,
+                    load_seconds=loaded - began - imported,
+                    warm_up_seconds=warmed - loaded,
+                    rss_before=before.rss,
+                    rss_after=after.rss,
+                    anon_before=before.anon,
+                    anon_after=after.anon,
+                )
+            )
+        self._send(StepEnded(step=step, items=()))
 
     def _attempts(self, engine: str) -> Retrying:
+        def report(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            cause, attempt = f"{type(error).__name__}: {error}", state.attempt_number + 1
+            self._send(LoadRetried(task=self.task, analyzer=engine, cause=cause, attempt=attempt, attempts=ATTEMPTS))
+
         return Retrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS)
             + wait_random(0, _FIRST_WAIT_SECONDS),
             retry=retry_if_exception(may_pass),
-            before_sleep=lambda state: self._report_retry(engine, state),
+            before_sleep=report,
             reraise=True,
         )
-
-    def _report_retry(self, engine: str, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        attempt = state.attempt_number + 1
-        cause = f"{type(error).__name__}: {error}"
-        self._send(LoadRetried(task=self.task, analyzer=engine, cause=cause, attempt=attempt, attempts=ATTEMPTS))
-
-    def _give_up(self, engine: str, error: Exception) -> None:
-        """Go on to the next candidate; the last one's failure is the task's."""
-        problem = load_problem(engine, error)
-        stand_in = None
-        if len(self._candidates) > 1:
-            del self._candidates[0]
-            stand_in = self._candidates[0].label
-            self.state = State.NOT_LOADED
-        else:
-            self.state = State.FAILED
-            self._problem = problem
-        self._send(ModelFailed(task=self.task, analyzer=engine, problem=problem, stand_in=stand_in))
-
-
-def _instance(plan: TaskPlan, cores: Cores) -> Analyzer:
-    analyzer = load_class(plan.target)({**plan.parameters, "threads": cores.threads, "share": cores.share})
-    analyzer.label = plan.analyzer
-    return analyzer
-
-
-def _import(analyzer: Analyzer) -> None:
-    with trace.span("imports", "start"):
-        analyzer.import_libraries()
-
-
-def _loaded(task: str, engine: str, seconds: tuple[float, float, float], before: Held, after: Held) -> ModelLoaded:
-    imported, loaded, warmed_up = seconds
-    return ModelLoaded(
-        task=task,
-        analyzer=engine,
-        import_seconds=imported,
-        load_seconds=loaded,
-        warm_up_seconds=warmed_up,
-        rss_before=before.rss,
-        rss_after=after.rss,
-        anon_before=before.anon,
-        anon_after=after.anon,
-    )
 
 
 def may_pass(error: BaseException) -> bool:
@@ -217,23 +207,24 @@ class Models:
         """Have every model loaded."""
         self.load(self._models, side_by_side, warm_up=warm_up)
 
+    def without_torch(self) -> list[str]:
+        """The tasks whose model needs no torch."""
+        return [task for task, model in self._models.items() if model.analyzer.spec.backend is not Backend.TORCH]
+
     def unload_idle(self, ttl: float) -> float | None:
         """Free every model that has done nothing for ``ttl`` seconds; seconds until the next one will have, if any."""
         now, freed, left = time.monotonic(), False, []
         for model in self._models.values():
-            since = model.idle_since()
-            if since is not None and now - since >= ttl:
+            if model.state is not ModelState.READY:
+                continue
+            if now - model.used_at >= ttl:
                 model.close()
                 freed = True
-            elif since is not None:
-                left.append(since + ttl - now)
+            else:
+                left.append(model.used_at + ttl - now)
         if freed:
             give_back()
         return min(left, default=None)
-
-    def without_torch(self) -> list[str]:
-        """The tasks whose model needs no torch."""
-        return [task for task, model in self._models.items() if model.analyzer.spec.backend is not Backend.TORCH]
 
     def waves(self, tasks: Iterable[str]) -> list[list[str]]:
         """Group tasks so that each comes after those whose answers it reads; one group can run side by side.
@@ -243,15 +234,11 @@ class Models:
         left = [task for task in self._models if task in set(tasks)]
         waves: list[list[str]] = []
         while left:
-            wave = [task for task in left if not self._reads(task, left)]
+            reads = {task: {earlier.value for earlier in self._models[task].analyzer.spec.after} for task in left}
+            wave = [task for task in left if reads[task].isdisjoint(other for other in left if other != task)]
             waves.append(wave)
             left = [task for task in left if task not in wave]
         return waves
-
-    def _reads(self, task: str, others: list[str]) -> bool:
-        return any(
-            earlier.value in others and earlier.value != task for earlier in self._models[task].analyzer.spec.after
-        )
 
     def any_batched(self, tasks: Iterable[str]) -> bool:
         """Whether one of these tasks gains from several images at once."""

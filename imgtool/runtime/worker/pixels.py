@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,14 +126,9 @@ def _sixteen_bit(image: Image.Image) -> Band:
     if image.format == "TIFF" and max(int(np.asarray(band).max()) for _, band in _bands(image)) <= _TWELVE_BITS:
         high = float(_TWELVE_BITS)
     scaled = partial(_scaled, low=0.0, high=high)
-    if _tiff_tag(image, _PHOTOMETRIC_TAG) == 0:  # white is zero; Pillow inverts only up to eight bits
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC_TAG) == 0:  # white is zero; Pillow inverts only up to eight bits
         return lambda band: WHITE - scaled(band)
     return scaled
-
-
-def _tiff_tag(image: Image.Image, tag: int) -> Any:
-    tags = getattr(image, "tag_v2", None)
-    return None if tags is None else tags.get(tag)
 
 
 def _stretched(image: Image.Image) -> Band:
@@ -152,29 +146,15 @@ def _stretched(image: Image.Image) -> Band:
     return partial(_scaled, low=low, high=high)
 
 
-@dataclass
-class _Visible:
-    """Luminance and opacity summed over an image."""
-
-    light: float = 0.0
-    opacity: float = 0.0
-    pixels: int = 0
-
-    def add(self, band: Image.Image) -> None:
-        rgba = band.convert("RGBA")
-        alpha = np.asarray(rgba.getchannel("A"), np.float32).ravel()
-        luminance = np.asarray(rgba.convert("L"), np.float32).ravel()
-        self.light += float(alpha @ luminance)
-        self.opacity += float(alpha.sum(dtype=np.float64))
-        self.pixels += alpha.size
-
-
 def _background(image: Image.Image) -> int:
     """White, or dark grey where what is visible is nearly all light: white lettering on nothing is to be read."""
-    visible = _Visible()
+    light = opacity = 0.0
     for _, band in _bands(image):
-        visible.add(band)
-    return DARK_GREY if visible.opacity and visible.light / visible.opacity > LIGHT else WHITE
+        rgba = band.convert("RGBA")
+        alpha = np.asarray(rgba.getchannel("A"), np.float32).ravel()
+        light += float(alpha @ np.asarray(rgba.convert("L"), np.float32).ravel())
+        opacity += float(alpha.sum(dtype=np.float64))
+    return DARK_GREY if opacity and light / opacity > LIGHT else WHITE
 
 
 def _composed(band: Image.Image, background: int) -> Pixels:

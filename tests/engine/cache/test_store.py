@@ -552,7 +552,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgtool.engine.cache.database.TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("imgtool.engine.cache.sqlite.TIMEOUT_SECONDS", 0.3)
     monkeypatch.setattr("imgtool.engine.cache.store.TIMEOUT_SECONDS", 0.3)
 
 
@@ -578,7 +578,7 @@ def test_a_cache_that_was_locked_at_first_is_written_later(root: Path, monkeypat
         it.store.merge([update(KEY, "f")])
     holder = start(HOLD, root, "BEGIN IMMEDIATE")
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-    monkeypatch.setattr("imgtool.engine.cache.database._REST_SECONDS", 0.2)
+    monkeypatch.setattr("imgtool.engine.cache.sqlite._REST_SECONDS", 0.2)
     with Opened(root) as it:
         assert it.fingerprints() == {"f"}
         it.store.merge([update("lost", "f")])

@@ -7,18 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.engine.cache.removal import RemovalPlan, execute
 from imgtool.engine.cache.store import DECODE_FAILURE, Update
-from imgtool.engine.cache.upkeep import (
-    STALE_SECONDS,
-    EngineCount,
-    Plan,
-    execute,
-    plan_clear,
-    plan_prune,
-    plan_repair,
-    stats,
-    verify,
-)
+from imgtool.engine.cache.upkeep import STALE_SECONDS, EngineCount, plan_clear, plan_prune, stats
+from imgtool.engine.cache.verification import plan_repair, verify
 from imgtool.engine.files.identity import Identity
 from imgtool.errors import ExitCode, OutputNotWritable
 from tests.caches import BROKEN, FACTS, NOW_ISH, SHA, Opened, answer, finish, listing, plant, ref, run, start, update
@@ -39,7 +31,7 @@ def root(tmp_path: Path) -> Path:
                 Update("c", None, {}, {DECODE_FAILURE: BROKEN}),
             ]
         )
-    identity = Identity.open(folder, rehash=False, warn=print)
+    identity = Identity(folder, rehash=False, warn=print)
     for inode in (1, 2):
         identity.remember(ref(inode), SHA, NOW_ISH)
     identity.close()
@@ -71,7 +63,7 @@ def contents(root: Path) -> dict[str, tuple[set[str], set[str]]]:
 EVERYTHING = {"a": ({"d", "r"}, set()), "b": ({"d"}, {"r"}), "c": (set(), {DECODE_FAILURE})}
 
 
-def counts(plan: Plan) -> tuple[int, int, int, int]:
+def counts(plan: RemovalPlan) -> tuple[int, int, int, int]:
     return plan.records, plan.answers, plan.failures, plan.index_entries
 
 
@@ -280,7 +272,7 @@ def test_prune_files_not_seen_for_long(root: Path) -> None:
     plan = plan_prune(root, stale_index=True)
     assert counts(plan) == (0, 0, 0, 1)
     execute(plan)
-    identity = Identity.open(root, rehash=False, warn=print)
+    identity = Identity(root, rehash=False, warn=print)
     assert identity.lookup(ref(1)) is None
     assert identity.lookup(ref(2)) == SHA
     identity.close()
@@ -295,7 +287,7 @@ def test_prune_of_a_damaged_cache_is_an_error_with_a_remedy(root: Path) -> None:
 
 
 def test_a_locked_cache_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgtool.engine.cache.database.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("imgtool.engine.cache.sqlite.TIMEOUT_SECONDS", 0.2)
     holder = sqlite3.connect(root / "results" / "cache.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     plan = plan_clear(root)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.engine.files.discover import ImageRef, Refused, Rules, discover
+from imgtool.engine.files.discover import ImageRef, RefusedPath, Rules, discover
 from tests.conftest import ROOT
 
 # The names under test are strings, as discovery takes and gives them.
@@ -43,18 +43,20 @@ def plant(*paths: str, content: bytes = JPEG) -> None:
 def images(*paths: str, rules: Rules = EVERYTHING) -> list[str]:
     """The images found, where nothing is refused."""
     found = list(discover(paths, rules))
-    assert [item for item in found if isinstance(item, Refused)] == []
+    assert [item for item in found if isinstance(item, RefusedPath)] == []
     return [item.path for item in found]
 
 
 def outcome(*paths: str, rules: Rules = EVERYTHING) -> list[tuple[str, str]]:
     """Everything in the stream: the path, and ``image`` or the code of the refusal."""
-    return [(item.path, item.problem.code if isinstance(item, Refused) else "image") for item in discover(paths, rules)]
+    return [
+        (item.path, item.problem.code if isinstance(item, RefusedPath) else "image") for item in discover(paths, rules)
+    ]
 
 
-def refusal(path: str) -> Refused:
+def refusal(path: str) -> RefusedPath:
     (item,) = discover([path])
-    assert isinstance(item, Refused)
+    assert isinstance(item, RefusedPath)
     assert item.path == path
     assert item.problem.message
     assert item.problem.remedy
@@ -150,7 +152,7 @@ def test_a_suggestion_is_printable() -> None:
 
 def test_many_missing_paths_are_not_each_compared_with_a_folder() -> None:
     plant("photo.jpg")
-    remedies = [item.problem.remedy for item in discover(["phto.jpg"] * 100) if isinstance(item, Refused)]
+    remedies = [item.problem.remedy for item in discover(["phto.jpg"] * 100) if isinstance(item, RefusedPath)]
     assert len(remedies) == 100
     assert "did you mean" in remedies[0]
     assert "did you mean" not in remedies[-1]
@@ -274,7 +276,7 @@ def test_a_file_deleted_between_listing_and_reading_is_refused() -> None:
     next(stream)
     for path in ("p/b.jpg", "p/c.txt"):
         os.remove(path)
-    rest = [(item.path, isinstance(item, Refused)) for item in stream]
+    rest = [(item.path, isinstance(item, RefusedPath)) for item in stream]
     assert rest == [("p/b.jpg", True), ("p/d/e.jpg", False), ("p/f.jpg", False)]
 
 
@@ -284,7 +286,7 @@ def test_a_folder_deleted_in_mid_walk_is_refused() -> None:
     next(stream)
     os.remove("p/b/c.jpg")
     os.rmdir("p/b")
-    assert [(item.path, isinstance(item, Refused)) for item in stream] == [("p/b", True), ("p/d.jpg", False)]
+    assert [(item.path, isinstance(item, RefusedPath)) for item in stream] == [("p/b", True), ("p/d.jpg", False)]
 
 
 def test_the_stream_is_lazy() -> None:
@@ -441,13 +443,14 @@ def test_a_name_that_really_exists_is_no_glob() -> None:
 
 WITHOUT_PRIVILEGE = """
 import os, sys
-from imgtool.engine.files.discover import Refused, discover
+from imgtool.engine.files.discover import RefusedPath, discover
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
 for item in discover(sys.argv[1:]):
-    print(item.path, item.problem.code + " " + item.problem.remedy if isinstance(item, Refused) else "image", sep="|")
+    said = item.problem.code + " " + item.problem.remedy if isinstance(item, RefusedPath) else "image"
+    print(item.path, said, sep="|")
 """
 
 

@@ -30,7 +30,7 @@ class Opened:
 
     def __init__(self, root: Path, rehash: bool = False) -> None:
         self.warnings: list[str] = []
-        self.identity = Identity.open(root, rehash=rehash, warn=self.warnings.append)
+        self.identity = Identity(root, rehash=rehash, warn=self.warnings.append)
 
     def __enter__(self) -> Opened:
         return self
@@ -93,7 +93,7 @@ def test_a_file_without_permission(root: Path, tmp_path: Path) -> None:
     file.write_bytes(b"x")
     file.chmod(0)
     code = """
-    identity = Identity.open(root, rehash=False, warn=print)
+    identity = Identity(root, rehash=False, warn=print)
     try:
         identity.identify(ImageRef(sys.argv[2], 1, 1, 1, 1, 1))
     except PermissionError:
@@ -275,7 +275,7 @@ def count(root: Path) -> int:
 
 def test_much_is_written_in_between_so_that_a_killed_run_was_not_for_nothing(root: Path) -> None:
     code = """
-    identity = Identity.open(root, rehash=False, warn=print)
+    identity = Identity(root, rehash=False, warn=print)
     for inode in range(1000):
         identity.remember(ImageRef("x", 1, 1, 1, 1, inode), "ab" * 32, 17 * 10**17)
     os.kill(os.getpid(), 9)
@@ -316,7 +316,7 @@ def test_threads_and_processes_share_it(root: Path, tmp_path: Path, settled: Non
         file.write_bytes(bytes([number]) * 300_000)
     expected = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     code = """
-    identity = Identity.open(root, rehash=False, warn=print)
+    identity = Identity(root, rehash=False, warn=print)
     for inode in range(2000):
         identity.remember(ImageRef("x", 1, 1, 1, int(sys.argv[2]), inode), "ab" * 32, 17 * 10**17)
     identity.close()
@@ -410,7 +410,7 @@ def test_a_damaged_index_is_set_aside(root: Path, how: str) -> None:
 
 LOOK = """
 warnings = []
-identity = Identity.open(root, rehash=False, warn=warnings.append)
+identity = Identity(root, rehash=False, warn=warnings.append)
 known = ImageRef("x", 1, 1, 1, 1, 1)
 print(identity.lookup(known))
 for inode in (1, 2):
@@ -448,7 +448,7 @@ def test_a_full_disk(root: Path) -> None:
     code = """
     import resource
     warnings = []
-    identity = Identity.open(root, rehash=False, warn=warnings.append)
+    identity = Identity(root, rehash=False, warn=warnings.append)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
     for inode in range(5000):
         identity.remember(ImageRef("x", 1, 1, 1, 2, inode), "cd" * 32, 17 * 10**17)
@@ -464,7 +464,7 @@ def test_a_full_disk(root: Path) -> None:
 
 
 def test_a_locked_index_is_not_waited_for_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgtool.engine.cache.database.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("imgtool.engine.cache.sqlite.TIMEOUT_SECONDS", 0.2)
     with Opened(root) as it:
         it.identity.remember(ref(), SHA, NOW_ISH)
         it.identity.flush()

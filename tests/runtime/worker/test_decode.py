@@ -19,13 +19,13 @@ from PIL import Image, ImageCms, ImageDraw, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from imgtool.runtime.worker.decode import Decoded, DecodeError, Decoder
+from imgtool.runtime.worker.decode import DecodedPage, DecodeError, Decoder
 from imgtool.runtime.worker.pixels import DARK_GREY, WHITE
 
 ANY_SIZE = 300_000_000
 
 
-def decode(path: Path, page: int = 0, max_pixels: int = ANY_SIZE) -> Decoded:
+def decode(path: Path, page: int = 0, max_pixels: int = ANY_SIZE) -> DecodedPage:
     decoder = Decoder(max_pixels)
     try:
         return decoder.decode(os.fsencode(path), page)

@@ -16,7 +16,7 @@ from imgtool.analyzers.interface import Analyzer
 from imgtool.runtime.protocol import FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
 from imgtool.runtime.worker import models as module
 from imgtool.runtime.worker.memory import give_back
-from imgtool.runtime.worker.models import Cores, Model, Models, State
+from imgtool.runtime.worker.models import Cores, Model, Models, ModelState
 from imgtool.types import Problem
 from tests import pictures
 
@@ -43,7 +43,7 @@ class Said(list[FromWorker]):
         return [message for message in self if isinstance(message, kind)]
 
 
-def state(model: Model) -> State:
+def state(model: Model) -> ModelState:
     return model.state
 
 
@@ -56,7 +56,7 @@ def test_thirty_two_threads_at_once_load_once(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PLANTED_LOG", str(tmp_path / "log"))
     said = Said()
     model = Model(plan("Heavy"), Cores(1, 1), said.append)
-    assert state(model) is State.NOT_LOADED
+    assert state(model) is ModelState.NOT_LOADED
     together = threading.Barrier(32)
 
     def ask() -> Analyzer | Problem:
@@ -69,7 +69,7 @@ def test_thirty_two_threads_at_once_load_once(tmp_path: Path, monkeypatch: pytes
     assert label(found[0]) == "heavy"
     assert (tmp_path / "log").read_text() == "load\n"
     assert len(said.of(ModelLoaded)) == 1
-    assert model.state is State.READY
+    assert model.state is ModelState.READY
 
 
 def test_imports_of_several_models_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,10 +97,10 @@ def test_while_it_loads_its_state_says_so() -> None:
     thread = threading.Thread(target=model.get)
     thread.start()
     assert inside.wait(10)
-    assert state(model) is State.LOADING
+    assert state(model) is ModelState.LOADING
     go_on.set()
     thread.join(10)
-    assert model.state is State.READY
+    assert model.state is ModelState.READY
 
 
 def test_a_load_that_fails_twice_is_tried_a_third_time_and_both_are_reported() -> None:
@@ -112,7 +112,7 @@ def test_a_load_that_fails_twice_is_tried_a_third_time_and_both_are_reported() -
         (2, 3, "OSError: planted passing failure"),
         (3, 3, "OSError: planted passing failure"),
     ]
-    assert model.state is State.READY
+    assert model.state is ModelState.READY
 
 
 def test_one_that_always_fails_is_stood_in_for() -> None:
@@ -123,18 +123,18 @@ def test_one_that_always_fails_is_stood_in_for() -> None:
     (failed,) = said.of(ModelFailed)
     assert failed.stand_in == "Hazard"
     assert "planted load failure" in failed.problem.message
-    assert model.state is State.READY
+    assert model.state is ModelState.READY
 
 
 def test_one_that_nothing_stands_in_for_stays_failed() -> None:
     said = Said()
     model = Model(plan("FailsLoading", "FailsLoading"), Cores(1, 1), said.append)
     assert isinstance(model.get(), Problem)
-    assert model.state is State.FAILED
+    assert model.state is ModelState.FAILED
     model.close()
     before = len(said)
     assert isinstance(model.get(), Problem)
-    assert model.state is State.FAILED
+    assert model.state is ModelState.FAILED
     assert len(said) == before, "it was tried again"
 
 
@@ -189,10 +189,10 @@ class TestIdle:
         assert models.unload_idle(10) == pytest.approx(4)
         clock.now += 4
         assert models.unload_idle(10) == pytest.approx(6)
-        assert (models["caption"].state, models["text"].state) == (State.NOT_LOADED, State.READY)
+        assert (models["caption"].state, models["text"].state) == (ModelState.NOT_LOADED, ModelState.READY)
         clock.now += 6
         assert models.unload_idle(10) is None
-        assert models["text"].state is State.NOT_LOADED
+        assert models["text"].state is ModelState.NOT_LOADED
 
     def test_the_next_use_loads_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock, said = _Clock(monkeypatch), Said()

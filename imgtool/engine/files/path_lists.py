@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import BinaryIO
 
-from imgtool.engine.files import refusals
+from imgtool.engine.files.problems import shown
 from imgtool.errors import PathMissing, UsageProblem
 
 _CHUNK_BYTES = 65_536
@@ -33,20 +33,30 @@ def read_list(source: str, nul: bool = False) -> Iterator[str]:
 
 
 def _paths_of(source: str, nul: bool) -> Iterator[str]:
+    name = "standard input" if source == "-" else shown(source)
     with ExitStack() as stack:
-        stream = _open_list(source, stack)
-        yield ""
         try:
-            for number, entry in enumerate(_entries_between_nuls(stream) if nul else _lines(stream)):
+            stream = _open_list(source, stack)
+            yield ""
+            # One byte more than is allowed, so that a longer line shows.
+            lines = iter(lambda: stream.readline(_LONGEST_BYTES + 1), b"")
+            for number, entry in enumerate(_entries_between_nuls(stream) if nul else lines):
                 if len(entry) > _LONGEST_BYTES:
-                    raise _endless_entry(source, number, nul)
+                    other = (
+                        "leave out -0 where the paths end with newlines" if nul else "say -0 where they end with NUL"
+                    )
+                    raise UsageProblem(
+                        f"entry {number + 1} of the list {name} is longer than any path can be",
+                        f"give a text file with one path a line; {other}",
+                    )
                 path = entry.removeprefix(_BYTE_ORDER_MARK) if number == 0 else entry
                 if not nul:
                     path = path.removesuffix(b"\n").removesuffix(b"\r")
                 if path if nul else path.strip():
                     yield os.fsdecode(path)
         except OSError as error:
-            raise _unreadable_list(source, error) from error
+            text = f"the list {name} cannot be read: {error.strerror or error}"
+            raise UsageProblem(text, "give a text file with one path a line") from error
 
 
 def _open_list(source: str, stack: ExitStack) -> BinaryIO:
@@ -58,31 +68,7 @@ def _open_list(source: str, stack: ExitStack) -> BinaryIO:
         return stack.enter_context(open(source, "rb"))
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         remedy = "check the spelling; - reads the list from standard input"
-        raise PathMissing(f"the list {refusals.shown(source)} does not exist", remedy) from error
-    except OSError as error:
-        raise _unreadable_list(source, error) from error
-
-
-def _endless_entry(source: str, number: int, nul: bool) -> UsageProblem:
-    remedy = "leave out -0 where the paths end with newlines" if nul else "say -0 where the paths end with NUL"
-    text = f"entry {number + 1} of the list {_name(source)} is longer than any path can be"
-    return UsageProblem(text, f"give a text file with one path a line; {remedy}")
-
-
-def _name(source: str) -> str:
-    return "standard input" if source == "-" else refusals.shown(source)
-
-
-def _unreadable_list(source: str, error: OSError) -> UsageProblem:
-    name = _name(source)
-    said = error.strerror or str(error)
-    return UsageProblem(f"the list {name} cannot be read: {said}", "give a text file with one path a line")
-
-
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    # One byte more than is allowed, so that a longer line shows.
-    while line := stream.readline(_LONGEST_BYTES + 1):
-        yield line
+        raise PathMissing(f"the list {shown(source)} does not exist", remedy) from error
 
 
 def _entries_between_nuls(stream: BinaryIO) -> Iterator[bytes]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -48,46 +47,28 @@ def sweep(folder: Path, pattern: str) -> None:
 
     Never raises: what cannot be looked at or removed stays.
     """
-    if not _LOCKS:
-        return
-    try:
-        found = list(folder.glob(pattern))
-    except OSError:
-        return
-    for path in found:
-        try:
-            if _is_abandoned(path):
-                _remove(path)
-        except OSError:
-            continue
+    with suppress(OSError):
+        for path in list(folder.glob(pattern)) if _LOCKS else ():
+            with suppress(OSError):
+                if not _is_abandoned(path):
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
 
 
 def _is_abandoned(path: Path) -> bool:
     if path.is_symlink() or path.lstat().st_uid != os.getuid():
         return False
-    if time.time() - max(each.lstat().st_mtime for each in (path, *_below(path))) < STALE_SECONDS:
+    below = (Path(folder, name) for folder, folders, files in os.walk(path) for name in (*folders, *files))
+    if time.time() - max(each.lstat().st_mtime for each in (path, *below)) < STALE_SECONDS:
         return False
-    return not _is_claimed(path / _CLAIM if path.is_dir() else path)
-
-
-def _is_claimed(path: Path) -> bool:
-    if not path.exists():
-        return False
-    with closing(os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC), "rb")) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-def _below(path: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(path):
-        yield from (Path(folder, name) for name in (*folders, *files))
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink()
+    claimed = path / _CLAIM if path.is_dir() else path
+    if claimed.exists():
+        with open(os.open(claimed, os.O_RDWR | os.O_CLOEXEC), "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return False
+    return True

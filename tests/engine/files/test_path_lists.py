@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.engine.files.lists import read_list
+from imgtool.engine.files.path_lists import read_list
 from imgtool.errors import ExitCode, PathMissing, UsageProblem
 from tests import pictures
 from tests.command import analyze
@@ -113,7 +113,7 @@ def test_a_list_that_is_not_read_to_its_end_is_closed() -> None:
 
 
 READ_STDIN = (
-    "import sys; from imgtool.engine.files.lists import read_list; print(list(read_list('-', len(sys.argv) > 1)))"
+    "import sys; from imgtool.engine.files.path_lists import read_list; print(list(read_list('-', len(sys.argv) > 1)))"
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from imgtool.runtime.worker.structure import is_sound_so_far
+from imgtool.runtime.worker.file_structure import is_sound_so_far
 from imgtool.types import Problem
 
 _TRUNCATED_REMEDY = "get a complete copy of the file: it was cut off while being copied or downloaded"
@@ -29,7 +29,7 @@ class DecodeError(Exception):
 
 
 @contextmanager
-def complaints_about(file: BinaryIO, name: str) -> Iterator[None]:
+def explained(file: BinaryIO, name: str) -> Iterator[None]:
     """Turn whatever Pillow raises about a file into a problem; memory is another matter than the file."""
     try:
         yield

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from imgtool import Engine
-from imgtool.engine.cache.leftovers import STALE_SECONDS, claim, sweep
 from imgtool.errors import ExitCode
+from imgtool.leftovers import STALE_SECONDS, claim, sweep
 from tests import pictures
 from tests.command import analyze, imgtool
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.engine.files.turns import Turns
+from imgtool.engine.files.reorder import ReorderBuffer
 
 
 @given(st.permutations(range(12)))
 def test_whatever_the_order_of_arrival_things_go_on_in_order(arrivals: list[int]) -> None:
-    turns: Turns[int] = Turns()
+    turns: ReorderBuffer[int] = ReorderBuffer()
     gone = [thing for number in arrivals for thing in turns.add(number, number)]
     assert gone == sorted(arrivals)
     assert turns.let_go() == []
@@ -18,7 +18,7 @@ def test_whatever_the_order_of_arrival_things_go_on_in_order(arrivals: list[int]
 
 @given(st.permutations(range(12)), st.integers(0, 12))
 def test_letting_go_loses_and_repeats_nothing(arrivals: list[int], when: int) -> None:
-    turns: Turns[int] = Turns()
+    turns: ReorderBuffer[int] = ReorderBuffer()
     before = [thing for number in arrivals[:when] for thing in turns.add(number, number)]
     freed = turns.let_go()
     assert turns.let_go() == []
@@ -29,7 +29,7 @@ def test_letting_go_loses_and_repeats_nothing(arrivals: list[int], when: int) ->
 
 def test_how_long_something_is_held_back() -> None:
     now = [5.0]
-    turns: Turns[str] = Turns(lambda: now[0])
+    turns: ReorderBuffer[str] = ReorderBuffer(lambda: now[0])
     assert turns.held_seconds() == 0
     turns.add(1, "b")
     now[0] = 6.0
@@ -44,7 +44,7 @@ def test_how_long_something_is_held_back() -> None:
 
 
 def test_one_that_was_overtaken_goes_on_as_it_comes() -> None:
-    turns: Turns[str] = Turns()
+    turns: ReorderBuffer[str] = ReorderBuffer()
     assert turns.add(1, "b") == []
     assert turns.add(2, "c") == []
     assert turns.let_go() == ["b", "c"]

@@ -1,7 +1,7 @@
-"""What the result store and the stat index share: private folders, SQLite that may not be written, trouble in words.
+"""What the result store and the stat index share: connections to SQLite, private folders, and what to do about errors.
 
-Both hold only what can be computed again. So whatever is wrong with them costs time and never a run: it is said
-once for each kind of trouble, and the run goes on.
+Both hold only what can be computed again. So whatever is wrong with them costs time and never a run: each kind of
+trouble is reported once, and the run goes on.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import errno
 import os
 import sqlite3
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
+from typing import ClassVar
 
 import diskcache
 import msgspec
@@ -72,16 +74,16 @@ _BY_ERRNO = {
     errno.EEXIST: Trouble.NO_FOLDER,
 }
 
-# Python 3.10 does not give SQLite's error codes; these words are part of its stable messages.
-_BY_WORDS = {
-    "locked": Trouble.LOCKED,
-    "readonly": Trouble.READ_ONLY,
-    "is full": Trouble.FULL,
-    "disk I/O": Trouble.DISK,
-    "not a database": Trouble.CORRUPT,
-    "malformed": Trouble.CORRUPT,
-    "file is encrypted": Trouble.CORRUPT,
+_BY_SQLITE_CODE = {
+    sqlite3.SQLITE_BUSY: Trouble.LOCKED,
+    sqlite3.SQLITE_LOCKED: Trouble.LOCKED,
+    sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
+    sqlite3.SQLITE_FULL: Trouble.FULL,
+    sqlite3.SQLITE_IOERR: Trouble.DISK,
+    sqlite3.SQLITE_CORRUPT: Trouble.CORRUPT,
+    sqlite3.SQLITE_NOTADB: Trouble.CORRUPT,
 }
+"""By primary result code: the low byte of ``sqlite_errorcode``."""
 
 
 def diagnose(error: BaseException) -> Trouble:
@@ -92,30 +94,61 @@ def diagnose(error: BaseException) -> Trouble:
     """
     link: BaseException | None = error
     while link is not None:
-        found = _diagnose_one(link)
-        if found is not Trouble.OTHER:
+        found = None
+        if isinstance(link, OSError):
+            found = _BY_ERRNO.get(link.errno or 0)
+        elif isinstance(link, sqlite3.Error):
+            found = _BY_SQLITE_CODE.get(getattr(link, "sqlite_errorcode", 0) & 0xFF)
+        if found is not None:
             return found
         link = link.__cause__ or link.__context__
     return Trouble.LOCKED if isinstance(error, diskcache.Timeout) else Trouble.OTHER
 
 
-def _diagnose_one(error: BaseException) -> Trouble:
-    if isinstance(error, OSError) and error.errno is not None:
-        return _BY_ERRNO.get(error.errno, Trouble.OTHER)
-    if isinstance(error, sqlite3.Error):
-        text = str(error)
-        return next((trouble for words, trouble in _BY_WORDS.items() if words in text), Trouble.OTHER)
-    return Trouble.OTHER
+class KeptDatabase(ABC):
+    """A database of ours in a private folder of its own: opened for writing, else for reading, else not at all; put out
+    of the way and begun anew where it is damaged. Each kind of trouble is reported once."""
 
+    subject: ClassVar[str]
+    not_used: ClassVar[str]
+    only_read: ClassVar[str]
+    """What follows for the run where it cannot be used, or only be read."""
 
-class Health:
-    """Says each kind of trouble once."""
-
-    def __init__(self, subject: str, folder: Path, warn: Callable[[str], None]) -> None:
-        self._subject = subject
-        self._folder = folder
+    def __init__(self, database: Path, warn: Callable[[str], None]) -> None:
+        self.database = database
         self._warn = warn
         self._said: set[Trouble] = set()
+        self._number: int | None = None
+        self._may_begin_anew = True
+        try:
+            self._begin()
+        except TROUBLES as error:
+            trouble = diagnose(error)
+            if trouble is Trouble.CORRUPT:
+                self._begin_anew(error)
+                return
+            self._on_refused(trouble)
+            readable = False
+            with suppress(*TROUBLES):
+                readable = self._open_for_reading()
+            self.report(trouble, self.only_read if readable else self.not_used, error)
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open it for writing, created if need be. Raises any of :data:`TROUBLES`."""
+
+    @abstractmethod
+    def _open_for_reading(self) -> bool:
+        """Open it for reading; whether that was possible. Raises any of :data:`TROUBLES`."""
+
+    def _on_refused(self, trouble: Trouble) -> None:  # noqa: B027 - optional to override
+        """It could not be opened for writing."""
+
+    def _begin(self) -> None:
+        make_private(self.database.parent)
+        self._number = file_number(self.database)
+        self._open()
+        self._number = file_number(self.database)
 
     def report(self, trouble: Trouble, consequence: str, detail: object = "") -> None:
         """Warn of ``trouble``, the first time it is met, with what follows from it for this run."""
@@ -123,14 +156,30 @@ class Health:
             return
         self._said.add(trouble)
         said = f" ({detail})" if detail and trouble in _NEED_DETAIL else ""
-        self._warn(f"{self._subject} {self._folder}: {trouble.what}{said}; {consequence} ({trouble.remedy})")
+        where = f"{self.subject} {self.database.parent}"
+        self._warn(f"{where}: {trouble.what}{said}; {consequence} ({trouble.remedy})")
+
+    def _begin_anew(self, error: Exception) -> None:
+        """Put the damaged database out of the way and begin a new one. A second damage in one run is the disk's fault,
+        not the file's."""
+        may, self._may_begin_anew = self._may_begin_anew, False
+        try:
+            if not may:
+                raise error
+            aside = set_aside(self.database, self._number)
+            self._begin()
+        except TROUBLES:
+            self.report(Trouble.CORRUPT, self.not_used, error)
+        else:
+            where = "another process set it aside" if aside is None else f"it was set aside as {aside.name}"
+            self.report(Trouble.CORRUPT, f"{where}, and a new one is begun", error)
 
 
 class Rest:
-    """A while in which a lock is not waited for again: five seconds an image would be worse than no cache."""
+    """A pause in which a lock is not waited for again: five seconds an image would be worse than no cache."""
 
     def __init__(self) -> None:
-        self._until: float | None = None
+        self._until = 0.0
 
     def begin(self) -> None:
         """From now on."""
@@ -139,9 +188,7 @@ class Rest:
     @property
     def active(self) -> bool:
         """Whether it is not over yet."""
-        if self._until is not None and time.monotonic() >= self._until:
-            self._until = None
-        return self._until is not None
+        return time.monotonic() < self._until
 
 
 def make_private(folder: Path) -> None:
@@ -244,34 +291,21 @@ def set_aside(database: Path, number: int | None) -> Path | None:
     Raises:
         OSError: the folder cannot be renamed.
     """
-    folder = database.parent
-    with _locked(folder.parent):
-        if file_number(database) != number:
-            return None
-        stamp = time.strftime("%Y%m%dT%H%M%S")
-        target = folder.with_name(f"{folder.name}.corrupt-{stamp}")
-        count = 0
-        while target.exists():
-            count += 1
-            target = folder.with_name(f"{folder.name}.corrupt-{stamp}-{count}")
-        folder.rename(target)
-    return target
-
-
-def begun_anew(aside: Path | None) -> str:
-    """What became of a damaged database, in words for a warning."""
-    where = "another process set it aside" if aside is None else f"it was set aside as {aside.name}"
-    return f"{where}, and a new one is begun"
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from setting aside what this one has just begun."""
     import fcntl
 
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = database.parent
+    handle = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        # Keeps other processes from setting aside what this one has just begun.
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        if file_number(database) != number:
+            return None
+        name = f"{folder.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}"
+        target, count = folder.with_name(name), 0
+        while target.exists():
+            count += 1
+            target = folder.with_name(f"{name}-{count}")
+        folder.rename(target)
     finally:
         os.close(handle)
+    return target

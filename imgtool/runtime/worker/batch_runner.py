@@ -1,10 +1,10 @@
-"""What a worker does with a batch: decode once, run the tasks in waves, report each answer as it is there."""
+"""What a worker does with a batch: decode once, run the tasks in waves, report each answer as soon as it is there."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,46 +22,35 @@ from imgtool.runtime.protocol import (
     Answered,
     Batch,
     BatchDone,
-    Began,
     Decoded,
-    Ended,
     Failed,
-    Finished,
     FromWorker,
     Item,
+    ItemFinished,
     Setup,
+    StepBegan,
+    StepEnded,
 )
-from imgtool.runtime.worker.decode_ahead import Arrival, DecodeAhead, Refused
+from imgtool.runtime.worker.decode_ahead import Arrival, DecodeAhead, Undecodable
 from imgtool.runtime.worker.models import Models
 from imgtool.types import VALUE_TYPES, Problem, Task
 
 if TYPE_CHECKING:
-    from imgtool.runtime.worker.decode import Decoded as Pixels
+    from imgtool.runtime.worker.decode import DecodedPage
 
 Send = Callable[[FromWorker], None]
 
 
 @dataclass
-class Job:
+class DecodedItem:
     """A decoded item on its way through the tasks."""
 
-    arrival: Arrival
-    pixels: Pixels
-    began: float
+    item: Item
+    page: DecodedPage
     answers: dict[Task, Any] = field(default_factory=dict)
 
-    @property
-    def item(self) -> Item:
-        """The item that was asked for."""
-        return self.arrival.item
 
-    def picture(self) -> Picture:
-        """What an analyzer sees of it."""
-        decoded = self.pixels
-        return Picture(decoded.pixels, decoded.width, decoded.height, decoded.format, self.answers)
-
-
-class Work:
+class BatchRunner:
     """The worker's side of the protocol, without the process around it (``--no-isolate`` runs it in a thread)."""
 
     def __init__(self, setup: Setup, send: Send) -> None:
@@ -83,11 +72,16 @@ class Work:
         """Answer every item of a batch that was announced with ``expect``."""
         left = len(batch.items)
         while left:
-            group = self._take_group(left, batch)
+            # As many images as are worth running together: one, unless an analyzer gains from more. The very first
+            # image goes alone: its answer is the one somebody waits for.
+            group = [self._ahead.take()]
+            together = not self._first and self._models.any_batched(batch.items[0].tasks)
+            self._first = False
+            while together and len(group) < left and sum(a.pixels for a in group) < self._setup.batch_pixels:
+                group.append(self._ahead.take())
             left -= len(group)
             self._run_group(group, side_by_side=not batch.isolated)
-        rss = int(psutil.Process().memory_info().rss)
-        self._send(BatchDone(batch=batch.id, rss_bytes=rss))
+        self._send(BatchDone(batch=batch.id, rss_bytes=int(psutil.Process().memory_info().rss)))
 
     def prepare(self) -> None:
         """Load what ``Setup.load`` wants loaded before the first image."""
@@ -114,106 +108,91 @@ class Work:
         self._models.close()
         self._decoder.close()
 
-    def _decode(self, item: Item) -> Pixels | Refused:
+    def _decode(self, item: Item) -> DecodedPage | Undecodable:
         from imgtool.runtime.worker.decode import DecodeError
 
-        self._send(Began(step=DECODE, items=(item.id,)))
+        self._send(StepBegan(step=DECODE, items=(item.id,)))
         try:
             with trace.span("decode", "decode"):
                 return self._decoder.decode(item.path, item.page, (item.size, item.mtime_ns))
         except DecodeError as error:
-            return Refused(error.problem, error.pages)
+            return Undecodable(error.problem, error.pages)
         finally:
-            self._send(Ended(step=DECODE, items=(item.id,)))
-
-    def _take_group(self, left: int, batch: Batch) -> list[Arrival]:
-        """As many images as are worth running together: one, unless an analyzer gains from more."""
-        group = [self._ahead.take()]
-        pixels = group[0].pixels
-        # The first image goes alone: its answer is the one somebody waits for.
-        together = not self._first and self._models.any_batched(batch.items[0].tasks)
-        self._first = False
-        while together and len(group) < left and pixels < self._setup.batch_pixels:
-            group.append(self._ahead.take())
-            pixels += group[-1].pixels
-        return group
+            self._send(StepEnded(step=DECODE, items=(item.id,)))
 
     def _run_group(self, group: list[Arrival], *, side_by_side: bool) -> None:
         began = time.perf_counter()
-        jobs = [job for arrival in group if (job := self._accept(arrival, began)) is not None]
-        tasks = {task for job in jobs for task in job.item.tasks}
+        decoded = [each for arrival in group if (each := self._report_decode(arrival)) is not None]
+        tasks = {task for each in decoded for task in each.item.tasks}
         self._models.load(tasks, self._threads if side_by_side else None)
         loaded = time.perf_counter()
         for wave in self._models.waves(tasks):
-            self._run_wave(wave, jobs, side_by_side)
+            if side_by_side and len(wave) > 1:
+                list(self._threads.map(lambda task: self._run_task(task, decoded), wave))
+            else:
+                for task in wave:
+                    self._run_task(task, decoded)
         done = time.perf_counter()
         seconds, answering = (done - began) / len(group), (done - loaded) / len(group)
         for arrival in group:
-            self._send(Finished(item=arrival.item.id, seconds=arrival.seconds + seconds, answering_seconds=answering))
-        jobs.clear()
+            took = arrival.seconds + seconds
+            self._send(ItemFinished(item=arrival.item.id, seconds=took, answering_seconds=answering))
+        decoded.clear()
         for arrival in group:
             self._ahead.release(arrival)
 
-    def _accept(self, arrival: Arrival, began: float) -> Job | None:
-        item, outcome = arrival.item, arrival.outcome
-        if isinstance(outcome, Refused):
-            self._send(Failed(item=item.id, task=None, problem=outcome.problem, pages=outcome.pages))
+    def _report_decode(self, arrival: Arrival) -> DecodedItem | None:
+        item, page = arrival.item, arrival.outcome
+        if isinstance(page, Undecodable):
+            self._send(Failed(item=item.id, task=None, problem=page.problem, pages=page.pages))
             return None
         self._send(
             Decoded(
                 item=item.id,
-                format=outcome.format,
-                width=outcome.width,
-                height=outcome.height,
-                pages=outcome.pages,
-                file_size=outcome.file_size,
+                format=page.format,
+                width=page.width,
+                height=page.height,
+                pages=page.pages,
+                file_size=page.file_size,
                 seconds=arrival.seconds,
             )
         )
         known = {Task(task): msgspec.json.decode(raw, type=VALUE_TYPES[Task(task)]) for task, raw in item.known.items()}
-        return Job(arrival, outcome, began, known)
+        return DecodedItem(item, page, known)
 
-    def _run_wave(self, wave: list[str], jobs: list[Job], side_by_side: bool) -> None:
-        if side_by_side and len(wave) > 1:
-            list(self._threads.map(lambda task: self._run_task(task, jobs), wave))
-        else:
-            for task in wave:
-                self._run_task(task, jobs)
-
-    def _run_task(self, task: str, jobs: Sequence[Job]) -> None:
-        wanted = [job for job in jobs if task in job.item.tasks]
+    def _run_task(self, task: str, decoded: list[DecodedItem]) -> None:
+        wanted = [each for each in decoded if task in each.item.tasks]
         model = self._models[task]
         analyzer = model.get()
         if isinstance(analyzer, Problem):
-            for job in wanted:
-                self._send(Failed(item=job.item.id, task=task, problem=analyzer))
+            for each in wanted:
+                self._send(Failed(item=each.item.id, task=task, problem=analyzer))
         elif analyzer.spec.batched:
             self._run_on(task, analyzer, wanted)
         else:
-            for job in wanted:
-                self._run_on(task, analyzer, [job])
+            for each in wanted:
+                self._run_on(task, analyzer, [each])
         model.used()
 
-    def _run_on(self, task: str, analyzer: Analyzer, jobs: list[Job]) -> None:
-        ids = tuple(job.item.id for job in jobs)
-        self._send(Began(step=task, items=ids))
+    def _run_on(self, task: str, analyzer: Analyzer, together: list[DecodedItem]) -> None:
+        ids = tuple(each.item.id for each in together)
+        self._send(StepBegan(step=task, items=ids))
         began = time.perf_counter()
-        with trace.span(task, "task", engine=analyzer.spec.name, images=len(jobs)):
-            answers = _run_guarded(analyzer, [job.picture() for job in jobs])
-        seconds = (time.perf_counter() - began) / max(1, len(jobs))
-        for job, answer in zip(jobs, answers, strict=True):
-            self._report(task, job, answer, seconds)
-        self._send(Ended(step=task, items=ids))
-
-    def _report(self, task: str, job: Job, answer: Any, seconds: float) -> None:
-        if isinstance(answer, Problem):
-            self._send(Failed(item=job.item.id, task=task, problem=answer))
-            return
-        if task != THUMBNAIL:
-            job.answers[Task(task)] = answer
-        value = msgspec.Raw(msgspec.json.encode(answer))
-        engine = self._models[task].analyzer.label
-        self._send(Answered(item=job.item.id, task=task, analyzer=engine, value=value, seconds=seconds))
+        with trace.span(task, "task", engine=analyzer.spec.name, images=len(together)):
+            pages = [(each.page, each.answers) for each in together]
+            answers = _run_guarded(
+                analyzer, [Picture(p.pixels, p.width, p.height, p.format, known) for p, known in pages]
+            )
+        seconds = (time.perf_counter() - began) / max(1, len(together))
+        for each, answer in zip(together, answers, strict=True):
+            if isinstance(answer, Problem):
+                self._send(Failed(item=each.item.id, task=task, problem=answer))
+                continue
+            if task != THUMBNAIL:
+                each.answers[Task(task)] = answer
+            value, label = msgspec.Raw(msgspec.json.encode(answer)), analyzer.label
+            self._send(Answered(item=each.item.id, task=task, analyzer=label, value=value, seconds=seconds))
+        self._send(StepEnded(step=task, items=ids))
 
 
 def _run_guarded(analyzer: Analyzer, pictures: list[Picture]) -> list[Any]:
@@ -226,20 +205,15 @@ def _run_guarded(analyzer: Analyzer, pictures: list[Picture]) -> list[Any]:
     except Exception as error:  # noqa: BLE001 - one image must not take the others, whatever a library raises
         if len(pictures) > 1:
             return [answer for picture in pictures for answer in _run_guarded(analyzer, [picture])]
-        return [run_problem(analyzer.spec.name, error)]
-
-
-def run_problem(analyzer: str, error: Exception) -> Problem:
-    """A failed run as a value."""
-    if isinstance(error, MemoryError):
-        return Problem(
-            "out_of_memory", f"{analyzer} ran out of memory on this image", "lower --max-pixels or free memory"
-        )
-    if isinstance(error, ImgtoolError):
-        return Problem("model_failed", f"{analyzer}: {error}", error.remedy)
-    return Problem(
-        "model_failed", f"{analyzer} failed on this image: {type(error).__name__}: {error}", "run again with --verbose"
-    )
+        name = analyzer.spec.name
+        if isinstance(error, MemoryError):
+            return [
+                Problem("out_of_memory", f"{name} ran out of memory on this image", "lower --max-pixels or free memory")
+            ]
+        if isinstance(error, ImgtoolError):
+            return [Problem("model_failed", f"{name}: {error}", error.remedy)]
+        text = f"{name} failed on this image: {type(error).__name__}: {error}"
+        return [Problem("model_failed", text, "run again with --verbose")]
 
 
 class LockedSend:

@@ -1,4 +1,4 @@
-"""Why a path is not looked at, as a :class:`Problem`: what is the matter, and what to do about it.
+"""Why a path cannot be analyzed, as a :class:`Problem`: what is wrong, and what to do about it.
 
 Codes: ``not_found``, ``permission_denied``, ``empty_file``, ``not_an_image``, ``not_a_file``, ``heif_extra_missing``,
 ``no_match`` and, for what only the system's own words describe, ``unreadable``.
@@ -12,7 +12,7 @@ import stat
 from itertools import islice
 from unicodedata import normalize
 
-from imgtool.engine.files.sniff import looks_like
+from imgtool.engine.files.other_content import looks_like
 from imgtool.types import Problem
 
 # Paths are strings here: they are many, and some names are no UTF-8.
@@ -64,9 +64,14 @@ def no_match(glob: str) -> Problem:
 def from_os_error(error: OSError, path: str, *, folder: bool = False) -> Problem:
     """What the operating system said about ``path``, which is or should be a file (or a ``folder``)."""
     if error.errno in (errno.EACCES, errno.EPERM):
-        return _permission_denied(path, folder=folder)
+        what = "folder may not be opened" if folder else "file may not be read"
+        place, mode, parent = path, "u+rx" if folder else "u+r", os.path.dirname(path)
+        while parent and not os.access(parent, os.X_OK):
+            place, mode, parent = parent, "u+rx", os.path.dirname(parent)
+        remedy = f"as the owner of {shown(place)}, allow it with chmod {mode}, or run as a user who may"
+        return Problem("permission_denied", f"permission denied: the {what}", remedy)
     if error.errno == errno.ELOOP:
-        return Problem("not_found", "a symbolic link that leads back to itself", "mend or remove the link")
+        return Problem("not_found", "a symbolic link that leads back to itself", "repair or remove the link")
     if error.errno == errno.ENAMETOOLONG:
         return Problem("not_found", "no file can have this name: it is too long", "check where the name comes from")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -75,20 +80,10 @@ def from_os_error(error: OSError, path: str, *, folder: bool = False) -> Problem
     return Problem("unreadable", f"cannot be read: {said}", "check the disk or network drive that it is on")
 
 
-def _permission_denied(path: str, *, folder: bool) -> Problem:
-    what = "folder may not be opened" if folder else "file may not be read"
-    place, mode = path, "u+rx" if folder else "u+r"
-    parent = os.path.dirname(path)
-    while parent and not os.access(parent, os.X_OK):
-        place, mode, parent = parent, "u+rx", os.path.dirname(parent)
-    remedy = f"as the owner of {shown(place)}, allow it with chmod {mode}, or run as a user who may"
-    return Problem("permission_denied", f"permission denied: the {what}", remedy)
-
-
 def _not_found(path: str) -> Problem:
     if os.path.islink(path):
         message = f"a symbolic link to {shown(os.readlink(path))}, which does not exist"
-        return Problem("not_found", message, "mend or remove the link")
+        return Problem("not_found", message, "repair or remove the link")
     return Problem("not_found", "no such file or folder", "check the spelling, or whether it was moved or deleted")
 
 
@@ -98,7 +93,11 @@ def misspelt(path: str) -> Problem:
     Looks into the folder of the first missing part, at no more than 2,000 names.
     """
     problem = _not_found(path)
-    found, missing, rest = _first_missing(path)
+    # The part of the path that exists, the first name that does not, and what follows it.
+    found, missing, rest = path.rstrip("/"), "", ""
+    while found and not os.path.exists(found):
+        rest = os.path.join(missing, rest) if rest else missing
+        found, missing = os.path.split(found)
     if os.path.islink(path):
         return problem
     if not os.path.isdir(found or "."):
@@ -115,15 +114,6 @@ def misspelt(path: str) -> Problem:
     return Problem(problem.code, problem.message, remedy)
 
 
-def _first_missing(path: str) -> tuple[str, str, str]:
-    """``path`` as the part that exists, the first name that does not, and what follows it."""
-    found, missing, rest = path.rstrip("/"), "", ""
-    while found and not os.path.exists(found):
-        rest = os.path.join(missing, rest) if rest else missing
-        found, missing = os.path.split(found)
-    return found, missing, rest
-
-
 def _nearest(folder: str, name: str) -> str | None:
     """The name in ``folder`` that ``name`` may have been meant to be: other case, accents or extension, a few letters.
 
@@ -131,23 +121,21 @@ def _nearest(folder: str, name: str) -> str | None:
     """
     from difflib import get_close_matches
 
+    def plain(text: str) -> str:
+        return normalize("NFC", text).casefold()
+
+    def stem(text: str) -> str:
+        return plain(os.path.splitext(text)[0])
+
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in islice(entries, _NAMES_COMPARED)]
     except OSError:
         return None
-    stems = get_close_matches(_plain(_stem(name)), sorted({_plain(_stem(known)) for known in names}), n=1, cutoff=0.75)
-    alike = {_plain(known): known for known in sorted(names) if _plain(_stem(known)) in stems}
-    near = get_close_matches(_plain(name), alike, n=1, cutoff=0)
+    stems = get_close_matches(stem(name), sorted({stem(known) for known in names}), n=1, cutoff=0.75)
+    alike = {plain(known): known for known in sorted(names) if stem(known) in stems}
+    near = get_close_matches(plain(name), alike, n=1, cutoff=0)
     return alike[near[0]] if near else None
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]
-
-
-def _plain(name: str) -> str:
-    return normalize("NFC", name).casefold()
 
 
 def shown(path: str) -> str:

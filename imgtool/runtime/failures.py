@@ -19,7 +19,7 @@ def late(step: str, seconds: float) -> Problem:
 def late_load(step: str, seconds: float) -> Problem:
     """The model of ``step`` took longer to load than the ``seconds`` it may."""
     return Problem(
-        "model_load_failed", f"loading {_engine_of(step)} took longer than {seconds:g} s", "raise --load-timeout"
+        "model_load_failed", f"loading {step.rpartition(':')[2]} took longer than {seconds:g} s", "raise --load-timeout"
     )
 
 
@@ -37,10 +37,6 @@ def crash_in_load(step: str, died: Died) -> Problem:
     """A worker died loading the model of ``step``."""
     return Problem(
         "model_load_failed",
-        f"the worker {died.description} while loading {_engine_of(step)}",
+        f"the worker {died.description} while loading {step.rpartition(':')[2]}",
         "check that there is enough memory and that the model file is whole; `imgtool models` shows what is used",
     )
-
-
-def _engine_of(step: str) -> str:
-    return step.rpartition(":")[2]

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 Thing = TypeVar("Thing")
 
 
-class Turns(Generic[Thing]):
+class ReorderBuffer(Generic[Thing]):
     """Holds back what comes before its turn, until those before it are there or :meth:`let_go` is called.
 
     Files that are hashed side by side overtake each other by a hair. Were the second asked about first, the answer

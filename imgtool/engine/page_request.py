@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -12,7 +12,7 @@ from msgspec import UNSET
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.store import DECODE_FAILURE, ImageFacts, Record, StoredAnswer, Update
 from imgtool.engine.files.discover import ImageRef
-from imgtool.engine.plan import Chosen, Plan
+from imgtool.engine.plan import Choice, Plan
 from imgtool.runtime.protocol import Item
 from imgtool.types import (
     RESULT_TYPES,
@@ -30,7 +30,7 @@ _decode_bytes = msgspec.json.Decoder(bytes).decode
 
 
 @dataclass
-class Slot:
+class PageRequest:
     """What is known so far about one page of one file. ``fresh`` says who answered the tasks that
     were computed in this run."""
 
@@ -41,20 +41,25 @@ class Slot:
     pages: int = 1
     image: ImageFacts | None = None
     answers: dict[str, StoredAnswer] = field(default_factory=dict)
-    fresh: dict[str, Chosen] = field(default_factory=dict)
+    fresh: dict[str, Choice] = field(default_factory=dict)
     failures: dict[str, Problem] = field(default_factory=dict)
     error: Problem | None = None
     seconds: float = 0.0
     done: bool = False
     skipped: bool = False
-    followers: list[Slot] = field(default_factory=list)
+    followers: list[PageRequest] = field(default_factory=list)
 
     @property
     def key(self) -> str:
         """The key of its record in the result store."""
         return f"{self.sha256}#{self.page}" if self.page else f"{self.sha256}"
 
-    def fill(self, record: Record, chosen: Iterable[Chosen]) -> None:
+    @property
+    def thumbnail_key(self) -> str:
+        """The key of its thumbnail: a run that wants none does not read it."""
+        return self.key + "/thumbnail"
+
+    def fill(self, record: Record, chosen: Iterable[Choice]) -> None:
         """Take over the answers of a record that were given by the analyzers of this run."""
         self.image = self.image or record.image
         for choice in chosen:
@@ -79,33 +84,38 @@ class Slot:
             known={task: answer.value for task, answer in self.answers.items() if task in read and task not in tasks},
         )
 
-    def share(self, other: Slot) -> None:
+    def share(self, other: PageRequest) -> None:
         """Give everything computed to another path with the same content."""
         other.image, other.error, other.pages = self.image, self.error, self.pages
         other.answers, other.failures = dict(self.answers), dict(self.failures)
         other.done = True
 
-    def updates(self, plan: Plan, now: float) -> list[Update]:
+    def updates(self, plan: Plan) -> list[Update]:
         """What the store should learn: fresh answers, and failures that are the image's own."""
         fresh = {who.fingerprint: (task, self.answers[task]) for task, who in self.fresh.items()}
-        failures = {plan.chosen[task].fingerprint: p for task, p in self.failures.items() if _is_lasting(p)}
-        if self.error is not None and _is_lasting(self.error):
+        failures = {plan.chosen[task].fingerprint: problem for task, problem in self.failures.items()}
+        if self.error is not None:
             failures[DECODE_FAILURE] = self.error
+        # A model that could not be loaded says nothing about the image.
+        failures = {key: problem for key, problem in failures.items() if problem.code != "model_load_failed"}
         answers = {key: a for key, (task, a) in fresh.items() if task != THUMBNAIL}
         pictures = {key: a for key, (task, a) in fresh.items() if task == THUMBNAIL}
         updates = [Update(key=self.key, image=self.image, answers=answers, failures=failures)]
         if pictures:
-            updates.append(Update(key=thumbnail_key(self.key), image=self.image, answers=pictures, failures={}))
+            updates.append(Update(key=self.thumbnail_key, image=self.image, answers=pictures, failures={}))
         return updates
 
     def result(self, plan: Plan, *, cache_enabled: bool) -> ImageResult:
-        """The finished slot as the result that is given out."""
+        """The finished request as the result that is given out."""
         tasks = {t: self._task_result(t, c, cache_enabled) for t, c in plan.chosen.items() if t != THUMBNAIL}
         given = {task: result for task, result in tasks.items() if result is not None}
+        answered = sum(result.error is None for result in given.values())
+        status = Status.OK if answered == len(given) else Status.PARTIAL
         image = self.image
         thumbnail = self.answers.get(THUMBNAIL)
         return ImageResult(
-            path=printable_path(self.path),
+            # Bytes of a name that are no UTF-8 become \xNN.
+            path=self.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
             page=self.page,
             pages=image.pages if image else self.pages,
             sha256=self.sha256,
@@ -113,7 +123,7 @@ class Slot:
             width=image.width if image else None,
             height=image.height if image else None,
             file_size=self.ref.size if self.ref else None,
-            status=_status(self.error, given),
+            status=Status.FAILED if self.error is not None or not answered else status,
             tasks=TaskResults(**given),  # type: ignore[arg-type]
             error=self.error,
             processing_time_ms=round(self.seconds * 1000, 3),
@@ -122,9 +132,8 @@ class Slot:
             thumbnail=_decode_bytes(thumbnail.value) if thumbnail else UNSET,
         )
 
-    def _task_result(self, task: str, chosen: Chosen, cache_enabled: bool) -> AnyTaskResult | None:
-        answer, problem = self.answers.get(task), self.failures.get(task)
-        kind = RESULT_TYPES[Task(task)]
+    def _task_result(self, task: str, chosen: Choice, cache_enabled: bool) -> AnyTaskResult | None:
+        answer, problem, kind = self.answers.get(task), self.failures.get(task), RESULT_TYPES[Task(task)]
         if answer is not None:
             return kind(
                 engine=answer.engine,
@@ -139,34 +148,11 @@ class Slot:
             )
         if problem is None:
             return None
-        probe = chosen.probe
         return kind(
             engine=chosen.spec.name,
-            model=probe.model,
-            model_version=probe.model_version,
+            model=chosen.probe.model,
+            model_version=chosen.probe.model_version,
             backend=chosen.spec.backend,
             seconds=0.0,
             error=problem,
         )
-
-
-def thumbnail_key(key: str) -> str:
-    """Thumbnails have records of their own: a run that wants none does not read them."""
-    return key + "/thumbnail"
-
-
-def printable_path(path: str) -> str:
-    """A path as valid Unicode: bytes that are no UTF-8 become ``\\xNN``."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _is_lasting(problem: Problem) -> bool:
-    # A model that could not be loaded says nothing about the image.
-    return problem.code != "model_load_failed"
-
-
-def _status(error: Problem | None, given: Mapping[str, AnyTaskResult]) -> Status:
-    answered = sum(result.error is None for result in given.values())
-    if error is not None or not answered:
-        return Status.FAILED
-    return Status.OK if answered == len(given) else Status.PARTIAL

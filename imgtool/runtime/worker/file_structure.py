@@ -6,15 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
+from imgtool.image_formats import BITMAP_HEADER_SIZES
+
 _BLOCKS = 1_000
-"""How many blocks are looked at: damage further on is told by the decoder."""
+"""How many blocks are looked at: the decoder finds damage further on."""
 
-_BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _WEBP_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X"})
-
-
-class _Ended(Exception):
-    """The file ends here; up to here it was sound."""
 
 
 def is_sound_so_far(file: BinaryIO, kind: str) -> bool:
@@ -28,7 +25,7 @@ def is_sound_so_far(file: BinaryIO, kind: str) -> bool:
     try:
         file.seek(0)
         return check(file)
-    except _Ended:
+    except EOFError:
         return True
     except (OSError, ValueError):
         return False
@@ -37,7 +34,7 @@ def is_sound_so_far(file: BinaryIO, kind: str) -> bool:
 def _take(file: BinaryIO, count: int) -> bytes:
     content = file.read(count)
     if len(content) < count:
-        raise _Ended
+        raise EOFError
     return content
 
 
@@ -100,12 +97,10 @@ def _colours(flags: int) -> int:
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _bmp(file: BinaryIO) -> bool:
-    return int.from_bytes(_take(file, 18)[14:], "little") in _BMP_HEADERS
-
-
-def _webp(file: BinaryIO) -> bool:
-    return _take(file, 16)[12:] in _WEBP_CHUNKS
-
-
-_CHECKS: dict[str, Callable[[BinaryIO], bool]] = {"PNG": _png, "JPEG": _jpeg, "GIF": _gif, "BMP": _bmp, "WEBP": _webp}
+_CHECKS: dict[str, Callable[[BinaryIO], bool]] = {
+    "PNG": _png,
+    "JPEG": _jpeg,
+    "GIF": _gif,
+    "BMP": lambda file: int.from_bytes(_take(file, 18)[14:], "little") in BITMAP_HEADER_SIZES,
+    "WEBP": lambda file: _take(file, 16)[12:] in _WEBP_CHUNKS,
+}
