@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from imgtool.runtime.worker import jpeg
+from imgtool.runtime.worker.decode import Decoder
 from imgtool.runtime.worker.jpeg import is_same_as_pillow, upright_jpeg
 from imgtool.runtime.worker.pixels import upright_rgb
 from tests.conftest import ROOT
@@ -159,3 +160,35 @@ def test_without_simplejpeg_pillow_decodes(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(__import__("sys").modules, "simplejpeg", None)
     monkeypatch.setattr(jpeg, "is_same_as_pillow", is_same_as_pillow.__wrapped__)
     assert by_both(saved(Image.fromarray(picture(30, 20))))[0] is None
+
+
+def decoded(path: Path) -> np.ndarray:
+    decoder = Decoder(10**8)
+    try:
+        return decoder.decode(str(path)).pixels
+    finally:
+        decoder.close()
+
+
+def test_the_worker_decodes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "photo.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path.write_bytes(saved(Image.fromarray(picture(90, 60)), exif=exif.tobytes()))
+    _, pillows = by_both(path.read_bytes())
+    calls = []
+    original = simplejpeg.decode_jpeg
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *given, **how: calls.append(1) or original(*given, **how))
+    assert np.array_equal(decoded(path), pillows)
+    assert calls
+
+
+def test_a_file_with_much_behind_the_picture_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "with-film.jpg"
+    data = saved(Image.fromarray(picture(90, 60)))
+    path.write_bytes(data + bytes(17 << 20))
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("read whole"))
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        expected = upright_rgb(image)
+    assert np.array_equal(decoded(path), expected)
