@@ -47,35 +47,44 @@ class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ArtefactFile, ...] = ()
 
 
-def open_cleaned(source: Path, store: Path | None, options: Callable[[], Any]) -> Any:
+def open_cleaned(
+    source: Path, store: Path | None, options: Callable[[], Any], session_class: Callable[..., Any] | None = None
+) -> Any:
     """A session on ``source`` with its denormal weights set to zero, which answers as one on ``source`` itself.
 
     The file holds all its weights. What is kept in ``store`` is the graph as onnxruntime optimised it for this machine,
-    with weights that are mapped: the next session is open in a quarter of the time. ``options`` makes the options of a
-    session, for optimisation in full.
+    with weights that are mapped: the next session opens in less time and memory. ``options`` makes the options of a
+    session, for optimisation in full; ``session_class`` is onnxruntime's own where it is not given.
 
     Raises:
         OSError: ``source`` cannot be read.
         Exception: whatever onnxruntime raises where it refuses ``source``.
     """
+    import onnxruntime
+
+    def session(model: str | bytes, options: Any) -> Any:
+        # What RapidOCR opens its own sessions with.
+        provider = (PROVIDER, {"arena_extend_strategy": "kSameAsRequested"})
+        return (session_class or onnxruntime.InferenceSession)(model, options, providers=[provider])
+
     data = source.read_bytes()
     digest, runtime = hashlib.sha256(data).hexdigest(), this_runtime()
     if store is None or not runtime.is_known:
-        return _session(_without_denormals(data)[0], options())
+        return session(_without_denormals(data)[0], options())
     folder = _place(store, source, digest, encode(runtime))
     if (found := _kept(folder, digest)) is not None and found.files:
         with suppress(Exception):  # whatever is wrong with it: it is made again, from the file itself
-            return _session(str(folder / _GRAPH), _as_it_is(options()))
+            return session(str(folder / _GRAPH), _as_it_is(options()))
     data, counted = _without_denormals(data)
     kept = Cleaned(
         source=source.name, source_sha256=digest, runtime=runtime, numbers=counted.numbers, denormals=counted.zeroed
     )
     # Libraries say in words of their own that a disk is full; where the file itself is at fault, it is refused below.
     with suppress(Exception), _Staging(folder) as staging:
-        session = _session(data, _saved_to(staging.path / _GRAPH, options()))
+        opened = session(data, _saved_to(staging.path / _GRAPH, options()))
         staging.install(kept)
-        return session
-    return _session(data, options())
+        return opened
+    return session(data, options())
 
 
 def cleaned_copy(
@@ -190,14 +199,6 @@ def _without_denormals(data: bytes) -> tuple[bytes, Denormals]:
         return bytes(cleaned), found
     except NotOnnx:
         return data, Denormals()
-
-
-def _session(model: str | bytes, options: Any) -> Any:
-    import onnxruntime
-
-    # What RapidOCR opens its own sessions with.
-    provider = (PROVIDER, {"arena_extend_strategy": "kSameAsRequested"})
-    return onnxruntime.InferenceSession(model, options, providers=[provider])
 
 
 def _as_it_is(options: Any) -> Any:
