@@ -92,6 +92,7 @@ HELD = """
 import sys
 import numpy as np
 import onnxruntime
+from imgtool.inference import rapidocr
 
 def own_memory():
     with open("/proc/self/status") as status:
