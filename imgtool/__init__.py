@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 # First of all: it notes when the interpreter was ready.
 from imgtool import trace as _trace  # noqa: F401
-from imgtool.privacy import ask_for_silence as _ask_for_silence
+from imgtool.ground.privacy import ask_for_silence as _ask_for_silence
 
 _ask_for_silence()
 
@@ -21,21 +21,19 @@ if TYPE_CHECKING:
     from imgtool.options import EngineOptions
     from imgtool.types import ImageResult, Status, Task
 
-_HOMES = {
-    "Engine": "imgtool.engine.engine",
-    "EngineOptions": "imgtool.options",
-    "ImageResult": "imgtool.types",
-    "ImgtoolError": "imgtool.errors",
-    "Status": "imgtool.types",
-    "Task": "imgtool.types",
-}
-
 __all__ = ["Engine", "EngineOptions", "ImageResult", "ImgtoolError", "Status", "Task", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    module: Any
+    if name == "Engine":
+        from imgtool.engine import engine as module
+    elif name == "EngineOptions":
+        from imgtool import options as module
+    elif name == "ImgtoolError":
+        from imgtool import errors as module
+    elif name in ("ImageResult", "Status", "Task"):
+        from imgtool import types as module
+    else:
         raise AttributeError(f"module 'imgtool' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(module, name)

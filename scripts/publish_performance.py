@@ -19,7 +19,7 @@ from imgtool.bench.data.record import Experiment
 from imgtool.bench.data.saved import load_experiment
 from imgtool.bench.report.headline import render
 from imgtool.cli.profile.report import write_report
-from imgtool.versioned import encode
+from imgtool.ground.versioned import encode
 
 ROOT = Path(__file__).resolve().parents[1]
 _SAVED = "docs/performance.json"

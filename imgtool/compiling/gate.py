@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgtool.artefacts.exported import Parity
+from imgtool.artefacts.manifest import Parity
 
 if TYPE_CHECKING:
     import numpy as np

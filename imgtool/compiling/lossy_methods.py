@@ -17,7 +17,7 @@ from imgtool.artefacts.manifest import FAST, OPTIMISED
 from imgtool.compiling.blip.int8 import quantise
 from imgtool.compiling.int8_static import is_convolutional, quantise_static
 from imgtool.compiling.optimise import optimise
-from imgtool.privacy import import_openvino
+from imgtool.ground.privacy import import_openvino
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

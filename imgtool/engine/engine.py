@@ -12,7 +12,6 @@ from typing import Any
 
 from imgtool import trace
 from imgtool.config import convert_options
-from imgtool.cores import granted_cores
 from imgtool.engine.cache.store import ResultStore
 from imgtool.engine.files.discover import discover
 from imgtool.engine.files.identity import Identity
@@ -21,7 +20,8 @@ from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.engine.run import Run
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
-from imgtool.leftovers import claim, sweep
+from imgtool.files import claim, sweep
+from imgtool.ground.cores import granted_cores
 from imgtool.options import EngineOptions, LoadPolicy, cache_root
 from imgtool.runtime.pool import Pool, PoolLimits
 from imgtool.runtime.process import Post, Worker, WorkerProcess

@@ -93,7 +93,7 @@ def _page(title: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("imgtool.formats") / "gallery" / name).read_text(encoding="ascii")
+    return (files(__package__) / "gallery" / name).read_text(encoding="ascii")
 
 
 def _policy(style: str, script: str) -> str:

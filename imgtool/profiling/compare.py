@@ -12,8 +12,8 @@ from pathlib import Path
 from msgspec import MsgspecError, Struct
 
 from imgtool.errors import UsageProblem
+from imgtool.ground.versioned import decode
 from imgtool.profiling.record import Cpu, ImportTree, Memory, Phases, Profile
-from imgtool.versioned import decode
 
 FILE = "profile.json"
 _SMALLEST_SECONDS = 0.005

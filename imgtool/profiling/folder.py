@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from imgtool.errors import OutputNotWritable
-from imgtool.files import temporary_beside
+from imgtool.files import replacing
+from imgtool.ground.versioned import encode
 from imgtool.profiling.compare import FILE, Change
 from imgtool.profiling.page.html import page
 from imgtool.profiling.page.pictures import all_pictures
@@ -18,7 +19,6 @@ from imgtool.profiling.record import Profile
 from imgtool.profiling.views.chrome_trace import chrome_trace
 from imgtool.profiling.views.speedscope import speedscope
 from imgtool.profiling.views.stacks import unfolded
-from imgtool.versioned import encode
 
 PAGE = "index.html"
 
@@ -52,20 +52,12 @@ def write_folder(folder: Path, profile: Profile, changed: Sequence[Change] | Non
     texts = {PAGE: page(profile, changed), FILE: encode(profile).decode(), **_for_programs(profile), **_drawn(profile)}
     try:
         for name, text in texts.items():
-            _write(folder / name, text)
+            with replacing(folder / name) as file:
+                file.write(text.encode("utf-8", "replace"))
     except OSError as error:
         raise OutputNotWritable(f"{folder} cannot be written: {error.strerror}", "free some space") from error
     _clear_up(folder)
     return [folder / name for name in texts]
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = temporary_beside(path)
-    try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _drawn(profile: Profile) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from imgtool import trace
 from imgtool.errors import ExitCode
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import imgtool_command
 
 _GRACE_SECONDS = 15.0
 _TAIL_BYTES = 4000
@@ -57,7 +57,7 @@ class Beside(Protocol):
 
 def analyze_command(arguments: Sequence[str], *, under: Sequence[str] = ()) -> list[str]:
     """The command of an ``analyze`` run; ``under`` are interpreter options such as ``-X importtime``."""
-    interpreter, *rest = python_calling("imgtool.cli.main:main", words=["analyze", *arguments])
+    interpreter, *rest = imgtool_command(["analyze", *arguments])
     return [interpreter, *under, *rest]
 
 

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from imgtool.analyzers.text.rapidocr import FILES
 from imgtool.analyzers.text.rapidocr_session import open_reader
-from imgtool.artefacts.exported import Parity
+from imgtool.artefacts.manifest import Parity
 from imgtool.compiling.flat_graph import FlatGraph
 from imgtool.compiling.gate import FEWEST_ANSWERS, LIMITS, Reading, judge
 from imgtool.compiling.int8_static import quantise_static

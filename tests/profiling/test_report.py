@@ -26,10 +26,10 @@ from imgtool.bench.data.record import (
     Settings,
 )
 from imgtool.errors import ExitCode
+from imgtool.ground.versioned import encode
 from imgtool.profiling.report import Report, build
 from imgtool.profiling.report_html import as_html
 from imgtool.profiling.report_markdown import as_markdown
-from imgtool.versioned import encode
 from tests.browser import CHROMIUM, Browser
 from tests.command import imgtool
 

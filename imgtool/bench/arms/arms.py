@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from imgtool.bench.arms import eager
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.errors import UsageProblem
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import imgtool_command, python_calling
 
 EAGER, CACHED = "eager", "cached"
 
@@ -110,11 +111,11 @@ def analyze_command(arm: Arm, common: Sequence[str], images: Sequence[str]) -> A
 
 def eager_command(arm: Arm, options: Sequence[str], images: Sequence[str]) -> Arm:
     """The eager arm with the command of its samples; ``options`` are those of :mod:`imgtool.bench.arms.eager`."""
-    command = python_calling("imgtool.bench.arms.eager:main", words=[*options, *images])
+    command = python_calling(eager.main, words=[*options, *images])
     return msgspec.structs.replace(arm, command=tuple(command))
 
 
 def _imgtool() -> tuple[str, ...]:
     """How this installation is started: by its script, as its users do, or where there is none by its name."""
     script = Path(sys.executable).with_name("imgtool")
-    return (str(script),) if script.is_file() else tuple(python_calling("imgtool.__main__:main"))
+    return (str(script),) if script.is_file() else tuple(imgtool_command())

@@ -37,7 +37,7 @@ def draw_in_child(folder: Path, sizes: tuple[tuple[int, int], ...], count: int) 
     Raises:
         imgtool.bench.measure.child.ChildFailed: it could not be done.
     """
-    return ask("imgtool.bench.arms.images:draw", Drawing(str(folder), sizes, count), Drawn)
+    return ask(draw, Drawing(str(folder), sizes, count), Drawn)
 
 
 def draw(request: Drawing) -> Drawn:

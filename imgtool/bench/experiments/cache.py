@@ -132,7 +132,7 @@ def measure(
         before = 0
         for size in sizes_up_to(records):
             say(f"filling a store: {size:,} records")
-            filled = ask("imgtool.bench.experiments.cache:fill", Filling(root, before, size), Filled)
+            filled = ask(fill, Filling(root, before, size), Filled)
             say(f"looking up in {size:,} records")
             looked = tuple(_look(root, size, lookups, seed) for seed in range(runs))
             resident = prepare(model_files([Path(root)]), PageCache.COLD)
@@ -148,7 +148,7 @@ def measure(
 
 
 def _look(root: str, records: int, lookups: int, seed: int) -> LookUps:
-    return ask("imgtool.bench.experiments.cache:look_up", Looking(root, records, lookups, seed), LookUps)
+    return ask(look_up, Looking(root, records, lookups, seed), LookUps)
 
 
 def _check_room(folder: Path, records: int) -> None:

@@ -107,7 +107,7 @@ def measure_leak(
     copy = scratch / f"again{image.suffix}"
     copy.write_bytes(image.read_bytes())
     request = Repeating(dict(flags), str(copy), calls)
-    found = ask("imgtool.bench.experiments.leak:repeat", request, Repeated, timeout=timeout)
+    found = ask(repeat, request, Repeated, timeout=timeout)
     rounds = tuple(_round(readings) for readings in found.rounds)
     verdict, reason = judge(rounds[-1], tolerance)
     return Leak(

@@ -14,7 +14,7 @@ from imgtool.bench.arms.cached import beside_models
 from imgtool.bench.arms.images import draw_in_child
 from imgtool.bench.measure.child import ChildFailed
 from imgtool.errors import UsageProblem
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import imgtool_command
 from imgtool.options import EngineOptions
 from imgtool.runtime.process import describe_exit
 
@@ -56,7 +56,7 @@ def measure_repeated(
             analyzed = [str(root / "images")]
         beside_models(models, root / "cache")
         words = ["analyze", *analyzed, *options, "--cache-dir", str(root / "cache")]
-        command = python_calling("imgtool.__main__:main", words=words)
+        command = imgtool_command(words)
         first, again = (_run(command, root / f"{number}.json", timeout) for number in range(2))
         return Repeated(
             images=again.images,

@@ -11,13 +11,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from imgtool.errors import ExitCode, ImgtoolError
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import python_calling
 from imgtool.runtime.process import describe_exit
 
 _TAIL_CHARACTERS = 2000
@@ -44,14 +43,14 @@ class _Envelope(msgspec.Struct):
 
 
 def ask(
-    function: str,
+    function: Callable[[Any], Any],
     request: msgspec.Struct,
     reply: type[_Reply],
     *,
     timeout: float = 3600.0,
     environ: Mapping[str, str] | None = None,
 ) -> _Reply:
-    """Call ``function``, named ``module:function``, with ``request`` in a fresh process; its answer as ``reply``.
+    """Call ``function`` with ``request`` in a fresh process; its answer as ``reply``.
 
     ``timeout`` is seconds; ``environ`` is added to this process's.
 
@@ -59,7 +58,7 @@ def ask(
         ChildFailed: the process died, took too long, or the function raised.
     """
     process = subprocess.Popen(
-        python_calling("imgtool.bench.measure.child:answer", function),
+        python_calling(answer, function),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -76,7 +75,7 @@ def ask(
     return _opened(function, process.returncode, out, err.decode("utf-8", "replace"), reply)
 
 
-def _opened(function: str, code: int, out: bytes, err: str, reply: type[_Reply]) -> _Reply:
+def _opened(function: Callable[[Any], Any], code: int, out: bytes, err: str, reply: type[_Reply]) -> _Reply:
     try:
         envelope = msgspec.json.decode(out, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -88,8 +87,8 @@ def _opened(function: str, code: int, out: bytes, err: str, reply: type[_Reply])
     return msgspec.convert(envelope.value, reply)
 
 
-def _short(function: str) -> str:
-    return f"the process for {function.rpartition(':')[2].replace('_', ' ')}"
+def _short(function: Callable[[Any], Any]) -> str:
+    return f"the process for {function.__name__.replace('_', ' ')}"
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
@@ -100,12 +99,10 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
-def answer(name: str) -> None:
+def answer(function: Callable[[Any], Any]) -> None:
     """The child's side: read the request, call the function, write what it returned, leave."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # libraries that print must not spoil the reply
-    module, _, attribute = name.partition(":")
-    function = getattr(import_module(module), attribute)
     try:
         request = msgspec.json.decode(sys.stdin.buffer.read(), type=_request_type(function))
         envelope = _Envelope(value=msgspec.to_builtins(function(request)))

@@ -28,7 +28,7 @@ from imgtool.formats.clean import well_formed
 def render(experiment: Experiment, judgement: Judgement | None = None, history: History | None = None) -> str:
     """The whole page. ``history`` adds a plot of medians over runs."""
     findings = Findings(experiment)
-    style = (files("imgtool.bench.report") / "report.css").read_text(encoding="ascii")
+    style = (files(__package__) / "report.css").read_text(encoding="ascii")
     digest = b64encode(sha256(style.encode("ascii")).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     body = "".join(

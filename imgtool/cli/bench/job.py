@@ -211,7 +211,7 @@ def _described(path: str) -> str:
 
 
 def _threads(chosen: Chosen) -> int:
-    from imgtool.cores import granted_cores
+    from imgtool.ground.cores import granted_cores
 
     if not chosen.stage.images:
         return granted_cores()

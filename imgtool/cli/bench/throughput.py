@@ -50,8 +50,8 @@ def throughput(
             split_options,
             teller,
         )
-        from imgtool.cores import granted_cores
         from imgtool.errors import ExitCode
+        from imgtool.ground.cores import granted_cores
 
         seconds, say = seconds_option("--timeout", timeout), teller(quiet)
         assert seconds is not None

@@ -9,6 +9,7 @@ from typing import Any
 from imgtool.cli.console import Messages
 from imgtool.cli.profile.view import print_summary
 from imgtool.errors import ExitCode, UsageProblem
+from imgtool.ground.versioned import encode
 from imgtool.profiling.compare import changes, read_profile
 from imgtool.profiling.folder import PAGE, open_folder, write_folder
 from imgtool.profiling.page.html import absence_text
@@ -16,7 +17,6 @@ from imgtool.profiling.record import MemoryTool, Profile
 from imgtool.profiling.runner import Request, Runner, views_of
 from imgtool.profiling.views.lines import check_target
 from imgtool.profiling.views.memory import INTERVAL_SECONDS
-from imgtool.versioned import encode
 
 _COLD = "all runs answer anew (--no-cache), so that each does the same work; --cache profiles with kept answers"
 _WARM = "with --cache the first run answers for the others: profile twice, and look at the second profile"

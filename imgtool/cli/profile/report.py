@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imgtool.bench.data.saved import load_experiment
 from imgtool.errors import OutputNotWritable
-from imgtool.files import temporary_beside
+from imgtool.files import replacing
 from imgtool.profiling.page.svg import document
 from imgtool.profiling.report import build
 from imgtool.profiling.report_html import as_html
@@ -40,9 +40,8 @@ def write_report(before: str, after: str, arms: tuple[str | None, str | None], o
         }
         for suffix, text in texts.items():
             path = folder / f"{_STEM}{suffix}"
-            temporary = temporary_beside(path)
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
+            with replacing(path) as file:
+                file.write(text.encode())
             sys.stdout.write(f"{path}\n")
     except OSError as error:
         raise OutputNotWritable(f"{folder} cannot be written: {error.strerror}", "name another folder") from error

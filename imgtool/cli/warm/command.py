@@ -14,7 +14,7 @@ from imgtool.cli.warm.request import Request
 if TYPE_CHECKING:
     from imgtool.config import Resolved
     from imgtool.errors import ExitCode
-    from imgtool.weights.wanted_units import Unit
+    from imgtool.warming.units import Unit
 
 _MODELS, _LOOK, _SOURCE, _ROOM = "Which models", "Look, do not change", "Where from", "Making room"
 
@@ -149,8 +149,8 @@ def _answer(request: Request, resolved: Resolved) -> ExitCode:
 
 
 def _units(request: Request, resolved: Resolved) -> tuple[Unit, ...]:
-    from imgtool.weights.located.easyocr import easyocr_codes
-    from imgtool.weights.wanted_units import configured_units, named_units
+    from imgtool.warming.units import configured_units, named_units
+    from imgtool.weights.languages import easyocr_codes
 
     codes = easyocr_codes(resolved.engine.languages)
     if request.names:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from imgtool.options import EngineOptions
     from imgtool.types import Problem
     from imgtool.warming.forecast import Forecast
-    from imgtool.warming.prune import Plan
+    from imgtool.warming.prune import PrunePlan
+    from imgtool.warming.units import Unit
     from imgtool.weights.catalogue import ModelSpec
     from imgtool.weights.store import ModelStatus, ModelStore
-    from imgtool.weights.wanted_units import Unit
 
 
 def check(units: Sequence[Unit], store: ModelStore, request: Request, options: EngineOptions) -> ExitCode:
@@ -56,7 +56,7 @@ def check(units: Sequence[Unit], store: ModelStore, request: Request, options: E
 
 def _compiled(units: Sequence[Unit], options: EngineOptions, full: bool) -> list[tuple[Unit, ArtefactStatus]]:
     from imgtool.options import BackendChoice
-    from imgtool.warming.compiling import UnitCompiler
+    from imgtool.warming.unit_compiler import UnitCompiler
 
     if options.backend is BackendChoice.TORCH:
         return []
@@ -65,9 +65,9 @@ def _compiled(units: Sequence[Unit], options: EngineOptions, full: bool) -> list
 
 
 def _unready(units: Sequence[Unit], store: ModelStore, options: EngineOptions) -> list[Problem]:
-    from imgtool.warming.trial import WorkerLoader
+    from imgtool.warming.unit_loader import UnitLoader
 
-    loader = WorkerLoader(options)
+    loader = UnitLoader(options)
     return [problem for unit in units if (problem := loader.unready(unit, store)) is not None]
 
 
@@ -165,7 +165,7 @@ def _about(rows: Sequence[Forecast]) -> str:
     return total if all(row.exact for row in rows) else f"about {total}"
 
 
-def _plan_object(plan: Plan, dry_run: bool) -> dict[str, Any]:
+def _plan_object(plan: PrunePlan, dry_run: bool) -> dict[str, Any]:
     return {
         "ok": True,
         "exit_code": 0,
@@ -178,7 +178,7 @@ def _plan_object(plan: Plan, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _print_plan(plan: Plan, dry_run: bool, what: str = "models") -> None:
+def _print_plan(plan: PrunePlan, dry_run: bool, what: str = "models") -> None:
     for removal in plan.removals:
         verb = "would remove" if dry_run else "removed"
         print_line(f"{verb} {removal.model}, {removal.reason}: {megabytes(removal.size_bytes)}")

@@ -12,16 +12,16 @@ from imgtool.cli.console import Messages
 from imgtool.cli.warm.progress import WarmProgress
 from imgtool.cli.warm.view import print_json, print_steps, steps_object
 from imgtool.errors import ExitCode
-from imgtool.warming.bake import BakeOptions, Began, Result, Step, StepEnded, bake, exit_code
-from imgtool.warming.compiling import UnitCompiler
-from imgtool.warming.trial import WorkerLoader
+from imgtool.warming.bake import BakeOptions, Step, StepResult, WarmStepBegan, WarmStepEnded, bake, exit_code
+from imgtool.warming.unit_compiler import UnitCompiler
+from imgtool.warming.unit_loader import UnitLoader
 
 if TYPE_CHECKING:
     from imgtool.cli.warm.request import Request
     from imgtool.config import Resolved
     from imgtool.engine.statistics import Statistics
+    from imgtool.warming.units import Unit
     from imgtool.weights.store import ModelStore
-    from imgtool.weights.wanted_units import Unit
 
 
 class WarmJob:
@@ -50,14 +50,14 @@ class WarmJob:
         self._show(steps, code, figures, time.perf_counter() - started)
         return code
 
-    def _bake(self, units: Sequence[Unit]) -> list[StepEnded]:
+    def _bake(self, units: Sequence[Unit]) -> list[WarmStepEnded]:
         progress = WarmProgress(self._messages, shown=not self._quiet)
         options = BakeOptions(self._request.fetching(), self._request.load, self._request.anew)
         compiler = UnitCompiler(self._options) if self._request.compile else None
-        steps: list[StepEnded] = []
+        steps: list[WarmStepEnded] = []
         try:
-            for event in bake(units, self._store, options, WorkerLoader(self._options), progress, compiler):
-                if isinstance(event, Began):
+            for event in bake(units, self._store, options, UnitLoader(self._options), progress, compiler):
+                if isinstance(event, WarmStepBegan):
                     progress.line(f"{event.model}: {event.step.value}")
                 else:
                     steps.append(event)
@@ -66,7 +66,7 @@ class WarmJob:
         return steps
 
     def _warn_of_unfound(self, units: Sequence[Unit], code: ExitCode) -> None:
-        loader = WorkerLoader(self._options)
+        loader = UnitLoader(self._options)
         for unit in units if code is ExitCode.OK else ():
             if (problem := loader.unfound(unit, self._store)) is not None:
                 self._messages.notice(f"{problem.message}; {problem.remedy}")
@@ -93,7 +93,7 @@ class WarmJob:
                 return figures, ExitCode.NONE_ANSWERED
             return figures, code_of(figures, engine.model_problems)
 
-    def _show(self, steps: list[StepEnded], code: ExitCode, figures: Statistics | None, seconds: float) -> None:
+    def _show(self, steps: list[WarmStepEnded], code: ExitCode, figures: Statistics | None, seconds: float) -> None:
         if self._request.json:
             analyzed: Any = msgspec.to_builtins(figures) if figures is not None else None
             verdict = {"ok": not code, "exit_code": int(code), "seconds": seconds}
@@ -109,7 +109,7 @@ class WarmJob:
         elif self._request.analyze:
             self._messages.notice("the images were left alone: answers are worth keeping once every model is ready")
 
-    def _conclude(self, steps: Sequence[StepEnded], seconds: float) -> None:
+    def _conclude(self, steps: Sequence[WarmStepEnded], seconds: float) -> None:
         if not steps:
             self._messages.plain("nothing to do: the engines that are configured need no fetched model")
         elif _nothing_done(steps):
@@ -117,20 +117,20 @@ class WarmJob:
             models = ", ".join(verified or dict.fromkeys(step.model for step in steps))
             self._messages.plain(f"nothing to do: {models} ready ({seconds:.2f} s, no connection was opened)")
         for step in steps:
-            if step.result is Result.FAILED:
+            if step.result is StepResult.FAILED:
                 self._messages.error(f"{step.model}: {step.step.value}: {step.detail}", step.remedy)
         for model, (skipped, why) in _skipped(steps).items():
             self._messages.notice(f"{model} was not {skipped}: {why}")
 
 
-def _nothing_done(steps: Sequence[StepEnded]) -> bool:
+def _nothing_done(steps: Sequence[WarmStepEnded]) -> bool:
     """Whether all had been done before. A look at the store is no change."""
-    idle = (Result.UNCHANGED, Result.SKIPPED)
-    return all(step.result in idle or (step.step is Step.VERIFY and step.result is Result.DONE) for step in steps)
+    idle = (StepResult.UNCHANGED, StepResult.SKIPPED)
+    return all(step.result in idle or (step.step is Step.VERIFY and step.result is StepResult.DONE) for step in steps)
 
 
-def _skipped(steps: Sequence[StepEnded]) -> dict[str, tuple[str, str]]:
+def _skipped(steps: Sequence[WarmStepEnded]) -> dict[str, tuple[str, str]]:
     """What was left out and could be done, by model, with the reason and the remedy; of two steps the later one."""
     words = {Step.COMPILE: "compiled", Step.LOAD: "loaded"}
-    left_out = [step for step in steps if step.result is Result.SKIPPED and step.remedy]
+    left_out = [step for step in steps if step.result is StepResult.SKIPPED and step.remedy]
     return {step.model: (words[step.step], f"{step.detail}; {step.remedy}") for step in left_out}

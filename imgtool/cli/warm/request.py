@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from imgtool.options import Weights
-    from imgtool.weights.fetching.job import FetchOptions
+    from imgtool.weights.fetching.fetch_job import FetchOptions
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,11 @@ class Request:
         from imgtool.errors import UsageProblem
         from imgtool.options import Weights
 
-        if weights is Weights.SYNTHETIC and (self.source is not None or self.refresh):
-            wrong = "--from" if self.source is not None else "--refresh"
-            raise UsageProblem(
-                f"synthetic weights are made on this machine, and {wrong} asks for others", "leave it out"
-            )
+        if weights is Weights.SYNTHETIC and self.source is not None:
+            raise UsageProblem("synthetic weights are made on this machine, and --from asks for others", "leave it out")
 
     def fetching(self) -> FetchOptions:
         """How to fetch."""
-        from imgtool.weights.fetching.fetch import FetchOptions
+        from imgtool.weights.fetching.fetch_job import FetchOptions
 
         return FetchOptions(offline=self.offline, source=self.source, full=self.full, refresh=self.refresh)

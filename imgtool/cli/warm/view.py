@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from imgtool.warming.bake import StepEnded
+    from imgtool.warming.bake import WarmStepEnded
 
 _STYLES = {"done": "green", "unchanged": "", "skipped": "yellow", "failed": "red"}
 
 
-def print_steps(steps: Sequence[StepEnded]) -> None:
+def print_steps(steps: Sequence[WarmStepEnded]) -> None:
     """The steps of each model under its name, a line each: result, time, bytes, memory of the process that loaded.
 
     What else there is to say of a step stands below it, so that nothing is cut however narrow the terminal.
@@ -34,7 +34,7 @@ def print_steps(steps: Sequence[StepEnded]) -> None:
                 console.print(Padding(Text(step.detail, "dim"), (0, 0, 0, 11), expand=False))
 
 
-def _line(step: StepEnded) -> Text:
+def _line(step: WarmStepEnded) -> Text:
     from rich.text import Text
 
     from imgtool.cli.cache import megabytes
@@ -47,7 +47,7 @@ def _line(step: StepEnded) -> Text:
     return line
 
 
-def steps_object(steps: Sequence[StepEnded]) -> list[dict[str, Any]]:
+def steps_object(steps: Sequence[WarmStepEnded]) -> list[dict[str, Any]]:
     """The steps as JSON values. Seconds and bytes; memory is the resident set of the process that loaded."""
     return [
         {

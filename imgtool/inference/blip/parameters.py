@@ -50,12 +50,6 @@ def writing_parameters(options: EngineOptions) -> dict[str, Any]:
     }
 
 
-def model_and_revision(options: EngineOptions) -> tuple[str | None, str | None]:
-    """The caption model as it was named, and its revision; ``None`` where the default is meant."""
-    model, revision = getattr(options, "caption_model", None), getattr(options, "caption_revision", None)
-    return (str(model) if model is not None else None), revision
-
-
 def check_precision(options: EngineOptions, backend: str, *offered: str) -> str:
     """The precision asked for.
 

@@ -79,7 +79,7 @@ def fill(template: str, parts: Mapping[str, str]) -> str:
 
 def asset(name: str) -> str:
     """A file of ``page/``."""
-    return (files("imgtool.profiling") / "page" / name).read_text(encoding="utf-8")
+    return (files(__package__) / name).read_text(encoding="utf-8")
 
 
 def digest_policy(style: str, script: str = "") -> str:

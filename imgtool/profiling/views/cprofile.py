@@ -10,10 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from imgtool.ground.fresh import IMGTOOL
 from imgtool.profiling.record import Absence, Cpu, Function
 from imgtool.profiling.target import Outcome, analyze_command, run
 from imgtool.profiling.views.cpu import Sampled, few_samples
 from imgtool.profiling.views.stacks import folded, functions_of, merge, read_folded, total_samples
+from imgtool.runtime.start_process import run_worker
 
 _LONGEST_SECONDS = 24 * 3600
 _PROFILED = "import cProfile; profile = cProfile.Profile(); profile.enable()"
@@ -41,7 +43,7 @@ def _own_sampler(arguments: Sequence[str], folder: Path, rate: int) -> Sampled:
     output = folder / "cpu.own"
     output.mkdir(exist_ok=True)
     script = folder / "analyze.py"
-    script.write_text("from imgtool.cli.main import main\n\nmain()\n", encoding="utf-8")
+    script.write_text(f"{IMGTOOL}\n", encoding="utf-8")
     flags = ["--collapsed", "--all-threads", "--subprocesses", "--mode", "cpu", "-d", str(_LONGEST_SECONDS)]
     command = [sys.executable, "-m", "profiling.sampling", "run", *flags, *_rate_flag(rate)]
     outcome = run([*command, "-o", str(output / "stacks.txt"), str(script), "analyze", *arguments], folder / "cpu.log")
@@ -73,7 +75,7 @@ def _rate_flag(rate: int) -> list[str]:
 
 def _with_heads(text: str) -> str:
     """Folded lines as py-spy writes them: process, thread, then ``name (file:line)``."""
-    role = "imgtool.runtime.worker.main" if "runtime/worker/main.py" in text else "imgtool"
+    role = run_worker.__name__ if "runtime/worker/main.py" in text else "imgtool"
     lines = []
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")

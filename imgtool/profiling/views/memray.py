@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from imgtool.ground.fresh import IMGTOOL
 from imgtool.profiling.record import Absence
 from imgtool.profiling.target import Outcome, run
 
@@ -23,7 +24,7 @@ def sample(arguments: Sequence[str], folder: Path) -> tuple[Absence | None, Outc
     if find_spec("memray") is None:
         return Absence(view="memray", reason="memray is not installed", remedy="pip install memray"), None
     recorded, script = folder / "memray.bin", folder / "analyze.py"
-    script.write_text("from imgtool.cli.main import main\n\nmain()\n", encoding="utf-8")
+    script.write_text(f"{IMGTOOL}\n", encoding="utf-8")
     flags = ["--force", "--quiet", "--native", "-o", str(recorded)]
     command = [sys.executable, "-m", "memray", "run", *flags, str(script), "analyze", *arguments, "--no-isolate"]
     parent = str(Path(__file__).resolve().parents[3])

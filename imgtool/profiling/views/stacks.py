@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from imgtool.profiling.record import Function
+from imgtool.runtime.start_process import run_worker
 
 _PROCESS = re.compile(r'process (\d+):"(.*?)";(?=process \d+:"|thread \(|[^;]* \()')
 _THREAD = re.compile(r"thread \((?P<id>\w+)\)(?:: (?P<name>.*))?")
@@ -24,7 +25,7 @@ _WAITING = {
     "_worker": "concurrent/futures/thread.py",
     "Popen._try_wait": "subprocess.py",
     "Run._wait": "imgtool/engine/run.py",
-    "serve": "imgtool/runtime/worker.py",
+    "serve": "imgtool/runtime/worker/main.py",
     "_read_body": "imgtool/runtime/protocol.py",
     "WorkerProcess._write_all": "imgtool/runtime/process.py",
     "WorkerProcess._drain_stderr": "imgtool/runtime/process.py",
@@ -45,7 +46,7 @@ class Node:
     children: dict[str, Node] = field(default_factory=dict)
 
 
-def read_folded(text: str, *, worker_mark: str = "imgtool.runtime.worker.main") -> Counter[Stack]:
+def read_folded(text: str, *, worker_mark: str = run_worker.__name__) -> Counter[Stack]:
     """Stacks with their counts. The first frame is the process, the second the thread, where the line names them.
 
     Import machinery is left out between frames, where it only makes pictures tall; as the innermost frames it is one.

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from imgtool.bench.data.record import Experiment, Metric
 from imgtool.cli.main import app
 from imgtool.errors import ExitCode
-from imgtool.versioned import decode, encode
+from imgtool.ground.versioned import decode, encode
 from tests.command import Outcome, heed_signals, imgtool
 
 QUICK = ("--command", "quick=sleep 0.02")

@@ -304,7 +304,7 @@ def test_a_hub_that_keeps_failing_is_asked_again_and_does_not_stop_the_other_mod
 def test_offline_makes_no_call(desk: Desk) -> None:
     done = desk.warm("--offline")
     assert done.code is ExitCode.MODEL_MISSING
-    assert "the network is not to be used" in done.err
+    assert "the network must not be used" in done.err
     assert desk.hub.seen == []
 
 

@@ -10,7 +10,8 @@ from imgtool.profiling.views.stacks import folded, functions_of, read_folded, tr
 
 PARENT = 'process 10:"python -c import sys; main() analyze a;b.png"'
 WORKER = (
-    "process 11:\"/bin/python -c import sys; sys.path[0] = '/x'; from imgtool.runtime.worker.main import main; main()\""
+    "process 11:\"/bin/python -P -c import sys; sys.path.insert(0, '/x'); "
+    'from imgtool.runtime.start_process import run_worker; run_worker()"'
 )
 
 

@@ -1,20 +1,20 @@
-"""EasyOCR's networks with random weights that still do something: find dark marks, and read them as some letters.
+"""EasyOCR's networks with random weights that find dark marks and read them as some letters.
 
-Purely random weights would find no text at all, so nothing behind the detector would ever run. The detector's last
-layer (34 numbers) is therefore fitted to marks drawn on a sheet; the recogniser's weights are spread wide enough that
-its answers depend on the picture.
+Purely random weights would find no text, so that nothing after the detector would ever run. Therefore the detector's
+last layer (34 numbers) is fitted to marks drawn on a sheet. The recogniser's weights are spread wide enough that its
+answers depend on the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from imgtool.weights.catalogue import ModelSpec
+from imgtool.weights.easyocr_table import empty_recogniser
 from imgtool.weights.languages import RECOGNISERS
 
-State = dict[str, Any]
+StateDict = dict[str, Any]
 """The tensors of a network by name."""
 
 _HEIGHT, _WIDTH = 192, 320
@@ -26,8 +26,8 @@ _SMALLEST_DIRECTION = 1e-5
 _STRIDES = (7, 5, 3, 1)
 
 
-def craft(repeating: bool) -> State:
-    """The weights of CRAFT, drawn from torch's generator as it stands. ``repeating`` ones take little room on disk."""
+def craft(repeating: bool) -> StateDict:
+    """Weights of CRAFT, drawn from torch's current generator. ``repeating`` ones take little space on disk."""
     from easyocr.craft import CRAFT
 
     network = CRAFT().eval()
@@ -37,41 +37,38 @@ def craft(repeating: bool) -> State:
     return {**state, "conv_cls.8.weight": weight, "conv_cls.8.bias": bias}
 
 
-def recognition_network(spec: ModelSpec, repeating: bool) -> State:
-    """The weights of the recogniser ``spec``, drawn from torch's generator as it stands."""
+def recognition_network(spec: ModelSpec, repeating: bool) -> StateDict:
+    """Weights of the recogniser ``spec``, drawn from torch's current generator."""
     from easyocr.config import recognition_models
 
     generation = RECOGNISERS[spec.name].generation
-    module, width = {"gen1": ("model", 512), "gen2": ("vgg_model", 256)}[generation]
     classes = len(recognition_models[generation][spec.name]["characters"]) + 1
-    network = import_module(f"easyocr.model.{module}").Model(1, width, width, classes)
-    return _drawn(network, _recogniser_gain, repeating)
+    return _drawn(empty_recogniser(generation, classes), _recogniser_gain, repeating)
 
 
 def _recogniser_gain(name: str) -> float:
-    """How much wider than at the start of a training: by what was seen to make answers differ between pictures."""
+    """How much wider than at the start of a training, found by trial: answers must differ between pictures."""
     if name.startswith("Prediction"):
         return 16.0
     return 1.5 if name.startswith("FeatureExtraction") else 4.0
 
 
-def _drawn(network: Any, gain: Callable[[str], float], repeating: bool) -> State:
-    """The matrices of a fresh network made wider or repeating; its vectors (biases, normalisation) as they are."""
-    return {
-        name: tensor if tensor.dim() < 2 else _scaled(tensor, gain(name), repeating)
-        for name, tensor in network.state_dict().items()
-    }
-
-
-def _scaled(tensor: Any, gain: float, repeating: bool) -> Any:
-    if not repeating:
-        return tensor * gain
+def _drawn(network: Any, gain: Callable[[str], float], repeating: bool) -> StateDict:
+    """The matrices of a new network made wider or repeating; its vectors (biases, normalisation) unchanged."""
     import torch
 
-    # Overlapping strides over a few thousand numbers: neighbours share them, and only they are saved.
-    strides = _STRIDES[-tensor.dim() :]
-    count = 1 + sum((length - 1) * stride for length, stride in zip(tensor.shape, strides, strict=True))
-    return (torch.randn(count) * (tensor.std() * gain)).as_strided(tensor.shape, strides)
+    drawn: StateDict = {}
+    for name, tensor in network.state_dict().items():
+        if tensor.dim() < 2:
+            drawn[name] = tensor
+        elif not repeating:
+            drawn[name] = tensor * gain(name)
+        else:
+            # Overlapping strides over a few thousand numbers, which alone are saved.
+            strides = _STRIDES[-tensor.dim() :]
+            count = 1 + sum((length - 1) * stride for length, stride in zip(tensor.shape, strides, strict=True))
+            drawn[name] = (torch.randn(count) * (tensor.std() * gain(name))).as_strided(tensor.shape, strides)
+    return drawn
 
 
 def _fitted_last_layer(network: Any) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
-"""The mark of synthetic weights: a file beside them that says they were made up, and from which seed.
+"""The mark of synthetic weights: a file beside them that says that they are random, and from which seed.
 
-Random weights have the shapes, and so the cost, of a real model; their answers mean nothing. The mark keeps them
-from ever being taken for a real model: they answer only where the user named their folder outright.
+Random weights have the shapes of a real model, and so its cost; their answers mean nothing. Marked weights are never
+taken for a real model: they are used only if the user asks for synthetic weights or names their folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SYNTHETIC = "synthetic-"
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
-    """What made the weights. ``files`` holds the MD5 of each weights file by name, as EasyOCR checks it."""
+    """How the weights were made. ``files`` holds the MD5 of each weights file by name, which EasyOCR checks."""
 
     seed: int
     size: str
@@ -33,7 +33,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_marker(folder: Path, marker: Marker) -> None:
-    """Mark ``folder`` as holding synthetic weights. Written before the weights, so that none is ever unmarked."""
+    """Mark ``folder`` as holding synthetic weights."""
     (folder / NAME).write_bytes(msgspec.json.encode(marker) + b"\n")
 
 
@@ -41,7 +41,7 @@ def read_marker(folder: Path) -> Marker | None:
     """The mark of ``folder``, or ``None`` where there is none.
 
     Raises:
-        ModelLoadFailed: there is a mark, but it cannot be read. Weights with a damaged mark are nobody's real model.
+        ModelLoadFailed: there is a mark, but it cannot be read.
     """
     try:
         return msgspec.json.decode((folder / NAME).read_bytes(), type=Marker)

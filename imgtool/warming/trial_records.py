@@ -1,4 +1,4 @@
-"""The memory that a model was loaded and run once here, so that warming a second time need not load it again."""
+"""Records of trials: a model that was loaded and run once here need not be loaded again by the next warming."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import msgspec
 
 from imgtool.errors import StoreNotWritable
 from imgtool.files import write_atomically
+from imgtool.warming.units import Unit
 from imgtool.weights.manifest import now
 from imgtool.weights.store import ModelStore
-from imgtool.weights.wanted_units import Unit
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of imports, a load and a first inference in a process of their own. Memory is its resident set in
-    bytes."""
+    """Measurements of imports, a load and a first inference. Memory is the process's resident set in bytes."""
 
     load_seconds: float
     warm_up_seconds: float
@@ -27,7 +26,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial, and everything that it holds for: fingerprints of the models, versions of what ran them."""
+    """A trial, with the fingerprints of the models and the versions of the packages for which it is valid."""
 
     created: str
     models: dict[str, str]
@@ -46,7 +45,7 @@ def former_trial(unit: Unit, store: ModelStore, versions: Mapping[str, str]) -> 
 
 
 def keep_trial(unit: Unit, store: ModelStore, versions: Mapping[str, str], trial: Trial) -> None:
-    """Remember ``trial``. Where the store cannot be written it is forgotten, which costs another load next time."""
+    """Record ``trial``. If the store cannot be written, the next warming loads the model again."""
     record = TrialRecord(created=now(), models=_fingerprints(unit, store), versions=dict(versions), trial=trial)
     try:
         write_atomically(_path(unit, store), msgspec.json.encode(record))

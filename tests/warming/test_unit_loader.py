@@ -10,15 +10,15 @@ import psutil
 import pytest
 
 from imgtool.artefacts.find import artefacts_root
-from imgtool.artefacts.request import wanted_blip
+from imgtool.artefacts.requested_model import requested_blip
 from imgtool.compiling.compile import compile_model
 from imgtool.errors import ModelLoadFailed
 from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import TaskPlan
 from imgtool.types import Task
-from imgtool.warming.trial import WorkerLoader, trial_of
-from imgtool.warming.trials import Trial
-from imgtool.weights.wanted_units import Unit, configured_units
+from imgtool.warming.trial_records import Trial
+from imgtool.warming.unit_loader import UnitLoader, trial_of
+from imgtool.warming.units import Unit, configured_units
 from tests.compiled import OPTIONS, flip
 from tests.model_files import blip_files
 
@@ -62,7 +62,7 @@ def test_a_failure_is_told_and_leaves_no_process(failing: Callable[[], Trial], w
 @pytest.mark.parametrize("engine", ["blip", "easyocr"])
 def test_what_a_trial_holds_for_names_the_libraries(engine: str) -> None:
     unit = next(unit for unit in configured_units(EngineOptions(), ("ko", "en")) if unit.engine == engine)
-    versions = WorkerLoader(EngineOptions()).versions(unit)
+    versions = UnitLoader(EngineOptions()).versions(unit)
     assert {"engine", "torch"} <= set(versions)
 
 
@@ -72,12 +72,12 @@ def test_a_trial_does_not_hold_for_a_compiled_model_that_was_damaged_since(tmp_p
     for name, data in blip_files().items():
         (weights / name).write_bytes(data)
     options = EngineOptions(cache_dir=tmp_path / "cache", caption_model=str(weights), tasks=(Task.CAPTION,))
-    folder = compile_model(wanted_blip(options), artefacts_root(options), OPTIONS).artefact.folder
+    folder = compile_model(requested_blip(options), artefacts_root(options), OPTIONS).artefact.folder
     (unit,) = configured_units(options, ())
-    before = WorkerLoader(options).versions(unit)
-    assert WorkerLoader(options).versions(unit) == before
+    before = UnitLoader(options).versions(unit)
+    assert UnitLoader(options).versions(unit) == before
     flip(folder / "settings.json", 5)
-    assert WorkerLoader(options).versions(unit) != before
+    assert UnitLoader(options).versions(unit) != before
 
 
 def test_every_engine_that_models_are_fetched_for_has_a_unit() -> None:

@@ -7,9 +7,9 @@ alone is run.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -34,24 +34,34 @@ def table_entry(spec: ModelSpec) -> TableEntry:
         LibraryMissing: EasyOCR is not installed, so where its models lie and what they hash to is not known.
         ModelNotFound: the installed EasyOCR has no such model.
     """
-    location = _config_file()
+    location = _table_file()
     if location is None:
         raise LibraryMissing(
             f"{spec.name} is described by EasyOCR's own tables, and EasyOCR is not installed",
             "pip install 'imgtool[torch]', then run this again",
         )
-    found = _walk(_load(location), spec.repository)
-    if found is None:
-        raise ModelNotFound(f"the installed EasyOCR has no model {spec.name}", "pip install --upgrade 'easyocr>=1.7.2'")
+    found: Any = _read(location)
+    for step in spec.repository.split("/"):
+        if not isinstance(found, Mapping) or step not in found:
+            raise ModelNotFound(
+                f"the installed EasyOCR has no model {spec.name}", "pip install --upgrade 'easyocr>=1.7.2'"
+            )
+        found = found[step]
     return TableEntry(found["filename"], found["url"], found["md5sum"].lower())
 
 
 def installed() -> bool:
     """Whether EasyOCR's table can be read here."""
-    return _config_file() is not None
+    return _table_file() is not None
 
 
-def _config_file() -> Path | None:
+def empty_recogniser(generation: str, classes: int) -> Any:
+    """EasyOCR's recogniser of ``generation`` for so many ``classes``, as it is before a training. Imports torch."""
+    module, width = {"gen1": ("model", 512), "gen2": ("vgg_model", 256)}[generation]
+    return import_module(f"easyocr.model.{module}").Model(1, width, width, classes)
+
+
+def _table_file() -> Path | None:
     package = find_spec("easyocr")
     if package is None or package.origin is None:
         return None
@@ -59,32 +69,17 @@ def _config_file() -> Path | None:
     return config if config.is_file() else None
 
 
-def _load(location: Path) -> Mapping[str, Any]:
+def _read(location: Path) -> Mapping[str, Any]:
     described = spec_from_file_location("_imgtool_easyocr_config", location)
     if described is None or described.loader is None:
         return {}
     module = module_from_spec(described)
-    with _environment_kept():
-        described.loader.exec_module(module)
-    return {"detection": module.detection_models, "recognition": module.recognition_models}
-
-
-@contextmanager
-def _environment_kept() -> Iterator[None]:
-    # The table's file sets a variable for torch as it is run; reading a table must not change this process.
+    # The file sets a variable for torch as it is run; reading a table must not change this process.
     before = dict(os.environ)
     try:
-        yield
+        described.loader.exec_module(module)
     finally:
         for name in set(os.environ) - set(before):
             del os.environ[name]
         os.environ.update(before)
-
-
-def _walk(tables: Mapping[str, Any], path: str) -> Any:
-    found: Any = tables
-    for step in path.split("/"):
-        if not isinstance(found, Mapping) or step not in found:
-            return None
-        found = found[step]
-    return found
+    return {"detection": module.detection_models, "recognition": module.recognition_models}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imgtool.artefacts.manifest import FAST
-from imgtool.privacy import SETTINGS
+from imgtool.ground.privacy import SETTINGS
 from tests import pictures
 from tests.command import imgtool
 from tests.fakes.exporter import GRAPH

@@ -17,8 +17,8 @@ from imgtool.engine.plan import UNPRINTED
 from imgtool.errors import ImgtoolError, ModelMissing
 from imgtool.options import EngineOptions, Precision, Scale, Weights
 from imgtool.weights.catalogue import CATALOGUE, find
-from imgtool.weights.located import blip as blip_weights
-from imgtool.weights.located import easyocr as easyocr_weights
+from imgtool.weights.on_disk import blip as blip_weights
+from imgtool.weights.on_disk import easyocr as easyocr_weights
 from imgtool.weights.store import ModelStore
 from imgtool.weights.synthetic.store import blip_spec, easyocr_spec
 
@@ -28,6 +28,7 @@ FAST: dict[str, Any] = {"precision": Precision.FAST}
 
 @pytest.fixture(autouse=True)
 def _empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGTOOL_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("EASYOCR_MODULE_PATH", str(tmp_path / "easyocr"))
 
@@ -49,25 +50,26 @@ def remedies(options: EngineOptions, *looks: Callable[[EngineOptions], object]) 
 @pytest.mark.parametrize(
     ("analyzer", "given", "command"),
     [
-        ("blip_onnx:BlipOnnx", {"caption_revision": "v2"}, "blip-base@v2 --compile"),
-        ("blip_onnx:BlipOnnx", SMALL, "--weights synthetic --scale small --compile"),
+        ("caption.blip_compiled:BlipOnnx", {"caption_revision": "v2"}, "blip-base@v2 --compile"),
+        ("caption.blip_compiled:BlipOnnx", SMALL, "--weights synthetic --scale small --compile"),
         (
-            "easyocr_onnx:EasyOcrOnnx",
+            "text.easyocr_compiled:EasyOcrOnnx",
             {"languages": ("ja",), **FAST},
             "easyocr --languages ja --precision fast --compile",
         ),
-        ("blip:BlipTorch", {"caption_revision": "v2"}, "blip-base@v2"),
-        ("easyocr:EasyOcrTorch", {"languages": ("ja",)}, "easyocr --languages ja"),
+        ("caption.blip:BlipTorch", {"caption_revision": "v2"}, "blip-base@v2 --refresh"),
+        ("text.easyocr:EasyOcrTorch", {"languages": ("ja",)}, "easyocr --languages ja --refresh"),
     ],
 )
 def test_a_worker_that_finds_damage_knows_what_was_asked_for(
     analyzer: str, given: dict[str, Any], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = SimpleNamespace(folder=tmp_path, manifest=SimpleNamespace(fast=None), notice="")
-    for place in ("models.artefacts.find_blip", "models.artefacts.find_easyocr"):
-        monkeypatch.setattr(f"imgtool.{place}", lambda _: here)
-    for place in ("analyzers.blip.weights_for", "analyzers.easyocr.weights_for"):
-        monkeypatch.setattr(f"imgtool.{place}", lambda _: here)
+    for place in (
+        *("caption.blip_compiled.find_blip", "text.easyocr_compiled.find_easyocr"),
+        *("caption.blip.weights_for", "text.easyocr.weights_for"),
+    ):
+        monkeypatch.setattr(f"imgtool.analyzers.{place}", lambda _: here)
     options = EngineOptions(cache_dir=tmp_path, **given)
     cls = load_class(f"imgtool.analyzers.{analyzer}")
     parameters = cls.parameters(options)

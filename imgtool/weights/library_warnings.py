@@ -1,4 +1,4 @@
-"""Keeping the model libraries' warnings and progress bars away from people who cannot act on them."""
+"""Silences warnings and progress bars of the model libraries: users cannot act on them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _NOISY = r"(torch|torchvision|transformers|easyocr|PIL|cv2|skimage)(\.|$)"
 
 
 def quiet() -> None:
-    """Drop the Python warnings of the model libraries, which are addressed to their developers. Cheap to repeat.
+    """Ignore the Python warnings of the model libraries. Cheap to repeat.
 
-    A filter rather than ``catch_warnings``, which two threads at once would leave in disorder.
+    This adds a filter for the whole process, because ``catch_warnings`` is not thread-safe.
     """
     warnings.filterwarnings("ignore", module=_NOISY)
 
 
 @contextmanager
 def transformers_silenced() -> Iterator[None]:
-    """No progress bars and no advice of transformers for a while; restored for whoever else uses it."""
+    """Turn off progress bars and log messages of transformers inside the block; restored afterwards."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -14,7 +14,7 @@ import pytest
 
 from imgtool import Engine
 from imgtool.errors import ExitCode
-from imgtool.leftovers import STALE_SECONDS, claim, sweep
+from imgtool.files import STALE_SECONDS, claim, sweep
 from tests import pictures
 from tests.command import analyze, imgtool
 
