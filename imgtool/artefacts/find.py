@@ -82,7 +82,7 @@ def precision_parameters(artefact: Artefact, precision: str) -> dict[str, str]:
 
     ``fast`` differs between machines and between compiles. If it runs as ``exact``, its answers are the exact ones.
     """
-    fast = artefact.manifest.fast
+    fast = artefact.manifest.judged_fast
     if precision != "fast" or artefact.notice or fast is None or not fast.executor:
         return {"precision": "exact"}
     return {"precision": "fast", "computed_by": " ".join(filter(None, (fast.executor, fast.release, fast.method)))}
@@ -118,7 +118,7 @@ def _found(requested: RequestedModel, options: EngineOptions) -> Artefact:
     if not found.usable or found.artefact is None:
         kind = ModelMissing if found.state is ArtefactState.ABSENT else ArtefactUnusable
         raise kind(found.message, found.remedy)
-    artefact, fast = found.artefact, found.artefact.manifest.fast
+    artefact, fast = found.artefact, found.artefact.manifest.judged_fast
     if options.precision.value != "fast" or artefact.notice:
         return artefact
     # Without a measured lossy twin, ``fast`` runs as ``exact``.
@@ -128,7 +128,7 @@ def _found(requested: RequestedModel, options: EngineOptions) -> Artefact:
     elif fast.executor == "openvino" and (release := installed_release("openvino")) != fast.release:
         why = f"fast needs OpenVINO {fast.release}, and {f'this is {release}' if release else 'none is installed'}"
     elif not fast.executor:
-        why = f"nothing was faster here ({fast.method})"
+        why = f"nothing was faster here and as good ({fast.method})"
     return replace(artefact, notice=f"{artefact.manifest.label} runs as exact: {why}") if why else artefact
 
 

@@ -1,122 +1,131 @@
-"""The lossy twin of a compiled model, kept if it is faster on this processor.
+"""The lossy twin of a compiled model: what this processor does best, kept if it pays and if its answers are as good.
 
-A processor that multiplies bfloat16 gets OpenVINO's model in that precision; any other one gets the matrices in int8,
-for onnxruntime. The twin is compared with the exact model on this machine: how much faster it is, and how many answers
-change. If it is hardly faster it is deleted, and ``fast`` runs as ``exact``. Compiling processes only.
+Every method that the processor may gain from is tried. A twin is held to the exact model on this machine: it must
+answer faster, and pass the gate on answers (:mod:`imgtool.compiling.gate`) on pictures that it was not adjusted on. The
+fastest that does is kept; without one, ``fast`` runs as ``exact``. Compiling processes only.
 """
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from imgtool.artefacts.manifest import FAST, NAME, ArtefactManifest, FastMode, Parity
+from imgtool.artefacts.manifest import FAST, GATE, NAME, ArtefactManifest, FastMode, Parity
 from imgtool.artefacts.runtime_identity import installed_release
-from imgtool.compiling.blip.int8 import quantise
-from imgtool.compiling.interface import Answering, Ask
-from imgtool.compiling.optimise import optimise
+from imgtool.compiling.gate import Reading, judge
+from imgtool.compiling.interface import Exporter, Program
+from imgtool.compiling.lossy_methods import OPENVINO, LossyMethod, lossy_methods
+from imgtool.compiling.pictures import Pictures, pictures
 from imgtool.files import is_full
-from imgtool.ground.privacy import import_openvino
 from imgtool.ground.versioned import encode
 
-WORTH = 1.1
-"""How many times as fast as the exact model it must be."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-BFLOAT16 = ("amx_bf16", "avx512_bf16")
+WORTH = 1.1
+"""Times as fast as exact that it must be."""
+
+_BEST = f"{FAST}-best"
 _ROUNDS = 3
+_TIMED = 3
+"""Pictures, of the different kinds, on which speed is measured."""
+
 _ERROR_CHARACTERS = 200
 
 
-def make_fast(folder: Path, manifest: ArtefactManifest, answering: Answering, threads: int) -> FastMode:
-    """Add the lossy twin to the compiled model in ``folder``, which has its manifest.
+def make_fast(
+    folder: Path, manifest: ArtefactManifest, exporter: Exporter, threads: int, calibrate: Path | None = None
+) -> FastMode:
+    """Add the lossy twin to the compiled model in ``folder``, which has the manifest in it.
 
-    A method that fails, whatever its library raised, counts as not faster: the exact model is complete without it.
+    ``calibrate`` is a folder of pictures like those that the model will see. A method that fails is a method that does
+    not pay, whatever its library raised: the exact model is whole.
 
     Raises:
         ImgtoolError: the compiled model cannot be opened.
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or ``calibrate`` cannot be read.
     """
-    exact, tried = answering(folder, "exact", threads), []
-    for draft, build in _candidates(manifest):
-        shutil.rmtree(folder / FAST, ignore_errors=True)
-        (folder / FAST).mkdir()
-        try:
-            if not build(folder, manifest):
+    given = pictures(calibrate)
+    exact = exporter.program(folder, "exact", threads)
+    expected = [_read(exact, picture) for picture in given.test]
+    release = installed_release(OPENVINO)
+    best: FastMode | None = None
+    tried: list[str] = []
+    try:
+        for method in lossy_methods(manifest.runtime.cpu_features, bool(release)):
+            shutil.rmtree(folder / FAST, ignore_errors=True)
+            (folder / FAST).mkdir()
+            try:
+                if not method.build(folder, manifest.graphs, exporter.feeds(given.calibration)):
+                    continue
+                draft = _draft(method, release)
+                (folder / NAME).write_bytes(encode(msgspec.structs.replace(manifest, fast=draft)))
+                fast = exporter.program(folder, "fast", threads)
+                speed_up = _speed_up(exact, fast, given.test[:: max(1, len(given.test) // _TIMED)])
+                found = msgspec.structs.replace(draft, speed_up=speed_up)
+                if speed_up >= WORTH:
+                    found = _judged(found, expected, fast, given, manifest.is_synthetic)
+            except Exception as error:
+                if isinstance(error, OSError) or is_full(folder):
+                    raise
+                # On one line: OpenVINO tells its call stack.
+                told = " ".join(str(error).split())[:_ERROR_CHARACTERS]
+                tried.append(f"{method.name} failed ({type(error).__name__}: {told})")
                 continue
-            (folder / NAME).write_bytes(encode(msgspec.structs.replace(manifest, fast=draft)))
-            measured = _measured(draft, exact, answering(folder, "fast", threads))
-        except Exception as error:
-            if isinstance(error, OSError) or is_full(folder):
-                raise
-            # On one line: OpenVINO adds its call stack.
-            told = " ".join(str(error).split())[:_ERROR_CHARACTERS]
-            tried.append(f"{draft.method} failed ({type(error).__name__}: {told})")
-            continue
-        if measured.speed_up >= WORTH:
-            return measured
-        tried.append(f"{measured.method} was {measured.speed_up:.2g} times as fast")
-    shutil.rmtree(folder / FAST, ignore_errors=True)
-    method = "; ".join(tried) or "its networks are convolutions, which int8 does not speed up"
-    return FastMode(executor="", method=method, parity=Parity(passed=True, figures={}))
+            if speed_up < WORTH:
+                tried.append(f"{method.name}: {speed_up:.2g} times as fast")
+            elif not found.parity.passed:
+                tried.append(f"{method.name}: refused, {found.parity.detail}")
+            elif best is None or found.speed_up > best.speed_up:
+                best = found
+                shutil.rmtree(folder / _BEST, ignore_errors=True)
+                (folder / FAST).rename(folder / _BEST)
+        shutil.rmtree(folder / FAST, ignore_errors=True)
+        if best is not None:
+            (folder / _BEST).rename(folder / FAST)
+            return best
+    finally:
+        shutil.rmtree(folder / _BEST, ignore_errors=True)
+    method_told = "; ".join(tried) or "there is no method for its networks"
+    return FastMode(executor="", method=method_told, parity=Parity(passed=True, figures={}), gate=GATE)
 
 
-def _candidates(manifest: ArtefactManifest) -> list[tuple[FastMode, Callable[[Path, ArtefactManifest], bool]]]:
-    """The methods to try on this processor: a draft of each, and the function that builds it, if it can."""
-    same = Parity(passed=True, figures={})
-    int8 = FastMode(executor="onnxruntime", method="matrices in int8", parity=same)
-    release = installed_release("openvino")
-    if release and set(BFLOAT16) & set(manifest.runtime.cpu_features):
-        draft = FastMode(executor="openvino", release=release, method="bfloat16 by OpenVINO", parity=same)
-        return [(draft, _in_bfloat16), (int8, _in_int8)]
-    return [(int8, _in_int8)]
+def _draft(method: LossyMethod, release: str) -> FastMode:
+    return FastMode(
+        executor=method.executor,
+        release=release if method.executor == OPENVINO else "",
+        method=method.name,
+        parity=Parity(passed=False, figures={}),
+        gate=GATE,
+    )
 
 
-def _in_bfloat16(folder: Path, manifest: ArtefactManifest) -> bool:
-    core = import_openvino().Core()
-    for name in manifest.graphs:
-        settings = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
-        compiled = core.compile_model(str(folder / f"{name}.onnx"), "CPU", settings)
-        # Not OpenVINO's own cache: its keys hold the graph's path, and this folder will be moved.
-        (folder / FAST / f"{name}.blob").write_bytes(compiled.export_model().getbuffer())
-    return True
+def _judged(found: FastMode, expected: Sequence[Reading], fast: Program, given: Pictures, synthetic: bool) -> FastMode:
+    readings = [_read(fast, picture) for picture in given.test]
+    parity = judge(expected, readings, is_synthetic=synthetic, origin=given.origin)
+    return msgspec.structs.replace(found, parity=parity)
 
 
-def _in_int8(folder: Path, manifest: ArtefactManifest) -> bool:
-    """Returns whether there was a graph whose weights are mostly matrices."""
-    import onnx
-
-    fast, found = folder / FAST, False
-    for name in manifest.graphs:
-        model = onnx.load(str(folder / f"{name}.onnx"), load_external_data=False).graph
-        sizes = {each.name: math.prod(each.dims) for each in model.initializer}
-        matrices = {node.input[1] for node in model.node if node.op_type == "Gemm"}
-        if sum(sizes.get(matrix, 0) for matrix in matrices) <= 0.5 * sum(sizes.values()):
-            continue
-        quantise(folder, fast, name)
-        optimise(fast, name)
-        # Only the optimised graph is opened; it refers to the weights of this one.
-        (fast / f"{name}.onnx").unlink()
-        found = True
-    return found
+def _read(program: Program, picture: NDArray[np.uint8]) -> Reading:
+    numbers, answer = program.numbers(picture), program.answer(picture)
+    return Reading(numbers, caption=answer) if isinstance(answer, str) else Reading(numbers, tuple(answer))
 
 
-def _measured(draft: FastMode, exact: Ask, fast: Ask) -> FastMode:
-    # In turn, and the minimum of each: other processes on the machine then disturb both alike.
-    rounds = [(_timed(exact), _timed(fast)) for _ in range(_ROUNDS)]
-    (_, expected), (_, found) = rounds[0]
-    changed = sum(one != other for one, other in zip(expected, found, strict=True))
-    speed_up = min(one[0] for one, _ in rounds) / min(other[0] for _, other in rounds)
-    figures = {"answers_changed_share": changed / max(len(expected), 1)}
-    parity = Parity(passed=True, figures=figures, detail=f"{len(expected)} made-up pictures")
-    return msgspec.structs.replace(draft, speed_up=speed_up, parity=parity)
+def _speed_up(exact: Program, fast: Program, given: Sequence[NDArray[np.uint8]]) -> float:
+    """How many times as fast ``fast`` answers."""
+    # In turn, and the least of each: what else runs on the machine disturbs both alike.
+    rounds = [(_seconds(exact, given), _seconds(fast, given)) for _ in range(_ROUNDS)]
+    return min(one for one, _ in rounds) / min(other for _, other in rounds)
 
 
-def _timed(ask: Ask) -> tuple[float, Sequence[str]]:
+def _seconds(program: Program, given: Sequence[NDArray[np.uint8]]) -> float:
     started = time.perf_counter()
-    answers = ask()
-    return time.perf_counter() - started, answers
+    for picture in given:
+        program.answer(picture)
+    return time.perf_counter() - started

@@ -8,26 +8,20 @@ no instructions for them (VNNI), OpenVINO's kernels for convolutions are the bet
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from imgtool.artefacts.manifest import FAST, OPTIMISED
 from imgtool.compiling.blip.int8 import quantise
-from imgtool.compiling.int8_static import is_convolutional, quantise_static
+from imgtool.compiling.int8_static import FEWEST_CHANNELS, quantise_static
+from imgtool.compiling.interface import Feeds
 from imgtool.compiling.optimise import optimise
 from imgtool.ground.privacy import import_openvino
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-Feeds = Callable[[str], Iterable[Mapping[str, "NDArray[Any]"]]]
-"""By the name of a graph, what goes into it for the pictures that ranges are measured on; nothing where it has none."""
-
 ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
 
-_MULTIPLIES_BFLOAT16 = frozenset(("amx_bf16", "avx512_bf16"))
+MULTIPLIES_BFLOAT16 = frozenset(("amx_bf16", "avx512_bf16"))
 _ADDS_FOUR_PRODUCTS = frozenset(("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"))
 """Of eight bits, in 32 bits and in one step."""
 
@@ -49,8 +43,8 @@ def lossy_methods(features: Iterable[str], has_openvino: bool) -> list[LossyMeth
     given = frozenset(features)
     has_vnni = bool(given & _ADDS_FOUR_PRODUCTS)
     found = []
-    if has_openvino and given & _MULTIPLIES_BFLOAT16:
-        found.append(LossyMethod(OPENVINO, "bfloat16 by OpenVINO", _bfloat16))
+    if has_openvino and given & MULTIPLIES_BFLOAT16:
+        found.append(LossyMethod(OPENVINO, "bfloat16 by OpenVINO", in_bfloat16))
     if has_openvino and not has_vnni:
         found.append(LossyMethod(OPENVINO, "convolutions in int8 by OpenVINO", _convolutions_by_openvino))
     found.append(LossyMethod(ONNXRUNTIME, "convolutions in int8", _Convolutions(not has_vnni)))
@@ -58,7 +52,7 @@ def lossy_methods(features: Iterable[str], has_openvino: bool) -> list[LossyMeth
     return found
 
 
-def _bfloat16(folder: Path, graphs: Sequence[str], feeds: Feeds) -> bool:
+def in_bfloat16(folder: Path, graphs: Sequence[str], feeds: Feeds) -> bool:
     for name in graphs:
         _export_blob(folder / f"{name}.onnx", folder / FAST / f"{name}.blob", "bf16")
     return True
@@ -93,7 +87,7 @@ class _Matrices:
     seven_bits: bool
 
     def __call__(self, folder: Path, graphs: Sequence[str], feeds: Feeds) -> bool:
-        chosen = [name for name in graphs if _share_of_matrices(folder / f"{name}.onnx") > 0.5]
+        chosen = [name for name in graphs if _share(folder / f"{name}.onnx", "Gemm") > 0.5]
         for name in chosen:
             quantise(folder, folder / FAST, name, seven_bits=self.seven_bits)
             _keep_optimised(folder / FAST, name)
@@ -101,7 +95,7 @@ class _Matrices:
 
 
 def _convolutional(folder: Path, graphs: Sequence[str]) -> list[str]:
-    return [name for name in graphs if is_convolutional(folder / f"{name}.onnx")]
+    return [name for name in graphs if _share(folder / f"{name}.onnx", "Conv") > 0.5]
 
 
 def _keep_optimised(folder: Path, name: str) -> None:
@@ -121,12 +115,14 @@ def _export_blob(graph: Path, blob: Path, precision: str) -> None:
     blob.write_bytes(compiled.export_model().getbuffer())
 
 
-def _share_of_matrices(graph: Path) -> float:
-    """The share of a graph's weights that are matrices multiplied as such."""
+def _share(graph: Path, kind: str) -> float:
+    """The share of a graph's weights that operators of ``kind`` multiply with and that would be in eight bits."""
     import onnx
 
     model = onnx.load(str(graph), load_external_data=False).graph
-    sizes = {each.name: math.prod(each.dims) for each in model.initializer}
-    matrices = {node.input[1] for node in model.node if node.op_type == "Gemm"}
-    total = sum(sizes.values())
-    return sum(sizes.get(name, 0) for name in matrices) / total if total else 0.0
+    shapes = {each.name: tuple(each.dims) for each in model.initializer}
+    multiplied = {node.input[1] for node in model.node if node.op_type == kind} & shapes.keys()
+    if kind == "Conv":
+        multiplied = {name for name in multiplied if min(shapes[name][:2]) >= FEWEST_CHANNELS}
+    total = sum(map(math.prod, shapes.values()))
+    return sum(math.prod(shapes[name]) for name in multiplied) / total if total else 0.0

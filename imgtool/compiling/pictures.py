@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def pictures(folder: Path | None = None) -> Pictures:
     Raises:
         OSError: the folder cannot be read. A file in it that is no picture is passed over.
     """
-    calibration, test = (tuple(_drawn(purpose)) for purpose in range(2))
+    calibration, test = _drawn(0), _drawn(1)
     if folder is None:
         return Pictures(calibration, test, f"{len(test)} drawn pictures")
     own = list(_own(folder))
@@ -90,14 +91,17 @@ def _opened(path: Path) -> NDArray[np.uint8] | None:
     return np.asarray(upright)
 
 
-def _drawn(purpose: int) -> Iterator[NDArray[np.uint8]]:
+@cache
+def _drawn(purpose: int) -> tuple[NDArray[np.uint8], ...]:
     import numpy as np
 
+    found = []
     for kind, draw in enumerate((_page, _table, _chart, _sign, _photograph, _night)):
         for number in range(_OF_A_KIND):
             rng = np.random.default_rng((purpose, kind, number))
             size = int(rng.integers(560, 900)), int(rng.integers(420, 720))
-            yield draw(_Canvas(rng, size, _WORDS[purpose]))
+            found.append(draw(_Canvas(rng, size, _WORDS[purpose])))
+    return tuple(found)
 
 
 class _Canvas:

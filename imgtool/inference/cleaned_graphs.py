@@ -19,8 +19,8 @@ import msgspec
 from imgtool.artefacts.manifest import NAME, ArtefactFile, wrong_sample
 from imgtool.artefacts.runtime_identity import PROVIDER, RuntimeIdentity, this_runtime
 from imgtool.files import TEMPORARY, temporary_beside
-from imgtool.inference.denormals import Denormals, NotOnnx, external_files, zero_denormals, zeroed_bytes
 from imgtool.ground.versioned import encode
+from imgtool.inference.denormals import Denormals, NotOnnx, external_files, zero_denormals, zeroed_bytes
 from imgtool.weights.hashing import measure, sampled_sha256
 
 FOLDER = "cleaned"

@@ -50,7 +50,7 @@ class UnitCompiler:
         try:
             found = self.status(unit)
             if not anew and found.state is ArtefactState.COMPILED and found.artefact is not None:
-                if self.options.precision is not Precision.FAST or found.artefact.manifest.fast is not None:
+                if self.options.precision is not Precision.FAST or found.artefact.manifest.judged_fast:
                     return None
                 needed = ("onnx",)
             if self._requested(unit).folder is None:
@@ -94,12 +94,17 @@ class UnitCompiler:
 
 def in_words(manifest: ArtefactManifest, precision: Precision) -> str:
     """How the compiled model compares with the original, and if ``precision`` is fast, its lossy twin with it."""
-    fast, words = manifest.fast, f"agrees with torch: {_figures(manifest.parity)}" if manifest.parity else ""
+    words = f"agrees with torch: {_figures(manifest.parity)}" if manifest.parity else ""
+    if manifest.denormals:
+        words += f"; {manifest.denormals} denormal weights are zero now"
+    words += "".join(f"; {graph}: {method}" for graph, method in manifest.methods.items())
+    fast = manifest.judged_fast
     if precision is not Precision.FAST or fast is None:
         return words
     if not fast.executor:
-        return f"{words}; fast: no way was faster here, it runs as exact does ({fast.method})"
-    return f"{words}; fast: {fast.method}, {fast.speed_up:.2g} times as fast, {_figures(fast.parity)}"
+        return f"{words}; fast: nothing was faster here and as good, it runs as exact does ({fast.method})"
+    told = f"{_figures(fast.parity)} ({fast.parity.detail})"
+    return f"{words}; fast: {fast.method}, {fast.speed_up:.2g} times as fast, {told}"
 
 
 def _figures(parity: Parity) -> str:

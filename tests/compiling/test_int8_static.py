@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from imgtool.compiling.flat_graph import FlatGraph
-from imgtool.compiling.int8_static import is_convolutional, quantise_static
+from imgtool.compiling.int8_static import quantise_static
 from tests.compiling.test_winograd import answer, small_network
 
 
@@ -57,13 +57,3 @@ def test_logging_is_as_it_was(network: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         quantise_static(network, tmp_path / "int8.onnx", [])
     assert logging.root.manager.disable == 0
-
-
-def test_what_is_convolutional(network: Path, tmp_path: Path) -> None:
-    assert is_convolutional(network)
-    matrix = onnx.numpy_helper.from_array(np.ones((64, 64), np.float32), "m")
-    node = onnx.helper.make_node("MatMul", ["x", "m"], ["y"])
-    shape = onnx.helper.make_tensor_value_info("x", 1, (1, 64)), onnx.helper.make_tensor_value_info("y", 1, (1, 64))
-    graph = onnx.helper.make_graph([node], "matrix", [shape[0]], [shape[1]], [matrix])
-    onnx.save(onnx.helper.make_model(graph), tmp_path / "matrix.onnx")
-    assert not is_convolutional(tmp_path / "matrix.onnx")
