@@ -25,8 +25,8 @@ from imgtool.weights.hashing import measure
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
-FOLDER = "compiled"
-"""In the cache directory."""
+FOLDER, CLEANED = "compiled", "cleaned"
+"""In the cache directory: compiled models, and graphs of others without their denormal weights."""
 
 
 class ArtefactState(StrEnum):
@@ -75,6 +75,11 @@ class ArtefactStatus:
 def artefacts_root(options: EngineOptions) -> Path:
     """The folder of compiled models."""
     return cache_root(options) / FOLDER
+
+
+def cleaned_root(options: EngineOptions) -> Path:
+    """The folder that :mod:`imgtool.inference.cleaned_graphs` keeps its graphs in."""
+    return cache_root(options) / CLEANED
 
 
 def precision_parameters(artefact: Artefact, precision: str) -> dict[str, str]:

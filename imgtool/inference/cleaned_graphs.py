@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,6 @@ from imgtool.files import TEMPORARY, temporary_beside
 from imgtool.ground.versioned import encode
 from imgtool.inference.denormals import Denormals, NotOnnx, external_files, zero_denormals, zeroed_bytes
 from imgtool.weights.hashing import measure, sampled_sha256
-
-FOLDER = "cleaned"
-"""In the cache directory."""
 
 _VERSION = 1
 _GRAPH = "graph.onnx"
@@ -88,25 +85,29 @@ def open_cleaned(
 
 
 def cleaned_copy(
-    source: Path, store: Path | None, hashes: Sequence[str], are_alike: Callable[[Path, Path], bool]
+    source: Path, store: Path | None, hashes: Mapping[Path, str], are_alike: Callable[[Path, Path], bool]
 ) -> Path:
     """``source``, or a copy of it without denormal weights.
 
-    ``hashes`` are those of ``source`` and of the files beside it, which are the key. ``are_alike`` is asked once a
-    file, about the original and the copy. Without a place to keep the copy, ``source`` is what is opened.
+    ``hashes`` are those of ``source`` and of the files beside it that may hold weights, which are the key.
+    ``are_alike`` is asked once a file, about the original and the copy. Without a place to keep the copy, and where
+    weights lie in other files than those, ``source`` is what is opened.
 
     Raises:
         Exception: what ``are_alike`` raises.
     """
     if store is None:
         return source
-    digest = hashlib.sha256("\0".join(hashes).encode()).hexdigest()
+    digest = hashlib.sha256("\0".join(hashes.values()).encode()).hexdigest()
     folder = _place(store, source, digest)
     if (found := _kept(folder, digest)) is not None:
         return folder / source.name if found.files else source
     try:
+        beside = external_files(source)
+        if not set(beside) <= set(hashes):
+            return source
         with _Staging(folder) as staging:
-            return staging.clean(source, digest, are_alike)
+            return staging.clean(source, beside, digest, are_alike)
     except (OSError, NotOnnx):
         return source
 
@@ -123,7 +124,11 @@ class _Staging:
         self.path = temporary_beside(target)
 
     def __enter__(self) -> _Staging:
-        self.path.mkdir(parents=True)
+        store = self.path.parent
+        # The cache directory is its owner's alone, whoever makes it first.
+        store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store.mkdir(exist_ok=True)
+        self.path.mkdir()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
@@ -140,9 +145,9 @@ class _Staging:
                 # Damaged, or half removed. What is in its way goes, and the next process tries again.
                 shutil.rmtree(self._target, ignore_errors=True)
 
-    def clean(self, source: Path, digest: str, are_alike: Callable[[Path, Path], bool]) -> Path:
-        """Copy ``source`` here without denormals, install that if it answers alike, and say which one to open."""
-        beside = external_files(source)
+    def clean(self, source: Path, beside: Sequence[Path], digest: str, are_alike: Callable[[Path, Path], bool]) -> Path:
+        """Copy ``source`` and what is ``beside`` it here without denormals, install that if it answers alike, and say
+        which one to open."""
         copy = self.path / source.name
         for path in (source, *beside):
             target = self.path / path.relative_to(source.parent)
@@ -159,17 +164,9 @@ class _Staging:
         return self._target / source.name if is_used and self._target.is_dir() else source
 
 
-def leftovers(store: Path) -> list[Path]:
-    """Folders in ``store`` that no run would open: unfinished, damaged, or of another onnxruntime than this one."""
-    try:
-        folders = sorted(path for path in store.iterdir() if path.is_dir())
-    except OSError:
-        return []
-    return [path for path in folders if TEMPORARY in path.name or not _is_of_use(path)]
-
-
-def _is_of_use(folder: Path) -> bool:
-    found = _kept(folder, "")
+def is_of_use(folder: Path) -> bool:
+    """Whether a run may open what is kept in ``folder``: it is finished, whole, and for this onnxruntime."""
+    found = None if TEMPORARY in folder.name else _kept(folder, "")
     return found is not None and (found.runtime is None or found.runtime.onnxruntime == this_runtime().onnxruntime)
 
 

@@ -58,7 +58,10 @@ def normalise_by_table(engine: Any) -> None:
     to float32. There are 256 levels a channel, so the same numbers stand in a table. One of upstream's releases that
     prepares images in another way than the one known here is left as it is.
     """
-    detector = engine._load_det_model()
+    load = getattr(engine, "_load_det_model", None)
+    if load is None:
+        return
+    detector = load()
     original = detector.get_preprocess()
     if not all(callable(getattr(original, name, None)) for name in ("resize", "normalize", "permute")):
         return

@@ -18,7 +18,7 @@ import pytest
 
 from imgtool.artefacts.manifest import NAME
 from imgtool.inference import cleaned_graphs
-from imgtool.inference.cleaned_graphs import Cleaned, cleaned_copy, leftovers, open_cleaned
+from imgtool.inference.cleaned_graphs import Cleaned, cleaned_copy, is_of_use, open_cleaned
 from imgtool.inference.denormals import count_denormals
 from tests.compiled import flip, other_runtime
 from tests.inference.test_denormals import PLANTED, in_raw_data, model, rapidocr_models, scores, written
@@ -49,6 +49,10 @@ def store(tmp_path: Path) -> Path:
 def only(store: Path) -> Path:
     (folder,) = store.iterdir()
     return folder
+
+
+def leftovers(store: Path) -> list[Path]:
+    return [path for path in store.iterdir() if not is_of_use(path)]
 
 
 def sessions_made(monkeypatch: pytest.MonkeyPatch) -> list[object]:
@@ -106,7 +110,7 @@ def test_a_place_that_cannot_be_made(source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     store = tmp_path / "file" / "cleaned"
     assert np.array_equal(asked(open_cleaned(source, store, options)), scores(source))
-    assert cleaned_copy(source, store, ["h"], lambda *_: True) == source
+    assert cleaned_copy(source, store, {source: "h"}, lambda *_: True) == source
 
 
 def test_a_disk_that_fills_up(source: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,8 +206,8 @@ def test_processes_that_begin_at_once(source: Path, store: Path) -> None:
 # -- copies, for models that are opened as their owner wrote them
 
 
-def hashes(*paths: Path) -> list[str]:
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+def hashes(*paths: Path) -> dict[Path, str]:
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def test_a_copy_without_them_is_opened(source: Path, store: Path) -> None:
@@ -227,6 +231,13 @@ def test_weights_beside_it_are_copied_too(tmp_path: Path, store: Path) -> None:
     found = cleaned_copy(source, store, hashes(source, data), lambda *_: True)
     assert np.array_equal(scores(found), scores(source))
     assert (count_denormals(source).denormal, count_denormals(found).denormal) == (PLANTED, 0)
+
+
+def test_weights_in_a_file_that_was_not_hashed_are_left_alone(tmp_path: Path, store: Path) -> None:
+    source = tmp_path / "m.onnx"
+    onnx.save(model(in_raw_data()), source, save_as_external_data=True, location="other.bin", size_threshold=0)
+    assert cleaned_copy(source, store, hashes(source), lambda *_: True) == source
+    assert not store.exists()
 
 
 def test_a_model_without_any_is_not_copied(tmp_path: Path, store: Path) -> None:

@@ -12,6 +12,7 @@ from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.labels.names import check_count, read_labels
 from imgtool.analyzers.labels.settings import Given, Settings, convert, resolve
 from imgtool.analyzers.labels.sources import from_flags, from_metadata, from_sidecar
+from imgtool.artefacts.find import cleaned_root
 from imgtool.errors import ImgtoolError, LabelsMismatch, ModelLoadFailed, ModelNotUsable, PathMissing, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Label, Problem, Task
@@ -93,7 +94,12 @@ class Classifier(Analyzer):
             from_sidecar(sidecar)
         flags = from_flags(options)
         return {
-            "paths": {"model": str(model), "labels": labels and str(labels), "sidecar": sidecar and str(sidecar)},
+            "paths": {
+                "model": str(model),
+                "labels": labels and str(labels),
+                "sidecar": sidecar and str(sidecar),
+                "cleaned": str(cleaned_root(options)),
+            },
             "model_sha256": _hashed(model),
             "weights_sha256": [_hashed(path) for path in _external_data(model)],
             "labels_sha256": _hashed(labels),
@@ -120,9 +126,16 @@ class Classifier(Analyzer):
         paths = self.parameters_given["paths"]
         sidecar = from_sidecar(Path(paths["sidecar"])) if paths["sidecar"] else {}
 
-        from imgtool.analyzers.labels.network import Network
+        from imgtool.analyzers.labels.network import Network, answer_alike
+        from imgtool.inference.cleaned_graphs import cleaned_copy
 
-        network = Network(Path(paths["model"]), self.parameters_given.get("threads"))
+        given, model = self.parameters_given, Path(paths["model"])
+        hashes = dict(
+            zip((model, *_external_data(model)), (given["model_sha256"], *given["weights_sha256"]), strict=False)
+        )
+        store = paths.get("cleaned")
+        opened = cleaned_copy(model, None if store is None else Path(store), hashes, answer_alike)
+        network = Network(opened, given.get("threads"))
         metadata = from_metadata(network.metadata)
         flags = convert(self.parameters_given["preprocessing"], "the flags")
         if network.dtype == "uint8" and {"mean", "std"} & set(flags):

@@ -96,23 +96,27 @@ def dry_run(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitC
 
 
 def prune(store: ModelStore, request: Request, options: EngineOptions) -> ExitCode:
-    """Show the plans, of models and of compiled ones, then carry them out unless they are only to be shown."""
-    from imgtool.artefacts.find import artefacts_root
+    """Show the plans, for models and for what was made of them, then carry them out unless they are only to be shown."""
+    from imgtool.artefacts.find import artefacts_root, cleaned_root
     from imgtool.warming.prune import plan_prune
-    from imgtool.warming.prune_compiled import in_use, plan_prune_compiled
+    from imgtool.warming.prune_compiled import in_use, plan_prune_cleaned, plan_prune_compiled
     from imgtool.weights.store import ModelStore
 
-    root = artefacts_root(options)
+    root, graphs = artefacts_root(options), cleaned_root(options)
+    cleaned = plan_prune_cleaned(graphs)
     plan, compiled = plan_prune(store, request.max_size), plan_prune_compiled(root, in_use=in_use(options))
-    for one, place in ((plan, store), (compiled, ModelStore.at(root))):
+    for one, place in ((plan, store), (compiled, ModelStore.at(root)), (cleaned, ModelStore.at(graphs))):
         if not request.dry_run and one.removals:
             one.execute(place)
     if request.json:
-        print_json({**_plan_object(plan, request.dry_run), "compiled": _plan_object(compiled, request.dry_run)})
+        more = {"compiled": compiled, "cleaned": cleaned}
+        print_json(_plan_object(plan, request.dry_run) | {k: _plan_object(v, request.dry_run) for k, v in more.items()})
         return ExitCode.OK
     _print_plan(plan, request.dry_run)
     if compiled.before_bytes:
         _print_plan(compiled, request.dry_run, "compiled models")
+    if cleaned.before_bytes:
+        _print_plan(cleaned, request.dry_run, "graphs without denormal weights")
     return ExitCode.OK
 
 
