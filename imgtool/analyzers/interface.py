@@ -48,7 +48,7 @@ class Probe:
 
     ``languages`` are ISO 639-1 codes of the languages that can be read; empty if that does not apply. ``size_bytes`` is
     the size of the model on disk. ``notice`` is a line for the user before the run: it will be slower than it could be,
-    or something that is here cannot be used.
+    or something that is here cannot be used. ``details`` say how the model compares with what it stands for.
     """
 
     available: bool
@@ -59,6 +59,7 @@ class Probe:
     languages: tuple[str, ...] = ()
     size_bytes: int = 0
     notice: str = ""
+    details: str = ""
 
 
 Answer = Any

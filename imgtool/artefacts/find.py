@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.artefacts.manifest import ArtefactFile, ArtefactManifest, read_manifest, wrong_size
+from imgtool.artefacts.manifest import FAST, ArtefactFile, ArtefactManifest, read_manifest, wrong_size
 from imgtool.artefacts.requested_model import RequestedModel, requested_blip, requested_easyocr
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, installed_release, this_runtime
 from imgtool.errors import ImgtoolError, ModelMissing
@@ -90,7 +90,10 @@ def precision_parameters(artefact: Artefact, precision: str) -> dict[str, str]:
     fast = artefact.manifest.judged_fast
     if precision != "fast" or artefact.notice or fast is None or not fast.executor:
         return {"precision": "exact"}
-    return {"precision": "fast", "computed_by": " ".join(filter(None, (fast.executor, fast.release, fast.method)))}
+    files = [file.sha256 for file in artefact.manifest.files if file.path.startswith(f"{FAST}/")]
+    digest = hashlib.sha256("".join(files).encode()).hexdigest()[:12]
+    computed_by = " ".join(filter(None, (fast.executor, fast.release, fast.method, digest)))
+    return {"precision": "fast", "computed_by": computed_by}
 
 
 def find_blip(options: EngineOptions) -> Artefact:

@@ -59,8 +59,10 @@ def _print_table(rows: list[tuple[AnalyzerSpec, Probe]]) -> None:
     console = Console()
     console.print(table)
     for spec, probe in rows:
+        who = f"{spec.name} ({spec.backend.value})"
+        if probe.details:
+            console.print(f"\n{who}: {probe.details}", markup=False, highlight=False)
         if not probe.available:
-            who = f"{spec.name} ({spec.backend.value})"
             console.print(f"\n{who}: {probe.reason}\n  remedy: {probe.remedy}", markup=False, highlight=False)
 
 

@@ -27,7 +27,6 @@ from imgtool.compiling.winograd import rewrite_where_faster
 from imgtool.errors import ImgtoolError
 from imgtool.files import is_full, no_space, writable
 from imgtool.ground.versioned import encode
-from imgtool.inference.denormals import zero_denormals
 from imgtool.weights.hashing import measure, sampled_sha256
 
 
@@ -131,6 +130,9 @@ def carry_out(order: CompileOrder, exporter: Exporter, say: Callable[[CompileRep
     """
     source, folder, manifest = Path(order.source), Path(order.into), order.manifest
     if not order.is_exported:
+        # Here, because whoever only asks about compiled models imports this module too.
+        from imgtool.inference.denormals import zero_denormals
+
         say(CompilePhase("exporting"))
         export = exporter.export(source, folder, order.remedy, **order.arguments)
         (folder / SETTINGS).write_bytes(msgspec.json.encode(export.settings))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from imgtool.analyzers.caption.blip import Blip
 from imgtool.analyzers.interface import AnalyzerSpec, Probe
 from imgtool.artefacts.find import find_blip, precision_parameters, why_unused
+from imgtool.artefacts.wording import in_words
 from imgtool.errors import ImgtoolError
 from imgtool.inference.blip.parameters import check_precision, writing_parameters
 from imgtool.types import Backend, Task
@@ -48,6 +49,7 @@ class BlipOnnx(Blip):
             model_version=found.model_version,
             size_bytes=found.size_bytes,
             notice=artefact.notice,
+            details=in_words(found),
         )
 
     @classmethod

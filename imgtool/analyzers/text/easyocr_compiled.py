@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from imgtool.analyzers.interface import AnalyzerSpec, Probe
 from imgtool.analyzers.text.easyocr import EasyOcr
 from imgtool.artefacts.find import find_easyocr, precision_parameters, why_unused
+from imgtool.artefacts.wording import in_words
 from imgtool.errors import ImgtoolError
 from imgtool.inference.easyocr.parameters import reading_parameters
 from imgtool.types import Backend, Task
@@ -48,6 +49,7 @@ class EasyOcrOnnx(EasyOcr):
             languages=with_usual_codes(RECOGNISERS[found.model].languages),
             size_bytes=found.size_bytes,
             notice=artefact.notice,
+            details=in_words(found),
         )
 
     @classmethod

@@ -41,6 +41,10 @@ Analyze = Annotated[
 NoLoad = Annotated[bool, _flag(_MODELS, "Only fetch; do not compile, load and try.", "--no-load")]
 NoCompile = Annotated[bool, _flag(_MODELS, "Leave compiling out.", "--no-compile")]
 Anew = Annotated[bool, _flag(_MODELS, "Compile again what is compiled already.", "--compile")]
+Calibrate = Annotated[
+    o.Text,
+    _value(_MODELS, "With --precision fast: adjust to these pictures and judge by them.", "--calibrate", takes="DIR"),
+]
 Check = Annotated[
     bool, _flag(_LOOK, "Say whether a run needs the network: exit 0, or 5 with what is missing.", "--check")
 ]
@@ -60,6 +64,7 @@ _NOT_OPTIONS = {
         "no_load",
         "no_compile",
         "anew",
+        "calibrate",
         "check",
         "full_check",
         "dry_run",
@@ -84,6 +89,7 @@ def warm_cache(
     no_load: NoLoad = False,
     no_compile: NoCompile = False,
     anew: Anew = False,
+    calibrate: Calibrate = None,
     check: Check = False,
     full_check: FullCheck = False,
     dry_run: DryRun = False,
@@ -111,6 +117,7 @@ def warm_cache(
                 load=not no_load,
                 compile=not no_compile and not no_load,
                 anew=anew,
+                calibrate=Path(calibrate).expanduser() if calibrate is not None else None,
                 check=check or full_check,
                 full=full_check,
                 dry_run=dry_run,
@@ -128,7 +135,7 @@ def warm_cache(
 def _answer(request: Request, resolved: Resolved) -> ExitCode:
     from imgtool.weights.store import store_for
 
-    request.require_source(resolved.engine.weights)
+    request.require_options(resolved.engine)
     store = store_for(resolved.engine)
     if request.prune:
         from imgtool.cli.warm.inspect import prune

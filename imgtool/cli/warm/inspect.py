@@ -96,7 +96,7 @@ def dry_run(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitC
 
 
 def prune(store: ModelStore, request: Request, options: EngineOptions) -> ExitCode:
-    """Show the plans, for models and for what was made of them, then carry them out unless they are only to be shown."""
+    """Show the plans, for models and what was made of them, then carry them out unless they are only to be shown."""
     from imgtool.artefacts.find import artefacts_root, cleaned_root
     from imgtool.warming.prune import plan_prune
     from imgtool.warming.prune_compiled import in_use, plan_prune_cleaned, plan_prune_compiled

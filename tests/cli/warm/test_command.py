@@ -334,6 +334,10 @@ def test_a_place_that_cannot_be_written_has_its_own_code(desk: Desk, tmp_path: P
         (["--prune", "--max-size", "much"], "--max-size"),
         (["--prune", "blip-base"], "leave the names out"),
         (["--refresh", "--offline"], "choose one"),
+        (["--calibrate", "."], "add --precision fast"),
+        (["--calibrate", ".", "--precision", "fast", "--no-compile"], "let it compile"),
+        (["--calibrate", ".", "--precision", "fast", "--check"], "leave one of the two out"),
+        (["--calibrate", "nowhere", "--precision", "fast"], "name a folder of pictures"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_done(desk: Desk, arguments: list[str], words: str) -> None:
