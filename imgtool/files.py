@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from imgtool.errors import StoreNotWritable
+from imgtool.errors import OutputNotWritable, StoreNotWritable
 
 try:
     import fcntl
@@ -116,6 +116,20 @@ def put_in_place(staging: Path, target: Path) -> None:
         raise
     sync_folder(target.parent)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """:func:`write_atomically` for a file that a person named.
+
+    Raises:
+        OutputNotWritable: the folder or the disk does not allow it.
+    """
+    try:
+        write_atomically(path, data)
+    except StoreNotWritable as error:
+        raise OutputNotWritable(str(error), "free some space or fix its permissions, or name another place") from error
+    except OSError as error:
+        raise OutputNotWritable(f"{path} cannot be written: {error.strerror or error}", "name another file") from error
 
 
 def sync_folder(folder: Path) -> None:

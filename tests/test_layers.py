@@ -17,8 +17,9 @@ import imgtool
 ROOT = Path(imgtool.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 MODULES = {".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for path in FILES}
-MAY_NAME_MODULES = {"analyzers/registry.py", "ground/fresh.py"}
-"""The registry names analyzers so that a name costs no import; ``fresh`` names the command for those below it."""
+MAY_NAME_MODULES = {"analyzers/registry.py", "ground/fresh.py", "distribution.py"}
+"""The registry names analyzers so that a name costs no import; ``fresh`` names the command, for modules below it in the
+layers; ``distribution`` looks for our entry point in the metadata of packages."""
 
 MOST_FILES = 14
 

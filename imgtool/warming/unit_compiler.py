@@ -12,7 +12,7 @@ from imgtool.artefacts.wording import exact_in_words, fast_in_words
 from imgtool.compiling.compile import TIMEOUT, CompileOptions, compile_model
 from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProblem
 from imgtool.ground.cores import granted_cores
-from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
+from imgtool.inference.torch import extra_remedy, missing_modules
 from imgtool.options import BackendChoice, EngineOptions, Precision
 from imgtool.warming.unit_loader import asked_for
 from imgtool.warming.units import Unit
@@ -64,7 +64,7 @@ class UnitCompiler:
         except ImgtoolError as problem:
             return problem
         missing = missing_modules(*needed)
-        return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
+        return MissingExtra(f"{' and '.join(missing)} not installed", extra_remedy()) if missing else None
 
     def is_damaged(self, unit: Unit) -> bool:
         """Whether a file of the compiled ``unit`` is damaged; reads every byte."""

@@ -18,7 +18,7 @@ from imgtool.artefacts.manifest import wrong_sample
 from imgtool.artefacts.requested_model import BLIP, EASYOCR
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMissing
 from imgtool.ground.cores import granted_cores
-from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
+from imgtool.inference.torch import extra_remedy, missing_modules
 from imgtool.options import EngineOptions, Weights
 from imgtool.runtime.process import Died, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
@@ -52,7 +52,7 @@ class UnitLoader:
         if self._is_compiled(unit):
             return None
         missing = missing_modules(*_PACKAGES[unit.engine])
-        return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
+        return MissingExtra(f"{' and '.join(missing)} not installed", extra_remedy()) if missing else None
 
     def unfound(self, unit: Unit, store: ModelStore) -> Problem | None:
         """Why a run would not find ``unit``, which is complete; ``None`` if it would, or nothing here can load it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from imgtool.bench.arms import eager
-from imgtool.bench.arms.images import draw
+from imgtool.bench.arms.drawn_images import draw
 from imgtool.bench.measure.child import answer
 from imgtool.compiling import child
 from imgtool.ground.fresh import imgtool_command, python_calling

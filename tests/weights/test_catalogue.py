@@ -125,7 +125,7 @@ def test_one_that_is_cut_or_longer_is_refused(tmp_path_factory: pytest.TempPathF
         (b"\x80\x02}q\x00X\x05\x00" + noise(100), "could run code"),
         (b"<html><body>Log in</body></html>", "a web page"),
         (b"", "cut off"),
-        ((5).to_bytes(8, "little") + b"[1,2]", "no table"),
+        ((5).to_bytes(8, "little") + b"[1,2]", "not a table"),
     ],
 )
 def test_what_is_no_safetensors_file_is_refused_with_the_reason(tmp_path: Path, content: bytes, words: str) -> None:

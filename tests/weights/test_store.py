@@ -160,7 +160,7 @@ def test_bad_folders_are_refused_with_the_reason(store: ModelStore, folder: Path
     (folder / "pytorch_model.bin").unlink()
     with pytest.raises(RepositoryIncomplete):
         fetch(SPEC, store, taken)
-    with pytest.raises(ModelNotFound, match="no folder"):
+    with pytest.raises(ModelNotFound, match="not a folder"):
         fetch(SPEC, store, replace(QUICK, source=tmp_path / "nowhere"))
     assert store.status(SPEC).state is StoredState.NO_MANIFEST
     assert not list(store.folder_of("blip-base").glob("*"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Problem, Task
@@ -21,7 +22,9 @@ from imgtool.types import Backend, Problem, Task
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
-_REMEDY = "reinstall imgtool with its dependencies: `pip install --force-reinstall .` in its folder"
+
+def _remedy() -> str:
+    return f"reinstall imgtool with its dependencies: `{install_command(again=True)}`"
 
 
 class Describe(Analyzer):
@@ -42,7 +45,7 @@ class Describe(Analyzer):
         """Available if numpy and OpenCV are installed; the version is OpenCV's, which reads the codes."""
         missing, opencv = [name for name in ("numpy", "cv2") if find_spec(name) is None], find_spec("cv2")
         if missing:
-            return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_REMEDY)
+            return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_remedy())
         # Read from its package, without importing 60 MB of it.
         stated = ""
         if opencv is not None and opencv.origin is not None:
@@ -65,7 +68,7 @@ class Describe(Analyzer):
         try:
             import imgtool.analyzers.caption.measure  # noqa: F401
         except ImportError as error:
-            raise ModelLoadFailed(f"OpenCV cannot be loaded: {error}", _REMEDY) from error
+            raise ModelLoadFailed(f"OpenCV cannot be loaded: {error}", _remedy()) from error
         from imgtool.analyzers.caption.colours import tables
 
         tables()

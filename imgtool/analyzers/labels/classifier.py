@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.labels.names import check_count, read_labels
-from imgtool.analyzers.labels.settings import Given, Settings, convert, resolve
-from imgtool.analyzers.labels.sources import from_flags, from_metadata, from_sidecar
+from imgtool.analyzers.labels.settings import Given, Preprocessing, convert, resolve
+from imgtool.analyzers.labels.sources import from_metadata, from_sidecar
 from imgtool.artefacts.find import cleaned_root
 from imgtool.errors import ImgtoolError, LabelsMismatch, ModelLoadFailed, ModelNotUsable, PathMissing, UsageProblem
 from imgtool.inference.picture import Picture
@@ -43,7 +43,7 @@ class Classifier(Analyzer):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._network: Network | None = None
-        self._settings: Settings
+        self._settings: Preprocessing
         self._labels: tuple[str, ...] = ()
         self._labels_source = ""
 
@@ -92,7 +92,7 @@ class Classifier(Analyzer):
             sidecar = next((path for path in beside if path.is_file()), None)
         if sidecar is not None:
             from_sidecar(sidecar)
-        flags = from_flags(options)
+        flags = convert(options.classifier, "--classifier")
         return {
             "paths": {
                 "model": str(model),
@@ -141,7 +141,7 @@ class Classifier(Analyzer):
         if network.dtype == "uint8" and {"mean", "std"} & set(flags):
             raise ModelNotUsable(
                 "the model takes uint8 pixels as they are: no mean or std can be applied",
-                "leave --labels-mean and --labels-std out",
+                "leave mean and std out of --classifier",
             )
         self._labels, self._labels_source = self._choose_labels(sidecar, metadata)
         self._settings = resolve({**metadata, **sidecar, **flags}, network.dims)

@@ -92,7 +92,7 @@ class Network:
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise ModelNotUsable(
                 f"the model fails on input of {describe(batch.shape)}: {_first_line(error)}",
-                "check --labels-size, or export the model again",
+                "check --classifier size=..., or export the model again",
             ) from error
         rows = given.reshape(given.shape[:2]) if given.ndim == 4 and given.shape[2:] == (1, 1) else given
         if rows.ndim != 2 or len(rows) != len(batch):

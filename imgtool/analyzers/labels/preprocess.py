@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgtool.analyzers.labels.settings import Settings
+from imgtool.analyzers.labels.settings import Preprocessing
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
 
-def prepare(images: Sequence[Pixels], settings: Settings, dtype: str) -> NDArray[Any]:
+def prepare(images: Sequence[Pixels], settings: Preprocessing, dtype: str) -> NDArray[Any]:
     """A batch for the model from (H, W, 3) uint8 RGB images.
 
     Returns:
@@ -32,7 +32,7 @@ def prepare(images: Sequence[Pixels], settings: Settings, dtype: str) -> NDArray
     return np.ascontiguousarray(batch, dtype=dtype)
 
 
-def _fit_one(pixels: Pixels, settings: Settings) -> Pixels:
+def _fit_one(pixels: Pixels, settings: Preprocessing) -> Pixels:
     """One image as (H, W, C) uint8 of the model's size, channels in the model's order."""
     image, filter_ = Image.fromarray(pixels), Image.Resampling[settings.interpolation.upper()]
     height, width = settings.size
@@ -57,7 +57,7 @@ def _fit_one(pixels: Pixels, settings: Settings) -> Pixels:
     return array[:, :, ::-1] if settings.channels == "BGR" else array
 
 
-def crop_box(source: tuple[int, int], settings: Settings) -> tuple[float, float, float, float]:
+def crop_box(source: tuple[int, int], settings: Preprocessing) -> tuple[float, float, float, float]:
     """The part of an image of ``source`` (width, height) that is kept: left, top, right, bottom in its pixels.
 
     It is what remains after torchvision's ``Resize`` (the shorter side to ``size / crop_pct``) and ``CenterCrop``.
@@ -72,7 +72,7 @@ def crop_box(source: tuple[int, int], settings: Settings) -> tuple[float, float,
     return low[0], low[1], high[0], high[1]
 
 
-def scaled_to_cover(source: tuple[int, int], settings: Settings) -> tuple[int, int]:
+def scaled_to_cover(source: tuple[int, int], settings: Preprocessing) -> tuple[int, int]:
     """(width, height) of the smallest scaled image that covers ``size / crop_pct`` and keeps its proportions."""
     # Slightly more than the quotient: 224 / 0.875 must be 256 even if the division gives slightly less.
     height, width = (int(side / settings.crop_pct + 1e-6) for side in settings.size)

@@ -1,6 +1,6 @@
-"""The sources of a classifier's settings, the strongest first: flags, a JSON sidecar, the model's own metadata.
+"""The sources of a classifier's settings beside ``--classifier``: a JSON sidecar, and the model's own metadata.
 
-Nothing heavy is imported: the light parent process reads flags and sidecar too, to refuse wrong ones early.
+Nothing heavy is imported: the light parent process reads the sidecar too, to refuse a wrong one early.
 """
 
 from __future__ import annotations
@@ -10,42 +10,13 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imgtool.analyzers.labels.settings import CONVERTERS, Given, convert, parse_side_lengths
-from imgtool.errors import ConfigProblem, ModelNotUsable, PathMissing, UsageProblem
-
-if TYPE_CHECKING:
-    from imgtool.options import EngineOptions
+from imgtool.analyzers.labels.settings import CONVERTERS, Given, convert
+from imgtool.errors import ConfigProblem, ModelNotUsable, PathMissing
+from imgtool.parameters import parse_side_lengths
 
 MAX_METADATA_CHARS = 4_000_000
-
-
-def from_flags(options: EngineOptions) -> Given:
-    """The settings given as ``--labels-size``, ``-mean``, ``-std``, ``-layout`` and ``-resize``.
-
-    Raises:
-        UsageProblem: a value is invalid for its flag.
-    """
-    given: Given = {}
-    for key in ("size", "mean", "std", "layout", "resize"):
-        value = getattr(options, f"labels_{key}")
-        if value is None:
-            continue
-        try:
-            given[key] = CONVERTERS[key](value)
-        except ValueError as error:
-            raise UsageProblem(f"--labels-{key}: {error}", f"for example --labels-{key} {_EXAMPLES[key]}") from error
-    return given
-
-
-_EXAMPLES = {
-    "size": "224x224",
-    "mean": "0.485,0.456,0.406",
-    "std": "0.229,0.224,0.225",
-    "layout": "NCHW",
-    "resize": "crop",
-}
 
 
 def from_sidecar(path: Path) -> Given:

@@ -10,7 +10,7 @@ from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.errors import ImgtoolError
 from imgtool.inference.easyocr.parameters import reading_parameters
 from imgtool.inference.picture import Picture
-from imgtool.inference.torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
+from imgtool.inference.torch import check_device, extra_remedy, import_torch, missing_modules
 from imgtool.types import Backend, Problem, Task
 from imgtool.weights.on_disk.easyocr import how_to_repair, readable_languages, weights_for
 
@@ -69,7 +69,7 @@ class EasyOcrTorch(EasyOcr):
     def probe(cls, options: EngineOptions) -> Probe:
         """Available if EasyOCR is installed, reads the languages together, and its files are here."""
         if missing := missing_modules("torch", "torchvision", "easyocr"):
-            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=EXTRA_REMEDY)
+            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=extra_remedy())
         try:
             readable, found = readable_languages(options), weights_for(options)
         except ImgtoolError as problem:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imgtool.options import EngineOptions
+    from imgtool.options import Precision, Weights
     from imgtool.weights.fetching.fetch_job import FetchOptions
+
+_NOT_WITH = "cannot be combined with"
+_LOOKING = "--check, --dry-run or --prune"
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the command line asks for. ``max_size`` is in bytes."""
+class WarmRequest:
+    """What the command line asks for beside the options of the engine. ``max_size`` is in bytes."""
 
     names: tuple[str, ...]
     analyze: tuple[str, ...]
@@ -31,42 +34,47 @@ class Request:
     max_size: int | None
     json: bool
 
-    def require_sense(self) -> None:
+    def require_sense(self, weights: Weights, precision: Precision) -> None:
         """
         Raises:
-            imgtool.errors.UsageProblem: options that exclude each other.
-        """
-        from imgtool.errors import UsageProblem
-
-        looking = self.check or self.dry_run or self.prune
-        for wrong, text, remedy in (
-            (self.check and (self.dry_run or self.prune), "--check changes nothing and plans nothing", "use it alone"),
-            (looking and bool(self.analyze), "--analyze needs models that are ready", "give it in a run of its own"),
-            (self.max_size is not None and not self.prune, "--max-size says how far to prune", "add --prune"),
-            (self.prune and bool(self.names), "--prune looks at all models", "leave the names out"),
-            (self.anew and not self.compile, "--compile compiles, and another option leaves it out", "choose one"),
-            (self.anew and looking, "--compile changes what is here, and another option only looks", "choose one"),
-            (self.calibrate is not None and not self.compile, "--calibrate is for compiling", "let it compile"),
-            (self.calibrate is not None and looking, "--calibrate changes what is here", "leave one of the two out"),
-            (self.refresh and self.offline, "--refresh asks the hub, and --offline forbids that", "choose one"),
-        ):
-            if wrong:
-                raise UsageProblem(text, remedy)
-
-    def require_options(self, options: EngineOptions) -> None:
-        """
-        Raises:
-            imgtool.errors.UsageProblem: synthetic weights, which are made here, are to come from somewhere; or pictures
-                are named that only a lossy twin is adjusted to, and none is asked for.
-            imgtool.errors.PathMissing: the folder of these pictures is not there.
+            imgtool.errors.UsageProblem: two options exclude each other, or one of them excludes these ``weights`` or
+                this ``precision``.
+            imgtool.errors.PathMissing: the folder of pictures to adjust to is not there.
         """
         from imgtool.errors import PathMissing, UsageProblem
         from imgtool.options import Precision, Weights
 
-        if options.weights is Weights.SYNTHETIC and self.source is not None:
-            raise UsageProblem("synthetic weights are made on this machine, and --from asks for others", "leave it out")
-        if self.calibrate is not None and options.precision is not Precision.FAST:
-            raise UsageProblem("--calibrate adjusts what computes fast", "add --precision fast")
+        looking = self.check or self.dry_run or self.prune
+        for wrong, text, remedy in (
+            (self.max_size is not None and not self.prune, "--max-size needs --prune", "add --prune"),
+            (self.prune and bool(self.names), "--prune takes no models", "leave their names out"),
+            (
+                self.check and (self.dry_run or self.prune),
+                f"--check {_NOT_WITH} --dry-run or --prune",
+                "use one of them",
+            ),
+            (looking and bool(self.analyze), f"--analyze {_NOT_WITH} {_LOOKING}", "run the command twice"),
+            (self.anew and looking, f"--compile {_NOT_WITH} {_LOOKING}", "run the command twice"),
+            (self.anew and not self.compile, f"--compile {_NOT_WITH} --no-compile or --no-load", "leave one out"),
+            (
+                self.calibrate is not None and (looking or not self.compile),
+                f"--calibrate {_NOT_WITH} {_LOOKING}, --no-compile or --no-load",
+                "leave one out",
+            ),
+            (
+                self.calibrate is not None and precision is not Precision.FAST,
+                "--calibrate needs --precision fast",
+                "add --precision fast",
+            ),
+            (self.refresh and self.offline, f"--refresh {_NOT_WITH} --offline", "leave one out"),
+            (
+                weights is Weights.SYNTHETIC and self.source is not None,
+                f"--from {_NOT_WITH} --weights synthetic: those are made on this machine",
+                "leave --from out",
+            ),
+        ):
+            if wrong:
+                raise UsageProblem(text, remedy)
         if self.calibrate is not None and not self.calibrate.is_dir():
             raise PathMissing(f"--calibrate: {self.calibrate} is not a folder", "name a folder of pictures")
 

@@ -13,6 +13,7 @@ from typing import Any
 from imgtool.compiling.blip.graphs import DECODER, VISION, Sizes, write_decoder, write_vision
 from imgtool.compiling.interface import Export
 from imgtool.compiling.onnx_writer import OPSET
+from imgtool.inference.torch import extra_remedy
 from imgtool.weights.errors import FileRefused, LibraryMissing
 
 _BICUBIC = 3
@@ -50,9 +51,7 @@ def export(source: Path, into: Path, remedy: str = "") -> Export:
     try:
         import onnx
     except ImportError as error:
-        raise LibraryMissing(
-            f"onnx cannot be imported: {error}", "install the torch extra: `pip install 'imgtool[torch]'`"
-        ) from error
+        raise LibraryMissing(f"onnx cannot be imported: {error}", extra_remedy()) from error
     from imgtool.inference.blip.upstream import BlipNetwork
 
     network = BlipNetwork(source, "cpu", None, remedy)

@@ -278,7 +278,7 @@ class _Finder:
         kind = sniff(head)
         if kind is None:
             return problems.not_an_image(head)
-        return problems.HEIF_EXTRA_MISSING if kind == "HEIF" and not self._heif_readable else None
+        return problems.heif_extra_missing() if kind == "HEIF" and not self._heif_readable else None
 
     @cached_property
     def _heif_readable(self) -> bool:
@@ -308,6 +308,6 @@ def _list(folder: str) -> tuple[list[str], dict[str, bool]]:
 
 def _is_reported(judged: ImageRef | RefusedPath, name: str) -> bool:
     """Whether a file that was only met on the way is reported: when it is an image or is called like one."""
-    if isinstance(judged, ImageRef) or judged.problem is problems.HEIF_EXTRA_MISSING:
+    if isinstance(judged, ImageRef) or judged.problem.code == "heif_extra_missing":
         return True
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES

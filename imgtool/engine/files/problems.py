@@ -12,6 +12,7 @@ import stat
 from itertools import islice
 from unicodedata import normalize
 
+from imgtool.distribution import install_command
 from imgtool.engine.files.other_content import looks_like
 from imgtool.types import Problem
 
@@ -30,10 +31,6 @@ _KINDS = (
 
 EMPTY = Problem("empty_file", "the file is empty (0 bytes)", "copy or download it again, or remove it")
 
-HEIF_EXTRA_MISSING = Problem(
-    "heif_extra_missing", "a HEIF (HEIC) image, which needs an optional package", "pip install 'imgtool[heif]'"
-)
-
 HOLDS_NUL = Problem(
     "not_found",
     "no file can have this name: it holds a NUL byte",
@@ -47,6 +44,12 @@ def not_an_image(head: bytes) -> Problem:
     """A file whose first bytes are ``head``, which no supported format begins with."""
     remedy = "convert it to one of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, or leave it out with --exclude"
     return Problem("not_an_image", f"not an image that can be read: it looks like {looks_like(head)}", remedy)
+
+
+def heif_extra_missing() -> Problem:
+    """A HEIF image where what decodes it is not installed."""
+    text = "a HEIF (HEIC) image, which needs an optional package"
+    return Problem("heif_extra_missing", text, install_command("heif"))
 
 
 def not_a_file(mode: int) -> Problem:

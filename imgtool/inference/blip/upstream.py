@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.inference.blip.parameters import Decoding
-from imgtool.inference.torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
+from imgtool.inference.torch import BUILDING, choose_device, extra_remedy, import_torch, memory_errors
 from imgtool.weights.library_warnings import quiet, transformers_silenced
 from imgtool.weights.on_disk.blip import weight_files
 from imgtool.weights.safetensors import check_safetensors
@@ -38,7 +38,7 @@ class BlipNetwork:
         try:
             from transformers import BlipForConditionalGeneration, BlipProcessor
         except (ImportError, OSError, RuntimeError) as error:
-            raise ModelLoadFailed(f"transformers cannot be imported: {error}", EXTRA_REMEDY) from error
+            raise ModelLoadFailed(f"transformers cannot be imported: {error}", extra_remedy()) from error
         files = weight_files(folder, remedy)
         for path in files:
             check_safetensors(path, remedy)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgtool.artefacts.manifest import SETTINGS
+from imgtool.distribution import pip_install
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.easyocr import ctc
 from imgtool.inference.easyocr.answers import is_inside, lowest, text_line, vanishes
@@ -98,7 +99,7 @@ class EasyOcrGraphs:
                 from bidi import get_display
             except ImportError as error:
                 text = "text from right to left cannot be put in order: python-bidi is not installed"
-                raise ModelLoadFailed(text, "pip install python-bidi") from error
+                raise ModelLoadFailed(text, pip_install("python-bidi")) from error
             self._display = get_display
         self._detector = open_graph(folder, DETECTOR, threads=threads, precision=precision, arena=Arena.EXACT)
         # A line is read step by step, which threads hardly speed up: instead, each thread reads a line of its own.
@@ -168,18 +169,17 @@ class EasyOcrGraphs:
         """The text of the lines in ``crops``, each with the width to which it is padded, in order."""
         if wanted.decoder == "wordbeamsearch":
             self._known_words()  # read once, before several threads ask for them
-
-        def read(cut: tuple[Crop, int]) -> Line:
-            crop, width = cut
-            text, score = self._reading(recogniser_input(crop.levels, self._height, width), wanted)
-            if score < wanted.contrast_ths:
-                enhanced = recogniser_input(crop.levels, self._height, width, wanted.adjust_contrast)
-                again, other = self._reading(enhanced, wanted)
-                text, score = (text, score) if score > other else (again, other)
-            return crop.corners, text, score
-
         with ThreadPoolExecutor(self._readers, thread_name_prefix="line") as readers:
-            return list(readers.map(read, crops))
+            read = readers.map(lambda each: self._best_reading(each[0].levels, each[1], wanted), crops)
+            return [(crop.corners, *reading) for (crop, _), reading in zip(crops, read, strict=True)]
+
+    def _best_reading(self, levels: NDArray[np.uint8], width: int, wanted: Recognition) -> tuple[str, float]:
+        """The text of ``levels`` and its confidence; a doubtful line is read once more, with more contrast."""
+        first = self._reading(recogniser_input(levels, self._height, width), wanted)
+        if first[1] >= wanted.contrast_ths:
+            return first
+        second = self._reading(recogniser_input(levels, self._height, width, wanted.adjust_contrast), wanted)
+        return first if first[1] > second[1] else second
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """The recogniser's answer (N, T, classes) to ``images``, (N, 1, H, W) float32 in [-1, 1]."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.inference.easyocr.answers import is_inside, lowest, text_line, vanishes
-from imgtool.inference.torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
+from imgtool.inference.torch import BUILDING, choose_device, extra_remedy, import_torch, memory_errors
 from imgtool.types import TextLine
 from imgtool.weights.catalogue import easyocr_models
 from imgtool.weights.library_warnings import quiet
@@ -47,7 +47,7 @@ class EasyOcrReader:
             import easyocr
             import easyocr.utils
         except (ImportError, OSError, RuntimeError) as error:
-            raise ModelLoadFailed(f"EasyOCR cannot be imported: {error}", EXTRA_REMEDY) from error
+            raise ModelLoadFailed(f"EasyOCR cannot be imported: {error}", extra_remedy()) from error
         path_before = list(sys.path)
         try:
             with BUILDING, _tables_as_marked(torch, folder, languages):

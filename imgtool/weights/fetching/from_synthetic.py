@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 from importlib.util import find_spec
 
+from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed
 from imgtool.files import put_in_place, require_space, staging_folder, writable
 from imgtool.ground.fresh import python_calling
@@ -23,7 +24,6 @@ from imgtool.weights.synthetic.networks import make_blip, make_easyocr
 _SIZES = {"full": "base", "small": "tiny"}
 """Scales and their names in :mod:`imgtool.weights.synthetic.networks`."""
 
-_REMEDY = "install the torch extra: `pip install 'imgtool[torch]'`"
 _LIBRARIES = {Task.CAPTION: ("torch", "torchvision", "transformers"), Task.TEXT: ("torch", "torchvision", "easyocr")}
 
 
@@ -36,8 +36,9 @@ def from_synthetic(job: FetchJob) -> Manifest:
         imgtool.errors.StoreNotWritable: the store cannot be written, or the disk has no room.
     """
     spec, home = job.spec, job.store.folder_of(job.spec.name)
+    remedy = f"install the torch extra: `{install_command('torch')}`"
     if missing := [name for name in _LIBRARIES[spec.task] if find_spec(name) is None]:
-        raise LibraryMissing(f"{' and '.join(missing)} not installed", _REMEDY)
+        raise LibraryMissing(f"{' and '.join(missing)} not installed", remedy)
     size = _SIZES[spec.revision]
     require_space(home, spec.size_bytes)
     with writable(home), staging_folder(home / FILES) as made:
@@ -50,7 +51,7 @@ def from_synthetic(job: FetchJob) -> Manifest:
         if done.returncode or not (made / NAME).is_file():
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
             cause = lines[-1] if lines else f"exit status {done.returncode}"
-            raise ModelLoadFailed(f"synthetic weights of {spec.name} could not be made: {cause}", _REMEDY)
+            raise ModelLoadFailed(f"synthetic weights of {spec.name} could not be made: {cause}", remedy)
         files = []
         for path in sorted(made.iterdir()):
             found = measure(path)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgtool.analyzers.text.easyocr_compiled import EasyOcrOnnx
-from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.errors import ModelLoadFailed, ModelMissing
 from imgtool.inference.easyocr.graphs import Recognition
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
@@ -26,7 +26,7 @@ from imgtool.types import TextLine
 from tests.text_pages import TextPage, text_page
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr"))
-needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'")
+needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 LIBRARIES = ("torch", "torchvision", "easyocr", "scipy", "skimage", "transformers")
@@ -126,7 +126,7 @@ class Both:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     if not TORCH:
-        pytest.skip("the torch extra is not installed: pip install 'imgtool[torch]'")
+        pytest.skip("the torch extra is not installed")
     import torch
     from easyocr import config
 
@@ -399,7 +399,7 @@ class TestFinding:
     def artefact(self, monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
         """What the store would find; set ``problem`` to have it find none."""
         manifest = types.SimpleNamespace(model="korean_g2", model_version="easyocr 1.7.2, korean_g2 abc", size_bytes=99)
-        manifest.fast = None
+        manifest.judged_fast, manifest.parity, manifest.denormals, manifest.methods = None, None, 0, {}
         found = types.SimpleNamespace(folder=Path("/compiled/easyocr-1"), manifest=manifest, problem=None, notice="")
 
         def find(_: EngineOptions) -> Any:
@@ -429,7 +429,7 @@ class TestFinding:
         assert "cuda" in probe.reason
 
     def test_parameters(self, artefact: types.SimpleNamespace) -> None:
-        options = EngineOptions(languages=("KO",), ocr_decoder="beamsearch", ocr_rotations=(90,), ocr_mag_ratio=1.5)
+        options = EngineOptions(languages=("KO",), ocr={"decoder": "beamsearch", "rotations": (90,), "mag_ratio": 1.5})
         given = EasyOcrOnnx.parameters(options)
         assert given == {
             "paths": {"artefact": "/compiled/easyocr-1"},
@@ -440,8 +440,6 @@ class TestFinding:
             "precision": "exact",
         }
         assert json.loads(json.dumps(given)) == given
-        with pytest.raises(UsageProblem, match="guess"):
-            EasyOcrOnnx.parameters(EngineOptions(ocr_decoder="guess"))
 
 
 SLIM = """
@@ -463,10 +461,12 @@ from imgtool.analyzers.text.easyocr_compiled import EasyOcrOnnx
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 
-manifest = types.SimpleNamespace(model="korean_g2", model_version="1", size_bytes=1, fast=None)
+manifest = types.SimpleNamespace(
+    model="korean_g2", model_version="1", size_bytes=1, judged_fast=None, parity=None, denormals=0, methods={}
+)
 found = types.SimpleNamespace(folder=Path(folder), manifest=manifest, notice="")
 easyocr_compiled.find_easyocr = lambda options: found
-options = EngineOptions(languages=("ko", "en"), ocr_rotations=(45,), ocr_paragraph=True, ocr_min_size=5)
+options = EngineOptions(languages=("ko", "en"), ocr={"rotations": (45,), "paragraph": True, "min_size": 5})
 heavy = {"numpy", "PIL", "cv2", "onnxruntime"} & set(sys.modules) - {"numpy"}
 assert EasyOcrOnnx.probe(options).available
 assert not heavy, heavy
