@@ -1,8 +1,8 @@
-"""Files and folders that appear whole or not at all, and what killed processes leave of them.
+"""Writes files and folders atomically, and removes what killed processes leave.
 
-Whatever is written gets a unique temporary name beside its place, is flushed to the disk, then moved. Who writes for
-longer claims the file or folder with a lock that ends with the process: what nobody claims, and nobody has written to
-for a day, may be removed. Where there are no such locks (Windows) nothing is removed.
+Everything is written under a unique temporary name beside its place, flushed to the disk, and then moved. A process
+that writes for longer claims its file or folder with a lock that ends with the process: what is not claimed, and was
+not written to for a day, may be removed. Without such locks (Windows) nothing is removed.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ except ImportError:
     _LOCKS = False
 
 TEMPORARY = ".tmp-"
-"""In the name of every unfinished file or folder of ours."""
+"""Part of the name of every unfinished file or folder of ours."""
 
 FORMER = f"{TEMPORARY}former-"
-"""In the name of a whole folder that was moved aside for a new one."""
+"""Part of the name of a complete folder that was moved aside for a new one."""
 
 SET_ASIDE = ".corrupt-"
-"""In the name of every damaged file that was put away."""
+"""Part of the name of every damaged file that was set aside."""
 
 STALE_SECONDS = 24 * 3600.0
-"""An unfinished file that nobody wrote to for so long belongs to a process that was killed."""
+"""An unfinished file that was not written to for so long belongs to a process that was killed."""
 
 _CLAIM = ".in-use"
 _FULL_BYTES = 1 << 20
@@ -52,7 +52,8 @@ def temporary_beside(path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file under a temporary name, flushed and moved to ``path`` as the block ends; removed if the block fails.
+    """A new file under a temporary name. It is flushed and moved to ``path`` at the end of the block, or removed if
+    that fails.
 
     Raises:
         OSError: it cannot be written or moved.
@@ -71,7 +72,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path``: a reader sees the former content or the new one, also after a crash.
+    """Write ``data`` to ``path``: readers see the former content or the new one, even after a crash.
 
     Raises:
         StoreNotWritable: no space, no permission, or a read-only file system.
@@ -82,7 +83,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def staging_folder(beside: Path) -> Iterator[Path]:
-    """A new folder under a temporary name beside ``beside``; removed at the end, unless it was put in its place.
+    """A new folder under a temporary name beside ``beside``; removed at the end unless it was moved.
 
     Raises:
         OSError: it cannot be made.
@@ -98,11 +99,11 @@ def staging_folder(beside: Path) -> Iterator[Path]:
 def put_in_place(staging: Path, target: Path) -> None:
     """Move the folder ``staging`` to ``target``.
 
-    A folder cannot be replaced in one step: the one that is there is moved aside, the new one is moved in, and then the
-    former one is removed.
+    A folder cannot be replaced in one step: the former one is moved aside, the new one moved in, and the former one
+    deleted.
 
     Raises:
-        OSError: it cannot be moved; what was at ``target`` is there again.
+        OSError: it cannot be moved; the former ``target`` was restored.
     """
     former = target.with_name(f"{target.name}{FORMER}{os.urandom(6).hex()}")
     try:
@@ -133,7 +134,7 @@ def write_output(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` outlive a power cut, where the platform can."""
+    """Make a rename in ``folder`` survive a power cut, if the platform can."""
     with suppress(OSError):  # some network file systems refuse this for folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -143,10 +144,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file so that nothing takes it for whole; returns where it is now.
+    """Rename a damaged file so that nothing uses it; returns the new path.
 
     Raises:
-        StoreNotWritable: the folder does not allow it.
+        StoreNotWritable: the folder cannot be written.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     target = path.with_name(f"{path.name}{SET_ASIDE}{stamp}-{os.urandom(3).hex()}")
@@ -155,11 +156,11 @@ def set_aside(path: Path) -> Path:
     return target
 
 
-# -- what killed processes leave
+# -- leftovers of killed processes
 
 
 def claim(folder: Path) -> int | None:
-    """Mark ``folder`` as in use for as long as the returned descriptor is open; ``None`` where that cannot be done."""
+    """Mark ``folder`` as in use while the returned descriptor is open; ``None`` if that is not possible."""
     try:
         descriptor = os.open(folder / _CLAIM, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
@@ -169,16 +170,16 @@ def claim(folder: Path) -> int | None:
 
 
 def claim_file(descriptor: int) -> None:
-    """Mark the file behind ``descriptor`` as being written for as long as that is open."""
+    """Mark the file behind ``descriptor`` as being written while that is open."""
     if _LOCKS:
         with suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def sweep(folder: Path, pattern: str) -> None:
-    """Remove this user's files and folders in ``folder`` that match ``pattern`` and belong to nobody any more.
+    """Remove this user's files and folders in ``folder`` that match ``pattern`` and that no process uses any more.
 
-    Never raises: what cannot be looked at or removed stays.
+    Never raises: what cannot be examined or removed stays.
     """
     if not _LOCKS:
         return
@@ -209,12 +210,12 @@ def _is_abandoned(path: Path) -> bool:
     return True
 
 
-# -- what keeps something from being written
+# -- places that cannot be written
 
 
 @contextmanager
 def writable(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says about writing in ``folder`` into a message with a remedy.
+    """Turn errors of writing in ``folder`` into one with a remedy.
 
     Raises:
         StoreNotWritable: no space, no permission, or a read-only file system.
@@ -228,7 +229,7 @@ def writable(folder: Path) -> Iterator[None]:
 
 
 def not_writable(error: OSError, folder: Path) -> StoreNotWritable | None:
-    """``error`` as a message with a remedy, or ``None`` where it is about something else."""
+    """``error`` as an error with a remedy, or ``None`` if it has another cause."""
     if error.errno in _NO_SPACE:
         return no_space(folder)
     if error.errno in _NO_ACCESS:
@@ -239,17 +240,17 @@ def not_writable(error: OSError, folder: Path) -> StoreNotWritable | None:
 
 
 def no_space(folder: Path) -> StoreNotWritable:
-    """What to raise where the disk of ``folder`` is full."""
+    """The error for a full disk under ``folder``."""
     return StoreNotWritable(f"no space left in {folder}", _MORE_SPACE)
 
 
 def is_full(folder: Path) -> bool:
-    """Whether the disk of ``folder`` has no room left. Libraries that write files report that in their own words."""
+    """Whether the disk of ``folder`` is full, which libraries that write files report in their own words."""
     return shutil.disk_usage(folder).free < _FULL_BYTES
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Refuse to start what cannot be finished: ``needed`` bytes must be free where ``folder`` is (or will be).
+    """Check that ``needed`` bytes are free where ``folder`` is (or will be).
 
     Raises:
         StoreNotWritable: there is less.

@@ -14,7 +14,7 @@ import pytest
 
 from imgtool import Engine
 from imgtool.errors import ExitCode
-from imgtool.files import STALE_SECONDS, claim, sweep
+from imgtool.files import STALE_SECONDS, claim, put_in_place, replacing, staging_folder, sweep
 from tests import pictures
 from tests.command import analyze, imgtool
 
@@ -113,3 +113,60 @@ def test_the_unfinished_output_of_a_killed_run(tmp_path: Path) -> None:
     image = pictures.flat(tmp_path / "a.png")
     assert imgtool("analyze", image, *CAPTION, "-o", tmp_path / "out.csv").code is ExitCode.OK
     assert {path.name for path in tmp_path.glob(".imgtool-*")} == {".imgtool-bb.part", ".imgtool-cc.complete"}
+
+
+# -- whole or not at all
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "here").mkdir()
+    return tmp_path / "here"
+
+
+def test_a_file_is_replaced_when_it_is_complete(here: Path) -> None:
+    path = here / "deep" / "file"
+    for content in (b"one", b"two"):
+        with replacing(path) as file:
+            file.write(content)
+            file.flush()
+            assert not path.exists() or path.read_bytes() == b"one"
+        assert path.read_bytes() == content
+    assert left(path.parent) == {"file"}
+
+
+def test_a_file_that_fails_leaves_the_former_one(here: Path) -> None:
+    path = here / "file"
+    path.write_bytes(b"one")
+    with pytest.raises(ZeroDivisionError), replacing(path) as file:
+        file.write(b"half")
+        _ = 1 / 0
+    assert path.read_bytes() == b"one"
+    assert left(here) == {"file"}
+
+
+def test_a_folder_is_put_in_the_place_of_another(here: Path) -> None:
+    target = here / "target"
+    for name in ("a", "b"):
+        with staging_folder(target) as staging:
+            (staging / name).touch()
+            put_in_place(staging, target)
+        assert left(target) == {name}
+    assert left(here) == {"target"}
+
+
+def test_a_folder_that_fails_is_removed(here: Path) -> None:
+    with pytest.raises(ZeroDivisionError), staging_folder(here / "target") as staging:
+        (staging / "half").touch()
+        _ = 1 / 0
+    assert left(here) == set()
+
+
+def test_a_folder_that_cannot_be_moved_leaves_the_former_one(here: Path) -> None:
+    target = here / "target"
+    target.mkdir()
+    (target / "former").touch()
+    with pytest.raises(FileNotFoundError):
+        put_in_place(here / "nowhere", target)
+    assert left(target) == {"former"}
+    assert left(here) == {"target"}

@@ -25,7 +25,7 @@ _MOST_OF_A_FOLDER = 48
 """Files that are taken of a user's folder, evenly spread."""
 
 _LONGEST = 1280
-"""NDArray[np.uint8]: larger pictures of a user are reduced to it."""
+"""Pixels: larger pictures of a user are reduced to it."""
 
 _WORDS = (
     ("Invoice", "Total", "Harbour", "2026", "Quantity", "12.50", "Lemon", "Street", "open", "07:45", "No. 4711", "Tea"),

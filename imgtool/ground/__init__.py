@@ -1,1 +1,1 @@
-"""What knows nothing of images or models: processes of Python, cores, retries, silence of libraries, versioned JSON."""
+"""Helpers that know nothing of images or models: Python processes, cores, retries, privacy settings, versioned JSON."""

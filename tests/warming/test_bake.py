@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from imgtool.warming.trial_records import Trial
 from imgtool.warming.units import Unit, configured_units
 from imgtool.weights.store import ModelStore
 from tests.fakes.hub import FakeHub
-from tests.model_files import QUICK
+from tests.model_files import QUICK, blip_files
 
 TRIAL = Trial(load_seconds=1.5, warm_up_seconds=0.5, rss_before=10, rss_after=30)
 
@@ -138,6 +138,23 @@ def test_a_damaged_file_that_only_the_load_notices_is_fetched_again(hub: FakeHub
         ("warm-up", "done"),
     ]
     assert len(loader.loads) == 2
+
+
+def test_what_was_copied_and_damaged_is_copied_again_by_the_remedy(store: ModelStore, tmp_path: Path) -> None:
+    folder = tmp_path / "my stick"
+    folder.mkdir()
+    for name, content in blip_files().items():
+        (folder / name).write_bytes(content)
+    events = bake(units("blip"), store, BakeOptions(replace(QUICK, source=folder), load=False), Planted())
+    for event in events:
+        if isinstance(event, WarmStepEnded) and event.step is Step.FETCH:
+            (copied,) = store.root.glob("blip-base/files-*/model.safetensors")
+            copied.unlink()
+        if isinstance(event, WarmStepEnded) and event.step is Step.VERIFY:
+            assert event.result is StepResult.FAILED
+            assert event.remedy == f"run `imgtool warm-cache blip-base --from '{folder}' --refresh`"
+            return
+    pytest.fail("nothing was verified")
 
 
 @pytest.mark.parametrize("code", [ExitCode.NOT_WRITABLE, ExitCode.MODEL_MISSING])

@@ -20,7 +20,7 @@ from imgtool.options import EngineOptions, Precision, Scale, Weights
 from imgtool.weights.catalogue import CATALOGUE, find
 from imgtool.weights.on_disk import blip as blip_weights
 from imgtool.weights.on_disk import easyocr as easyocr_weights
-from imgtool.weights.store import ModelStore
+from imgtool.weights.store import ModelStore, store_for
 from imgtool.weights.synthetic.store import blip_spec, easyocr_spec
 
 SMALL: dict[str, Any] = {"weights": Weights.SYNTHETIC, "scale": Scale.SMALL}
@@ -146,3 +146,46 @@ def test_a_model_that_the_store_lacks(tmp_path: Path) -> None:
         (blip_spec(EngineOptions(weights=Weights.SYNTHETIC)), "--weights synthetic"),
     ):
         assert store.status(spec).remedy == run(command)
+
+
+@pytest.mark.parametrize("look", [find_blip, blip_weights.weights_for])
+def test_a_cache_directory_given_by_a_flag_is_named(
+    look: Callable[[EngineOptions], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment of the run is also that of the pasted command, a flag is not."""
+    folder = tmp_path / "my cache"
+    assert remedies(EngineOptions(cache_dir=folder), look) == {run(f"blip-base --cache-dir '{folder}'")}
+    monkeypatch.setenv("IMGTOOL_CACHE_DIR", str(folder))
+    assert remedies(EngineOptions(cache_dir=folder), look) == {run("blip-base")}
+
+
+def test_the_store_names_the_cache_directory_too(tmp_path: Path) -> None:
+    store = store_for(EngineOptions(cache_dir=tmp_path / "flagged"))
+    assert store.status(find("blip")).remedy == run(f"blip-base --cache-dir {tmp_path / 'flagged'}")
+
+
+def test_languages_of_a_flag_win_over_those_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGTOOL_LANGUAGES", "ja")
+    assert remedies(EngineOptions(cache_dir=tmp_path), find_easyocr) == {run("easyocr --languages ko,en")}
+
+
+@pytest.mark.parametrize("look", [find_blip, blip_weights.weights_for])
+def test_a_repository_outside_the_catalogue(look: Callable[[EngineOptions], object], tmp_path: Path) -> None:
+    options = EngineOptions(cache_dir=tmp_path, caption_model="owner/captions")
+    assert remedies(options, look) == {run("caption --caption-model owner/captions")}
+    pinned = msgspec.structs.replace(options, caption_revision="v1")
+    command = "IMGTOOL_CAPTION_REVISION=v1 imgtool warm-cache caption --caption-model owner/captions"
+    assert remedies(pinned, look) == {f"run `{command}`"}
+
+
+def test_nothing_is_fetched_into_a_damaged_folder_of_the_user(tmp_path: Path) -> None:
+    folder = tmp_path / "blip"
+    folder.mkdir()
+    own = EngineOptions(cache_dir=tmp_path, caption_model=str(folder))
+    with pytest.raises(ModelMissing) as caught:
+        blip_weights.weights_for(own)
+    for remedy in (caught.value.remedy, blip_weights.how_to_repair(own)):
+        assert "copy the model into" in remedy
+        assert "warm-cache" not in remedy
+    easyocr = EngineOptions(cache_dir=tmp_path, easyocr_dir=folder)
+    assert "warm-cache" not in easyocr_weights.how_to_repair(easyocr)

@@ -24,6 +24,7 @@ from imgtool.warming.units import configured_units, named_units
 from imgtool.weights.errors import LanguagesRefused, LibraryMissing, UnknownModel
 from imgtool.weights.fetching import from_synthetic
 from imgtool.weights.fetching.fetch import fetch
+from imgtool.weights.fetching.fetch_job import FetchOptions
 from imgtool.weights.manifest import Origin
 from imgtool.weights.on_disk.blip import weights_for
 from imgtool.weights.on_disk.easyocr import weights_folder
@@ -199,6 +200,20 @@ class TestMaking:
         first = ensure_synthetic(given, [Task.CAPTION])
         monkeypatch.setattr(from_synthetic, "make_blip", makers.refuse)
         assert ensure_synthetic(given, [Task.CAPTION]) == first
+
+    def test_the_remedy_for_damaged_ones_makes_them_again(
+        self, given: EngineOptions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(from_synthetic, "make_blip", makers.make_whole)
+        folder = ensure_synthetic(given, [Task.CAPTION])[Task.CAPTION]
+        (folder / "w").write_text("2")
+        store, spec = store_for(given), blip_spec(given)
+        status = store.status(spec, full=True)
+        assert status.state is StoredState.CHANGED_FILE
+        assert "warm-cache --weights synthetic --scale small" in status.remedy
+        assert status.remedy.endswith("--refresh`")
+        fetch(spec, store, FetchOptions(refresh=True))
+        assert store.status(spec, full=True).complete
 
 
 _RUN = """
