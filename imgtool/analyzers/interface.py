@@ -28,6 +28,8 @@ class AnalyzerSpec:
     ``version`` is that of our own code around the model: raise it whenever an answer can change.
     ``after`` names tasks whose answers, if they are asked too, this analyzer gets (``Picture.answers``).
     ``batched`` says that ``run`` is faster on several images at once; otherwise images come one by one.
+    ``workers_pay`` says that several workers with a thread each answer more images than one with all threads; ``None``
+    where it takes too little time to matter.
     ``same_answers_as`` names the backend whose answers it reproduces exactly: both share cached answers.
     """
 
@@ -39,6 +41,7 @@ class AnalyzerSpec:
     licence: str
     after: tuple[Task, ...] = ()
     batched: bool = False
+    workers_pay: bool | None = False
     same_answers_as: Backend | None = None
 
 

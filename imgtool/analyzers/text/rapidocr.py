@@ -51,6 +51,7 @@ class RapidOcr(Analyzer):
         backend=Backend.ONNX,
         summary="Lines of printed text in Latin, Chinese and Japanese script, by PP-OCR",
         licence="Apache-2.0",
+        workers_pay=True,
     )
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:

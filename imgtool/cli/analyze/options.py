@@ -57,7 +57,7 @@ Cache = Annotated[Flag, _option(_RUN, "Neither use nor store results.", "--cache
 CacheDir = Annotated[Text, _option(_RUN, "Where results are stored.", takes="DIR")]
 RetryFailed = Annotated[Flag, _option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
 FailFast = Annotated[Flag, _option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
-Workers = Annotated[Text, _option(_RUN, "Worker processes (default: 1).", "--workers", "-j", takes="N")]
+Workers = Annotated[Text, _option(_RUN, "Worker processes (default: what pays).", "--workers", "-j", takes="N")]
 Timeout = Annotated[Text, _option(_RUN, "Limit per task and image (default: 120s).", takes="TIME")]
 Device = Annotated[Text, _option(_RUN, "auto (default), cpu, cuda, cuda:N or mps.", takes="NAME")]
 Precision = Annotated[Text, _option(_RUN, "exact (default), or fast: results may differ.", takes="NAME")]
