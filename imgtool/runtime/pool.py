@@ -70,8 +70,8 @@ _GRACE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class PoolLimits:
-    """What bounds the pool. Seconds and bytes. ``gradual``: workers after the first start once that one has finished a
-    batch, so that its start has the machine for itself."""
+    """What bounds the pool. Seconds and bytes. ``gradual``: workers after the first start once that one has answered an
+    image, so that its start has the machine for itself."""
 
     workers: int
     batch_size: int
@@ -161,8 +161,9 @@ class Pool:
             return
         while self._waiting and (seat := self._seat_for_batch(more_coming)) is not None:
             # Less at a time towards the end, so that no worker is left with a batch while others have nothing.
-            fair = -(-len(self._waiting) // (_BATCHES_AHEAD * self._most_workers))
-            size = min(self._limits.batch_size, fair if self._most_workers > 1 else len(self._waiting))
+            shares = _BATCHES_AHEAD * self._most_workers if self._most_workers > 1 else 1
+            fair = 1 if self._limits.gradual else -(-len(self._waiting) // shares)
+            size = min(self._limits.batch_size, fair)
             self._send(seat, tuple(self._waiting.popleft() for _ in range(size)), isolated=False)
 
     def begin(self) -> None:

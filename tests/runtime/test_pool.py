@@ -110,15 +110,15 @@ def test_batches_of_several_workers_get_smaller_towards_the_end() -> None:
     assert [worker.given for worker in it.workers.started] == [[[0, 1, 2], [5]], [[3, 4], [6]]]
 
 
-def test_workers_that_come_gradually_follow_the_first_batch() -> None:
+def test_workers_that_come_gradually_follow_the_first_image() -> None:
     it = Setting(workers=2, gradual=True)
     it.submit(*range(8))
     assert len(it.workers) == 1
-    it.answer(it.workers[0], 0, 1)
-    assert len(it.workers) == 1
+    assert it.workers[0].given == [[0], [1]]
+    it.answer(it.workers[0], 0)
     it.say(it.workers[0], done(0))
     assert len(it.workers) == 2
-    assert it.workers[1].given
+    assert it.workers[1].given == [[2, 3], [5]]
     assert it.pool.counters.allowed == 2
 
 

@@ -169,6 +169,8 @@ _COUNTS: Mapping[str, Callable[[Shapes, Shapes], float]] = {
     "MatMul": _matrix_product,
     "Gemm": _general_product,
     "LSTM": _lstm,
+    "FusedConv": _convolution,
+    "FusedGemm": _general_product,
 }
 """Multiplications by operator."""
 
