@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgtool.bench.arms.definitions import BUILT_IN, EAGER, analyze_command, eager_command
+from imgtool.bench.arms.definitions import (
+    BARE_RAPIDOCR,
+    BUILT_IN,
+    EAGER,
+    analyze_command,
+    bare_rapidocr_command,
+    eager_command,
+)
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.experiment import Contender
 from imgtool.bench.measure.pagecache import model_files
@@ -45,6 +52,8 @@ def contender(arm: Arm, stage: Stage) -> Contender:
         ModelMissing: a model of a built-in arm is not here; the message says which and the remedy.
         imgtool.errors.UsageProblem: its options cannot be read.
     """
+    if arm is BARE_RAPIDOCR:
+        return Contender(bare_rapidocr_command(stage.images))
     if arm.kind is ArmKind.COMMAND:
         return Contender(arm)
     lazy = next(each for each in BUILT_IN if each.name == "lazy")

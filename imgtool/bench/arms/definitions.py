@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from imgtool.bench.arms import eager
+from imgtool.bench.arms import bare_rapidocr, eager
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.errors import UsageProblem
 from imgtool.ground.fresh import imgtool_command, python_calling
@@ -47,6 +47,9 @@ BUILT_IN: tuple[Arm, ...] = (
     Arm(name=CACHED, kind=ArmKind.ANALYZE, summary="every answer is in the cache already"),
 )
 
+BARE_RAPIDOCR = Arm(name="bare-rapidocr", kind=ArmKind.COMMAND, summary="RapidOCR itself, constructed once, in a loop")
+"""For text alone; not among the arms that are taken where none is named."""
+
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,39}$")
 
 
@@ -56,7 +59,7 @@ def built_in(names: Sequence[str]) -> list[Arm]:
     Raises:
         UsageProblem: there is no such arm.
     """
-    known = {arm.name: arm for arm in BUILT_IN}
+    known = {arm.name: arm for arm in (*BUILT_IN, BARE_RAPIDOCR)}
     if unknown := [name for name in names if name not in known]:
         raise UsageProblem(f"there is no arm {unknown[0]!r}", f"one of {', '.join(known)}, or --arm NAME='OPTIONS'")
     return [known[name] for name in names]
@@ -110,6 +113,11 @@ def analyze_command(arm: Arm, common: Sequence[str], images: Sequence[str]) -> A
     script = Path(sys.executable).with_name("imgtool")
     program = [str(script)] if script.is_file() else imgtool_command()
     return msgspec.structs.replace(arm, command=(*program, *words))
+
+
+def bare_rapidocr_command(images: Sequence[str]) -> Arm:
+    """The arm of that name with the command of its samples."""
+    return msgspec.structs.replace(BARE_RAPIDOCR, command=tuple(python_calling(bare_rapidocr.main, words=images)))
 
 
 def eager_command(arm: Arm, options: Sequence[str], images: Sequence[str]) -> Arm:

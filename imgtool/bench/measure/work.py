@@ -91,7 +91,7 @@ class _Run(Struct, frozen=True):
 
     @property
     def _portable(self) -> Path:
-        """The graph as it was exported: without what optimisation and Winograd's method changed, in single precision."""
+        """The graph as it was exported, in single precision: without optimisation and Winograd's method."""
         path = Path(self.path)
         folder = path.parent.parent if self.is_lossy else path.parent
         exported = folder / (path.name.removesuffix(OPTIMISED).removesuffix(".blob") + ".onnx")
