@@ -1,6 +1,6 @@
 """imgtool's text task against a bare RapidOCR loop: first result, images a second, own memory, and equal answers.
 
-    python scripts/compare_rapidocr.py [--runs 5] [--images 200] [--before "OTHER/.venv/bin/python -m imgtool"]
+    python scripts/compare_rapidocr.py [--runs 5] [--images 200] [--before OTHER/.venv/bin/imgtool]
 
 Every sample is a fresh process with an empty cache of results; the arms take turns (ABBA), after a run of each that
 does not count. Prints medians with the range and ratios to the bare loop. ``--before`` is another version of imgtool,
