@@ -19,8 +19,8 @@ import msgspec
 
 from imgtool.artefacts.manifest import NAME, OPTIMISED, SETTINGS, ArtefactFile, ArtefactManifest
 from imgtool.artefacts.requested_model import BLIP
-from imgtool.compiling.fast import make_fast
 from imgtool.compiling.interface import Exporter
+from imgtool.compiling.lossy.twin import make_fast
 from imgtool.compiling.optimise import optimise
 from imgtool.compiling.sources import reading
 from imgtool.compiling.winograd import rewrite_where_faster

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from imgtool.artefacts.manifest import FAST
 from imgtool.artefacts.runtime_identity import this_runtime
-from imgtool.compiling.lossy_methods import MULTIPLIES_BFLOAT16, in_bfloat16
+from imgtool.compiling.lossy.methods import MULTIPLIES_BFLOAT16, in_bfloat16
 from imgtool.inference.blip import graphs as _blip_onnx
 from imgtool.inference.blip.parameters import Decoding
 from imgtool.inference.easyocr import graphs as _easyocr_onnx

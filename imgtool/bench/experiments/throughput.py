@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from imgtool.bench.data.record import RunSample
 from imgtool.bench.measure.experiment import Contender
 from imgtool.bench.measure.launcher_client import Launcher
-from imgtool.bench.measure.roofline import Part, Rates, Roofline
 from imgtool.bench.measure.sample_process import start
+from imgtool.bench.roofline.bounds import Part, Rates, Roofline
 from imgtool.bench.stats.statistics import Summary, summarise
 from imgtool.ground.cores import granted_cores
 

@@ -166,8 +166,8 @@ def _with_rooflines(
     from imgtool.bench.arms.definitions import CACHED
     from imgtool.bench.data.record import ArmKind
     from imgtool.bench.experiments.throughput import rooflines
-    from imgtool.bench.measure.roofline import measure_rates
-    from imgtool.bench.measure.work import work_of
+    from imgtool.bench.roofline.bounds import measure_rates
+    from imgtool.bench.roofline.work import work_of
     from imgtool.cli.analyze.parser import engine_options
     from imgtool.engine.plan import make_plan
     from imgtool.ground.cores import granted_cores

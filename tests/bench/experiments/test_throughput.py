@@ -9,7 +9,7 @@ import pytest
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.experiments.throughput import Cell, CellResult, measure, rooflines
 from imgtool.bench.measure.experiment import Contender
-from imgtool.bench.measure.roofline import Part, Rates, Work
+from imgtool.bench.roofline.bounds import Part, Rates, Work
 from imgtool.bench.stats.statistics import summarise
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from imgtool.bench.experiments.throughput import Cell, CellResult, Throughput
-from imgtool.bench.measure.roofline import Part, Rates, Roofline, Work
+from imgtool.bench.roofline.bounds import Part, Rates, Roofline, Work
 from imgtool.bench.stats.statistics import summarise
 from imgtool.cli.bench.throughput import _cells, _numbers, _print, _sizes
 

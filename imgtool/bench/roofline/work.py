@@ -14,7 +14,7 @@ from imgtool.analyzers.interface import Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.artefacts.manifest import FAST, OPTIMISED
 from imgtool.bench.measure.child import ask
-from imgtool.bench.measure.roofline import Part, Work, count_work
+from imgtool.bench.roofline.bounds import Part, Work, count_work
 from imgtool.engine.plan import Plan
 from imgtool.inference.picture import Picture
 

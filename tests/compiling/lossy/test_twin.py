@@ -21,13 +21,13 @@ from imgtool.artefacts.manifest import FAST, GATE, NAME, ArtefactManifest, FastM
 from imgtool.artefacts.requested_model import requested_blip
 from imgtool.artefacts.runtime_identity import this_runtime
 from imgtool.compiling import compile as compiling_models
-from imgtool.compiling import fast as compile_fast
 from imgtool.compiling.blip.int8 import quantise
 from imgtool.compiling.child import CompileFinished, CompileOrder, carry_out
 from imgtool.compiling.compile import compile_model
-from imgtool.compiling.fast import make_fast
 from imgtool.compiling.flat_graph import FlatGraph
-from imgtool.compiling.lossy_methods import LossyMethod, lossy_methods
+from imgtool.compiling.lossy import twin as compile_fast
+from imgtool.compiling.lossy.methods import LossyMethod, lossy_methods
+from imgtool.compiling.lossy.twin import make_fast
 from imgtool.compiling.optimise import optimise
 from imgtool.distribution import install_command
 from imgtool.errors import ImgtoolError

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from imgtool.artefacts.manifest import FAST
-from imgtool.compiling.lossy_methods import LossyMethod, lossy_methods
+from imgtool.compiling.lossy.methods import LossyMethod, lossy_methods
 from imgtool.compiling.optimise import optimise
 from imgtool.inference.sessions import OrtGraph
 from tests.compiling.test_winograd import answer, small_network
@@ -113,8 +113,8 @@ np.save(sys.argv[2], model({"image": image})["c4"])
 BUILT = """
 import sys
 from pathlib import Path
-from imgtool.compiling.lossy_methods import lossy_methods
-from tests.compiling.test_lossy_methods import feeds
+from imgtool.compiling.lossy.methods import lossy_methods
+from tests.compiling.lossy.test_methods import feeds
 assert lossy_methods(["avx2"], True)[0].build(Path(sys.argv[1]), ["conv", "matrix"], feeds)
 """
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from imgtool.artefacts.manifest import FAST, OPTIMISED
-from imgtool.bench.measure.roofline import count_work
-from imgtool.bench.measure.work import _Run, work_of
+from imgtool.bench.roofline.bounds import count_work
+from imgtool.bench.roofline.work import _Run, work_of
 from imgtool.engine.plan import make_plan
 from imgtool.options import EngineOptions
 from tests.compiling.test_winograd import small_network

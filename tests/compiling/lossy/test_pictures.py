@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgtool.compiling.pictures import pictures
+from imgtool.compiling.lossy.pictures import pictures
 
 
 def test_they_are_the_same_every_time_and_differ_from_each_other() -> None:

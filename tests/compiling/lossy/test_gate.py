@@ -19,9 +19,9 @@ from imgtool.analyzers.text.rapidocr import FILES
 from imgtool.analyzers.text.rapidocr_session import open_reader
 from imgtool.artefacts.manifest import Parity
 from imgtool.compiling.flat_graph import FlatGraph
-from imgtool.compiling.gate import FEWEST_ANSWERS, LIMITS, Reading, judge
-from imgtool.compiling.int8_static import quantise_static
-from imgtool.compiling.pictures import pictures
+from imgtool.compiling.lossy.gate import FEWEST_ANSWERS, LIMITS, Reading, judge
+from imgtool.compiling.lossy.int8_static import quantise_static
+from imgtool.compiling.lossy.pictures import pictures
 from imgtool.types import TextLine
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from imgtool.artefacts.manifest import FAST, OPTIMISED
 from imgtool.compiling.blip.int8 import quantise
-from imgtool.compiling.int8_static import FEWEST_CHANNELS, quantise_static
 from imgtool.compiling.interface import Feeds
+from imgtool.compiling.lossy.int8_static import FEWEST_CHANNELS, quantise_static
 from imgtool.compiling.optimise import optimise
 from imgtool.ground.privacy import import_openvino
 

@@ -1,8 +1,8 @@
 """The lossy twin of a compiled model: what this processor does best, kept if it pays and if its answers are as good.
 
 Every method that the processor may gain from is tried. A twin is held to the exact model on this machine: it must
-answer faster, and pass the gate on answers (:mod:`imgtool.compiling.gate`) on pictures that it was not adjusted on. The
-fastest that does is kept; without one, ``fast`` runs as ``exact``. Compiling processes only.
+answer faster, and pass the gate on answers (:mod:`imgtool.compiling.lossy.gate`) on pictures that it was not adjusted
+on. The fastest that does is kept; without one, ``fast`` runs as ``exact``. Compiling processes only.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import msgspec
 
 from imgtool.artefacts.manifest import FAST, GATE, NAME, ArtefactManifest, FastMode, Parity
 from imgtool.artefacts.runtime_identity import installed_release
-from imgtool.compiling.gate import Reading, judge
 from imgtool.compiling.interface import Exporter, Program
-from imgtool.compiling.lossy_methods import OPENVINO, LossyMethod, lossy_methods
-from imgtool.compiling.pictures import Pictures, pictures
+from imgtool.compiling.lossy.gate import Reading, judge
+from imgtool.compiling.lossy.methods import OPENVINO, LossyMethod, lossy_methods
+from imgtool.compiling.lossy.pictures import Pictures, pictures
 from imgtool.files import is_full
 from imgtool.ground.versioned import encode
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from imgtool.bench.measure.roofline import Part, Rates, Roofline, Work, count_work, measure_rates
+from imgtool.bench.roofline.bounds import Part, Rates, Roofline, Work, count_work, measure_rates
 from tests.compiling.test_winograd import small_network
 
 RATES = Rates(threads=1, float_ops=100e9, int8_ops=400e9, bytes_read=10e9)

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from imgtool.compiling.flat_graph import FlatGraph
-from imgtool.compiling.int8_static import quantise_static
+from imgtool.compiling.lossy.int8_static import quantise_static
 from tests.compiling.test_winograd import answer, small_network
 
 
