@@ -140,6 +140,9 @@ class Run:
             same.append(request)
             return
         chosen = self._plan.chosen
+        if any(update.key == request.key for update in self._updates):
+            # The same content was answered in this very turn.
+            self._store_updates()
         with trace.span("look up", "parent"):
             record = self._store.get(request.key)
             if record is not None:

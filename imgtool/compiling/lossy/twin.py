@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from imgtool.artefacts.manifest import FAST, GATE, NAME, ArtefactManifest, FastMode, Parity
-from imgtool.artefacts.runtime_identity import installed_release
 from imgtool.compiling.interface import Exporter, Program
 from imgtool.compiling.lossy.gate import Reading, judge
 from imgtool.compiling.lossy.methods import OPENVINO, LossyMethod, lossy_methods
 from imgtool.compiling.lossy.pictures import Pictures, pictures
+from imgtool.distribution import installed_release
 from imgtool.files import is_full
 from imgtool.ground.versioned import encode
 
