@@ -122,7 +122,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     batch_size: int = 8
     batch_pixels: int = 48_000_000
-    workers: int = 1
+    workers: int = 0
+    """0: as many as pay (:mod:`imgtool.engine.worker_count`)."""
     threads: int | None = None
     isolate: bool = True
     load: LoadPolicy = LoadPolicy.LAZY

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from imgtool.analyzers.interface import Probe
 from imgtool.artefacts.find import Artefact, ArtefactUnusable
+from imgtool.artefacts.wording import in_words
 from imgtool.errors import ImgtoolError
 
 if TYPE_CHECKING:
@@ -23,5 +24,12 @@ def probe_compiled(options: EngineOptions, find: Callable[[EngineOptions], Artef
     except ImgtoolError as problem:
         unused = f"{problem} ({problem.remedy})" if isinstance(problem, ArtefactUnusable) else ""
         return Probe(False, reason=str(problem), remedy=problem.remedy, notice=unused)
-    found, notice = artefact.manifest, artefact.notice
-    return Probe(True, model=found.model, model_version=found.model_version, size_bytes=found.size_bytes, notice=notice)
+    found = artefact.manifest
+    return Probe(
+        True,
+        model=found.model,
+        model_version=found.model_version,
+        size_bytes=found.size_bytes,
+        notice=artefact.notice,
+        details=in_words(found),
+    )

@@ -28,6 +28,8 @@ class AnalyzerSpec:
     ``version`` is that of our own code around the model: raise it whenever an answer can change.
     ``after`` names tasks whose answers, if they are asked too, this analyzer gets (``Picture.answers``).
     ``batched`` says that ``run`` is faster on several images at once; otherwise images come one by one.
+    ``workers_pay`` says that several workers with a thread each answer more images than one with all threads; ``None``
+    where it takes too little time to matter.
     ``same_answers_as`` names the backend whose answers it reproduces exactly: both share cached answers.
     """
 
@@ -39,6 +41,7 @@ class AnalyzerSpec:
     licence: str
     after: tuple[Task, ...] = ()
     batched: bool = False
+    workers_pay: bool | None = False
     same_answers_as: Backend | None = None
 
 
@@ -48,7 +51,7 @@ class Probe:
 
     ``languages`` are ISO 639-1 codes of the languages that can be read; empty if that does not apply. ``size_bytes`` is
     the size of the model on disk. ``notice`` is a line for the user before the run: it will be slower than it could be,
-    or something that is here cannot be used.
+    or something that is here cannot be used. ``details`` say how the model compares with what it stands for.
     """
 
     available: bool
@@ -59,6 +62,7 @@ class Probe:
     languages: tuple[str, ...] = ()
     size_bytes: int = 0
     notice: str = ""
+    details: str = ""
 
 
 Answer = Any

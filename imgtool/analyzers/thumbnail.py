@@ -29,6 +29,7 @@ class Thumbnail(Analyzer):
         backend=Backend.PYTHON,
         summary="a small JPEG of the image for the HTML gallery",
         licence="Apache-2.0",
+        workers_pay=None,
     )
 
     @classmethod

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.artefacts.manifest import ArtefactFile, ArtefactManifest, read_manifest, wrong_size
+from imgtool.artefacts.manifest import FAST, ArtefactFile, ArtefactManifest, read_manifest, wrong_size
 from imgtool.artefacts.requested_model import RequestedModel, requested_blip, requested_easyocr
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.distribution import installed_release
@@ -26,8 +26,8 @@ from imgtool.weights.hashing import measure
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
-FOLDER = "compiled"
-"""In the cache directory."""
+FOLDER, CLEANED = "compiled", "cleaned"
+"""In the cache directory: compiled models, and graphs of others without their denormal weights."""
 
 
 class ArtefactState(StrEnum):
@@ -78,15 +78,23 @@ def artefacts_root(options: EngineOptions) -> Path:
     return cache_root(options) / FOLDER
 
 
+def cleaned_root(options: EngineOptions) -> Path:
+    """The folder that :mod:`imgtool.inference.cleaned_graphs` keeps its graphs in."""
+    return cache_root(options) / CLEANED
+
+
 def precision_parameters(artefact: Artefact, precision: str) -> dict[str, str]:
     """The precision with which ``artefact``, found for ``precision``, really computes: part of the cache key.
 
     ``fast`` differs between machines and between compiles. If it runs as ``exact``, its answers are the exact ones.
     """
-    fast = artefact.manifest.fast
+    fast = artefact.manifest.judged_fast
     if precision != "fast" or artefact.notice or fast is None or not fast.executor:
         return {"precision": "exact"}
-    return {"precision": "fast", "computed_by": " ".join(filter(None, (fast.executor, fast.release, fast.method)))}
+    files = [file.sha256 for file in artefact.manifest.files if file.path.startswith(f"{FAST}/")]
+    digest = hashlib.sha256("".join(files).encode()).hexdigest()[:12]
+    computed_by = " ".join(filter(None, (fast.executor, fast.release, fast.method, digest)))
+    return {"precision": "fast", "computed_by": computed_by}
 
 
 def find_blip(options: EngineOptions) -> Artefact:
@@ -114,7 +122,7 @@ def _found(requested: RequestedModel, options: EngineOptions) -> Artefact:
     if not found.usable or found.artefact is None:
         kind = ModelMissing if found.state is ArtefactState.ABSENT else ArtefactUnusable
         raise kind(found.message, found.remedy)
-    artefact, fast = found.artefact, found.artefact.manifest.fast
+    artefact, fast = found.artefact, found.artefact.manifest.judged_fast
     if options.precision.value != "fast" or artefact.notice:
         return artefact
     # Without a measured lossy twin, ``fast`` runs as ``exact``.
@@ -124,7 +132,7 @@ def _found(requested: RequestedModel, options: EngineOptions) -> Artefact:
     elif fast.executor == "openvino" and (release := installed_release("openvino")) != fast.release:
         why = f"fast needs OpenVINO {fast.release}, and {f'this is {release}' if release else 'none is installed'}"
     elif not fast.executor:
-        why = f"nothing was faster here ({fast.method})"
+        why = f"nothing was faster here and as good ({fast.method})"
     return replace(artefact, notice=f"{artefact.manifest.label} runs as exact: {why}") if why else artefact
 
 

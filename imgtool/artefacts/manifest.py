@@ -26,6 +26,10 @@ FAST = "fast"
 OPTIMISED = ".optimised.onnx"
 """Ends the name of a graph that was optimised in advance, for the runtime that wrote it."""
 
+GATE = 1
+"""The version of the gate that lossy twins have to pass (:mod:`imgtool.compiling.lossy.gate`): raise it when that gets
+stricter. A twin that passed an earlier one is not used."""
+
 _SMALL = 4_000_000
 
 
@@ -54,7 +58,7 @@ class FastMode(msgspec.Struct, frozen=True, kw_only=True):
 
     ``executor`` is ``openvino`` or ``onnxruntime``, or empty if nothing was faster and ``fast`` runs as ``exact``.
     ``release`` is OpenVINO's. ``speed_up`` is how many times as fast it answers; ``parity`` compares its answers with
-    the exact ones.
+    the exact ones, and ``gate`` is the version of what it had to pass.
     """
 
     executor: str
@@ -62,6 +66,7 @@ class FastMode(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     speed_up: float = 1.0
     parity: Parity
+    gate: int = 0
 
 
 class ArtefactManifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +74,8 @@ class ArtefactManifest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``model`` and ``model_version`` are what its source calls itself in results. ``source`` is the folder that the user
     named, ``synthetic/<scale>``, or empty for a published model; ``source_files`` holds the SHA-256 of its weights.
+    ``denormals`` is how many weights were set to zero because they were denormal numbers. ``methods`` says, by the
+    name of a graph, how it computes where that is not the usual way.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -86,6 +93,8 @@ class ArtefactManifest(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ArtefactFile, ...]
     parity: Parity | None = None
     fast: FastMode | None = None
+    denormals: int = 0
+    methods: dict[str, str] = {}
     created: str
     seconds: float = 0.0
 
@@ -103,6 +112,11 @@ class ArtefactManifest(msgspec.Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """Its name in messages."""
         return f"the compiled {self.model}"
+
+    @property
+    def judged_fast(self) -> FastMode | None:
+        """The lossy twin, if it passed today's gate or was found not to pay."""
+        return self.fast if self.fast is not None and self.fast.gate == GATE else None
 
     def file(self, path: str) -> ArtefactFile | None:
         """The entry of the file ``path``."""

@@ -71,8 +71,10 @@ def _print_table(rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
     console = data_console()
     console.print(table)
     for spec, probe in rows:
+        who = f"{spec.name} ({spec.backend.value})"
+        if probe.details:
+            console.print(f"\n{who}: {probe.details}")
         if not probe.available:
-            who = f"{spec.name} ({spec.backend.value})"
             console.print(f"\n{who}: {probe.reason}")
             # A command that is folded cannot be pasted.
             console.print(f"  remedy: {probe.remedy}", soft_wrap=True)

@@ -45,7 +45,8 @@ class NotAlike(ModelNotUsable):
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """``anew`` compiles a complete model again; ``fast`` adds the lossy twin.
+    """``anew`` compiles a complete model again; ``fast`` adds the lossy twin. With ``calibrate``, a folder of pictures,
+    that is adjusted to these and judged by them too, and one that is there is made again.
 
     ``lock_timeout`` is how many seconds to wait for another process, ``timeout`` how many a step may take. ``program``
     is what the compiling process runs; tests pass one with exporters of their own.
@@ -53,6 +54,7 @@ class CompileOptions:
 
     anew: bool = False
     fast: bool = False
+    calibrate: Path | None = None
     threads: int = 1
     lock_timeout: float = 3600.0
     timeout: float = TIMEOUT
@@ -110,7 +112,8 @@ def _finished(requested: RequestedModel, root: Path, options: CompileOptions) ->
     found = status(root, requested)
     if found.state is not ArtefactState.COMPILED or found.artefact is None:
         return None
-    return None if options.fast and found.artefact.manifest.fast is None else found.artefact
+    lacks_twin = found.artefact.manifest.judged_fast is None or options.calibrate is not None
+    return None if options.fast and lacks_twin else found.artefact
 
 
 def _compile(
@@ -158,6 +161,7 @@ def _compile(
                 threads=options.threads,
                 fast=options.fast,
                 is_exported=base is not None,
+                calibrate=None if options.calibrate is None else str(options.calibrate.absolute()),
             )
             started = time.perf_counter()
             tell = partial(observer.compiling, requested.model)

@@ -35,8 +35,10 @@ class _WeightPlace(NamedTuple):
         return memoryview(view)[self.offset : self.offset + self.length]
 
 
-def optimise(folder: Path, name: str) -> None:
+def optimise(folder: Path, name: str, rewritten: Path | None = None) -> None:
     """Write ``<name>.optimised.onnx`` beside ``<name>.onnx`` in ``folder``.
+
+    ``rewritten`` is a graph that computes the same, to be optimised in its place.
 
     Raises:
         OSError: the folder cannot be written.
@@ -55,7 +57,7 @@ def optimise(folder: Path, name: str) -> None:
         ("session.disable_prepacking", "1"),
     ):
         options.add_session_config_entry(key, value)
-    onnxruntime.InferenceSession(str(portable), options, providers=[PROVIDER])
+    onnxruntime.InferenceSession(str(rewritten or portable), options, providers=[PROVIDER])
     try:
         known: dict[bytes, _WeightPlace] = {}
         model = onnx.load(str(raw), load_external_data=False)

@@ -20,8 +20,8 @@ from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.engine.run import Run
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
+from imgtool.engine.worker_count import threads_of, with_workers
 from imgtool.files import claim, sweep
-from imgtool.ground.cores import granted_cores
 from imgtool.options import EngineOptions, LoadPolicy, cache_root
 from imgtool.runtime.pool import Pool, PoolLimits
 from imgtool.runtime.process import Post, Worker, WorkerProcess
@@ -69,6 +69,8 @@ class Engine(AbstractContextManager["Engine"]):
         self._echo_worker = echo_worker
         with trace.span("plan", "parent"):
             self.plan: Plan = make_plan(self.options, thumbnails=thumbnails)
+        self._gradual = not self.options.workers
+        self.options = with_workers(self.options, self.plan)
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pool: Pool | None = None
         self._store: ResultStore | None = None
@@ -165,6 +167,7 @@ class Engine(AbstractContextManager["Engine"]):
             options = self.options
             limits = PoolLimits(
                 workers=options.workers,
+                gradual=self._gradual,
                 batch_size=options.batch_size,
                 timeout=options.timeout,
                 load_timeout=options.load_timeout,
@@ -186,7 +189,9 @@ class Engine(AbstractContextManager["Engine"]):
             plans=plans,
             max_pixels=options.max_pixels,
             batch_pixels=options.batch_pixels,
-            threads=options.threads or max(1, granted_cores() // options.workers),
+            threads=threads_of(
+                options, is_alone=self._gradual and self._pool is not None and not self._pool.counters.started
+            ),
             # Loaded in isolation, at first use, the model that killed a worker is known by its name.
             load=LoadPolicy.LAZY if one_by_one else options.load,
             awaited=self._awaited and not one_by_one,

@@ -50,7 +50,9 @@ class Statistics(msgspec.Struct, kw_only=True):
     """A run in figures. ``hit_rate_percent`` counts images all of whose tasks came from the result store.
 
     ``parallel_efficiency`` is task seconds over the wall seconds in which workers ran tasks, loading left out: above 1,
-    tasks ran side by side.
+    tasks ran side by side. ``stages`` is the share of the workers' time in which they decoded, loaded models, or
+    computed a task; these run side by side too. The largest is what the run waited for; where all are small, workers
+    waited.
     """
 
     images: int = 0
@@ -67,6 +69,7 @@ class Statistics(msgspec.Struct, kw_only=True):
     inference_seconds_mean: float | None = None
     decode_seconds_total: float = 0.0
     parallel_efficiency: float | None = None
+    stages: dict[str, float] = {}
     warmed_up: bool = False
     tasks: dict[str, TaskStatistics] = {}
     models: list[ModelStatistics] = []
@@ -130,5 +133,15 @@ class Tally:
             figures.parallel_efficiency = figures.inference_seconds_total / self.busy_seconds
         if workers is not None:
             figures.workers = msgspec.structs.replace(workers)
+            figures.stages = _stages(figures)
         figures.cache = cache
         return figures
+
+
+def _stages(figures: Statistics) -> dict[str, float]:
+    """The stages that took any time, the longest first."""
+    seconds = {name: task.inference_seconds_total for name, task in figures.tasks.items()}
+    seconds["decode"] = figures.decode_seconds_total
+    seconds["load"] = sum(model.import_seconds + model.load_seconds for model in figures.models)
+    had = figures.wall_seconds * max(1, figures.workers.started)
+    return {name: taken / had for name, taken in sorted(seconds.items(), key=lambda item: -item[1]) if taken > 0}

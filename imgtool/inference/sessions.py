@@ -63,8 +63,15 @@ class OrtGraph:
     """A graph in an onnxruntime session on the CPU. ``run`` may be called from several threads."""
 
     def __init__(
-        self, path: Path, threads: int | None, *, is_optimised: bool = False, arena: Arena = Arena.NONE
+        self,
+        path: Path,
+        threads: int | None,
+        *,
+        is_optimised: bool = False,
+        is_packed: bool = False,
+        arena: Arena = Arena.NONE,
     ) -> None:
+        """``is_packed`` has the weights of an optimised graph copied into the order in which they are multiplied."""
         import onnxruntime
 
         options = session_options(threads)
@@ -72,8 +79,9 @@ class OrtGraph:
         if is_optimised:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             # Packing copies every matrix into private memory. It would gain little, because the exporters write
-            # matrices in the order in which they are read.
-            options.add_session_config_entry("session.disable_prepacking", "1")
+            # matrices in the order in which they are read. Weights in eight bits are a quarter as large, and would
+            # otherwise be packed at every run.
+            options.add_session_config_entry("session.disable_prepacking", "0" if is_packed else "1")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._run_options = run_options(arena)
@@ -155,16 +163,17 @@ def open_graph(
     if not manifest.runtime.serves(this_runtime()):
         _check(folder, manifest, portable, f"{portable}.data")
         return OrtGraph(folder / portable, threads, arena=arena)
-    fast, blob, twin = manifest.fast, f"{FAST}/{name}.blob", f"{FAST}/{optimised}"
+    fast, blob, twin = manifest.judged_fast, f"{FAST}/{name}.blob", f"{FAST}/{optimised}"
     if precision == "fast" and fast is not None:
-        if fast.executor == "openvino" and fast.release == installed_release("openvino"):
+        # A twin that is being measured is not in the manifest yet. Graphs that would not gain have none.
+        has = {path: manifest.file(path) is not None or (folder / path).is_file() for path in (blob, twin)}
+        if fast.executor == "openvino" and has[blob] and fast.release == installed_release("openvino"):
             _check(folder, manifest, blob)
             # It runs one call at a time, with the threads of all callers.
             return OpenVinoGraph(folder / blob, threads and threads * callers)
-        # A twin that is being measured is not in the manifest yet. Graphs that would not gain have none.
-        if fast.executor == "onnxruntime" and (manifest.file(twin) or (folder / twin).is_file()):
+        if fast.executor == "onnxruntime" and has[twin]:
             _check(folder, manifest, twin, f"{twin}.data", f"{FAST}/{portable}.data")
-            return OrtGraph(folder / twin, threads, is_optimised=True, arena=arena)
+            return OrtGraph(folder / twin, threads, is_optimised=True, is_packed=True, arena=arena)
     # An optimised graph has a file only for weights that differ from those of the portable one.
     _check(folder, manifest, optimised, f"{optimised}.data", f"{portable}.data")
     return OrtGraph(folder / optimised, threads, is_optimised=True, arena=arena)

@@ -16,7 +16,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import msgspec
@@ -70,13 +70,15 @@ _GRACE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class PoolLimits:
-    """What bounds the pool. Seconds and bytes."""
+    """What bounds the pool. Seconds and bytes. ``gradual``: workers after the first start once that one has answered an
+    image, so that its start has the machine for itself."""
 
     workers: int
     batch_size: int
     timeout: float
     load_timeout: float
     max_worker_memory: int
+    gradual: bool = False
 
 
 @dataclass
@@ -97,8 +99,9 @@ class Seat:
 
 
 class WorkerStatistics(msgspec.Struct, kw_only=True):
-    """What happened to worker processes."""
+    """How many worker processes there may be at once, and what happened to them."""
 
+    allowed: int = 0
     started: int = 0
     died: int = 0
     timed_out: int = 0
@@ -124,10 +127,10 @@ class Pool:
         self._dead_tasks: dict[str, Problem] = {}
         self._batch_ids = itertools.count()
         self._failed_starts = 0
-        self._most_workers = limits.workers
+        self._most_workers = 1 if limits.gradual else limits.workers
         self._a_load_killed = False
         self._events: list[PoolEvent] = []
-        self.counters = WorkerStatistics()
+        self.counters = WorkerStatistics(allowed=limits.workers)
 
     # -- what the engine calls
 
@@ -157,7 +160,10 @@ class Pool:
         if self._suspects:
             return
         while self._waiting and (seat := self._seat_for_batch(more_coming)) is not None:
-            size = min(self._limits.batch_size, len(self._waiting))
+            # Less at a time towards the end, so that no worker is left with a batch while others have nothing.
+            shares = _BATCHES_AHEAD * self._most_workers if self._most_workers > 1 else 1
+            fair = 1 if self._limits.gradual else -(-len(self._waiting) // shares)
+            size = min(self._limits.batch_size, fair)
             self._send(seat, tuple(self._waiting.popleft() for _ in range(size)), isolated=False)
 
     def begin(self) -> None:
@@ -167,6 +173,7 @@ class Pool:
 
     def warm_up(self) -> None:
         """Start the workers and have each load all models."""
+        self._allow_all()
         while len(self._seats) < self._most_workers:
             self._spawn()
         for seat in self._seats:
@@ -210,6 +217,11 @@ class Pool:
                 worker.stop(_GRACE_SECONDS)
 
     # -- seats
+
+    def _allow_all(self) -> None:
+        if self._limits.gradual:
+            self._limits = replace(self._limits, gradual=False)
+            self._most_workers = self._limits.workers
 
     @cached_property
     def _plans(self) -> dict[str, TaskPlan]:
@@ -295,6 +307,7 @@ class Pool:
 
     def _on_batch_done(self, seat: Seat, done: BatchDone) -> None:
         seat.batches.pop(done.batch, None)
+        self._allow_all()
         seat.isolated = seat.isolated and bool(seat.batches)
         if done.rss_bytes > self._limits.max_worker_memory:
             seat.retiring = True

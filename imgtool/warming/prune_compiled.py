@@ -1,4 +1,4 @@
-"""Which compiled models to remove: superseded ones, damaged ones, and leftovers of killed compiles."""
+"""Which compiled models and cleaned graphs to remove: superseded ones, damaged ones, leftovers of killed processes."""
 
 from __future__ import annotations
 
@@ -45,6 +45,22 @@ def plan_prune_compiled(root: Path, in_use: Collection[Path] = ()) -> PrunePlan:
             stem = stem_of(one.manifest.kind, one.manifest.model)
             removals.append(Removal(stem, "superseded", (one.folder,), size_of(one.folder)))
     return PrunePlan(tuple(removals), sum(map(size_of, found)), None)
+
+
+def plan_prune_cleaned(root: Path) -> PrunePlan:
+    """What to remove below ``root``, where graphs are kept without denormal weights: what no run would open."""
+    from imgtool.inference.cleaned_graphs import is_of_use
+
+    try:
+        folders = sorted(path for path in root.iterdir() if path.is_dir())
+    except OSError:
+        folders = []
+    removals = []
+    for path in folders:
+        is_new = time.time() - path.stat().st_mtime <= STALE_SECONDS
+        if not is_of_use(path) and not (TEMPORARY in path.name and is_new):
+            removals.append(Removal(path.name.rpartition("-")[0], "of no use any more", (path,), size_of(path)))
+    return PrunePlan(tuple(removals), sum(map(size_of, folders)), None)
 
 
 def in_use(options: EngineOptions) -> list[Path]:

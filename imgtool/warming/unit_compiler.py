@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from imgtool.artefacts.find import ArtefactState, ArtefactStatus, artefacts_root, status
-from imgtool.artefacts.manifest import ArtefactManifest, Parity
+from imgtool.artefacts.manifest import ArtefactManifest
 from imgtool.artefacts.requested_model import BLIP, EASYOCR, RequestedModel, requested_blip, requested_easyocr
+from imgtool.artefacts.wording import exact_in_words, fast_in_words
 from imgtool.compiling.compile import TIMEOUT, CompileOptions, compile_model
 from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProblem
 from imgtool.ground.cores import granted_cores
@@ -29,9 +31,12 @@ class CompileOutcome:
 
 @dataclass(frozen=True)
 class UnitCompiler:
-    """Compiles units into the cache directory of the options."""
+    """Compiles units into the cache directory of the options.
+
+    ``calibrate`` is a folder of pictures that lossy twins are adjusted to and judged by."""
 
     options: EngineOptions
+    calibrate: Path | None = None
 
     def unusable(self, unit: Unit, *, anew: bool = False) -> ImgtoolError | None:
         """Why ``unit`` cannot be compiled: a library is not installed, or a run would not use it.
@@ -44,7 +49,8 @@ class UnitCompiler:
         try:
             found = self.status(unit)
             if not anew and found.state is ArtefactState.COMPILED and found.artefact is not None:
-                if self.options.precision is not Precision.FAST or found.artefact.manifest.fast is not None:
+                is_judged = found.artefact.manifest.judged_fast is not None and self.calibrate is None
+                if self.options.precision is not Precision.FAST or is_judged:
                     return None
                 needed = ("onnx",)
             if self._requested(unit).folder is None:
@@ -72,6 +78,7 @@ class UnitCompiler:
         options = CompileOptions(
             anew=anew,
             fast=self.options.precision is Precision.FAST,
+            calibrate=self.calibrate,
             threads=self.options.threads or granted_cores(),
             timeout=max(TIMEOUT, self.options.load_timeout),
         )
@@ -88,13 +95,5 @@ class UnitCompiler:
 
 def in_words(manifest: ArtefactManifest, precision: Precision) -> str:
     """How the compiled model compares with the original, and if ``precision`` is fast, its lossy twin with it."""
-    fast, words = manifest.fast, f"agrees with torch: {_figures(manifest.parity)}" if manifest.parity else ""
-    if precision is not Precision.FAST or fast is None:
-        return words
-    if not fast.executor:
-        return f"{words}; fast: no way was faster here, it runs as exact does ({fast.method})"
-    return f"{words}; fast: {fast.method}, {fast.speed_up:.2g} times as fast, {_figures(fast.parity)}"
-
-
-def _figures(parity: Parity) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in parity.figures.items())
+    words, fast = exact_in_words(manifest), manifest.judged_fast
+    return f"{words}; fast: {fast_in_words(fast)}" if precision is Precision.FAST and fast is not None else words

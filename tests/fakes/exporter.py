@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from imgtool.artefacts.manifest import Parity
 from imgtool.compiling import child
-from imgtool.compiling.interface import Export, Exporter
+from imgtool.compiling.interface import Export, Exporter, Feeds, Program
 from imgtool.inference.sessions import open_graph
 
 GRAPH = "small"
@@ -31,7 +31,7 @@ def weights(source: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def main() -> None:
     """What the process that compiles runs, with this exporter for every kind of model."""
-    child.main(lambda _: Exporter(export, check_parity, answering))
+    child.main(lambda _: EXPORTER)
 
 
 def export(source: Path, into: Path, remedy: str, disturb: str = "", flag: str = "") -> Export:
@@ -109,8 +109,21 @@ def _scores(
     return scores
 
 
-def answering(folder: Path, precision: str, threads: int) -> Callable[[], Sequence[str]]:
-    """The likeliest class of each of 20 images."""
+def open_program(folder: Path, precision: str, threads: int) -> Program:
+    """The likeliest class of a picture that is made as small as the network's image, and the scores of all."""
     graph = open_graph(folder, GRAPH, threads=threads, precision=precision)
-    image = np.random.default_rng(1).standard_normal((20, 3, SIDE, SIDE)).astype(np.float32)
-    return lambda: [str(best) for best in graph.run({"image": image})["scores"].argmax(axis=1)]
+
+    def scores(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        height, width = pixels.shape[:2]
+        small = pixels[:: height // SIDE, :: width // SIDE][:SIDE, :SIDE].astype(np.float32)
+        image = ((small - small.mean()) / max(1.0, float(small.std()))).transpose(2, 0, 1)[None]
+        return graph.run({"image": image})["scores"]
+
+    return Program(answer=lambda pixels: f"class {scores(pixels).argmax()}", numbers=lambda pixels: (scores(pixels),))
+
+
+def feeds(pictures: Sequence[NDArray[np.uint8]]) -> Feeds:
+    return lambda graph: ()
+
+
+EXPORTER = Exporter(export, check_parity, open_program, feeds)

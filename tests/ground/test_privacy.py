@@ -46,7 +46,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from imgtool.inference.sessions import OpenVinoGraph
-from imgtool.compiling.fast import _in_bfloat16
+from imgtool.compiling.lossy.twin import _in_bfloat16
 folder = Path(sys.argv[1])
 if sys.argv[2] == "compile":
     _in_bfloat16(folder, SimpleNamespace(graphs=["network"]))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from imgtool.artefacts.manifest import FAST
 from imgtool.artefacts.runtime_identity import this_runtime
-from imgtool.compiling import fast as compile_fast
+from imgtool.compiling.lossy.methods import MULTIPLIES_BFLOAT16, in_bfloat16
 from imgtool.inference.blip import graphs as _blip_onnx
 from imgtool.inference.blip.parameters import Decoding
 from imgtool.inference.easyocr import graphs as _easyocr_onnx
@@ -27,7 +26,7 @@ for library in ("openvino", "torch", "transformers", "easyocr", "onnx"):
     pytest.importorskip(library)
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-HAS_BFLOAT16 = bool(set(compile_fast.BFLOAT16) & set(this_runtime().cpu_features))
+HAS_BFLOAT16 = bool(MULTIPLIES_BFLOAT16 & set(this_runtime().cpu_features))
 TOLERANCE = 0.1 if HAS_BFLOAT16 else 1e-3
 LANGUAGES = ("ko", "en")
 
@@ -35,7 +34,7 @@ LANGUAGES = ("ko", "en")
 def with_openvino(monkeypatch: pytest.MonkeyPatch, module: Any, folder: Path, graphs: tuple[str, ...]) -> None:
     """Build the lossy twins in ``folder`` as ``warm-cache`` does, and have ``module`` open them."""
     (folder / FAST).mkdir(exist_ok=True)
-    compile_fast._in_bfloat16(folder, SimpleNamespace(graphs=graphs))  # type: ignore[arg-type]
+    in_bfloat16(folder, graphs, lambda graph: ())
     twins = folder / FAST
     monkeypatch.setattr(module, "open_graph", lambda _, name, **__: OpenVinoGraph(twins / f"{name}.blob", 1))
 

@@ -35,10 +35,12 @@ LOAD_CAPTION = "load:caption:Fake"
 class Setting:
     """A pool, its workers and its clock."""
 
-    def __init__(self, *plans: TaskPlan, workers: int = 1, batch_size: int = 2, memory: int = 1000) -> None:
+    def __init__(
+        self, *plans: TaskPlan, workers: int = 1, batch_size: int = 2, memory: int = 1000, gradual: bool = False
+    ) -> None:
         self.clock = FakeClock()
         self.workers = FakeWorkers()
-        limits = PoolLimits(workers, batch_size, timeout=10.0, load_timeout=100.0, max_worker_memory=memory)
+        limits = PoolLimits(workers, batch_size, 10.0, load_timeout=100.0, max_worker_memory=memory, gradual=gradual)
         self.pool = Pool(self.workers, plans or (plan(),), lambda worker, event: None, limits, self.clock)
         self.events: list[PoolEvent] = []
 
@@ -96,10 +98,34 @@ def test_a_partial_batch_waits_for_company_only_while_more_is_coming() -> None:
 def test_workers_start_as_there_is_work_and_no_more_than_allowed() -> None:
     it = Setting(workers=2)
     assert len(it.workers) == 0
-    it.submit(*range(10))
+    it.submit(*range(20))
     assert [worker.given for worker in it.workers.started] == [[[0, 1], [4, 5]], [[2, 3], [6, 7]]]
     it.pool.warm_up()
     assert all(worker.warmed_up for worker in it.workers.started)
+
+
+def test_batches_of_several_workers_get_smaller_towards_the_end() -> None:
+    it = Setting(workers=2, batch_size=8)
+    it.submit(*range(9))
+    assert [worker.given for worker in it.workers.started] == [[[0, 1, 2], [5]], [[3, 4], [6]]]
+
+
+def test_workers_that_come_gradually_follow_the_first_image() -> None:
+    it = Setting(workers=2, gradual=True)
+    it.submit(*range(8))
+    assert len(it.workers) == 1
+    assert it.workers[0].given == [[0], [1]]
+    it.answer(it.workers[0], 0)
+    it.say(it.workers[0], done(0))
+    assert len(it.workers) == 2
+    assert it.workers[1].given == [[2, 3], [5]]
+    assert it.pool.counters.allowed == 2
+
+
+def test_warming_up_waits_for_no_first_batch() -> None:
+    it = Setting(workers=2, gradual=True)
+    it.pool.warm_up()
+    assert [worker.warmed_up for worker in it.workers.started] == [True, True]
 
 
 def test_one_that_dies_with_nothing_announced_costs_nothing() -> None:

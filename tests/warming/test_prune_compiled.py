@@ -8,15 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import onnxruntime
 import pytest
 
 from imgtool.artefacts.find import folder_name
 from imgtool.artefacts.manifest import read_manifest
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.files import FORMER
-from imgtool.warming.prune_compiled import plan_prune_compiled
+from imgtool.inference.cleaned_graphs import open_cleaned
+from imgtool.warming.prune_compiled import plan_prune_cleaned, plan_prune_compiled
 from imgtool.weights.store import ModelStore
 from tests.compiled import FOREIGN_FEATURE, Bench, change_manifest, other_runtime
+from tests.inference.test_denormals import in_raw_data, model, written
 
 NEW, OLD = "2026-02-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00"
 
@@ -116,3 +119,19 @@ def test_the_only_copy_of_one_stays_though_its_name_is_that_of_a_leftover(bench:
 
 def test_nothing_compiled_is_nothing_to_prune(tmp_path: Path) -> None:
     assert plan_prune_compiled(tmp_path / "none").removals == ()
+
+
+def test_cleaned_graphs_that_no_run_would_open_go(tmp_path: Path) -> None:
+    source = written(tmp_path / "m.onnx", model(in_raw_data()))
+    store = tmp_path / "cache" / "cleaned"
+    open_cleaned(source, store, onnxruntime.SessionOptions)
+    (kept,) = store.iterdir()
+    for name, is_old in (("damaged-0123", False), ("half-0123.tmp-1", True), ("begun-0123.tmp-2", False)):
+        (store / name).mkdir()
+        if is_old:
+            os.utime(store / name, (0, 0))
+    plan = plan_prune_cleaned(store)
+    assert {path.name for removal in plan.removals for path in removal.paths} == {"damaged-0123", "half-0123.tmp-1"}
+    plan.execute(ModelStore.at(store))
+    assert {path.name for path in store.iterdir() if not path.name.startswith(".")} == {kept.name, "begun-0123.tmp-2"}
+    assert plan_prune_cleaned(tmp_path / "none").removals == ()

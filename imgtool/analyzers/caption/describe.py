@@ -38,6 +38,7 @@ class Describe(Analyzer):
         backend=Backend.PYTHON,
         summary="a sentence composed from measurements: shape, light, colours, sharpness, text, codes; no model",
         licence="Apache-2.0",
+        workers_pay=None,
         after=(Task.TEXT,),
     )
 

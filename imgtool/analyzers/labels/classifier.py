@@ -82,12 +82,17 @@ class Classifier(Analyzer):
         """
         from imgtool.analyzers.labels.definition import choose_labels, read_sources
         from imgtool.analyzers.labels.graph import LOGITS, PROBABILITIES
-        from imgtool.analyzers.labels.network import Network
+        from imgtool.analyzers.labels.network import Network, answer_alike
         from imgtool.analyzers.labels.settings import convert, merge, resolve
+        from imgtool.inference.cleaned_graphs import cleaned_copy
 
         given = self.parameters_given
         paths = given["paths"]
-        network = Network(Path(paths["model"]), given.get("threads"))
+        model, store = Path(paths["model"]), paths.get("cleaned")
+        weights = {model.parent / location: sha256 for location, sha256 in given["weights_sha256"].items()}
+        hashes = {model: given["model_sha256"], **weights}
+        opened = cleaned_copy(model, None if store is None else Path(store), hashes, answer_alike)
+        network = Network(opened, given.get("threads"))
         flags = convert(given["preprocessing"], "the flags")
         sources = read_sources(paths, given["labels_from"], network.metadata, network.dims)
         self._labels, self._labels_source = choose_labels(paths, given["labels_from"], sources)

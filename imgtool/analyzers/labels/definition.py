@@ -20,6 +20,7 @@ from imgtool.analyzers.labels.names import read_labels
 from imgtool.analyzers.labels.published import TAGGER
 from imgtool.analyzers.labels.settings import Dims, Given, convert, describe_assumed, guess_layout, merge, resolve
 from imgtool.analyzers.labels.sources import from_folder, from_metadata, from_sidecar
+from imgtool.artefacts.find import cleaned_root
 from imgtool.errors import ConfigProblem, ImgtoolError, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import EngineOptions, cache_root
 
@@ -57,7 +58,7 @@ def parameters(options: EngineOptions, model: Path) -> dict[str, Any]:
     from_folder(list(files.published))
     flags = convert(options.classifier, "--classifier")
     return {
-        "paths": files.as_json(),
+        "paths": {**files.as_json(), "cleaned": str(cleaned_root(options))},
         "model_sha256": known.sha256,
         "weights_sha256": {location: file.sha256 for location, file in weights.items()},
         "endings": known.graph.endings,

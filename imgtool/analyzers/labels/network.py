@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ _INPUT_TYPES = {
     "tensor(uint8)": "uint8",
 }
 _OUTPUT_TYPES = {"tensor(float)", "tensor(float16)", "tensor(double)"}
+_USUAL_SIDE = 224
+"""Pixels, for a model that does not declare its size."""
+
 _EXPORT = "export an image classifier: one image input (N, 3, H, W), one output (N, classes)"
 
 
@@ -124,6 +127,26 @@ class Network:
             raise ModelNotUsable(f"the model gave {describe(given.shape)} numbers for {len(batch)} images", _EXPORT)
         result: NDArray[np.float64] = rows.astype(np.float64)
         return result
+
+
+def answer_alike(one: Path, other: Path) -> bool:
+    """Whether two files hold classifiers that give the same numbers, bit by bit, for two made-up batches."""
+    try:
+        networks = [Network(path, 1) for path in (one, other)]
+        batches = list(_batches(networks[0]))
+        rows = [[network.run(batch) for batch in batches] for network in networks]
+    except ModelNotUsable:
+        return False
+    return all(np.array_equal(first, second, equal_nan=True) for first, second in zip(*rows, strict=True))
+
+
+def _batches(network: Network) -> Iterator[NDArray[Any]]:
+    """One image of noise and one of a single colour."""
+    images, *sides = network.dims
+    shape = (images or 1, *(side or _USUAL_SIDE for side in sides))
+    levels = np.random.default_rng(0).integers(0, 256, shape)
+    for batch in (levels, np.full(shape, 140)):
+        yield batch.astype(np.uint8) if network.dtype == "uint8" else (batch / 128 - 1).astype(network.dtype)
 
 
 def _open(path: Path, threads: int | None) -> Any:

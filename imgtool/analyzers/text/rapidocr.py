@@ -51,6 +51,7 @@ class RapidOcr(Analyzer):
         backend=Backend.ONNX,
         summary="Lines of printed text in Latin, Chinese and Japanese script, by PP-OCR",
         licence="Apache-2.0",
+        workers_pay=True,
     )
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
@@ -83,6 +84,13 @@ class RapidOcr(Analyzer):
             size_bytes=sum((folder / name).stat().st_size for name in FILES.values()),
         )
 
+    @classmethod
+    def parameters(cls, options: EngineOptions) -> dict[str, Any]:
+        """Under ``paths``, which changes no answer, where its graphs are kept without denormal weights."""
+        from imgtool.artefacts.find import cleaned_root
+
+        return {"paths": {"cleaned": str(cleaned_root(options))}}
+
     def import_libraries(self) -> None:
         """Import onnxruntime and OpenCV; RapidOCR itself is imported while its models are opened."""
         import imgtool.analyzers.text.rapidocr_session  # noqa: F401
@@ -99,8 +107,10 @@ class RapidOcr(Analyzer):
         try:
             from imgtool.analyzers.text.rapidocr_session import open_reader
 
-            threads = self.parameters_given.get("threads")
-            self._reader = open_reader({key: folder / name for key, name in FILES.items()}, threads)
+            given = self.parameters_given
+            cleaned = given.get("paths", {}).get("cleaned")
+            files = {section: folder / name for section, name in FILES.items()}
+            self._reader = open_reader(files, given.get("threads"), None if cleaned is None else Path(cleaned))
         except MemoryError:
             raise
         except Exception as error:

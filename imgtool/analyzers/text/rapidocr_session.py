@@ -1,8 +1,8 @@
 """Opens RapidOCR quickly and offline, and reads lines with it. Imported by the worker only.
 
 Two thirds of a plain start are ``import rapidocr`` (mostly parsing one YAML file, twice) and opening three models. Here
-the models are opened by a thread during the import, and the file is parsed once. Answers are RapidOCR's own, with its
-own settings.
+the models are opened by a thread during the import, without their denormal weights, and the file is parsed once.
+Answers are RapidOCR's own, with its own settings.
 
 Because the sessions are passed to it, RapidOCR never calls its downloader, which it does if a model is missing or has
 another checksum.
@@ -24,6 +24,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from imgtool.inference.cleaned_graphs import open_cleaned
+from imgtool.inference.rapidocr import DetectorSession, normalise_by_table
 from imgtool.types import TextLine
 
 _DICTIONARY = "character"
@@ -37,14 +39,18 @@ _WIDE, _TALL = 100, 5
 """The ratios to which such slivers are widened; close to the limit for wide ones, whose text RapidOCR enlarges."""
 
 
-def open_reader(files: Mapping[str, Path], threads: int | None) -> Reader:
+def open_reader(files: Mapping[str, Path], threads: int | None, cleaned: Path | None = None) -> Reader:
     """A reader on the models ``files``: paths by section of RapidOCR's configuration (Det, Cls, Rec).
+
+    ``cleaned`` is where their graphs are kept without denormal weights; without it they are cleaned in memory.
 
     Raises:
         Exception: whatever onnxruntime or RapidOCR raise for missing or broken files.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="open-models") as opener:
-        opening = opener.submit(lambda: {key: _open_session(path, threads) for key, path in files.items()})
+        opening = opener.submit(
+            lambda: {section: _open_session(section, path, threads, cleaned) for section, path in files.items()}
+        )
         engine_class = _import_engine()
         sessions = opening.result()
     if _DICTIONARY not in sessions["Rec"].get_modelmeta().custom_metadata_map:
@@ -57,19 +63,25 @@ def open_reader(files: Mapping[str, Path], threads: int | None) -> Reader:
     with flag_override(engine.cfg, "allow_objects", True):
         for section, session in sessions.items():
             engine.cfg[section].session = session
+    normalise_by_table(engine)
     return Reader(engine)
 
 
-def _open_session(path: Path, threads: int | None) -> ort.InferenceSession:
-    """With the same options as RapidOCR itself."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.enable_cpu_mem_arena = False
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    if threads and threads <= (os.cpu_count() or 1):
-        options.intra_op_num_threads = threads
-    provider = ("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})
-    return ort.InferenceSession(str(path), sess_options=options, providers=[provider])
+def _open_session(section: str, path: Path, threads: int | None, cleaned: Path | None) -> ort.InferenceSession:
+    """With the same options as RapidOCR itself, but for threads that wait busily: these take a processor from others,
+    and with two of them a third more processor time is spent on an image."""
+
+    def options() -> ort.SessionOptions:
+        made = ort.SessionOptions()
+        made.log_severity_level = 4
+        made.enable_cpu_mem_arena = False
+        made.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        made.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        if threads and threads <= (os.cpu_count() or 1):
+            made.intra_op_num_threads = threads
+        return made
+
+    return open_cleaned(path, cleaned, options, DetectorSession if section == "Det" else None)
 
 
 _importing = threading.Lock()

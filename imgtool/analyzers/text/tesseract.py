@@ -49,6 +49,7 @@ class Tesseract(Analyzer):
         backend=Backend.PYTHON,
         summary="lines of text by the installed Tesseract program",
         licence="Apache-2.0",
+        workers_pay=True,
     )
 
     @classmethod

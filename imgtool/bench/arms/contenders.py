@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from imgtool.bench.arms import eager
-from imgtool.bench.arms.definitions import BUILT_IN, CACHED, FAST, analyze_command
+from imgtool.bench.arms import bare_rapidocr, eager
+from imgtool.bench.arms.definitions import BARE_RAPIDOCR, BUILT_IN, CACHED, FAST, analyze_command
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.experiment import Contender
 from imgtool.bench.measure.pagecache import model_files
@@ -37,6 +37,9 @@ def contender(arm: Arm, stage: Stage) -> Contender:
         ModelMissing: a model of a built-in arm is not here; the message says which and the remedy.
         imgtool.errors.UsageProblem: its options cannot be read.
     """
+    if arm is BARE_RAPIDOCR:
+        command = python_calling(bare_rapidocr.main, words=stage.images)
+        return Contender(msgspec.structs.replace(arm, command=tuple(command)))
     if arm.kind is ArmKind.COMMAND:
         return Contender(arm)
     lazy = next(each for each in BUILT_IN if each.name == "lazy")

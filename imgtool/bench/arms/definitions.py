@@ -46,6 +46,9 @@ BUILT_IN: tuple[Arm, ...] = (
     Arm(name=CACHED, kind=ArmKind.ANALYZE, summary="every answer is in the cache already"),
 )
 
+BARE_RAPIDOCR = Arm(name="bare-rapidocr", kind=ArmKind.COMMAND, summary="RapidOCR itself, constructed once, in a loop")
+"""For text alone; not among the arms that are taken where none is named."""
+
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,39}$")
 
 
@@ -55,7 +58,7 @@ def built_in(names: Sequence[str]) -> list[Arm]:
     Raises:
         UsageProblem: there is no such arm.
     """
-    known = {arm.name: arm for arm in BUILT_IN}
+    known = {arm.name: arm for arm in (*BUILT_IN, BARE_RAPIDOCR)}
     if unknown := [name for name in names if name not in known]:
         raise UsageProblem(f"there is no arm {unknown[0]!r}", f"one of {', '.join(known)}, or --arm NAME='OPTIONS'")
     return [known[name] for name in names]

@@ -1,4 +1,4 @@
-"""Images a second: by arm, batch size and number of threads, each combination in fresh processes.
+"""Images a second: by arm, batch size, workers and threads, each combination in fresh processes.
 
 Two rates are taken of each run. *Steady* is that from the first result to the last, which a long run approaches.
 *Overall* counts everything from before the process was started to its end.
@@ -7,7 +7,7 @@ Two rates are taken of each run. *Steady* is that from the first result to the l
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -17,26 +17,30 @@ from imgtool.bench.data.record import RunSample
 from imgtool.bench.measure.experiment import Contender, interleaved
 from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
+from imgtool.bench.roofline.bounds import Part, Rates, Roofline
 from imgtool.bench.stats.statistics import Summary, summarise
 from imgtool.ground.cores import granted_cores
 
 SCHEMA_VERSION = 1
 
-_LOOK_SECONDS = 0.1  # memory is not the subject here; sampling it seldom disturbs little
+_LOOK_SECONDS = 0.1  # sampling memory seldom disturbs little
 
 
 class Cell(Struct, frozen=True, kw_only=True):
-    """One combination; ``None`` where the arm has no such setting. ``threads`` are those of the computing process."""
+    """One combination; ``None`` where the arm has no such setting. ``threads`` are those of a computing process."""
 
     arm: str
     batch_size: int | None
     threads: int | None
+    workers: int | None = None
 
     def __str__(self) -> str:
         """``compiled, batches of 8, 2 threads``."""
         parts = [self.arm]
         if self.batch_size is not None:
             parts.append(f"batches of {self.batch_size}")
+        if self.workers is not None:
+            parts.append(f"{self.workers} worker{'s' if self.workers > 1 else ''}")
         if self.threads is not None:
             parts.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
         return ", ".join(parts)
@@ -56,8 +60,9 @@ class ThroughputRun(Struct, frozen=True, kw_only=True):
 class CellResult(Struct, frozen=True, kw_only=True):
     """The runs of a cell. ``per_core`` is images a second and core: its rate divided by the cores it could use, which
     are its threads, or those that are granted where it has more. ``efficiency`` is its rate a thread divided by the
-    rate a thread of the cell with the fewest threads of its arm and batch size: 1 where twice the threads are twice as
-    fast. ``per_cpu_second`` is images a second of processor time."""
+    rate a thread of the cell with the fewest threads of its arm, batch size and workers: 1 where twice the threads are
+    twice as fast. ``per_cpu_second`` is images a second of processor time, ``busy`` the share of the granted cores that
+    was used from the start of a process to its end, ``peak_anon`` the own memory of all its processes, in bytes."""
 
     cell: Cell
     runs: tuple[ThroughputRun, ...]
@@ -67,6 +72,8 @@ class CellResult(Struct, frozen=True, kw_only=True):
     steady: Summary | None = None
     per_core: float | None = None
     per_cpu_second: float | None = None
+    busy: float | None = None
+    peak_anon: float | None = None
     efficiency: float | None = None
 
     @property
@@ -86,6 +93,9 @@ class Throughput(Struct, frozen=True, kw_only=True):
     cores: int
     runs: int
     cells: tuple[CellResult, ...]
+    rates: Rates | None = None
+    rooflines: dict[str, Roofline] = {}
+    """By arm: the least time of an image beside that of the arm's fastest cell."""
 
 
 def measure(
@@ -127,11 +137,24 @@ def measure(
             )
             taken[cell].append(run)
     results = [_result(cell, tuple(found), images, failed.get(cell)) for cell, found in taken.items()]
-    fewest: dict[tuple[str, int | None], CellResult] = {}
+    fewest: dict[Cell, CellResult] = {}
     for result in sorted(results, key=lambda result: result.cell.threads or 0):
         if result.rate is not None and result.cell.threads is not None:
-            fewest.setdefault((result.cell.arm, result.cell.batch_size), result)
-    return [_with_efficiency(result, fewest.get((result.cell.arm, result.cell.batch_size))) for result in results]
+            fewest.setdefault(replace(result.cell, threads=None), result)
+    return [_with_efficiency(result, fewest.get(replace(result.cell, threads=None))) for result in results]
+
+
+def rooflines(cells: Sequence[CellResult], parts: Mapping[str, tuple[Part, ...]], rates: Rates) -> dict[str, Roofline]:
+    """The least time of an image at ``rates``, by arm, beside the time in the arm's fastest cell; ``parts`` is the work
+    of an image by arm. An arm without known work has none."""
+    found: dict[str, Roofline] = {}
+    for result in cells:
+        work, rate = parts.get(result.cell.arm), result.rate
+        if work and rate is not None and rate.median > 0:
+            roofline = Roofline(rates=rates, parts=work, measured_seconds=1 / rate.median)
+            best = found.get(result.cell.arm, roofline)
+            found[result.cell.arm] = min(best, roofline, key=lambda each: each.measured_seconds)
+    return found
 
 
 def _result(cell: Cell, runs: tuple[ThroughputRun, ...], images: int, failed: RunSample | None) -> CellResult:
@@ -142,7 +165,10 @@ def _result(cell: Cell, runs: tuple[ThroughputRun, ...], images: int, failed: Ru
     overall = summarise([run.overall for run in runs])
     steady = summarise(known) if len(known) == len(runs) else None
     cpu = [run.cpu_seconds for run in runs if run.cpu_seconds > 0]
-    cores = granted_cores() if cell.threads is None else min(cell.threads, granted_cores())
+    threads = None if cell.threads is None else cell.threads * (cell.workers or 1)
+    cores = granted_cores() if threads is None else min(threads, granted_cores())
+    anon = [float(run.peak_anon) for run in runs if run.peak_anon is not None]
+    busy = summarise([run.cpu_seconds / run.wall for run in runs]).median / granted_cores()
     return CellResult(
         cell=cell,
         runs=runs,
@@ -150,6 +176,8 @@ def _result(cell: Cell, runs: tuple[ThroughputRun, ...], images: int, failed: Ru
         steady=steady,
         per_core=(steady or overall).median / cores,
         per_cpu_second=images / summarise(cpu).median if cpu else None,
+        busy=busy if cpu else None,
+        peak_anon=summarise(anon).median if anon else None,
     )
 
 

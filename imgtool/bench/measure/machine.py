@@ -25,6 +25,7 @@ LIBRARIES = (
     "opencv-python-headless",
     "numpy",
     "pillow",
+    "simplejpeg",
 )
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

@@ -85,7 +85,7 @@ CacheDir = Annotated[Text, option(_RUN, "Where results and models are stored.", 
 Database = Annotated[Text, option(_RUN, "Where search finds results; off: nowhere.", "--database", takes="URL")]
 RetryFailed = Annotated[Flag, option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
 FailFast = Annotated[Flag, option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
-Workers = Annotated[Text, option(_RUN, "Worker processes (default: 1).", "--workers", "-j", takes="N")]
+Workers = Annotated[Text, option(_RUN, "Worker processes (default: what pays).", "--workers", "-j", takes="N")]
 Timeout = Annotated[Text, option(_RUN, "Limit per task and image (default: 120s).", takes="TIME")]
 Device = Annotated[Text, option(_RUN, "auto (default), cpu, cuda, cuda:N or mps.", takes="NAME")]
 Precision = Annotated[Text, option(_RUN, "exact (default), or fast: results may differ.", takes="NAME")]

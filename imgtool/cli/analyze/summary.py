@@ -10,6 +10,9 @@ from imgtool.cli.progress import duration
 from imgtool.engine.files.problems import shown
 from imgtool.engine.statistics import Statistics
 
+_SHOWN = 0.005
+"""Shares that are no 0 %."""
+
 
 def print_summary(messages: Messages, figures: Statistics, output: Path | None) -> None:
     """Print two to five lines on stderr."""
@@ -42,6 +45,9 @@ def _details(figures: Statistics) -> Iterator[str]:
     if models:
         yield "models loaded: " + ", ".join(models)
     workers = figures.workers
+    if busy := [f"{stage} {share:.0%}" for stage, share in figures.stages.items() if share >= _SHOWN]:
+        count = "1 worker" if workers.started == 1 else f"{workers.started} workers"
+        yield f"share of the time of {count}: " + ", ".join(busy)
     counts = (
         (workers.died, "crashed"),
         (workers.timed_out, "timed out"),

@@ -1,9 +1,10 @@
-"""``imgtool bench throughput``: images per second, by arm, batch size and number of threads."""
+"""``imgtool bench throughput``: images per second, by arm, batch size, workers and threads, beside the roofline."""
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +15,15 @@ from imgtool.cli.boundary import boundary
 from imgtool.cli.console import Messages, data_console, plain_table, print_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from imgtool.bench.experiments.throughput import Cell, Throughput
     from imgtool.bench.measure.experiment import Contender
     from imgtool.bench.stats.statistics import Summary
 
 _MOST_IMAGES = 5000  # they are on a command line
+_COUNTED_IMAGES = 6
+"""Of which the work is counted, evenly spread."""
 
 
 def throughput(
@@ -29,8 +34,12 @@ def throughput(
     images: Annotated[int, typer.Option(min=2, max=_MOST_IMAGES, help="How many to draw.")] = 20,
     batch_sizes: Annotated[Text, typer.Option(metavar="N,N", help="Batch sizes to try.", show_default="8")] = None,
     threads: Annotated[
-        Text, typer.Option(metavar="N,N", help="Numbers of threads to try.", show_default="the granted cores")
+        Text, typer.Option(metavar="N,N", help="Numbers of threads to try.", show_default="what pays")
     ] = None,
+    workers: Annotated[
+        Text, typer.Option(metavar="N,N", help="Numbers of workers to try.", show_default="what pays")
+    ] = None,
+    roofline: Annotated[bool, typer.Option(help="Compare with what this processor can do at most.")] = True,
     runs: Annotated[int, typer.Option("--runs", "-n", min=1, max=1000, help="Fresh processes a combination.")] = 5,
     options: Annotated[Text, typer.Option(metavar="TEXT", help="Options of analyze for all arms, in quotes.")] = None,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="For one run.")] = "30m",
@@ -49,12 +58,13 @@ def throughput(
 
         seconds, say = parse_option("--timeout", timeout, parse_duration), Messages(quiet=quiet).faint
         batches = parse_option("--batch-sizes", batch_sizes or "8", _numbers)
-        counts = parse_option("--threads", threads or str(granted_cores()), _numbers)
+        counts = parse_option("--threads", threads, _numbers) if threads else (None,)
+        crews = parse_option("--workers", workers, _numbers) if workers else (None,)
         wanted = parse_option("--sizes", sizes, _sizes)
         common = split_words(options or "")
         with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
             files = _images(paths or [], wanted, images, Path(scratch))
-            chosen = _cells(arm or [], command or [], common, files, batches, counts)
+            chosen = _cells(arm or [], command or [], common, files, batches, counts, crews)
             cells = [(cell, made_ready(each, common, Path(scratch), seconds, say)) for cell, each in chosen]
             measured = measure(cells, len(files), runs=runs, timeout=seconds, say=say)
             found = Throughput(
@@ -65,6 +75,8 @@ def throughput(
                 runs=runs,
                 cells=tuple(measured),
             )
+            if roofline:
+                found = _with_rooflines(found, chosen, common, files, say)
         if json:
             print_json(found)
         else:
@@ -115,7 +127,8 @@ def _cells(
     common: Sequence[str],
     files: Sequence[str],
     batches: tuple[int, ...],
-    threads: tuple[int, ...],
+    threads: tuple[int | None, ...],
+    crews: tuple[int | None, ...] = (None,),
 ) -> list[tuple[Cell, Contender]]:
     """Every combination that means something: the eager program has no batches, a foreign one neither setting."""
     from imgtool.bench.data.record import ArmKind
@@ -123,19 +136,69 @@ def _cells(
     from imgtool.cli.bench.common import contenders
 
     found: dict[Cell, Contender] = {}
-    for count in threads:
-        for batch in batches:
-            words = (*common, "--batch-size", str(batch), "--threads", str(count))
-            for contender in contenders(arms, commands, words, files):
-                kind = contender.arm.kind
-                cell = Cell(
-                    arm=contender.arm.name,
-                    batch_size=batch if kind is ArmKind.ANALYZE else None,
-                    threads=None if kind is ArmKind.COMMAND else count,
-                )
-                found.setdefault(cell, contender)
+    for count, batch, crew in itertools.product(threads, batches, crews):
+        given = (("--threads", count), ("--workers", crew))
+        words = [*common, "--batch-size", str(batch)]
+        words += [word for flag, value in given if value is not None for word in (flag, str(value))]
+        for contender in contenders(arms, commands, words, files):
+            kind = contender.arm.kind
+            cell = Cell(
+                arm=contender.arm.name,
+                batch_size=batch if kind is ArmKind.ANALYZE else None,
+                threads=None if kind is ArmKind.COMMAND else count,
+                workers=crew if kind is ArmKind.ANALYZE else None,
+            )
+            found.setdefault(cell, contender)
     order = list(dict.fromkeys(cell.arm for cell in found))
     return sorted(found.items(), key=lambda item: (order.index(item[0].arm), item[0].batch_size or 0))
+
+
+def _with_rooflines(
+    found: Throughput,
+    chosen: Sequence[tuple[Cell, Contender]],
+    common: Sequence[str],
+    files: Sequence[str],
+    say: Callable[[str], None],
+) -> Throughput:
+    """``found`` with the least time of an image for each arm of ``analyze``, at the rates of this machine."""
+    from msgspec.structs import replace
+
+    from imgtool.bench.arms.definitions import CACHED
+    from imgtool.bench.data.record import ArmKind
+    from imgtool.bench.experiments.throughput import rooflines
+    from imgtool.bench.roofline.bounds import measure_rates
+    from imgtool.bench.roofline.work import work_of
+    from imgtool.cli.analyze.parser import engine_options
+    from imgtool.engine.plan import make_plan
+    from imgtool.ground.cores import granted_cores
+
+    arms = {
+        contender.arm.name: contender.arm.options
+        for _, contender in chosen
+        if contender.arm.kind is ArmKind.ANALYZE and contender.arm.name != CACHED
+    }
+    threads = max((cell.threads or granted_cores() for cell, _ in chosen), default=granted_cores())
+    say("counting what the networks compute")
+    some = tuple(files[:: max(1, len(files) // _COUNTED_IMAGES)][:_COUNTED_IMAGES])
+    parts = {name: work_of(make_plan(engine_options((*common, *words))), some, threads) for name, words in arms.items()}
+    rates = measure_rates(threads)
+    return replace(found, rates=rates, rooflines=rooflines(found.cells, parts, rates))
+
+
+def _print_rooflines(found: Throughput, console: Console) -> None:
+    if (rates := found.rates) is None or not found.rooflines:
+        return
+    console.print(
+        f"\nroofline: {rates.float_ops / 1e9:.0f} billion operations a second in single precision, "
+        f"{rates.int8_ops / 1e9:.0f} in 8 bits, {rates.bytes_read / 1e9:.1f} GB of weights a second, "
+        f"with {rates.threads} thread{'s' if rates.threads > 1 else ''}",
+        soft_wrap=True,
+    )
+    for arm, roofline in found.rooflines.items():
+        parts = sorted(roofline.parts, key=lambda part: -part.seconds(rates))
+        told = ", ".join(f"{part.name} {part.seconds(rates):.3f}" for part in parts if part.seconds(rates) >= 0.0005)
+        share = f"{roofline.share:.2f} of it is reached"
+        console.print(f"  {arm}: {share}; at least {roofline.seconds:.3f} s an image ({told})", soft_wrap=True)
 
 
 def _print(found: Throughput) -> None:
@@ -145,22 +208,26 @@ def _print(found: Throughput) -> None:
     console = data_console()
     sizes = f" of {', '.join(found.sizes)}" if found.sizes else ""
     console.print(f"{found.images} images{sizes}, {found.cores} cores, {found.runs} runs of each", soft_wrap=True)
-    heads = ("arm", "batch", "threads", "images/s", "overall", "a core", "a CPU s", "efficiency")
-    table = plain_table(*heads, figures=7)
+    heads = ("arm", "batch", "workers", "threads", "images/s", "a core", "CPU", "own MB", "efficiency")
+    table = plain_table(*heads, figures=8)
     for result in found.cells:
         if result.error is None:
             cell = result.cell
             table.add_row(
                 printable(cell.arm),
                 str(cell.batch_size or ""),
+                str(cell.workers or ""),
                 str(cell.threads or ""),
-                "not known" if result.steady is None else _rate(result.steady),
-                "" if result.overall is None else _rate(result.overall),
+                "" if result.rate is None else _rate(result.rate) + (" *" if result.steady is None else ""),
                 "" if result.per_core is None else f"{result.per_core:.2f}",
-                "" if result.per_cpu_second is None else f"{result.per_cpu_second:.2f}",
+                "" if result.busy is None else f"{result.busy:.0%}",
+                "" if result.peak_anon is None else f"{result.peak_anon / 1e6:.0f}",
                 "" if result.efficiency is None else f"{result.efficiency:.0%}",
             )
     console.print(table)
+    if any(result.overall is not None and result.steady is None for result in found.cells):
+        console.print("* from before the process was started to its end; the others from the first result to the last")
+    _print_rooflines(found, console)
     for result in found.cells:
         if result.error is not None:
             console.print(printable(f"{result.cell} failed: {result.error}"), style="red", soft_wrap=True)

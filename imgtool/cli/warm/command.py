@@ -36,6 +36,9 @@ def warm_cache(
     no_load: Annotated[bool, o.option(_STEPS, "Only fetch; do not compile, load or try.", "--no-load")] = False,
     no_compile: Annotated[bool, o.option(_STEPS, "Do not compile.", "--no-compile")] = False,
     anew: Annotated[bool, o.option(_STEPS, "Compile again what is already compiled.", "--compile")] = False,
+    calibrate: Annotated[
+        o.Text, o.option(_STEPS, "Adjust --precision fast to these pictures, and judge it by them.", takes="DIR")
+    ] = None,
     check: Annotated[bool, o.option(_LOOK, "Exit 0 if a run needs no network, else 5.", "--check")] = False,
     full_check: Annotated[bool, o.option(_LOOK, "The same, and hash every file.", "--full-check")] = False,
     dry_run: Annotated[bool, o.option(_LOOK, "Say what would be fetched or removed.", "--dry-run", "-n")] = False,
@@ -68,6 +71,7 @@ def warm_cache(
                 load=not no_load,
                 compile=not no_compile and not no_load,
                 anew=anew,
+                calibrate=Path(calibrate).expanduser() if calibrate is not None else None,
                 check=check or full_check,
                 full=full_check,
                 dry_run=dry_run,
@@ -78,7 +82,7 @@ def warm_cache(
                 max_size=None if max_size is None else parse_option("--max-size", max_size, parse_size),
                 json=json,
             )
-            request.require_sense(resolved.engine.weights)
+            request.require_sense(resolved.engine.weights, resolved.engine.precision)
             raise typer.Exit(_answer(request, resolved))
 
 

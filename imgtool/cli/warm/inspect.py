@@ -94,24 +94,30 @@ def dry_run(units: Sequence[Unit], store: ModelStore, request: WarmRequest) -> E
 
 
 def prune(store: ModelStore, request: WarmRequest, options: EngineOptions) -> ExitCode:
-    """Carry out the plans for models and for compiled models, unless this is a dry run, and show them."""
-    from imgtool.artefacts.find import artefacts_root
+    """Carry out the plans for models and for what was made of them, unless this is a dry run, and show them."""
+    from imgtool.artefacts.find import artefacts_root, cleaned_root
     from imgtool.warming.prune import plan_prune
-    from imgtool.warming.prune_compiled import in_use, plan_prune_compiled
+    from imgtool.warming.prune_compiled import in_use, plan_prune_cleaned, plan_prune_compiled
     from imgtool.weights.store import ModelStore
 
-    root = artefacts_root(options)
+    root, graphs = artefacts_root(options), cleaned_root(options)
+    cleaned = plan_prune_cleaned(graphs)
     plan, compiled = plan_prune(store, request.max_size), plan_prune_compiled(root, in_use=in_use(options))
-    for one, place in ((plan, store), (compiled, ModelStore.at(root))):
+    for one, place in ((plan, store), (compiled, ModelStore.at(root)), (cleaned, ModelStore.at(graphs))):
         if not request.dry_run and one.removals:
             one.execute(place)
     if request.json:
-        of_compiled = {"ok": True, "exit_code": 0, **_plan_object(compiled, request.dry_run)}
-        print_report(ExitCode.OK, **_plan_object(plan, request.dry_run), compiled=of_compiled)
+        of_compiled, of_cleaned = (
+            {"ok": True, "exit_code": 0, **_plan_object(each, request.dry_run)} for each in (compiled, cleaned)
+        )
+        own = _plan_object(plan, request.dry_run)
+        print_report(ExitCode.OK, **own, compiled=of_compiled, cleaned=of_cleaned)
         return ExitCode.OK
     _print_plan(plan, request.dry_run, "models")
     if compiled.before_bytes:
         _print_plan(compiled, request.dry_run, "compiled models")
+    if cleaned.before_bytes:
+        _print_plan(cleaned, request.dry_run, "graphs without denormal weights")
     return ExitCode.OK
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imgtool.options import Weights
+    from imgtool.options import Precision, Weights
     from imgtool.weights.fetching.fetch_job import FetchOptions
 
 _NOT_WITH = "cannot be combined with"
@@ -23,6 +23,7 @@ class WarmRequest:
     load: bool
     compile: bool
     anew: bool
+    calibrate: Path | None
     check: bool
     full: bool
     dry_run: bool
@@ -33,13 +34,15 @@ class WarmRequest:
     max_size: int | None
     json: bool
 
-    def require_sense(self, weights: Weights) -> None:
+    def require_sense(self, weights: Weights, precision: Precision) -> None:
         """
         Raises:
-            imgtool.errors.UsageProblem: two options exclude each other, or one of them excludes these ``weights``.
+            imgtool.errors.UsageProblem: two options exclude each other, or one of them excludes these ``weights`` or
+                this ``precision``.
+            imgtool.errors.PathMissing: the folder of pictures to adjust to is not there.
         """
-        from imgtool.errors import UsageProblem
-        from imgtool.options import Weights
+        from imgtool.errors import PathMissing, UsageProblem
+        from imgtool.options import Precision, Weights
 
         looking = self.check or self.dry_run or self.prune
         for wrong, text, remedy in (
@@ -53,6 +56,16 @@ class WarmRequest:
             (looking and bool(self.analyze), f"--analyze {_NOT_WITH} {_LOOKING}", "run the command twice"),
             (self.anew and looking, f"--compile {_NOT_WITH} {_LOOKING}", "run the command twice"),
             (self.anew and not self.compile, f"--compile {_NOT_WITH} --no-compile or --no-load", "leave one out"),
+            (
+                self.calibrate is not None and (looking or not self.compile),
+                f"--calibrate {_NOT_WITH} {_LOOKING}, --no-compile or --no-load",
+                "leave one out",
+            ),
+            (
+                self.calibrate is not None and precision is not Precision.FAST,
+                "--calibrate needs --precision fast",
+                "add --precision fast",
+            ),
             (self.refresh and self.offline, f"--refresh {_NOT_WITH} --offline", "leave one out"),
             (
                 weights is Weights.SYNTHETIC and self.source is not None,
@@ -62,6 +75,8 @@ class WarmRequest:
         ):
             if wrong:
                 raise UsageProblem(text, remedy)
+        if self.calibrate is not None and not self.calibrate.is_dir():
+            raise PathMissing(f"--calibrate: {self.calibrate} is not a folder", "name a folder of pictures")
 
     def fetching(self) -> FetchOptions:
         """How to fetch."""

@@ -64,7 +64,7 @@ class WarmRun:
     def _bake(self, units: Sequence[Unit]) -> list[WarmStepEnded]:
         progress = FetchProgress(self._messages, self._line)
         options = BakeOptions(self._request.fetching(), self._request.load, self._request.anew)
-        compiler = UnitCompiler(self._options) if self._request.compile else None
+        compiler = UnitCompiler(self._options, self._request.calibrate) if self._request.compile else None
         steps: list[WarmStepEnded] = []
         try:
             for event in bake(units, self._store, options, UnitLoader(self._options), progress, compiler):

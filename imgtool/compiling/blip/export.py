@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imgtool.compiling.blip.graphs import DECODER, VISION, Sizes, write_decoder, write_vision
-from imgtool.compiling.interface import Ask, Export
+from imgtool.compiling.interface import Export
 from imgtool.compiling.onnx_writer import OPSET
 from imgtool.inference.torch import extra_remedy
 from imgtool.weights.errors import FileRefused, LibraryMissing
@@ -81,20 +81,6 @@ def export(source: Path, into: Path, remedy: str = "") -> Export:
         "vocabulary": sizes.vocabulary,
     }
     return Export((VISION, DECODER), settings, f"imgtool, onnx {onnx.__version__}", OPSET)
-
-
-def answering(folder: Path, precision: str, threads: int) -> Ask:
-    """Captions of four pictures of random colours, (384, 384, 3) uint8."""
-    import numpy as np
-
-    from imgtool.inference.blip.graphs import BlipGraphs
-    from imgtool.inference.blip.parameters import Decoding
-
-    graphs, pictures = BlipGraphs(folder, threads, precision), []
-    for seed in range(4):
-        coarse = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
-        pictures.append(coarse.repeat(32, axis=0).repeat(32, axis=1))
-    return lambda: graphs.caption(pictures, Decoding(1, 12, 0, ""))
 
 
 def _check_supported(model: Any, processor: Any, source: Path) -> None:

@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_STEPS = 63
-"""Seven bits: a processor without VNNI adds pairs of products in 16 bits, and with eight these would saturate."""
 
-
-def quantise(folder: Path, into: Path, name: str) -> None:
+def quantise(folder: Path, into: Path, name: str, *, seven_bits: bool) -> None:
     """Write the graph ``name`` of ``folder`` into ``into``, under the same name, with the same inputs and outputs.
 
-    Weights are read one at a time.
+    Weights are read one at a time. ``seven_bits`` for a processor without VNNI: it adds pairs of products in 16 bits,
+    and with eight these would saturate.
 
     Raises:
         OSError: a file of it cannot be read or written.
@@ -56,14 +54,15 @@ def quantise(folder: Path, into: Path, name: str) -> None:
                 graph.same_node(node, [written(each) for each in node.input])
                 continue
             rows, matrix, bias = node.input
-            given = [*map(graph.weight, _rounded(array(matrix))), "", written(bias)]
+            rounded = _rounded(array(matrix), 63 if seven_bits else 127)
+            given = [*map(graph.weight, rounded), "", written(bias)]
             graph.node("DynamicQuantizeMatMul", rows, *given, into=node.output[0], domain="com.microsoft")
         graph.finish()
 
 
-def _rounded(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def _rounded(matrix: NDArray[np.float32], steps: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """(out, in) -> (in, out) int8, and the scale of each output."""
     import numpy as np
 
-    scales = np.maximum(np.abs(matrix).max(axis=1) / np.float32(_STEPS), np.finfo(np.float32).tiny)
+    scales = np.maximum(np.abs(matrix).max(axis=1) / np.float32(steps), np.finfo(np.float32).tiny)
     return np.rint(matrix / scales[:, None]).astype(np.int8).T, scales.astype(np.float32)

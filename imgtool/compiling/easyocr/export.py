@@ -12,11 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from imgtool.artefacts.manifest import SETTINGS
 from imgtool.compiling.easyocr.networks import load_networks
-from imgtool.compiling.interface import Ask, Export
+from imgtool.compiling.interface import Export
 from imgtool.compiling.onnx_file import OPSET, write_graph
 from imgtool.weights.languages import RECOGNISERS
 from imgtool.weights.library_warnings import quiet
@@ -84,27 +81,6 @@ def copy_words(folder: Path, codes: Sequence[str], into: Path) -> dict[str, str]
     for code, name in found.items():
         shutil.copyfile(folder / f"{code}.txt", into / name)
     return found
-
-
-def answering(folder: Path, precision: str, threads: int) -> Ask:
-    """What is read on three pages, (480, 640, 3) uint8, with lines of letters on white."""
-    import numpy as np
-    from PIL import Image, ImageDraw, ImageFont
-
-    from imgtool.inference.easyocr.graphs import EasyOcrGraphs
-    from imgtool.inference.picture import Picture
-
-    settings = msgspec.json.decode((folder / SETTINGS).read_bytes())
-    graphs, pages = EasyOcrGraphs(folder, settings["languages"], threads, precision), []
-    for seed in range(3):
-        rng = np.random.default_rng(seed)
-        image = Image.new("RGB", (640, 480), "white")
-        draw = ImageDraw.Draw(image)
-        for row in range(8):
-            letters = "".join(chr(code) for code in rng.integers(97, 123, 12))
-            draw.text((30, 20 + 56 * row), letters, fill=(10, 10, 10), font=ImageFont.load_default(size=28))
-        pages.append(Picture(np.asarray(image), 640, 480, "PNG"))
-    return lambda: [" ".join(line.text for line in graphs.read(page, {}, {})) for page in pages]
 
 
 def _score_maps(craft: Any) -> Any:

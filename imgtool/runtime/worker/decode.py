@@ -29,6 +29,7 @@ from PIL import (  # noqa: F401
 from imgtool.distribution import install_command
 from imgtool.image_formats import HEAD_BYTES, sniff
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
+from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import upright_rgb
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ _ONE_BY_ONE = ("GIF", "PNG", "WEBP")
 """Formats whose frame is made from the ones before it, and whose canvas may grow on the way (GIF)."""
 
 _MAX_METADATA_BYTES = 16 << 20
-"""What a single text or colour profile of a PNG may unpack to. Pillow's own limit of one megabyte refuses a sound
-picture for the profile of a printer."""
+"""What a single text or colour profile of a PNG may unpack to, and what else a JPEG file is taken to hold. Pillow's own
+limit for PNG of one megabyte refuses a sound picture for the profile of a printer."""
 
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
@@ -144,8 +145,7 @@ class Decoder:
         try:
             with explained(opened.file, opened.format):
                 self._turn_to(opened, page)
-                image.load()
-                pixels = upright_rgb(image)
+                pixels = _pixels(opened)
             # Written to in place meanwhile: the pixels are of neither version.
             _check_unchanged(opened.file, _version(opened.state))
         except DecodeError as error:
@@ -201,6 +201,18 @@ class Decoder:
                 self._check_size(image)
         image.seek(page)
         self._check_size(image)
+
+
+def _pixels(opened: _OpenFile) -> NDArray[np.uint8]:
+    """The page that is turned to, upright."""
+    width, height = opened.image.size
+    # A file much larger than its picture is more than that, a film for example: Pillow reads no further than it must.
+    if opened.format == "JPEG" and opened.state.st_size <= 3 * width * height + _MAX_METADATA_BYTES:
+        opened.file.seek(0)
+        if (pixels := upright_jpeg(opened.image, opened.file.read())) is not None:
+            return pixels
+    opened.image.load()
+    return upright_rgb(opened.image)
 
 
 def _megapixels(pixels: int) -> str:

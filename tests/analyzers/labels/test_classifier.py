@@ -38,6 +38,7 @@ from imgtool.errors import (
     UnknownKey,
     UsageProblem,
 )
+from imgtool.inference.denormals import count_denormals
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 from imgtool.parameters import parse_side_lengths
@@ -933,3 +934,65 @@ def test_best_is_the_head_of_the_sorted_classes(values: np.ndarray, top_k: int, 
     ranked = sorted(range(len(values)), key=lambda index: (-values[index], index))
     expected = [Label(names[index], float(values[index])) for index in ranked[:top_k] if values[index] >= threshold]
     assert list(best(values, names, top_k, threshold)) == expected
+
+
+# -- denormal weights
+
+
+def with_denormals(path: Path, small: float = 1e-40) -> Path:
+    """A model whose matrix has a sixteen-channel detour with denormal weights among ordinary ones."""
+    rng = np.random.default_rng(0)
+    first, second = rng.standard_normal((3, 16)).astype(np.float32), rng.standard_normal((16, 3)).astype(np.float32)
+    first[0, :5], second[3] = small, small
+    constants = [onnx.numpy_helper.from_array(array, name) for name, array in (("first", first), ("second", second))]
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["means", "first"], ["wide"]),
+        helper.make_node("MatMul", ["wide", "second"], ["scores"]),
+    ]
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("N", 3, 8, 8))]
+    return save(path, nodes, inputs, [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", 3))], constants)
+
+
+def kept_copies(cache: Path) -> list[Path]:
+    return list((cache / "cleaned").glob("*/*.onnx"))
+
+
+def test_denormal_weights_are_set_to_zero_in_a_copy(tmp_path: Path) -> None:
+    model, cache = with_denormals(tmp_path / "m.onnx"), tmp_path / "cache"
+    before = model.read_bytes()
+    exact = Classifier({**Classifier.parameters(EngineOptions(labels_model=model)), "threads": 1})
+    exact.parameters_given["paths"].pop("cleaned")  # type: ignore[attr-defined]
+    model.with_suffix(".txt").write_text("red\ngreen\nblue\n")
+    exact.parameters_given["paths"]["labels"] = str(model.with_suffix(".txt"))
+    exact.load()
+    noise = of_pixels(np.random.default_rng(1).integers(0, 256, (12, 12, 3), dtype=np.uint8))
+    for _ in range(2):
+        assert run_one(classifier(model, cache_dir=cache), noise) == run_one(exact, noise)
+    assert model.read_bytes() == before
+    (copy,) = kept_copies(cache)
+    assert (count_denormals(model).denormal, count_denormals(copy).denormal) == (8, 0)
+
+
+def test_a_model_whose_answers_would_change_keeps_them(tmp_path: Path) -> None:
+    """One that multiplies the smallest numbers by the largest: no weights of a network, but the user's."""
+    rng = np.random.default_rng(0)
+    tiny = (rng.standard_normal((3, 16)) * 1e-39).astype(np.float32)
+    huge = (rng.standard_normal((16, 3)) * 1e38).astype(np.float32)
+    constants = [onnx.numpy_helper.from_array(array, name) for name, array in (("tiny", tiny), ("huge", huge))]
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["means", "tiny"], ["wide"]),
+        helper.make_node("MatMul", ["wide", "huge"], ["scores"]),
+    ]
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("N", 3, 8, 8))]
+    outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", 3))]
+    model, cache = save(tmp_path / "m.onnx", nodes, inputs, outputs, constants), tmp_path / "cache"
+    found = run_one(classifier(model, cache_dir=cache), picture("red"))
+    assert len(set(found.values())) == 3, "with zeros in place of them all classes would score alike"
+    assert kept_copies(cache) == []
+
+
+def test_a_model_without_denormals_is_not_copied(model: Path, tmp_path: Path) -> None:
+    classifier(model, cache_dir=tmp_path / "cache")
+    assert kept_copies(tmp_path / "cache") == []

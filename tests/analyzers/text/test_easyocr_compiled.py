@@ -399,7 +399,7 @@ class TestFinding:
     def artefact(self, monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
         """What the store would find; set ``problem`` to have it find none."""
         manifest = types.SimpleNamespace(model="korean_g2", model_version="easyocr 1.7.2, korean_g2 abc", size_bytes=99)
-        manifest.fast = None
+        manifest.judged_fast, manifest.parity, manifest.denormals, manifest.methods = None, None, 0, {}
         found = types.SimpleNamespace(folder=Path("/compiled/easyocr-1"), manifest=manifest, problem=None, notice="")
 
         def find(_: EngineOptions) -> Any:
@@ -461,7 +461,9 @@ from imgtool.analyzers.text.easyocr_compiled import EasyOcrOnnx
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 
-manifest = types.SimpleNamespace(model="korean_g2", model_version="1", size_bytes=1, fast=None)
+manifest = types.SimpleNamespace(
+    model="korean_g2", model_version="1", size_bytes=1, judged_fast=None, parity=None, denormals=0, methods={}
+)
 found = types.SimpleNamespace(folder=Path(folder), manifest=manifest, notice="")
 easyocr_compiled.find_easyocr = lambda options: found
 options = EngineOptions(languages=("ko", "en"), ocr={"rotations": (45,), "paragraph": True, "min_size": 5})

@@ -17,11 +17,13 @@ import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from rapidocr import RapidOCR
 
 from imgtool.analyzers.text.rapidocr import FILES, LANGUAGES, RapidOcr
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
+from imgtool.runtime.worker.decode import Decoder
 from imgtool.types import Problem, TextLine
 from tests.conftest import ROOT
 
@@ -70,10 +72,12 @@ def test_boxes_surround_the_ink(analyzer: RapidOcr) -> None:
     assert np.abs(np.subtract(found, (left, top, right, bottom))).max() < 14
 
 
-def test_answers_equal_those_of_the_library_alone(analyzer: RapidOcr) -> None:
-    from rapidocr import RapidOCR
+@pytest.fixture(scope="module")
+def alone() -> RapidOCR:
+    return RapidOCR(params={"Global.log_level": "error"})
 
-    alone = RapidOCR(params={"Global.log_level": "error"})
+
+def test_answers_equal_those_of_the_library_alone(analyzer: RapidOcr, alone: RapidOCR) -> None:
     slanted = page("Slanted text", "Second line 42", size=(440, 400), top=120).rotate(12, fillcolor="white")
     large = page("A large sheet", "of two lines", size=(2100, 700), top=200)
     inverted = page("upside down").rotate(180)
@@ -83,6 +87,42 @@ def test_answers_equal_those_of_the_library_alone(analyzer: RapidOcr) -> None:
         assert [line.text for line in lines] == list(expected.txts)
         assert [line.confidence for line in lines] == pytest.approx(expected.scores)
         assert np.allclose([line.box for line in lines], expected.boxes)
+
+
+def test_the_cleaned_graphs_are_kept_and_answer_alike(tmp_path: Path) -> None:
+    image = page("Invoice 2024-118", "Total: 1,250.00 EUR")
+    answers = []
+    for paths in (
+        {},
+        {"paths": {"cleaned": str(tmp_path / "cleaned")}},
+        {"paths": {"cleaned": str(tmp_path / "cleaned")}},
+    ):
+        made = RapidOcr({"threads": 1, **paths})
+        made.load()
+        answers.append(read(made, image))
+        made.close()
+    assert answers[0] == answers[1] == answers[2] != ()
+    kept = {folder.name.rpartition("-")[0] for folder in (tmp_path / "cleaned").iterdir()}
+    assert kept == {Path(name).stem for name in FILES.values()}
+    options = EngineOptions(cache_dir=tmp_path)
+    assert RapidOcr.parameters(options) == {"paths": {"cleaned": str(tmp_path / "cleaned")}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "images").iterdir()), ids=lambda path: path.name)
+def test_examples_are_read_as_by_the_library_alone(analyzer: RapidOcr, alone: RapidOCR, path: Path) -> None:
+    """Lines, scores and boxes, number by number."""
+    decoder = Decoder(10**8)
+    pixels = decoder.decode(str(path)).pixels
+    decoder.close()
+    expected = alone(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    lines = read(analyzer, Image.fromarray(pixels))
+    assert [line.text for line in lines] == list(expected.txts or ())
+    assert [line.confidence for line in lines] == [float(score) for score in expected.scores or ()]
+    boxes = [] if expected.boxes is None else expected.boxes.tolist()
+    height, width = pixels.shape[:2]
+    clamped = [[[min(width, max(0, x)), min(height, max(0, y))] for x, y in box] for box in boxes]
+    assert [[list(corner) for corner in line.box] for line in lines] == clamped
 
 
 @pytest.mark.parametrize("size", [(200, 200), (1, 1), (2, 1)])

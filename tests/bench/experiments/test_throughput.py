@@ -7,8 +7,10 @@ import sys
 import pytest
 
 from imgtool.bench.data.record import Arm, ArmKind
-from imgtool.bench.experiments.throughput import Cell, CellResult, measure
+from imgtool.bench.experiments.throughput import Cell, CellResult, measure, rooflines
 from imgtool.bench.measure.experiment import Contender
+from imgtool.bench.roofline.bounds import Part, Rates, Work
+from imgtool.bench.stats.statistics import summarise
 
 
 def sleeping(cell: Cell, seconds: float) -> tuple[Cell, Contender]:
@@ -56,6 +58,18 @@ def test_a_cell_that_fails_is_not_run_again() -> None:
     assert "planted" in found.stderr_tail
     assert said.count("run 1 of 2: bad") == 1
     assert "run 2 of 2: bad" not in said
+
+
+def test_the_roofline_stands_beside_the_fastest_cell() -> None:
+    rates = Rates(threads=2, float_ops=100.0, int8_ops=400.0, bytes_read=10.0)
+    slow = CellResult(cell=cell("a", 1), runs=(), overall=summarise([0.5]))
+    fast = CellResult(cell=cell("a", 2), runs=(), overall=summarise([2.0]))
+    unknown = CellResult(cell=cell("b"), runs=(), overall=summarise([1.0]))
+    failed = CellResult(cell=cell("c"), runs=(), error="planted")
+    parts = (Part(name="network", work=Work(ops=20)),)
+    found = rooflines([fast, slow, unknown, failed], {"a": parts, "b": (), "c": parts}, rates)
+    assert list(found) == ["a"]
+    assert (found["a"].measured_seconds, found["a"].share) == (0.5, pytest.approx(0.4))
 
 
 def test_a_cell_in_words() -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from imgtool.bench.experiments.throughput import Cell, CellResult, Throughput
+from imgtool.bench.roofline.bounds import Part, Rates, Roofline, Work
 from imgtool.bench.stats.statistics import summarise
 from imgtool.cli.bench.throughput import _cells, _numbers, _print, _sizes
 
@@ -26,6 +27,22 @@ def test_every_combination_that_means_something() -> None:
     assert words[words.index("--threads") + 1] == "2"
 
 
+def test_workers_are_one_more_setting() -> None:
+    found = _cells(["mine="], [], DESCRIBE, ["x.png"], (8,), (None,), (1, 2))
+    assert [str(cell) for cell, _ in found] == ["mine, batches of 8, 1 worker", "mine, batches of 8, 2 workers"]
+    assert "--threads" not in found[0][1].arm.command
+
+
+def test_the_roofline_is_printed_with_what_bounds_it(capsys: pytest.CaptureFixture[str]) -> None:
+    rates = Rates(threads=2, float_ops=200e9, int8_ops=800e9, bytes_read=10e9)
+    parts = (Part(name="craft", work=Work(ops=400e9)), Part(name="small", work=Work(ops=1e3)))
+    rooflines = {"mine": Roofline(rates=rates, parts=parts, measured_seconds=4.0)}
+    _print(Throughput(images=3, image_bytes=9, sizes=(), cores=2, runs=2, cells=(), rates=rates, rooflines=rooflines))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "200 billion operations a second in single precision, 800 in 8 bits, 10.0 GB of weights" in out
+    assert "mine: 0.50 of it is reached; at least 2.000 s an image (craft 2.000)" in out
+
+
 def test_numbers_and_sizes() -> None:
     assert _numbers("1, 2,2") == (1, 2)
     assert _sizes("10x20,30X40") == ((10, 20), (30, 40))
@@ -39,13 +56,15 @@ def test_numbers_and_sizes() -> None:
 
 def test_the_table_has_rates_and_says_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
     rate = summarise([10.0, 20.0])
-    fine = CellResult(cell=Cell(arm="a", batch_size=8, threads=2), runs=(), overall=rate, per_core=7.5, efficiency=0.9)
+    fine = CellResult(
+        cell=Cell(arm="a", batch_size=8, threads=2), runs=(), overall=rate, per_core=7.5, busy=0.8, efficiency=0.9
+    )
     bad = CellResult(
         cell=Cell(arm="b", batch_size=None, threads=None), runs=(), error="exited with code 1", stderr_tail="planted"
     )
     _print(Throughput(images=3, image_bytes=9, sizes=("9x9",), cores=2, runs=2, cells=(fine, bad)))
     out = " ".join(capsys.readouterr().out.split())
     assert out.startswith("3 images of 9x9, 2 cores, 2 runs of each")
-    assert "a 8 2 not known 15.00 ± 7.07 7.50 90%" in out
+    assert "a 8 2 15.00 ± 7.07 * 7.50 80% 90%" in out
     assert "b failed: exited with code 1 planted" in out
     assert "spread is 47% (a): close other programs, or raise --runs" in out

@@ -382,6 +382,10 @@ def test_a_place_that_cannot_be_written_has_its_own_code(desk: Desk, tmp_path: P
         (["--prune", "--max-size", "much"], "--max-size"),
         (["--prune", "blip-base"], "leave their names out"),
         (["--refresh", "--offline"], "leave one out"),
+        (["--calibrate", "."], "add --precision fast"),
+        (["--calibrate", ".", "--precision", "fast", "--no-compile"], "leave one out"),
+        (["--calibrate", ".", "--precision", "fast", "--check"], "leave one out"),
+        (["--calibrate", "nowhere", "--precision", "fast"], "name a folder of pictures"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_done(desk: Desk, arguments: list[str], words: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from imgtool.artefacts.find import artefacts_root, folder_name
+from imgtool.artefacts.manifest import GATE, FastMode, Parity
 from imgtool.artefacts.requested_model import BLIP, EASYOCR, RequestedModel
 from imgtool.compiling.compile import compile_model
 from imgtool.errors import ExitCode
@@ -197,3 +198,17 @@ def test_synthetic_models_are_compiled_once_and_answer_without_torch(machine: Ma
     assert {task["backend"] for task in done.results[0]["tasks"].values()} == {"onnx"}
     left_out = machine.report(*synthetic, "--no-compile")["steps"]
     assert "compile" not in {step["step"] for step in left_out}
+
+
+def test_what_the_bake_found_stands_in_the_list_of_engines(baked: Machine) -> None:
+    parity = Parity(passed=True, figures={"numbers_rms_share": 0.045}, detail="judged on 18 drawn pictures")
+    fast = FastMode(executor="onnxruntime", method="convolutions in int8", speed_up=3.1, parity=parity, gate=GATE)
+    change_manifest(artefact(baked), fast=fast, denormals=1234, methods={"craft": "nine convolutions otherwise"})
+    done = imgtool("models", **baked.environment)
+    told = " ".join(done.out.split())
+    assert "1,234 denormal weights are zero now; craft: nine convolutions otherwise" in told
+    assert (
+        "fast: convolutions in int8, 3.1 times as fast, numbers rms share 0.045 (judged on 18 drawn pictures)" in told
+    )
+    rows = json.loads(imgtool("models", "--json", **baked.environment).out)
+    assert [row["name"] for row in rows if "1,234" in row["details"]] == ["blip"]

@@ -13,13 +13,21 @@ from imgtool.cli.main import app
 from imgtool.cli.warm.command import _ENGINE_OPTIONS
 from imgtool.cli.warm.request import WarmRequest
 from imgtool.errors import UsageProblem
-from imgtool.options import Weights
+from imgtool.options import Precision, Weights
 
 
 def asking(**asked: Any) -> WarmRequest:
     """A request for nothing but what is named."""
     nothing: dict[str, Any] = {field.name: False for field in fields(WarmRequest)}
-    nothing |= {"names": (), "analyze": (), "source": None, "max_size": None, "load": True, "compile": True}
+    nothing |= {
+        "names": (),
+        "analyze": (),
+        "source": None,
+        "max_size": None,
+        "calibrate": None,
+        "load": True,
+        "compile": True,
+    }
     return WarmRequest(**{**nothing, **asked})
 
 
@@ -33,25 +41,28 @@ def asking(**asked: Any) -> WarmRequest:
         ({"prune": True, "names": ("blip-base",)}, "--prune"),
         ({"anew": True, "compile": False}, "--compile"),
         ({"anew": True, "dry_run": True}, "--compile"),
+        ({"calibrate": Path(), "check": True}, "--calibrate"),
+        ({"calibrate": Path(), "compile": False}, "--calibrate"),
+        ({"calibrate": Path()}, "needs --precision fast"),
         ({"refresh": True, "offline": True}, "--refresh"),
     ],
 )
 def test_what_excludes_each_other_is_refused(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageProblem, match=words) as caught:
-        asking(**asked).require_sense(Weights.REAL)
+        asking(**asked).require_sense(Weights.REAL, Precision.EXACT)
     assert caught.value.remedy
 
 
 def test_synthetic_weights_come_from_nowhere_else() -> None:
     request = asking(source=Path("a"))
-    request.require_sense(Weights.REAL)
+    request.require_sense(Weights.REAL, Precision.EXACT)
     with pytest.raises(UsageProblem, match="--from"):
-        request.require_sense(Weights.SYNTHETIC)
+        request.require_sense(Weights.SYNTHETIC, Precision.EXACT)
 
 
 def test_damaged_synthetic_weights_can_be_made_again() -> None:
     """Their remedy is --refresh, as for any other model."""
-    asking(refresh=True).require_sense(Weights.SYNTHETIC)
+    asking(refresh=True).require_sense(Weights.SYNTHETIC, Precision.EXACT)
 
 
 def test_what_is_asked_of_the_fetch() -> None:

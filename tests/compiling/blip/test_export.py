@@ -282,7 +282,8 @@ def test_one_step_of_the_decoder_is_what_torch_computes(source: Path, artefact: 
         np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-3)
 
 
-def test_in_eight_bits(artefact: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seven_bits", [False, True])
+def test_in_eight_bits(artefact: Path, tmp_path: Path, seven_bits: bool) -> None:
     """The same inputs and outputs, a fraction of the bytes, and nearly the same logits."""
     from imgtool.compiling.blip.int8 import quantise
     from imgtool.inference.blip.decoder import DecoderSteps
@@ -290,7 +291,7 @@ def test_in_eight_bits(artefact: Path, tmp_path: Path) -> None:
     from imgtool.inference.blip.pixels import prepare
 
     rounded = Path(shutil.copytree(artefact, tmp_path / "rounded"))
-    quantise(artefact, rounded, "decoder")
+    quantise(artefact, rounded, "decoder", seven_bits=seven_bits)
     before, after = (onnx.load(folder / "decoder.onnx") for folder in (artefact, rounded))
     assert list(before.graph.input) == list(after.graph.input)
     assert list(before.graph.output) == list(after.graph.output)

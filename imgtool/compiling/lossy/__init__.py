@@ -1,0 +1,1 @@
+"""Lossy twins of compiled models: how they are made, and which may be used."""
