@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from imgtool.engine.cache.store import ImageFacts, ResultStore, StoredAnswer, Update
+from imgtool.engine.cache.records import ImageFacts, StoredAnswer, Update
+from imgtool.engine.cache.store import ResultStore
 from imgtool.engine.files.discover import ImageRef
 from imgtool.types import Backend, Problem
 

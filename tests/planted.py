@@ -6,6 +6,7 @@ Named on a command line or to an engine as ``tests.planted:Hazard``; they run in
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import time
@@ -147,12 +148,12 @@ class HangsLoading(Hazard):
 
 
 class FailsLoading(Hazard):
-    """Raises while loading."""
+    """Raises while loading, and may as well not the next time."""
 
     spec = _spec("fails-loading")
 
     def load(self) -> None:
-        raise RuntimeError("planted load failure")
+        raise OSError(errno.EIO, "planted load failure")
 
 
 class LoadsOnce(Slow):
@@ -180,7 +181,7 @@ class FailsTwice(Hazard):
         self._attempts += 1
         log(f"attempt {self._attempts}")
         if self._attempts < 3:
-            raise OSError("planted passing failure")
+            raise OSError(errno.EIO, "planted passing failure")
 
 
 class Heavy(Hazard):

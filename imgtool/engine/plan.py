@@ -48,6 +48,8 @@ class Choice:
 
     def who(self, label: str) -> Choice:
         """This choice or the stand-in of that label."""
+        if label == self.label:
+            return self
         return next((each for each in self.stand_ins if each.label == label), self)
 
     def for_worker(self) -> TaskPlan:

@@ -40,3 +40,12 @@ def crash_in_load(step: str, died: Died) -> Problem:
         f"the worker {died.description} while loading {step.rpartition(':')[2]}",
         "check that there is enough memory and that the model file is whole; `imgtool models` shows what is used",
     )
+
+
+def silent(seconds: float) -> Problem:
+    """A worker with this image alone in hand said nothing for so many ``seconds``."""
+    return Problem(
+        "timeout",
+        f"the worker said nothing for {seconds:g} s while it had this image, and was stopped",
+        "raise --load-timeout, or leave this image out with --exclude",
+    )

@@ -19,7 +19,7 @@ from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
 from imgtool.options import EngineOptions, Weights
 from imgtool.runtime.process import Died, Worker, WorkerProcess
-from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
+from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, Stop, TaskPlan, WarmUp
 from imgtool.types import Backend, Problem
 from imgtool.warming.trials import Trial
 from imgtool.weights.store import ModelStore
@@ -142,11 +142,12 @@ def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
     def post(_: Worker, event: FromWorker | Died) -> None:
         events.put(event)
 
-    worker = WorkerProcess(setup, post)
+    worker = WorkerProcess(lambda: setup, post)
     try:
         worker.send(WarmUp())
         trial = _outcome(events, plan, options.load_timeout)
-        worker.stop(_GRACE_SECONDS)
+        worker.send(Stop())
+        worker.join(_GRACE_SECONDS)
         return trial
     finally:
         worker.kill()

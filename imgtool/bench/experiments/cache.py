@@ -27,7 +27,8 @@ from imgtool.bench.measure.pagecache import model_files, prepare
 from imgtool.errors import OutputNotWritable
 
 if TYPE_CHECKING:
-    from imgtool.engine.cache.store import ResultStore, Update
+    from imgtool.engine.cache.records import Update
+    from imgtool.engine.cache.store import ResultStore
 
 SCHEMA_VERSION = 1
 
@@ -240,7 +241,7 @@ def _key(number: int) -> str:
 
 def made_up(number: int) -> Update:
     """An image with a caption, up to a dozen lines of text and five labels: 0.6 to 2.5 kB as JSON."""
-    from imgtool.engine.cache.store import ImageFacts, StoredAnswer, Update
+    from imgtool.engine.cache.records import ImageFacts, StoredAnswer, Update
     from imgtool.types import Backend
 
     lines = [

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgtool.engine.cache.store import DECODE_FAILURE, FOLDER, Record, Update, decode, encode, merged
+from imgtool.engine.cache.records import DECODE_FAILURE, Record, Update, decode, encode, merged
+from imgtool.engine.cache.store import FOLDER
 from imgtool.types import Problem
 from tests.caches import BROKEN, FACTS, KEY, Opened, answer, finish, listing, plant, run, start, update
 from tests.command import obey_permissions

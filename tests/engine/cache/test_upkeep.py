@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.engine.cache.records import DECODE_FAILURE, Update
 from imgtool.engine.cache.removal import RemovalPlan, execute
-from imgtool.engine.cache.store import DECODE_FAILURE, Update
 from imgtool.engine.cache.upkeep import STALE_SECONDS, EngineCount, plan_clear, plan_prune, stats
 from imgtool.engine.cache.verification import plan_repair, verify
 from imgtool.engine.files.identity import Identity

@@ -9,10 +9,10 @@ import pytest
 
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.config import convert_options
-from imgtool.engine.cache.store import DECODE_FAILURE, RECORD_VERSION, ImageFacts, Record, StoredAnswer
+from imgtool.engine.cache.records import DECODE_FAILURE, RECORD_VERSION, ImageFacts, Record, StoredAnswer
 from imgtool.engine.files.discover import ImageRef
-from imgtool.engine.page_request import PageRequest
 from imgtool.engine.plan import Plan, make_plan
+from imgtool.engine.scheduling.page_request import PageRequest
 from imgtool.options import EngineOptions
 from imgtool.types import Backend, Problem, Status
 
