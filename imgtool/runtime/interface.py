@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct
 
 from imgtool.runtime.protocol import Item, ItemEvent, ModelEvent
 from imgtool.types import Problem
 
 
-@dataclass(frozen=True)
-class FewerWorkers:
+class FewerWorkers(Struct, frozen=True):
     """A worker could not load what others may have: it was ended, and is not replaced."""
 
     left: int

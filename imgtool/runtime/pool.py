@@ -17,10 +17,10 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
+from msgspec import Struct
 
 from imgtool.errors import WorkerUnusable
 from imgtool.runtime.failures import crash, crash_in_load, late, late_load, silent
@@ -59,8 +59,7 @@ _LEAVING_SECONDS = 10.0
 """How long a worker that is replaced may take to leave, with nothing to do."""
 
 
-@dataclass(frozen=True)
-class PoolLimits:
+class PoolLimits(Struct, frozen=True):
     """What bounds the pool. Seconds and bytes."""
 
     workers: int
@@ -70,8 +69,7 @@ class PoolLimits:
     max_worker_memory: int
 
 
-@dataclass
-class Seat:
+class Seat(Struct, eq=False):
     """A worker and what it has been given. Times are those of the pool's clock."""
 
     worker: Worker
@@ -80,8 +78,8 @@ class Seat:
     ready: bool = False
     isolated: bool = False
     retiring: bool = False
-    batches: dict[int, set[int]] = field(default_factory=dict)
-    deadlines: dict[Step, float] = field(default_factory=dict)
+    batches: dict[int, set[int]] = {}
+    deadlines: dict[Step, float] = {}
 
     @property
     def open_items(self) -> list[int]:

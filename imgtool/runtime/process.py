@@ -14,8 +14,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from imgtool.runtime import protocol
 from imgtool.runtime.protocol import FromWorker, Setup, Stop, ToWorker
@@ -26,8 +27,7 @@ _LONGEST_LINE = 1 << 16
 _REAP_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Died:
+class Died(Struct, frozen=True):
     """Posted after a worker's last message: its end, in words, with the last lines of its stderr."""
 
     description: str

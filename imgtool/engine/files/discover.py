@@ -19,8 +19,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from imgtool.engine.files import problems
 from imgtool.engine.files.selection import CACHE_TAG, CACHE_TAG_SIGNATURE, Position, Rules, Selection, is_glob
@@ -38,8 +39,7 @@ _HINTS = 20
 """How many misspelt paths of a run get the nearest name: a list of a million stale paths must not take hours."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRef:
+class ImageRef(Struct, frozen=True):
     """An image file as it was found. ``size`` is bytes, the times are nanoseconds since 1970.
 
     ``path`` is as it was named, or joined to the folder as it was named; bytes of a name that are no UTF-8 are
@@ -54,8 +54,7 @@ class ImageRef:
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedPath:
+class RefusedPath(Struct, frozen=True):
     """A path that will not be looked at, and why."""
 
     path: str
@@ -100,8 +99,7 @@ _FolderId = tuple[int, int]
 """Device and inode of a folder: what it is, not how it is called."""
 
 
-@dataclass
-class _Walk:
+class _Walk(Struct, eq=False):
     """One folder argument, or one ``glob`` with ``met`` telling whether anything matched."""
 
     selection: Selection
@@ -109,8 +107,7 @@ class _Walk:
     met: bool = False
 
 
-@dataclass
-class _OpenFolder:
+class _OpenFolder(Struct, eq=False):
     """A folder that is being walked: its names, how far the walk is, and where the globs stand in it."""
 
     prefix: str

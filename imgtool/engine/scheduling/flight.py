@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct
 
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.records import DECODE_FAILURE, ImageFacts, StoredAnswer, Update
@@ -19,8 +19,7 @@ from imgtool.runtime.protocol import Answered, Item
 from imgtool.types import Problem
 
 
-@dataclass(eq=False)
-class Flight:
+class Flight(Struct, eq=False):
     """What is computed, for whom, and what has come of it. The first request is the one whose figures it counts in."""
 
     number: int
@@ -33,12 +32,12 @@ class Flight:
     known: dict[str, StoredAnswer]
     caller: Hashable
     tally: Tally
-    requests: list[PageRequest] = field(default_factory=list)
+    requests: list[PageRequest] = []
     in_hand: bool = False
     image: ImageFacts | None = None
-    answers: dict[str, StoredAnswer] = field(default_factory=dict)
-    fresh: dict[str, Choice] = field(default_factory=dict)
-    failures: dict[str, Problem] = field(default_factory=dict)
+    answers: dict[str, StoredAnswer] = {}
+    fresh: dict[str, Choice] = {}
+    failures: dict[str, Problem] = {}
     error: Problem | None = None
     pages: int = 1
 

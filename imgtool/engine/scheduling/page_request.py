@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.records import DECODE_FAILURE, ImageFacts, Record, StoredAnswer
@@ -41,8 +40,7 @@ def decode_answer(task: str, value: Any) -> Any:
     return _DECODERS[task](value)
 
 
-@dataclass(eq=False, kw_only=True)
-class PageRequest:
+class PageRequest(Struct, eq=False, kw_only=True):
     """What is asked, by whom, and what is known. Changed by the scheduler alone, from ``submit`` until it is ``done``.
 
     The image is the file ``ref`` or the bytes ``content``; one with neither is a file that is still to be looked at.
@@ -67,10 +65,10 @@ class PageRequest:
     only_failed: bool = False
 
     image: ImageFacts | None = None
-    answers: dict[str, StoredAnswer] = field(default_factory=dict)
-    values: dict[str, Any] = field(default_factory=dict)
-    fresh: dict[str, Choice] = field(default_factory=dict)
-    failures: dict[str, Problem] = field(default_factory=dict)
+    answers: dict[str, StoredAnswer] = {}
+    values: dict[str, Any] = {}
+    fresh: dict[str, Choice] = {}
+    failures: dict[str, Problem] = {}
     error: Problem | None = None
     seconds: float = 0.0
     flights: int = 0

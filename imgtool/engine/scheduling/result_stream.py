@@ -10,7 +10,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from imgtool.engine.files.discover import Finder, ImageRef, RefusedPath, Rules, TakenOver
 from imgtool.engine.files.identify import Identified, Identifier
@@ -27,11 +28,10 @@ _CHUNK = 64
 _HELD_SECONDS = 0.05
 
 
-@dataclass(eq=False)
-class _Document:
+class _Document(Struct, eq=False):
     """A listed file: the requests for its pages that were not taken yet, and which page is to be asked for next."""
 
-    requests: deque[PageRequest] = field(default_factory=deque)
+    requests: deque[PageRequest]
     next_page: int = 1
     pages: int = 1
 
