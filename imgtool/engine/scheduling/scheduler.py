@@ -91,6 +91,8 @@ class Scheduler:
         self._flights: dict[str, list[Flight]] = {}
         self._by_number: dict[int, Flight] = {}
         self._numbers = itertools.count()
+        self._landed: dict[str, list[Flight]] = {}
+        """Flights that ended while a look-up was under way, which does not see what they have found."""
         self._queue: WorkQueue[Flight] = WorkQueue()
         self._deadlines: list[tuple[float, int, PageRequest]] = []
         self._sources: list[Source] = []
@@ -142,10 +144,13 @@ class Scheduler:
             while not self._ended.is_set():
                 for call in self._wait():
                     call()
-                self._take_pool_events()
-                self._look_up()
-                self._dispatch()
-                self._expire()
+                if not self._ended.is_set():
+                    self._identifier.tick()
+                    self.store.tick()
+                    self._take_pool_events()
+                    self._look_up()
+                    self._dispatch()
+                    self._expire()
         except BaseException as error:  # noqa: BLE001 - whoever waits is told, whatever it was
             self._failure = error
             self._fail_all(error)
@@ -160,8 +165,6 @@ class Scheduler:
         except queue.Empty:
             for source in list(self._sources):
                 source.tick()
-            self._identifier.tick()
-            self.store.tick()
             try:
                 with trace.span("wait", "wait"):
                     calls.append(self._inbox.get(timeout=self._seconds_to_deadline()))
@@ -267,13 +270,16 @@ class Scheduler:
             whole = record is None or request.fill(record, [chosen[t] for t in request.tasks if t != THUMBNAIL])
             if THUMBNAIL in request.tasks and (pictures := records.get(request.thumbnail_key)) is not None:
                 whole &= request.fill(pictures, [chosen[THUMBNAIL]])
+            for landed in self._landed.get(request.key, ()):
+                self._share(landed, request)
             if not (whole or self._warned_of_garbage):
                 self._warned_of_garbage = True
                 self._watcher.notice(
                     "the result cache holds answers of another shape, which are computed again "
                     "(`imgtool cache prune --engine NAME` removes those of an engine)"
                 )
-            missing = request.missing()
+            settled = request.failures.keys() if request.error is None else request.tasks
+            missing = tuple(task for task in request.missing() if task not in settled)
             if request.only_failed and not request.failed_before(record, self._plan):
                 request.skipped = True
                 self._finish(request)
@@ -282,6 +288,7 @@ class Scheduler:
             else:
                 request.seconds += seconds
                 self._finish(request)
+        self._landed.clear()
 
     def _join(self, request: PageRequest, missing: tuple[str, ...]) -> None:
         """Wait for the flights that compute what a request misses, and begin one for what none computes."""
@@ -477,6 +484,8 @@ class Scheduler:
 
     def _land(self, flight: Flight, finished: ItemFinished) -> None:
         self._forget(flight)
+        if self.store.busy:
+            self._landed.setdefault(flight.key, []).append(flight)
         flight.tally.busy_seconds += finished.answering_seconds
         for number, request in enumerate(list(flight.requests)):
             request.image = request.image or flight.image
@@ -487,6 +496,17 @@ class Scheduler:
             request.flights -= 1
             if not request.flights:
                 self._finish(request)
+
+    def _share(self, flight: Flight, request: PageRequest) -> None:
+        """Give a request what a flight has found that it would have waited for, had it come a moment sooner."""
+        request.image = request.image or flight.image
+        request.pages = max(request.pages, flight.pages)
+        request.error = request.error or flight.error
+        for task in request.tasks:
+            if task in flight.answers and task not in request.answers:
+                request.take(task, flight.answers[task])
+            elif task in flight.failures:
+                request.failures[task] = flight.failures[task]
 
 
 @contextmanager
