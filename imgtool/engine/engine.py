@@ -306,7 +306,7 @@ class _Inside:
         def make_store(call_soon: CallSoon) -> BackgroundStore:
             return BackgroundStore(open_tier, call_soon, warn)
 
-        self.identifier = Identifier(open_index if root is not None else None, patience=options.timeout)
+        self.identifier = Identifier(open_index if root is not None else None, options.timeout, warn)
         self.scheduler = Scheduler(plan, self.identifier, make_store, self._make_pool, reporter)
 
     def admit(self, size: int, most_tickets: int, most_bytes: int) -> None:

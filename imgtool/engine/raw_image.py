@@ -59,6 +59,7 @@ def from_pillow(image: Any) -> bytes:
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             image = _eight_bits(image)
         elif image.mode not in _BANDS:
+            image = image.convert("LA") if image.mode == "La" else image
             transparent = getattr(image, "has_transparency_data", False)
             image = image.convert("RGBA" if transparent else _OTHER_MODES.get(image.mode, "RGB"))
         elif image.mode in ("L", "RGB") and "transparency" in image.info:

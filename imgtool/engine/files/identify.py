@@ -37,13 +37,18 @@ class Identifier:
     A file that is not answered for within ``patience`` seconds fails; an index that does not answer is done without.
     """
 
-    def __init__(self, open_index: Callable[[], Identity] | None, patience: float) -> None:
+    def __init__(
+        self,
+        open_index: Callable[[], Identity] | None,
+        patience: float,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """``open_index`` is called in a thread of its own; without it every file is read."""
         self._index: Identity | None = None
         self._index_usable = open_index is not None
         self._index_opened = threading.Event()
         self._threads = DaemonThreads("hash", _HASHING_THREADS, patience)
-        self._patience = patience
+        self._warn = warn
         if open_index is not None:
             threading.Thread(target=self._open, args=(open_index,), name="open-index", daemon=True).start()
 
@@ -150,6 +155,8 @@ class Identifier:
         try:
             with trace.span("open index", "parent"):
                 self._index = open_index()
+        except Exception as error:  # noqa: BLE001 - without an index everything is read
+            self._warn(f"the file index cannot be opened: {type(error).__name__}: {error}; every file is read")
         finally:
             self._index_opened.set()
 

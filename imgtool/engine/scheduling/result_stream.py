@@ -218,7 +218,9 @@ class ResultStream:
 
     def _advance(self) -> None:
         """Ask about what is next, as far as there is room: pages of documents first, which are earlier in the line."""
+        full = _CHUNK
         while self._growing and self._page_room and not self._ended:
+            full = 1  # the scheduler may be waiting for nothing else
             document, first = self._growing[0]
             self._page_room -= 1
             page = self._request(first.name, first.ref, first.sha256, page=document.next_page, pages=document.pages)
@@ -230,7 +232,7 @@ class ResultStream:
         while self._listed and self._room and not self._ended:
             self._room -= 1
             self._begin_file(*self._listed.popleft())
-        if len(self._chunk) >= _CHUNK:
+        if len(self._chunk) >= full:
             self._submit()
 
     def _begin_file(self, entry: ImageRef | RefusedPath, sha256: str | None) -> None:
