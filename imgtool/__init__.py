@@ -16,26 +16,105 @@ _ask_for_silence()
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from imgtool.engine.analysis import Analysis
     from imgtool.engine.engine import Engine
-    from imgtool.errors import ImgtoolError
+    from imgtool.engine.observer import Observer
+    from imgtool.engine.statistics import Statistics
+    from imgtool.engine.ticket import Part, Parts, Ticket
+    from imgtool.errors import (
+        Cancelled,
+        EngineClosed,
+        ImgtoolError,
+        ModelMissing,
+        QueueFull,
+        TooManyFailures,
+        UsageProblem,
+    )
     from imgtool.options import EngineOptions
-    from imgtool.types import ImageResult, Status, Task
+    from imgtool.types import (
+        CaptionResult,
+        ImageResult,
+        Label,
+        LabelsResult,
+        Priority,
+        Problem,
+        Status,
+        Task,
+        TaskResults,
+        TextLine,
+        TextResult,
+    )
 
 _HOMES = {
-    "Engine": "imgtool.engine.engine",
-    "EngineOptions": "imgtool.options",
-    "ImageResult": "imgtool.types",
-    "ImgtoolError": "imgtool.errors",
-    "Status": "imgtool.types",
-    "Task": "imgtool.types",
+    "imgtool.engine.analysis": ("Analysis",),
+    "imgtool.engine.engine": ("Engine",),
+    "imgtool.engine.observer": ("Observer",),
+    "imgtool.engine.statistics": ("Statistics",),
+    "imgtool.engine.ticket": ("Part", "Parts", "Ticket"),
+    "imgtool.errors": (
+        "Cancelled",
+        "EngineClosed",
+        "ImgtoolError",
+        "ModelMissing",
+        "QueueFull",
+        "TooManyFailures",
+        "UsageProblem",
+    ),
+    "imgtool.options": ("EngineOptions",),
+    "imgtool.types": (
+        "CaptionResult",
+        "ImageResult",
+        "Label",
+        "LabelsResult",
+        "Priority",
+        "Problem",
+        "Status",
+        "Task",
+        "TaskResults",
+        "TextLine",
+        "TextResult",
+    ),
 }
 
-__all__ = ["Engine", "EngineOptions", "ImageResult", "ImgtoolError", "Status", "Task", "__version__"]
+__all__ = [
+    "Analysis",
+    "Cancelled",
+    "CaptionResult",
+    "Engine",
+    "EngineClosed",
+    "EngineOptions",
+    "ImageResult",
+    "ImgtoolError",
+    "Label",
+    "LabelsResult",
+    "ModelMissing",
+    "Observer",
+    "Part",
+    "Parts",
+    "Priority",
+    "Problem",
+    "QueueFull",
+    "Statistics",
+    "Status",
+    "Task",
+    "TaskResults",
+    "TextLine",
+    "TextResult",
+    "Ticket",
+    "TooManyFailures",
+    "UsageProblem",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'imgtool' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'imgtool' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,7 +4,8 @@ All of it runs in the thread that calls it; workers post events there. What the 
 
 * every step a worker begins is announced before it is taken, so the images in hand are known when it dies;
 * these suspects run again *isolated* (alone in a worker, one step at a time), the others as if nothing had happened;
-* a batch that dies isolated is halved; an image that dies alone and isolated is guilty, and fails as a value.
+* a batch that dies isolated is halved; an image that dies alone and isolated is guilty, and fails as a value. Where the
+  worker was killed by a signal that comes from outside, that takes three times.
 
 So a worker that is killed from outside costs no image, and a guilty image costs only itself. A step that passes its
 deadline is stopped; where it concerned one image, that image is guilty without a second run. A worker has a deadline
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -37,6 +38,7 @@ from imgtool.runtime.protocol import (
     Item,
     ItemFinished,
     ModelFailed,
+    ModelLoaded,
     Ready,
     StepBegan,
     StepEnded,
@@ -54,6 +56,7 @@ thread; the flag asks for models to be loaded one by one."""
 
 _BATCHES_AHEAD = 2
 _STARTS_TO_GIVE_UP = 3
+_KILLS_TO_BLAME = 3
 _GRACE_SECONDS = 2.0
 _LEAVING_SECONDS = 10.0
 """How long a worker that is replaced may take to leave, with nothing to do."""
@@ -119,6 +122,8 @@ class Pool:
         self._returned: deque[int] = deque()
         self._suspects: deque[tuple[int, ...]] = deque()
         self._dead_tasks: dict[str, Problem] = {}
+        self._deaths: Counter[int | str] = Counter()
+        """How often an item, or the load of a model, alone in an isolated worker, was its last step."""
         self._batch_ids = itertools.count()
         self._failed_starts = 0
         self._most_workers = limits.workers
@@ -305,14 +310,20 @@ class Pool:
             self._on_model_failed(seat, event)
         else:
             self._events.append(event)
-            if isinstance(event, Answered):
-                self._take_off(event.item, event.task, event.value)
-            elif isinstance(event, Failed) and event.task is not None:
-                self._take_off(event.item, event.task, None)
-            elif isinstance(event, ItemFinished):
-                self._open.pop(event.item, None)
-                for batch in seat.batches.values():
-                    batch.discard(event.item)
+            self._on_progress(seat, event)
+
+    def _on_progress(self, seat: Seat, event: PoolEvent) -> None:
+        if isinstance(event, Answered):
+            self._take_off(event.item, event.task, event.value)
+        elif isinstance(event, Failed) and event.task is not None:
+            self._take_off(event.item, event.task, None)
+        elif isinstance(event, ItemFinished):
+            self._open.pop(event.item, None)
+            self._deaths.pop(event.item, None)
+            for batch in seat.batches.values():
+                batch.discard(event.item)
+        elif isinstance(event, ModelLoaded):
+            self._deaths.pop(f"{LOAD}{event.task}:{event.analyzer}", None)
 
     def _on_model_failed(self, seat: Seat, failed: ModelFailed) -> None:
         others = [other for other in self._seats if other is not seat and not other.retiring]
@@ -364,14 +375,19 @@ class Pool:
             return
         loads = [step for step, _ in seat.deadlines if step.startswith(LOAD)]
         self._a_load_killed |= bool(loads)
-        if seat.isolated and len(in_hand) == 1 and loads:
+        if not (seat.isolated and len(in_hand) == 1):
+            self._suspect(seat, in_hand)
+            return
+        suspect = loads[0] if loads else in_hand[0]
+        self._deaths[suspect] += 1
+        if self._deaths[suspect] < (_KILLS_TO_BLAME if died.from_outside else 1):
+            self._suspects.append(tuple(in_hand))
+        elif loads:
             self._suspects.append(tuple(in_hand))
             self._fail_model(loads[0], crash_in_load(loads[0], died))
-        elif seat.isolated and len(in_hand) == 1:
-            step = next((step for step, items in seat.deadlines if items), None)
-            self._convict(in_hand[0], step, crash(died, step))
         else:
-            self._suspect(seat, in_hand)
+            step = next((step for step, items in seat.deadlines if items), None)
+            self._convict(in_hand[0], step, crash(died, step, times=1 + self._deaths[suspect]))
 
     def _suspect(self, seat: Seat, in_hand: list[int]) -> None:
         begun = {item for _, items in seat.deadlines for item in items}

@@ -25,13 +25,18 @@ from imgtool.runtime.start_process import forget_pipes, start
 _TAIL_LINES = 20
 _LONGEST_LINE = 1 << 16
 _REAP_SECONDS = 5.0
+_FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
 
 class Died(Struct, frozen=True):
-    """Posted after a worker's last message: its end, in words, with the last lines of its stderr."""
+    """Posted after a worker's last message: its end, in words, with the last lines of its stderr.
+
+    ``from_outside``: by a signal that people, service managers and the kernel short of memory send, and crashes do not.
+    """
 
     description: str
     stderr_tail: str
+    from_outside: bool = False
 
 
 class Worker(Protocol):
@@ -123,7 +128,8 @@ class WorkerProcess:
             if stream is not None and not (drain is not None and drain.is_alive()):
                 stream.close()
         self._gone.set()
-        self._post(self, Died(description, "\n".join(self._tail)))
+        from_outside = process is not None and process.returncode in _FROM_OUTSIDE
+        self._post(self, Died(description, "\n".join(self._tail), from_outside))
 
     def _write_all(self, process: subprocess.Popen[bytes], setup: Setup) -> None:
         stdin = process.stdin

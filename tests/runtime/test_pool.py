@@ -134,6 +134,18 @@ def test_the_images_in_hand_are_suspects_and_the_one_that_kills_alone_is_guilty(
     assert it.pool.statistics.died == 2
 
 
+def test_one_that_is_killed_from_outside_again_and_again_is_taken_for_guilty_late() -> None:
+    it = Setting()
+    it.submit(0)
+    killed = Died("was killed by SIGKILL (killed)", "", from_outside=True)
+    for number in range(4):
+        assert it.of(Failed) == []
+        assert it.workers[number].given == [[0]]
+        it.say(it.workers[number], Ready(pid=1), began("caption", 0), killed)
+    (failed,) = it.of(Failed)
+    assert (failed.problem.code, "4 times" in failed.problem.message) == ("worker_crashed", True)
+
+
 def test_a_batch_that_dies_isolated_is_halved() -> None:
     it = Setting(batch_size=4)
     it.submit(0, 1, 2, 3)
