@@ -17,28 +17,31 @@ ENV PATH=/opt/imgtool/bin:$PATH \
     IMGTOOL_LANGUAGES=${LANGUAGES} \
     IMGTOOL_TASKS=${TASKS} \
     IMGTOOL_CAPTION_REVISION=${CAPTION_REVISION}
-# OpenCV, which both readers of text use, needs these two. Debian keeps no old versions that could be pinned.
-# hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
-    && rm -rf /var/lib/apt/lists/*
 
 FROM base AS wheel
 WORKDIR /src
+COPY requirements/build.txt ./
+RUN pip install --no-cache-dir --require-hashes --requirement build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY imgtool imgtool
-RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 
-# What running needs.
+# What running needs: every file by its hash. Compiled models need no torch, so EXTRAS is empty by default; what it names
+# is installed within the constraints, torch in the version that fits.
 FROM base AS environment
-ARG EXTRAS=torch
+ARG EXTRAS=""
+COPY requirements /requirements
 COPY --from=wheel /wheels /wheels
 RUN python -m venv /opt/imgtool \
-    && pip install --no-cache-dir "imgtool[${EXTRAS}] @ file://$(echo /wheels/*.whl)"
+    && pip install --no-cache-dir --require-hashes --requirement /requirements/runtime.txt \
+    && pip install --no-cache-dir --no-deps /wheels/*.whl
+RUN if [ -n "${EXTRAS}" ]; then \
+      pip install --no-cache-dir --constraint /requirements/constraints.txt "$(echo /wheels/*.whl)[${EXTRAS}]"; \
+    fi
 
 # What baking needs too. Nothing is left to install where EXTRAS has torch already.
 FROM environment AS bake
-RUN pip install --no-cache-dir "imgtool[torch] @ file://$(echo /wheels/*.whl)"
+RUN pip install --no-cache-dir --constraint /requirements/constraints.txt "$(echo /wheels/*.whl)[torch]"
 # A mirror of the hub, for build machines that cannot reach it.
 ARG HF_ENDPOINT=""
 RUN imgtool warm-cache && imgtool warm-cache --full-check

@@ -1,42 +1,32 @@
-# Two commands do everything: `make demo` and `make test`. Each makes the environment it needs in .venv-*.
+# Two commands do everything: `make demo` and `make test`. Each makes the environment that it needs in .venv*.
 PYTHON ?= python3
 DEMO_ENV := .venv-demo
 TEST_ENV := .venv
 PERFORMANCE_ENV := .venv-performance
+LOCK_ENV := .venv-lock
 OUT ?= out
 # What `make performance` measures: real weights where they are on this machine, or synthetic ones of the same shapes.
 WEIGHTS ?= synthetic
 RUNS ?= 10
+CONSTRAINTS := requirements/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint types contracts unit examples performance clean
+.PHONY: help demo test test-full test-pythons lint types contracts unit lock examples performance clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # An environment is complete when its stamp exists; it is made anew when the dependencies change.
-$(DEMO_ENV)/.complete: pyproject.toml
-	@$(call need_python)
-	$(PYTHON) -m venv $(DEMO_ENV)
-	$(DEMO_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+$(DEMO_ENV)/.complete: WHAT := .
+$(TEST_ENV)/.complete: WHAT := .[dev]
+$(PERFORMANCE_ENV)/.complete: WHAT := .[all]
+.venv-3.%/.complete: WHAT := .[test]
+%/.complete: pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "imgtool needs Python 3.11 or newer with venv; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $*
+	$*/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '$(WHAT)'
 	@touch $@
-
-$(TEST_ENV)/.complete: pyproject.toml
-	@$(call need_python)
-	$(PYTHON) -m venv $(TEST_ENV)
-	$(TEST_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@touch $@
-
-$(PERFORMANCE_ENV)/.complete: pyproject.toml
-	@$(call need_python)
-	$(PYTHON) -m venv $(PERFORMANCE_ENV)
-	$(PERFORMANCE_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
-	@touch $@
-
-define need_python
-$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
-	{ echo "imgtool needs Python 3.11 or newer with venv; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-endef
 
 demo: $(DEMO_ENV)/.complete ## Analyze the example images: captions, text, labels, and a gallery in out/
 	@mkdir -p $(OUT)
@@ -65,6 +55,15 @@ unit: $(TEST_ENV)/.complete
 test-full: test ## Everything, the long tests too
 	$(TEST_ENV)/bin/python -m pytest -m slow
 
+test-pythons: ## The tests that need no torch, with each of Python 3.11 to 3.14 that is here
+	scripts/test-pythons.sh
+
+# Torch and what it brings stay free: which build of it is right depends on the machine.
+lock: ## Pin the newest dependencies: requirements/
+	$(PYTHON) -m venv $(LOCK_ENV)
+	$(LOCK_ENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	scripts/lock.sh $(LOCK_ENV)/bin/uv
+
 examples: $(TEST_ENV)/.complete ## Draw the example images anew
 	$(TEST_ENV)/bin/python scripts/draw_examples.py
 
@@ -75,5 +74,5 @@ performance: $(PERFORMANCE_ENV)/.complete ## Measure on this machine; write docs
 	$(PERFORMANCE_ENV)/bin/imgtool bench --weights $(WEIGHTS) --arms eager,lazy,parallel,compiled,compiled-fast,cached --runs $(RUNS) --steady 1 --save $(OUT)/performance.json
 	$(PERFORMANCE_ENV)/bin/python scripts/publish_performance.py $(OUT)/performance.json
 
-clean: ## Remove environments and caches
-	rm -rf $(DEMO_ENV) $(TEST_ENV) $(PERFORMANCE_ENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+clean: ## Remove environments, caches and what was built
+	rm -rf .venv .venv-* $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

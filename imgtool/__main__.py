@@ -11,7 +11,7 @@ import sys
 
 def main() -> None:
     """Run the command that ``sys.argv`` holds."""
-    from imgtool.cli.analyze.head_start import runs_on_torch, surely_needs_worker
+    from imgtool.cli.analyze.early_worker import runs_on_torch, surely_needs_worker
 
     if surely_needs_worker(sys.argv[1:]):
         from imgtool.runtime.start_process import start_ahead

@@ -2,44 +2,51 @@
 
 The order is flag > ``IMGTOOL_*`` > ``imgtool.toml`` > ``[tool.imgtool]`` in ``pyproject.toml`` > user configuration >
 default. Whatever the source, a value passes through the same conversion, so ``IMGTOOL_TOP_K=five`` fails with the
-same words as ``--top-k five``.
+same words as ``--top-k five``. The parameters of an engine (``ocr``, ``classifier``) are resolved one by one: a flag
+may set one of them and a file another.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
 from imgtool.config_files import SECTIONS, files, normalise
-from imgtool.errors import ConfigProblem, UnknownKey, UsageProblem
+from imgtool.errors import ConfigProblem, UnknownKey, UsageProblem, nearest
 from imgtool.options import EngineOptions, OutputOptions
-from imgtool.quantities import parse_duration, parse_size
+from imgtool.quantities import parse_duration, parse_size, split_settings
 from imgtool.types import Task
 
 ENV_PREFIX = "IMGTOOL_"
-_SIZE_FIELDS = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
-_DURATION_FIELDS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl"}
+_OTHER_VARIABLES = {"IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_TRACE", "IMGTOOL_TRACE_SPAWNED"}
+"""Read by other parts of imgtool or by its tests; not options of a command."""
 
+_TABLES = ("ocr", "classifier")
+"""Options that hold the parameters of engines; ``imgtool.parameters`` knows which, and is imported when one is set."""
 
-def _prepare(name: str, kind: Any, value: Any) -> Any:
-    """Turn the strings that flags and the environment bring into what ``msgspec.convert`` takes."""
-    if isinstance(value, str):
-        if name in _SIZE_FIELDS:
-            return parse_size(value)
-        if name in _DURATION_FIELDS:
-            return parse_duration(value)
-        if "tuple" in str(kind):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        if "bool" in str(kind):
-            return {"yes": True, "on": True, "no": False, "off": False}.get(value.lower(), value)
-    return value
+_SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
+_DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl"}
+_AT_LEAST = {
+    **dict.fromkeys(("batch_size", "batch_pixels", "top_k", "max_pixels", "max_new_tokens"), 1),
+    "min_new_tokens": 0,
+}
+_MORE_THAN_0 = {*_DURATIONS, "cache_size", "max_worker_memory"}
+_BETWEEN = {
+    # A runtime starts every thread that it is allowed: more than any machine has cores only exhausts the system.
+    "threads": (1, 1024),
+    "workers": (1, 256),
+    "num_beams": (1, 100),
+    "threshold": (0, 1),
+    "max_failure_rate": (0, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,10 @@ class Source:
 
     name: str
     values: Mapping[str, Any]
+
+    def naming(self, option: str) -> str:
+        """How messages name ``option`` as this source sets it."""
+        return "--" + option.replace("_", "-") if self.name == "flag" else f"{option} (from {self.name})"
 
 
 OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
@@ -60,16 +71,6 @@ class Resolved:
     engine: EngineOptions
     output: OutputOptions
     origins: Mapping[str, str]
-
-
-@cache
-def _kinds() -> dict[str, Any]:
-    """The name and type of every option that a configuration may set."""
-    return {
-        field.name: field.type
-        for options in (EngineOptions, OutputOptions)
-        for field in msgspec.structs.fields(options)
-    }
 
 
 def resolve(
@@ -85,8 +86,9 @@ def resolve(
     ``imgtool.toml`` and ``pyproject.toml`` are looked for, and upwards from there.
 
     Raises:
-        UnknownKey: a source sets an option that does not exist.
+        UnknownKey: a source sets an option or a parameter that does not exist.
         ConfigProblem: a file cannot be read or a value cannot be converted.
+        UsageProblem: a value is out of range.
     """
     given = {name: value for name, value in flags.items() if value is not None and value not in ((), [])}
     sources = [Source("flag", given), *_outer_sources(environ, folder, user_file)]
@@ -94,8 +96,13 @@ def resolve(
     origins: dict[str, str] = {}
     for source in reversed(sources):
         for name, value in source.values.items():
-            merged[name] = _convert_one(name, value, source)
-            origins[name] = source.name
+            converted = _convert(name, value, source)
+            if name in _TABLES:
+                merged[name] = {**merged.get(name, {}), **converted}
+                origins |= {f"{name}.{parameter}": source.name for parameter in converted}
+            else:
+                merged[name] = converted
+                origins[name] = source.name
     return Resolved(_build(EngineOptions, merged), _build(OutputOptions, merged), origins)
 
 
@@ -104,57 +111,115 @@ def _build(options: type[OptionsT], merged: Mapping[str, Any]) -> OptionsT:
     return options(**{name: value for name, value in merged.items() if name in names})
 
 
-def _convert_one(name: str, value: Any, source: Source) -> Any:
+def convert_options(base: EngineOptions, overrides: Mapping[str, Any]) -> EngineOptions:
+    """``base`` with keyword arguments taken over, converted and checked as every other source is.
+
+    Raises:
+        UnknownKey: an argument is no option of the engine, or sets a parameter that does not exist.
+        ConfigProblem: a value cannot be converted.
+        UsageProblem: a value is out of range.
+    """
+    source = Source("argument", overrides)
+    known = {field.name for field in msgspec.structs.fields(EngineOptions)}
+    for name in overrides:
+        if name not in known:
+            raise _unknown(name, source)
+    converted = {name: _convert(name, value, source) for name, value in overrides.items()}
+    converted |= {name: {**getattr(base, name), **converted[name]} for name in _TABLES if name in converted}
+    return msgspec.structs.replace(base, **converted)
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    """The name and type of every option that a configuration may set."""
+    return {
+        field.name: field.type
+        for options in (EngineOptions, OutputOptions)
+        for field in msgspec.structs.fields(options)
+    }
+
+
+def _unknown(name: str, source: Source) -> UnknownKey:
+    return UnknownKey(f"{source.name} sets {name!r}, which is no option of imgtool", nearest(name, _kinds()))
+
+
+def _convert(name: str, value: Any, source: Source) -> Any:
     kind = _kinds().get(name)
     if kind is None:
         raise _unknown(name, source)
+    if name in _TABLES:
+        return _convert_parameters(name, value, source)
     try:
-        converted = msgspec.convert(_prepare(name, kind, value), kind, strict=False, dec_hook=_decode_path)
-    except (msgspec.ValidationError, ValueError) as error:
+        if isinstance(value, str) and name in _SIZES:
+            value = parse_size(value)
+        elif isinstance(value, str) and name in _DURATIONS:
+            value = parse_duration(value)
+        converted = _of_kind(kind, value)
+    except ValueError as error:
         flag = "--" + name.replace("_", "-")
-        where = flag if source.name == "flag" else f"{name} (from {source.name})"
-        raise ConfigProblem(f"{where}: {error}", f"see `imgtool analyze --help` for what {flag} takes") from error
-    return _check_range(name, converted)
+        raise ConfigProblem(
+            f"{source.naming(name)}: {error}", f"`imgtool analyze --help-all` says what {flag} takes"
+        ) from error
+    if converted is not None:
+        _check_range(name, converted, source.naming(name))
+    return converted
 
 
-_AT_LEAST_ONE = {"batch_size", "batch_pixels", "top_k", "max_pixels"}
-_POSITIVE = {"timeout", "load_timeout", "cache_ttl", "idle_ttl", "cache_size", "max_worker_memory"}
-_UNIT = {"threshold", "max_failure_rate"}
-_BETWEEN = {
-    # A runtime starts every thread that it is allowed: more than any machine has cores only exhausts the system.
-    "threads": (1, 1024),
-    "workers": (1, 256),
-    "num_beams": (1, 100),
-    # Of EasyOCR, which takes anything and then fails on each image, or reads nothing.
-    "ocr_min_size": (0, 100_000),
-    "ocr_text_threshold": (0, 1),
-    "ocr_low_text": (0, 1),
-    "ocr_link_threshold": (0, 1),
-    "ocr_canvas_size": (1, 100_000),
-    "ocr_mag_ratio": (0.01, 100),
-    "ocr_beam_width": (1, 1000),
-    "ocr_contrast_threshold": (0, 1),
-    "ocr_adjust_contrast": (0, 1),
-}
+def _convert_parameters(option: str, value: Any, source: Source) -> dict[str, Any]:
+    """The parameters that ``--ocr`` or ``--classifier`` sets: as a table, or as texts ``NAME=VALUE``."""
+    from imgtool.parameters import TABLES
+
+    known, label = TABLES[option], source.naming(option)
+    engines = " and ".join(f"`imgtool models {name}`" for name in dict.fromkeys(p.engine for p in known.values()))
+    if isinstance(value, str):
+        value = split_settings(value)
+    if isinstance(value, (list, tuple)):
+        for text in value:
+            if "=" not in str(text):
+                raise UsageProblem(f"{label} takes NAME=VALUE, not {text!r}", f"{engines} say what can be set")
+        value = {name.strip(): text for name, _, text in (str(text).partition("=") for text in value)}
+    if not isinstance(value, Mapping):
+        raise ConfigProblem(f"{label}: {value!r} is not a table", f"{engines} say what can be set")
+    converted = {}
+    for name, given in normalise(value).items():
+        if name not in known:
+            raise UnknownKey(f"{label}: there is no parameter {name!r}", f"{nearest(name, known)} (see {engines})")
+        try:
+            if given is not None:
+                converted[name] = known[name].check(_of_kind(known[name].kind, given))
+        except (ValueError, TypeError) as error:
+            raise ConfigProblem(f"{label}: {name}: {error}", f"see `imgtool models {known[name].engine}`") from error
+    return converted
 
 
-def _check_range(name: str, value: Any) -> Any:
-    flag = "--" + name.replace("_", "-")
-    if value is None:
-        return value
-    if name == "tasks" and not value:
-        raise UsageProblem("--tasks names no task", f"{', '.join(task.value for task in Task)}")
-    if name in _AT_LEAST_ONE and value < 1:
-        raise UsageProblem(f"{flag} must be at least 1, not {value}")
-    if name in _POSITIVE and not value > 0:
-        raise UsageProblem(f"{flag} must be more than 0, not {value}")
-    if name in _BETWEEN and not _BETWEEN[name][0] <= value <= _BETWEEN[name][1]:
-        raise UsageProblem(f"{flag} must lie between {_BETWEEN[name][0]} and {_BETWEEN[name][1]}, not {value}")
-    if name == "tesseract_psm" and (value not in range(1, 14) or value == 2):
-        raise UsageProblem(f"{flag} {value} reads no text", "1 or 3 to 13")
-    if name in _UNIT and not 0 <= value <= 1:
-        raise UsageProblem(f"{flag} must lie between 0 and 1, not {value}", "5 % is written 0.05")
-    return value
+def _of_kind(kind: Any, given: Any) -> Any:
+    """``given`` as ``kind``, from the strings that flags and the environment bring or the values that files hold.
+
+    Raises:
+        ValueError: that cannot be.
+    """
+    value = given
+    if isinstance(value, str):
+        if "tuple" in str(kind):
+            value = tuple(part.strip() for part in value.split(",") if part.strip())
+        elif "bool" in str(kind):
+            value = {"yes": True, "on": True, "no": False, "off": False}.get(value.lower(), value)
+    try:
+        return msgspec.convert(value, kind, strict=False, dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{given!r} is not {_in_words(kind)}") from error
+
+
+def _in_words(kind: Any) -> str:
+    """What a value of ``kind`` is: ``a whole number``, ``one of first, all``, ``a list of caption, text, labels``."""
+    several = "tuple" in str(kind)
+    leaves = [kind, *get_args(kind), *(leaf for each in get_args(kind) for leaf in get_args(each))]
+    for leaf in leaves:
+        if isinstance(leaf, type) and issubclass(leaf, Enum):
+            return f"{'a list of' if several else 'one of'} {', '.join(member.value for member in leaf)}"
+    words = {bool: "yes or no", int: "a whole number", float: "a number", Path: "a path", str: "text"}
+    word = next(words[leaf] for leaf in leaves if leaf in words)
+    return f"{word}, or a list of them" if several else word
 
 
 def _decode_path(kind: type, value: Any) -> Any:
@@ -163,41 +228,25 @@ def _decode_path(kind: type, value: Any) -> Any:
     raise ValueError(f"{value!r} is no path")
 
 
-def convert_options(base: EngineOptions, overrides: Mapping[str, Any]) -> EngineOptions:
-    """``base`` with keyword arguments taken over, converted and checked as every other source is.
-
-    Raises:
-        UnknownKey: an argument is no option of the engine.
-        ConfigProblem: a value cannot be converted.
-    """
-    source = Source("argument", overrides)
-    known = {field.name for field in msgspec.structs.fields(EngineOptions)}
-    for name in overrides:
-        if name not in known:
-            raise _unknown(name, source)
-    converted = {name: _convert_one(name, value, source) for name, value in overrides.items()}
-    return msgspec.structs.replace(base, **converted)
-
-
-def _unknown(name: str, source: Source) -> UnknownKey:
-    near = get_close_matches(name, _kinds(), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(_kinds()))}"
-    return UnknownKey(f"{source.name} sets {name!r}, which is no option of imgtool", hint)
+def _check_range(name: str, value: Any, label: str) -> None:
+    if name == "tasks" and not value:
+        raise UsageProblem(f"{label} names no task", f"{', '.join(task.value for task in Task)}")
+    if name in _AT_LEAST and value < _AT_LEAST[name]:
+        raise UsageProblem(f"{label} must be at least {_AT_LEAST[name]}, not {value}")
+    if name in _MORE_THAN_0 and not value > 0:
+        raise UsageProblem(f"{label} must be more than 0, not {value}")
+    least, most = _BETWEEN.get(name, (-math.inf, math.inf))
+    if name in _BETWEEN and not least <= value <= most:
+        remedy = "5 % is written 0.05" if most == 1 else ""
+        raise UsageProblem(f"{label} must lie between {least} and {most}, not {value}", remedy)
 
 
 def _outer_sources(environ: Mapping[str, str] | None, folder: Path | None, user_file: Path | None) -> Iterator[Source]:
-    yield Source("environment", _from_environment(os.environ if environ is None else environ))
-    for where, table in files(folder, user_file):
-        yield Source(where, normalise({name: value for name, value in table.items() if name not in SECTIONS}))
-
-
-# Read by other parts of imgtool or by its tests, not options of a command.
-_OTHER_VARIABLES = {"IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_TRACE", "IMGTOOL_TRACE_SPAWNED"}
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    return {
+    variables = {
         key.removeprefix(ENV_PREFIX).lower(): value
-        for key, value in environ.items()
+        for key, value in (os.environ if environ is None else environ).items()
         if key.startswith(ENV_PREFIX) and key not in _OTHER_VARIABLES and value != ""
     }
+    yield Source("environment", variables)
+    for where, table in files(folder, user_file):
+        yield Source(where, normalise({name: value for name, value in table.items() if name not in SECTIONS}))

@@ -85,7 +85,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigProblem(f"{path} is not valid TOML: {error}", "mend or remove that file") from error
+        raise ConfigProblem(f"{path} is not valid TOML: {error}", "correct or remove that file") from error
     except OSError as error:
         raise ConfigProblem(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
     return table

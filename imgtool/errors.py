@@ -6,6 +6,7 @@ exception but a :class:`imgtool.types.Problem` in that image's result.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -40,6 +41,15 @@ class ImgtoolError(Exception):
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The remedy for a name that does not exist: the most similar one that does, or all of them."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"the nearest name, {near[0]!r}" if near else f"one of {', '.join(names)}"
 
 
 class UsageProblem(ImgtoolError):

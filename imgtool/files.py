@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imgtool.errors import StoreNotWritable
+from imgtool.errors import OutputNotWritable, StoreNotWritable
 
 TEMPORARY = ".tmp-"
 """In the name of every unfinished file or folder of ours; what a killed process leaves is recognised by it."""
@@ -45,6 +45,20 @@ def write_atomically(path: Path, data: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """:func:`write_atomically` for a file that a person named.
+
+    Raises:
+        OutputNotWritable: the folder or the disk does not allow it.
+    """
+    try:
+        write_atomically(path, data)
+    except StoreNotWritable as error:
+        raise OutputNotWritable(str(error), "free some space or fix its permissions, or name another place") from error
+    except OSError as error:
+        raise OutputNotWritable(f"{path} cannot be written: {error.strerror or error}", "name another file") from error
 
 
 def sync_folder(folder: Path) -> None:

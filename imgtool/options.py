@@ -5,8 +5,10 @@ What sets them is :mod:`imgtool.config`'s matter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -92,33 +94,18 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     caption_prompt: str | None = None
     num_beams: int = 1
     max_new_tokens: int = 30
+    """More than any caption of BLIP's training sets; transformers' own default of 20 cuts some sentences off."""
     min_new_tokens: int = 0
 
     easyocr_dir: Path | None = None
-    ocr_min_size: int | None = None
-    ocr_text_threshold: float | None = None
-    ocr_low_text: float | None = None
-    ocr_link_threshold: float | None = None
-    ocr_canvas_size: int | None = None
-    ocr_mag_ratio: float | None = None
-    ocr_decoder: str | None = None
-    ocr_beam_width: int | None = None
-    ocr_paragraph: bool | None = None
-    ocr_contrast_threshold: float | None = None
-    ocr_adjust_contrast: float | None = None
-    ocr_rotations: tuple[int, ...] | None = None
-    ocr_allowlist: str | None = None
-    ocr_blocklist: str | None = None
-    tesseract_psm: int = 4
+    ocr: Mapping[str, Any] = {}
+    """Parameters of the text engines: names and values of ``imgtool.parameters.TABLES["ocr"]``."""
 
     labels_model: Path | None = None
     labels_file: Path | None = None
     labels_config: Path | None = None
-    labels_size: str | None = None
-    labels_mean: tuple[float, ...] | None = None
-    labels_std: tuple[float, ...] | None = None
-    labels_layout: str | None = None
-    labels_resize: str | None = None
+    classifier: Mapping[str, Any] = {}
+    """Preprocessing of the classifier: names and values of ``imgtool.parameters.TABLES["classifier"]``."""
     top_k: int = 5
     threshold: float = 0.0
 

@@ -1,8 +1,14 @@
-"""Sizes and durations as people write them."""
+"""Sizes, durations and settings as people write them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from imgtool.errors import UsageProblem
+
+T = TypeVar("T")
 
 _SIZE = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
 _DURATION = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d)?\s*$")
@@ -37,3 +43,21 @@ def parse_duration(text: str) -> float:
         raise ValueError(f"{text!r} is not a duration like 30s, 5m or 7d")
     number, unit = match.groups()
     return float(number) * {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[unit]
+
+
+def split_settings(text: str) -> list[str]:
+    """``["mean=0.5,0.5,0.5", "resize=pad"]`` from ``mean=0.5,0.5,0.5,resize=pad``: a comma ends a setting only before
+    the name of another one."""
+    return [part for part in re.split(r",(?=\s*[A-Za-z][\w-]*\s*=)", text) if part.strip()]
+
+
+def parse_option(flag: str, text: str | None, parse: Callable[[str], T]) -> T | None:
+    """What ``parse`` makes of the value of ``flag``; ``None`` where it was not given.
+
+    Raises:
+        UsageProblem: it cannot be parsed.
+    """
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise UsageProblem(f"{flag}: {error}") from error

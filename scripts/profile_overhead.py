@@ -1,4 +1,4 @@
-"""What looking on costs: ``analyze`` over 50 images plainly and under each view of ``imgtool profile``, taking turns.
+"""The overhead of profiling: ``analyze`` over 50 images, plain and under each view of ``imgtool profile``, in turns.
 
     python scripts/profile_overhead.py [--rounds 7] [--images 50] [-- ANALYZE OPTIONS]
 
@@ -19,9 +19,9 @@ from pathlib import Path
 from statistics import median
 
 from imgtool import trace
-from imgtool.bench.arms.images import draw_in_child
+from imgtool.bench.arms.drawn_images import draw_in_child
 from imgtool.bench.stats.comparison import compare
-from imgtool.profiling.target import Outcome, analyze_command, run
+from imgtool.profiling.analyze_run import RunOutcome, analyze_command, run
 from imgtool.profiling.views import cpu, imports, memory
 
 OPTIONS = ("--tasks", "caption", "--caption-engine", "describe", "--no-cache")
@@ -29,26 +29,22 @@ ONE_BY_ONE = "plain, models one after the other"
 """What the imports view is held against: it loads models so."""
 
 
-def arms(arguments: tuple[str, ...], folder: Path) -> dict[str, Callable[[], Outcome | None]]:
+def arms(arguments: tuple[str, ...], folder: Path) -> dict[str, Callable[[], RunOutcome | None]]:
     """What is run under each name."""
     log, command = folder / "log", analyze_command(arguments)
     traced = {trace.FILE_VARIABLE: str(folder / "trace")}
 
-    def sampled(native: bool) -> Outcome | None:
-        return cpu.sample(arguments, folder, cpu.How(cpu.RATE, native, cpu.find_py_spy())).outcome
-
     return {
         "plain": lambda: run(command, log),
         "phases": lambda: run(command, log, traced),
-        "phases and memory": lambda: run(command, log, traced, memory.MemorySampler()),
-        "cpu": lambda: sampled(False),
-        "cpu, native": lambda: sampled(True),
+        "phases and memory": lambda: run(command, log, traced, memory.MemorySampler().watch),
+        "cpu": lambda: cpu.sample(arguments, folder, cpu.RATE, cpu.find_py_spy()).outcome,
         ONE_BY_ONE: lambda: run([*command, *imports.ONE_BY_ONE], log),
-        "imports": lambda: imports.sample(arguments, folder).outcome,
+        "imports": lambda: imports.sample(arguments, folder)[1],
     }
 
 
-def timed(what: Callable[[], Outcome | None]) -> tuple[float, float]:
+def timed(what: Callable[[], RunOutcome | None]) -> tuple[float, float]:
     """Wall seconds of the program, and seconds of processors of everything that was started and waited for."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     outcome = what()

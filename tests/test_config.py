@@ -66,7 +66,8 @@ def test_files_are_found_from_a_folder_below(sources: Path) -> None:
         ("cache_size", "1.5GiB", 1536 * 1024**2),
         ("timeout", "2m", 120.0),
         ("cache_dir", "/somewhere", Path("/somewhere")),
-        ("labels_mean", "0.5,0.5,0.5", (0.5, 0.5, 0.5)),
+        ("ocr", "psm=6,rotations=90,180,paragraph=yes", {"psm": 6, "rotations": (90, 180), "paragraph": True}),
+        ("classifier", "mean=0.5,0.5,0.5,layout=nhwc", {"mean": (0.5, 0.5, 0.5), "layout": "NHWC"}),
         ("pages", "all", "all"),
     ],
 )
@@ -89,6 +90,8 @@ def test_every_option_can_be_set_from_the_environment(tmp_path: Path) -> None:
         "precision": "fast",
         "weights": "synthetic",
         "scale": "small",
+        "ocr": "psm=6",
+        "classifier": "size=32",
     }
     for options in (EngineOptions, OutputOptions):
         for field in msgspec.structs.fields(options):

@@ -1,7 +1,8 @@
-"""The two stages of the Dockerfile without a Docker engine: two folders, and no network at all in the second.
+"""The stages of the Dockerfile without a Docker engine: folders, and no network at all in the last.
 
-The first stage bakes from a hub on this machine. The second runs in a network namespace that has no interfaces, with
-another home, and with the baked folder mounted read-only, as an image's layer is in a read-only container.
+``wheel`` and ``environment`` install what the image has, by the Dockerfile's own commands. ``bake`` bakes from a hub on
+this machine. ``runtime`` runs in a network namespace that has no interfaces, with another home, and with the baked
+folder mounted read-only, as an image's layer is in a read-only container.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -27,6 +30,7 @@ from tests.conftest import ROOT
 from tests.fakes.easyocr_table import CRAFT_URL, KOREAN_URL, write_easyocr
 from tests.fakes.hub import FakeHub, noise, running_hub
 from tests.model_files import BLIP, blip_files
+from tests.test_dockerfile import stages
 
 pytestmark = pytest.mark.slow
 
@@ -84,11 +88,15 @@ class Image:
         report: dict[str, Any] = json.loads(done.stdout)
         return report
 
-    def run(self, *command: str, home: Path) -> subprocess.CompletedProcess[str]:
-        """The second stage: no interfaces, another home, the baked folder read-only."""
+    def run(self, *command: str, home: Path, python: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """The last stage: no interfaces, another home, the baked folder read-only.
+
+        ``python`` is that of the image's environment, which has nothing from outside; or else this one with torch.
+        """
+        outside = {} if python is None else {"PYTHONPATH": ""}
         return subprocess.run(
-            [*_UNSHARE, "sh", "-c", _READ_ONLY, str(self.cache), sys.executable, *command],
-            env={**self.environment, "HOME": str(home)},
+            [*_UNSHARE, "sh", "-c", _READ_ONLY, str(self.cache), str(python or sys.executable), *command],
+            env={**self.environment, **outside, "HOME": str(home)},
             capture_output=True,
             text=True,
             check=False,
@@ -109,6 +117,48 @@ def stranger(tmp_path: Path) -> Path:
     home = tmp_path / "stranger"
     home.mkdir()
     return home
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of the image's environment: what the stages ``wheel`` and ``environment`` install, from the index."""
+    root = tmp_path_factory.mktemp("image")
+    subprocess.run([sys.executable, "-m", "venv", str(root / "usr")], check=True)  # the Python of the base image
+    path = f"{root}/opt/imgtool/bin:{root}/usr/bin:{os.environ['PATH']}"
+    place = re.compile(r"(?<![\w./])/(?=(opt/imgtool|wheels|requirements|src)\b)")
+    for stage in ("wheel", "environment"):
+        folder = root
+        for instruction, rest in stages()[stage][1]:
+            words = shlex.split(place.sub(f"{root}/", rest))
+            if instruction == "WORKDIR":
+                folder = Path(words[0])
+                folder.mkdir()
+            elif instruction == "COPY" and not words[0].startswith("--from"):
+                for name in words[:-1]:
+                    target = folder / words[-1] if len(words) == 2 and words[-1] != "./" else folder / Path(name).name
+                    (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
+            elif instruction == "RUN":
+                command = place.sub(f"{root}/", rest)
+                subprocess.run(["sh", "-ec", command], cwd=folder, env={**os.environ, "PATH": path}, check=True)
+    return root / "opt" / "imgtool" / "bin" / "python"
+
+
+def test_the_plain_image_is_small_and_answers(installed: Path, stranger: Path) -> None:
+    folder = installed.parents[1]
+    assert sum(path.stat().st_size for path in folder.rglob("*") if not path.is_symlink()) < 700_000_000
+    command = [str(installed.with_name("imgtool")), "analyze", str(ROOT / "examples/images/receipt.jpg")]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(stranger), "IMGTOOL_LANGUAGES": "en"}
+    done = subprocess.run(
+        [*command, "--tasks", "caption,text", "--format", "jsonl"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    tasks = json.loads(done.stdout)["tasks"]
+    assert tasks["text"]["engine"] == "rapidocr"
+    assert "CORNER GROCERY" in done.stdout
 
 
 @needs_namespaces
@@ -195,7 +245,9 @@ def _easyocr_with_other_sums(packages: Path, weights: Path) -> dict[str, Path]:
 
 @needs_namespaces
 @pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
-def test_captions_and_lines_come_from_baked_models_alone(image: Image, stranger: Path, tmp_path: Path) -> None:
+def test_captions_and_lines_come_from_baked_models_alone(
+    image: Image, stranger: Path, tmp_path: Path, installed: Path
+) -> None:
     weights = make_weights(image, tmp_path / "weights")
     with running_hub() as hub:
         commit = serve_weights(hub, image, weights)
@@ -224,3 +276,16 @@ def test_captions_and_lines_come_from_baked_models_alone(image: Image, stranger:
     assert all(tasks["caption"]["value"] for tasks in results)
     assert any(tasks["text"]["value"] for tasks in results)
     assert {tasks["caption"]["model_version"] for tasks in results} == {commit}
+
+    # The image itself has no torch.
+    assert image.run("-m", "imgtool", "warm-cache", "--check", home=stranger, python=installed).returncode == 0
+    plain = image.run(
+        *("-m", "imgtool", "analyze", *photos, "--tasks", "caption,text", "--strict", "--format", "jsonl"),
+        home=stranger,
+        python=installed,
+    )
+    assert plain.returncode == 0, plain.stderr
+    again = [json.loads(line)["tasks"] for line in plain.stdout.splitlines()]
+    assert [(tasks[name]["value"]) for tasks in again for name in ("caption", "text")] == [
+        tasks[name]["value"] for tasks in results for name in ("caption", "text")
+    ]

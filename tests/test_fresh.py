@@ -32,7 +32,7 @@ def trap(tmp_path: Path) -> Path:
     ],
 )
 def test_a_module_in_the_current_folder_is_not_imported(trap: Path, function: str) -> None:
-    given = ("imgtool.bench.arms.images:draw",) if function.endswith(":answer") else ()
+    given = ("imgtool.bench.arms.drawn_images:draw",) if function.endswith(":answer") else ()
     command = python_calling(function, *given, words=["--help"])
     done = subprocess.run(command, cwd=trap, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert not (trap / "imported").exists(), done.stderr.decode()

@@ -19,7 +19,7 @@ from tests.text_pages import text_page
 pytestmark = [
     pytest.mark.slow,
     needs_namespaces,
-    pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'"),
+    pytest.mark.skipif(not TORCH, reason="the torch extra is not installed"),
 ]
 
 COUNT = 30

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.distribution import install_command
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Problem
 
@@ -34,7 +35,7 @@ class Thumbnail(Analyzer):
     def probe(cls, options: EngineOptions) -> Probe:
         """Available wherever Pillow is installed."""
         if find_spec("PIL") is None:
-            remedy = "reinstall imgtool with its dependencies: `pip install --force-reinstall .` in its folder"
+            remedy = f"reinstall imgtool with its dependencies: `{install_command(again=True)}`"
             return Probe(False, reason="Pillow cannot be imported", remedy=remedy)
         return Probe(True, model="pillow")
 

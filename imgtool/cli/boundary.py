@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import typer
@@ -15,6 +15,8 @@ from imgtool.cli.console import Messages
 from imgtool.errors import ExitCode, ImgtoolError
 
 _OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO}
+_RESUMES = {"analyze", "warm-cache"}
+"""Commands that keep what was finished when they are interrupted."""
 
 
 def end_politely_on_signals() -> None:
@@ -32,51 +34,75 @@ def end_politely_on_signals() -> None:
 
 @contextmanager
 def boundary(*, verbose: bool = False) -> Iterator[None]:
-    """Run a command's body: errors leave as message and exit code; a traceback only with ``verbose``."""
+    """Run a command's body: errors leave as message and exit code; a traceback only with ``verbose``.
+
+    Raises:
+        typer.Exit: with the exit code, unless the body ended without one.
+    """
+    code: int | None = None
     try:
         yield
+    except typer.Exit as ended:
+        code = ended.exit_code
+    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - this is where all of them end
+        code = _explain(error, verbose)
+    try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except ImgtoolError as error:
-        _explain(error, verbose)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        Messages().error("interrupted", _after_interrupt(sys.argv))
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except BrokenPipeError:
-        _close_stdout()
-        raise typer.Exit(ExitCode.OK) from None
-    except typer.Exit:
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS:
-            Messages().error(f"the output cannot be written: {error.strerror}", "free some space, or write elsewhere")
-            _close_stdout()
-            raise typer.Exit(ExitCode.NOT_WRITABLE) from None
+    except OSError as error:
+        lost = output_lost(error)
+        code = code or lost  # a verdict stands
+    if code is not None:
+        raise typer.Exit(code)
+
+
+def _explain(error: KeyboardInterrupt | Exception, verbose: bool) -> ExitCode:
+    """Say what went wrong, and what to do; returns the exit code that it deserves."""
+    if isinstance(error, KeyboardInterrupt):
+        kept = not _RESUMES.isdisjoint(sys.argv[1:2])
+        Messages().error("interrupted", "run the same command again: what was finished is kept" if kept else "")
+        return ExitCode.INTERRUPTED
+    if isinstance(error, ImgtoolError):
         if verbose:
-            raise
-        Messages().error(
-            f"internal error: {type(error).__name__}: {error}",
-            "this is a bug in imgtool: run again with --verbose and report the traceback",
-        )
-        raise typer.Exit(ExitCode.INTERNAL) from None
+            import traceback
 
-
-def _after_interrupt(words: Sequence[str]) -> str:
-    """What a command that was interrupted has left to build on."""
-    resumes = {"analyze", "warm-cache"}
-    return "run the same command again: what was finished is kept" if resumes & set(words[1:2]) else ""
-
-
-def _explain(error: ImgtoolError, verbose: bool) -> None:
+            traceback.print_exception(error)
+        Messages().error(str(error), error.remedy)
+        return error.exit_code
+    if (code := output_lost(error)) is not None:
+        return code
     if verbose:
-        import traceback
+        raise error
+    Messages().error(
+        f"internal error: {type(error).__name__}: {error}",
+        "this is a bug in imgtool: run again with --verbose and report the traceback",
+    )
+    return ExitCode.INTERNAL
 
-        traceback.print_exception(error)
-    Messages().error(str(error), error.remedy)
+
+@contextmanager
+def verdict(code: ExitCode) -> Iterator[None]:
+    """Print the reasons for ``code``. Unless it is 0 it stands even if stdout is a closed pipe or its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if code is ExitCode.OK or output_lost(error) is None:
+            raise
 
 
-def _close_stdout() -> None:
-    # The reader is gone; without this the interpreter's own flush at exit would complain once more.
-    with suppress(OSError):
+def output_lost(error: Exception) -> ExitCode | None:
+    """The exit code if ``error`` means that stdout cannot be written; ``None`` if it means something else.
+
+    A full disk is a failure, and is reported. A reader that has gone, such as ``head``, has seen enough: exit code 0.
+    """
+    if isinstance(error, BrokenPipeError):
+        code = ExitCode.OK
+    elif isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS:
+        Messages().error(f"the output cannot be written: {error.strerror}", "free some space, or write elsewhere")
+        code = ExitCode.NOT_WRITABLE
+    else:
+        return None
+    # Without this the interpreter's own flush at exit would complain once more.
+    with suppress(OSError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code

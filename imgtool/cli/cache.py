@@ -1,45 +1,45 @@
-"""``imgtool cache``: look at what is kept, and remove it with a plan shown first."""
+"""``imgtool cache``: look at the cached results, and remove them with a plan shown first."""
 
 from __future__ import annotations
 
-import sys
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imgtool.cli.boundary import boundary
+from imgtool.cli.console import Messages, data_console, megabytes, print_json, print_line
 
 if TYPE_CHECKING:
     from imgtool.engine.cache.upkeep import CacheStats, RemovalPlan, VerifyReport
 
-app = typer.Typer(help="Look at, clear, prune and verify the kept answers.", no_args_is_help=True)
+app = typer.Typer(help="Show, clear, prune and verify the cached results.", no_args_is_help=True)
 
 Dir = Annotated[
-    Optional[str],  # noqa: UP045 - as in cli/options.py
-    typer.Option("--cache-dir", metavar="DIR", help="Which cache.", show_default="the user's cache folder"),
+    str | None,
+    typer.Option("--cache-dir", metavar="DIR", help="Another cache than the configured one.", show_default=False),
 ]
-Text = Optional[str]  # noqa: UP045
-DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would go, remove nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
+Text = str | None
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be removed.")]
 
 
 @app.command()
-def stats(cache_dir: Dir = None, json: Json = False) -> None:
-    """Entries, bytes, limit, and whose answers they are."""
+def stats(cache_dir: Dir = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show the number of results, their size, and the engines they come from."""
     with boundary():
         from imgtool.engine.cache.upkeep import stats as look
 
         found = look(_root(cache_dir))
         if json:
-            _print_json({name: value for name, value in vars(found).items() if name != "set_aside"})
+            print_json({name: value for name, value in vars(found).items() if name != "set_aside"})
         else:
             _print_stats(found)
 
 
 @app.command()
 def clear(cache_dir: Dir = None, dry_run: DryRun = False) -> None:
-    """Remove every kept answer and the index of files."""
+    """Remove all results and the index of files."""
     with boundary():
         from imgtool.engine.cache.upkeep import plan_clear
 
@@ -49,23 +49,25 @@ def clear(cache_dir: Dir = None, dry_run: DryRun = False) -> None:
 @app.command()
 def prune(
     cache_dir: Dir = None,
-    older_than: Annotated[Text, typer.Option(metavar="TIME", help="Answers older than this, such as 30d.")] = None,
+    older_than: Annotated[Text, typer.Option(metavar="TIME", help="Results older than this, such as 30d.")] = None,
     max_size: Annotated[Text, typer.Option(metavar="SIZE", help="The oldest, until this much is left.")] = None,
-    engine: Annotated[Text, typer.Option(metavar="NAME", help="Answers of this engine.")] = None,
-    failures: Annotated[bool, typer.Option("--failures", help="What is remembered of failures.")] = False,
+    engine: Annotated[Text, typer.Option(metavar="NAME", help="Results of this engine.")] = None,
+    failures: Annotated[bool, typer.Option("--failures", help="Remembered failures.")] = False,
     stale_index: Annotated[bool, typer.Option("--stale-index", help="Files not seen for 90 days.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Remove a part: by age, size, engine; failures; stale files."""
+    """Remove some of the results. At least one option says which."""
     with boundary():
         from imgtool.engine.cache.upkeep import plan_prune
         from imgtool.errors import UsageProblem
+        from imgtool.quantities import parse_duration, parse_option, parse_size
 
         if not (older_than or max_size or engine or failures or stale_index):
             raise UsageProblem(
-                "nothing chosen to prune", "--older-than, --max-size, --engine, --failures, --stale-index"
+                "nothing chosen to prune", "--older-than, --max-size, --engine, --failures or --stale-index"
             )
-        age, size = _duration(older_than), _size(max_size)
+        age = parse_option("--older-than", older_than, parse_duration)
+        size = parse_option("--max-size", max_size, parse_size)
         _carry_out(plan_prune(_root(cache_dir), age, size, engine, failures, stale_index), dry_run)
 
 
@@ -75,7 +77,7 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Remove what is damaged.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Read everything and say what is damaged. Exit code 6 where something is."""
+    """Read everything and report what is damaged (exit code 6)."""
     with boundary():
         from imgtool.engine.cache.upkeep import plan_repair
         from imgtool.engine.cache.upkeep import verify as check
@@ -87,7 +89,9 @@ def verify(
         if repair:
             _carry_out(plan_repair(root, report), dry_run)
         elif not report.sound:
-            sys.stderr.write("`imgtool cache verify --repair` removes what is damaged; the next run computes it anew\n")
+            place = ["--cache-dir", cache_dir] if cache_dir is not None else []
+            command = shlex.join(["imgtool", "cache", "verify", "--repair", *place])
+            Messages().error("the cache is damaged", f"{command} (removes what is damaged; the next run computes it)")
             raise typer.Exit(ExitCode.NOT_WRITABLE)
 
 
@@ -98,27 +102,6 @@ def _root(cache_dir: str | None) -> Path:
     return cache_root(resolve({"cache_dir": cache_dir}).engine)
 
 
-def _duration(text: str | None) -> float | None:
-    from imgtool.quantities import parse_duration
-
-    return None if text is None else _parsed("--older-than", text, parse_duration)
-
-
-def _size(text: str | None) -> int | None:
-    from imgtool.quantities import parse_size
-
-    return None if text is None else _parsed("--max-size", text, parse_size)
-
-
-def _parsed(flag: str, text: str, parse: Any) -> Any:
-    from imgtool.errors import UsageProblem
-
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise UsageProblem(f"{flag}: {error}") from error
-
-
 def _carry_out(plan: RemovalPlan, dry_run: bool) -> None:
     """Show a plan, then do it, unless it is only to be shown."""
     from imgtool.engine.cache.upkeep import execute
@@ -126,14 +109,6 @@ def _carry_out(plan: RemovalPlan, dry_run: bool) -> None:
     if plan.is_empty:
         print_line("nothing to remove")
         return
-    print_line(f"{'would remove' if dry_run else 'removing'} {_described(plan)} in {plan.root}")
-    for example in plan.examples:
-        print_line(f"  {example}")
-    if not dry_run:
-        print_line(f"freed {megabytes(execute(plan))}")
-
-
-def _described(plan: RemovalPlan) -> str:
     counts = (
         (plan.records, "records"),
         (plan.answers, "answers"),
@@ -141,34 +116,37 @@ def _described(plan: RemovalPlan) -> str:
         (plan.index_entries, "files of the index"),
         (len(plan.paths), "files or folders"),
     )
-    parts = [f"{count:,} {what}" for count, what in counts if count]
-    return f"{', '.join(parts)} (about {megabytes(plan.bytes)})"
+    parts = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    verb = "would remove" if dry_run else "removing"
+    print_line(f"{verb} {parts} (about {megabytes(plan.bytes)}) in {plan.root}")
+    for example in plan.examples:
+        print_line(f"  {example}")
+    if not dry_run:
+        print_line(f"freed {megabytes(execute(plan))}")
 
 
 def _print_stats(found: CacheStats) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
     limit = f" of {megabytes(found.limit_bytes)}" if found.limit_bytes else ""
     for name, value in (
         ("folder", str(found.path)),
         ("records", f"{found.entries:,} ({megabytes(found.bytes)}{limit})"),
         ("failures", f"{found.failures:,} remembered"),
         ("file index", f"{found.index_entries:,} files ({megabytes(found.index_bytes)})"),
+        ("trouble", found.trouble or ""),
     ):
-        console.print(f"{name:<12}{value}", markup=False, soft_wrap=True)
-    if found.trouble:
-        console.print(f"{'trouble':<12}{found.trouble}", markup=False, soft_wrap=True)
+        if value:
+            print_line(f"{name:<12}{value}")
     if found.answers:
+        from rich.table import Table
+
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for heading in ("engine", "model", "version"):
             table.add_column(heading, overflow="fold")
         table.add_column("answers", justify="right")
         for row in found.answers:
             table.add_row(row.engine, row.model, row.model_version, f"{row.answers:,}")
-        console.print()
-        console.print(table)
+        print_line("")
+        data_console().print(table)
 
 
 def _print_report(report: VerifyReport) -> None:
@@ -186,23 +164,3 @@ def _print_report(report: VerifyReport) -> None:
     ):
         for name in names:
             print_line(f"{what}: {name}")
-
-
-def print_line(text: str) -> None:
-    """A line of data."""
-    sys.stdout.write(text + "\n")
-
-
-def megabytes(size: int) -> str:
-    """``1.2 GB``, ``34.5 MB``, ``12 kB``."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} B"
-
-
-def _print_json(value: Any) -> None:
-    import msgspec
-
-    text = msgspec.json.encode(value, enc_hook=str)
-    sys.stdout.write(msgspec.json.format(text, indent=2).decode() + "\n")

@@ -1,20 +1,22 @@
-"""What a person is told: messages on stderr, never on stdout, coloured only where somebody looks."""
+"""What commands write: messages for a person on stderr, coloured only where somebody looks; data on stdout."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from imgtool.formats.clean import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def wants_color(stream: IO[str] | None) -> bool:
     """Whether to colour what goes to ``stream`` (https://no-color.org; ``FORCE_COLOR`` overrides a pipe)."""
-    if stream is None:
-        return False
-    if os.environ.get("NO_COLOR"):
+    if stream is None or stream.closed or os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
@@ -31,18 +33,65 @@ def terminal_width(stream: IO[str]) -> int:
 
 
 def say(text: str) -> None:
-    """Write to stderr. A person who cannot be told (stderr closed, its disk full) must not cost a result."""
+    """Write to stderr. That it is closed, or its disk full, must not cost a result."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             sys.stderr.write(text)
             sys.stderr.flush()
 
 
+def print_line(text: str) -> None:
+    """A line of data on stdout.
+
+    Raises:
+        OSError: stdout is closed, or cannot be written.
+    """
+    if sys.stdout is None:  # closed by whoever started us
+        raise OSError(errno.EBADF, "stdout is closed")
+    sys.stdout.write(text + "\n")
+
+
+def print_json(value: Any) -> None:
+    """``value`` as indented JSON on stdout.
+
+    Raises:
+        OSError: stdout is closed, or cannot be written.
+    """
+    import msgspec
+
+    print_line(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+
+
+def data_console() -> Console:
+    """A console for tables on stdout, as wide as the terminal.
+
+    Raises:
+        OSError: by its methods: stdout is closed, or cannot be written.
+    """
+    from rich.console import Console
+
+    class DataConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # Rich itself would end the process, with exit code 1
+
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "stdout is closed")
+    return DataConsole(highlight=False, markup=False)
+
+
+def megabytes(size: int) -> str:
+    """``1.2 GB``, ``34.5 MB``, ``12 kB``."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} B"
+
+
 class Messages:
     """Lines for a person. ``quiet`` leaves only errors."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+        self.quiet = quiet
         self._color = wants_color(sys.stderr)
 
     def error(self, text: str, remedy: str = "") -> None:
@@ -53,12 +102,12 @@ class Messages:
 
     def notice(self, text: str) -> None:
         """Something worth knowing once."""
-        if not self._quiet:
+        if not self.quiet:
             self._line("note", "33", text)
 
     def plain(self, text: str = "") -> None:
         """A line without a mark."""
-        if not self._quiet:
+        if not self.quiet:
             say(text + "\n")
 
     def dim(self, text: str) -> str:

@@ -2,24 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from imgtool import trace
 from imgtool.cli import cache, models, schema
 from imgtool.cli.analyze.command import analyze
 from imgtool.cli.bench.command import app as bench_app
-from imgtool.cli.boundary import end_politely_on_signals
-from imgtool.cli.profile.command import app as profile_app
+from imgtool.cli.boundary import boundary, end_politely_on_signals, output_lost
+from imgtool.cli.help import ManyOptions
+from imgtool.cli.profile.command import SETTINGS as PROFILE_SETTINGS
+from imgtool.cli.profile.command import profile
 from imgtool.cli.warm.command import warm_cache
 
+
+class _Commands(TyperGroup):
+    """The commands; a word that is none of them is answered with the command that was probably meant."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what comes before the command's name.
+
+        Raises:
+            typer.Exit: the command does not exist; what was probably meant has been said.
+        """
+        own = {name for option in self.get_params(ctx) for name in option.opts}
+        if args and not ctx.resilient_parsing and args[0] not in own and args[0] not in self.commands:
+            with boundary():
+                self._suggest(args)
+        return super().parse_args(ctx, args)
+
+    def _suggest(self, args: list[str]) -> None:
+        from difflib import get_close_matches
+
+        from imgtool.errors import UsageProblem
+
+        word, rest = args[0], args[1:]
+        if _names_images(word) or (word.startswith("-") and any(map(_names_images, rest))):
+            raise UsageProblem(f"no command was given. Did you mean: {shlex.join(['imgtool', 'analyze', *args])}")
+        if word.startswith("-"):
+            return  # an option that does not exist: Typer's own message says so
+        if near := get_close_matches(word, self.commands, n=1):
+            raise UsageProblem(f"there is no command {word!r}. Did you mean: {shlex.join(['imgtool', near[0], *rest])}")
+        raise UsageProblem(f"there is no command {word!r}", f"imgtool --help; commands: {', '.join(self.commands)}")
+
+
+def _names_images(word: str) -> bool:
+    try:
+        return word == "-" or "*" in word or Path(word).exists()
+    except OSError:  # too long a name
+        return False
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="imgtool",
-    help="Batch image analysis that starts at once: captions, text and labels for folders of images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: imgtool analyze ./photos",
 )
 
 
@@ -34,23 +79,39 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Batch image analysis that starts at once: captions, text and labels for folders of images."""
+    """Caption images, read their text and label them, in bulk. Results are cached, and models start fast."""
 
 
-app.command("analyze")(analyze)
-app.command("models")(models.models)
-app.command("warm-cache")(warm_cache)
-app.command("schema")(schema.schema)
-app.add_typer(cache.app, name="cache")
-app.add_typer(bench_app, name="bench")
-app.add_typer(profile_app, name="profile")
+app.command(
+    "analyze",
+    cls=ManyOptions,
+    short_help="Caption images, read their text, label them.",
+    epilog="`imgtool models ENGINE` lists the parameters of --ocr and --classifier.",
+)(analyze)
+app.command("models", short_help="List the engines and their parameters.")(models.models)
+app.command("warm-cache", cls=ManyOptions, short_help="Fetch and compile models before the first run.")(warm_cache)
+app.add_typer(cache.app, name="cache", short_help="Show, clear, prune and verify cached results.")
+app.add_typer(bench_app, name="bench", short_help="Measure startup, speed and memory, and compare.")
+app.command(
+    "profile",
+    context_settings=PROFILE_SETTINGS,
+    no_args_is_help=True,
+    short_help="Show where a run spends its time and memory.",
+)(profile)
+app.command("schema", short_help="Print the JSON Schema of a result.")(schema.schema)
 
 
 def main() -> None:
     """Entry point of the ``imgtool`` script."""
     trace.process_started("parent")
     end_politely_on_signals()
-    app()
+    try:
+        app()
+    except OSError as error:  # from help; each command has a boundary of its own
+        code = output_lost(error)
+        if code is None:
+            raise
+        sys.exit(code)

@@ -1,14 +1,14 @@
-"""``imgtool models``: every engine, whether it can run here, and what to do if not."""
+"""``imgtool models``: the engines, whether they can run here, what to do if not, and their parameters."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from imgtool.cli.boundary import boundary
+from imgtool.cli.console import data_console, print_json
 
 if TYPE_CHECKING:
     from imgtool.analyzers.interface import AnalyzerSpec, Probe
@@ -17,58 +17,100 @@ _LANGUAGES_SHOWN = 4
 
 
 def models(
-    json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    engine: Annotated[str | None, typer.Argument(metavar="[ENGINE]", hidden=True)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the engines: available or missing, why, remedy, languages, size."""
+    """List the engines: whether each can run here, and what to do if not.
+
+    With ENGINE, such as easyocr: that one in detail, and the parameters that it takes.
+    """
     with boundary():
         from imgtool.analyzers.registry import ANALYZERS, load_class
         from imgtool.config import resolve
+        from imgtool.errors import UsageProblem, nearest
 
+        names = [name for name in ANALYZERS if name != "thumbnail"]
+        if engine is not None and engine not in names:
+            raise UsageProblem(f"there is no engine {engine!r}", nearest(engine, names))
         options = resolve({}).engine
-        classes = [load_class(target) for targets in ANALYZERS.values() for target in targets]
-        rows = [(cls.spec, cls.probe(options)) for cls in classes if cls.spec.task != "thumbnail"]
+        classes = [load_class(target) for name in ([engine] if engine else names) for target in ANALYZERS[name]]
+        rows = [(cls.spec, cls.probe(options)) for cls in classes]
         if json:
-            _print_json(rows)
-        else:
+            print_json([_json_object(spec, probe) for spec, probe in rows])
+        elif engine is None:
             _print_table(rows)
+        else:
+            _print_engine(engine, rows)
 
 
-def _print_json(rows: list[tuple[AnalyzerSpec, Probe]]) -> None:
+def _json_object(spec: AnalyzerSpec, probe: Probe) -> dict[str, Any]:
     import msgspec
 
-    objects: list[dict[str, Any]] = [
-        {**msgspec.to_builtins(spec), **msgspec.to_builtins(probe)} for spec, probe in rows
+    from imgtool.parameters import parameters_of
+
+    option, parameters = parameters_of(spec.name)
+    told = [
+        {"option": option, "name": p.name, "takes": p.takes, "default": p.default, "meaning": p.meaning}
+        for p in parameters
     ]
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(objects), indent=2).decode() + "\n")
+    return {**msgspec.to_builtins(spec), **msgspec.to_builtins(probe), "parameters": told}
 
 
-def _print_table(rows: list[tuple[AnalyzerSpec, Probe]]) -> None:
-    from rich.console import Console
+def _print_table(rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("task", "engine", "backend", "state", "model", "languages", "size"):
+    for heading in ("task", "engine", "backend", "state", "model", "size", "languages"):
         table.add_column(heading, overflow="fold")
     for spec, probe in rows:
         state = Text("available", "green") if probe.available else Text("missing", "yellow")
-        model = " ".join(filter(None, (probe.model, probe.model_version)))
-        table.add_row(
-            spec.task, spec.name, spec.backend.value, state, model, _languages(probe.languages), _size(probe.size_bytes)
-        )
-    console = Console()
+        more = len(probe.languages) - _LANGUAGES_SHOWN
+        languages = ", ".join(probe.languages[:_LANGUAGES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        table.add_row(spec.task, spec.name, spec.backend.value, state, probe.model, _size(probe), languages)
+    console = data_console()
     console.print(table)
     for spec, probe in rows:
         if not probe.available:
             who = f"{spec.name} ({spec.backend.value})"
-            console.print(f"\n{who}: {probe.reason}\n  remedy: {probe.remedy}", markup=False, highlight=False)
+            console.print(f"\n{who}: {probe.reason}\n  remedy: {probe.remedy}")
+    console.print("\nimgtool models ENGINE shows one engine and its parameters")
 
 
-def _languages(codes: Sequence[str]) -> str:
-    shown = ", ".join(codes[:_LANGUAGES_SHOWN])
-    more = len(codes) - _LANGUAGES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+def _print_engine(engine: str, rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
+    """Everything about one engine, in each of its backends, then its parameters: no line is cut or folded blindly."""
+    from rich.table import Table
+
+    from imgtool.parameters import parameters_of
+
+    console = data_console()
+    for spec, probe in rows:
+        console.print(f"{spec.name} ({spec.backend.value}): {spec.summary}")
+        facts = (
+            ("state", "available" if probe.available else f"missing: {probe.reason}"),
+            ("remedy", "" if probe.available else probe.remedy),
+            ("model", " ".join(filter(None, (probe.model, probe.model_version)))),
+            ("size", _size(probe)),
+            ("languages", ", ".join(probe.languages)),
+            ("licence", spec.licence),
+        )
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for name, value in facts:
+            if value:
+                table.add_row(name, value)
+        console.print(table)
+    option, parameters = parameters_of(engine)
+    if not parameters:
+        console.print(f"\n{engine} takes no parameters by name; `imgtool analyze --help-all` lists all options")
+        return
+    console.print(f"\nparameters, set with --{option} NAME=VALUE:")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("name", "default", "takes", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for each in parameters:
+        table.add_row(each.name, each.default, each.takes, each.meaning)
+    console.print(table)
 
 
-def _size(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size else ""
+def _size(probe: Probe) -> str:
+    return f"{probe.size_bytes / 1e6:.1f} MB" if probe.size_bytes else ""

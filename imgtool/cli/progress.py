@@ -1,39 +1,49 @@
-"""How far a run is: one line on stderr, redrawn on a terminal, a plain line now and then elsewhere."""
+"""The one progress line on stderr: redrawn on a terminal, printed now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from imgtool.cli.console import say, terminal_width
-from imgtool.engine.statistics import Statistics
+
+if TYPE_CHECKING:
+    from imgtool.engine.statistics import Statistics
 
 _REDRAW_SECONDS = 0.1
 _PLAIN_SECONDS = 10.0
 _FIRST_ETA_SECONDS = 1.0
 
 
-class Progress:
-    """Shows a run's progress. ``expected`` gives the number of images once somebody knows it."""
+class ProgressLine:
+    """A line that says how far the work is. ``shown`` is off under ``--quiet``.
 
-    def __init__(self, *, shown: bool, expected: Callable[[], int | None]) -> None:
+    ``at_once``: the first line does not wait until it is time for the second.
+    """
+
+    def __init__(self, *, shown: bool, at_once: bool = False) -> None:
         self._shown = shown
-        self._expected = expected
         self._animated = shown and sys.stderr is not None and sys.stderr.isatty()
+        self._every = _REDRAW_SECONDS if self._animated else _PLAIN_SECONDS
         self._began = time.monotonic()
-        self._next = self._began + (_REDRAW_SECONDS if self._animated else _PLAIN_SECONDS)
+        self._next = self._began + (0.0 if at_once else self._every)
         self._on_screen = False
 
+    @property
+    def seconds(self) -> float:
+        """Since the work began."""
+        return time.monotonic() - self._began
+
     def due(self) -> bool:
-        """Whether it is time to call ``update``; cheap, for calling after every image."""
+        """Whether it is time for another line; cheap, for asking after every image."""
         return self._shown and time.monotonic() >= self._next
 
-    def update(self, figures: Statistics) -> None:
-        """Draw the line."""
-        now = time.monotonic()
-        self._next = now + (_REDRAW_SECONDS if self._animated else _PLAIN_SECONDS)
-        text = progress_line(figures, self._expected(), now - self._began)
+    def show(self, text: str) -> None:
+        """Show ``text``, if it is time for another line."""
+        if not self.due():
+            return
+        self._next = time.monotonic() + self._every
         if self._animated:
             # A line that wraps could not be taken back.
             say(f"\r\x1b[2K{text[: terminal_width(sys.stderr) - 1]}")
@@ -48,8 +58,11 @@ class Progress:
             self._on_screen = False
 
 
-def progress_line(figures: Statistics, expected: int | None, seconds: float) -> str:
-    """``412 of 1,000 images · 3.1 images/s · 120 hits · 2 failed · 3 min left``."""
+def progress_text(figures: Statistics, expected: int | None, seconds: float) -> str:
+    """``412 of 1,000 images · 3.1 images/s · 120 from cache · 2 failed · 3 min left``.
+
+    The time left supposes that what is still to come has as many hits as what was seen.
+    """
     done = figures.images
     parts = [f"{done:,} of {expected:,} images" if expected and expected >= done else f"{done:,} images"]
     if seconds > 0 and done:
@@ -59,13 +72,8 @@ def progress_line(figures: Statistics, expected: int | None, seconds: float) -> 
     if figures.failed or figures.partial:
         parts.append(f"{figures.failed + figures.partial:,} failed")
     if expected and done and expected > done and seconds > _FIRST_ETA_SECONDS:
-        parts.append(f"{duration(time_left(figures, expected, seconds))} left")
+        parts.append(f"{duration(seconds / done * (expected - done))} left")
     return " · ".join(parts)
-
-
-def time_left(figures: Statistics, expected: int, seconds: float) -> float:
-    """Seconds left if what is still to come has as many hits as what was seen: the plain mean over all images."""
-    return seconds / figures.images * (expected - figures.images)
 
 
 def duration(seconds: float) -> str:

@@ -56,7 +56,7 @@ def open_writer(
 
         return ParquetWriter(stream)
     if format is OutputFormat.HTML:
-        from imgtool.formats.html import HtmlWriter
+        from imgtool.formats.gallery_writer import HtmlWriter
 
         return HtmlWriter(stream, title)
     from imgtool.formats.jsonout import JsonLinesWriter, JsonWriter

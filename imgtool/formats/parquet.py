@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import msgspec
 
+from imgtool.distribution import install_command
 from imgtool.errors import MissingExtra
 from imgtool.formats.clean import well_formed_tree
 from imgtool.types import SCHEMA_VERSION, ImageResult, TextLine
@@ -35,7 +36,7 @@ class ParquetWriter:
             import pyarrow
             from pyarrow import parquet
         except ModuleNotFoundError as error:
-            raise MissingExtra("writing Parquet needs pyarrow", "pip install 'imgtool[formats]'") from error
+            raise MissingExtra("writing Parquet needs pyarrow", install_command("formats")) from error
         self._arrow = pyarrow
         self._schema = schema()
         self._file = parquet.ParquetWriter(_UntilClosed(out), self._schema, compression="zstd")

@@ -101,9 +101,10 @@ def _rows(result: ImageResult, width: int) -> Iterator[_Row]:
                 yield from _problem_rows(task.value, answer.error, "failed: ")
             continue
         yield _answer_row(task.value, answer, width)
-    stood_in = [f"{a.engine} for {a.stands_in_for}" for _, a in result.tasks.items() if a.stands_in_for and not a.error]
-    if stood_in:
-        yield _Row("by", printable_prose(", ".join(stood_in)), _FAINT)
+    answers = [answer for _, answer in result.tasks.items() if answer.stands_in_for and not answer.error]
+    if answers:
+        by = ", ".join(f"{answer.engine} (instead of {answer.stands_in_for})" for answer in answers)
+        yield _Row("by", printable_prose(by), _FAINT)
 
 
 def _problem_rows(name: str, problem: Problem, before: str = "") -> Iterator[_Row]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
 
+from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed, UsageProblem
 from imgtool.weights.silence import quiet
 
@@ -23,7 +24,10 @@ _IMPORTING = threading.Lock()
 _DEVICE = re.compile(r"^(auto|cpu|mps|cuda(:\d+)?)$")
 _NO_MEMORY = "DefaultCPUAllocator"
 
-EXTRA_REMEDY = "install the torch extra: `pip install 'imgtool[torch]'`"
+
+def extra_remedy() -> str:
+    """What to do where torch or a library on it is missing."""
+    return f"install the torch extra: `{install_command('torch')}`"
 
 
 def missing_modules(*names: str) -> list[str]:
@@ -56,7 +60,7 @@ def import_torch(threads: int | None) -> Any:
             import torch
             import torchvision  # noqa: F401 - see above
         except (ImportError, OSError, RuntimeError) as error:
-            raise ModelLoadFailed(f"torch cannot be imported: {error}", EXTRA_REMEDY) from error
+            raise ModelLoadFailed(f"torch cannot be imported: {error}", extra_remedy()) from error
         if threads:
             torch.set_num_threads(threads)
             # torch takes this once a process, before its first parallel work; a second model finds it set.

@@ -1,4 +1,4 @@
-"""What a profile is, as data: one part a view. Saved as ``profile.json``; pages and ``--compare`` read only this.
+"""A profile as data: one part a view. Saved as ``profile.json``; the page is made from nothing else.
 
 Times are seconds, counted from just before the process was started; memory is bytes.
 """
@@ -19,7 +19,7 @@ TOOL = "imgtool profile"
 
 
 class View(StrEnum):
-    """What can be looked at. Each comes from a run of its own, but for ``memory`` and ``phases``, which share one."""
+    """What can be profiled. Each view has a run of its own, except ``memory`` and ``phases``, which share one."""
 
     PHASES = "phases"
     MEMORY = "memory"
@@ -27,15 +27,8 @@ class View(StrEnum):
     IMPORTS = "imports"
 
 
-class MemoryTool(StrEnum):
-    """What measures memory."""
-
-    MEMORY_PROFILER = "memory_profiler"
-    MEMRAY = "memray"
-
-
 class Absence(Struct, frozen=True, kw_only=True):
-    """A view, or a part of one, that this machine could not give."""
+    """A view, or a part of one, that could not be measured."""
 
     view: str
     reason: str
@@ -62,8 +55,8 @@ class Span(Struct, frozen=True, kw_only=True):
 
 
 class PhaseRow(Struct, frozen=True, kw_only=True):
-    """A phase of the run. ``busy_seconds`` is what all its spans took together; ``wall_seconds`` its part of the wall
-    time, where every instant is counted once, for what the run was waiting for."""
+    """A phase of the run. ``busy_seconds`` is the sum of its spans; ``wall_seconds`` its part of the wall time, in
+    which every instant is counted once, for what the run was waiting for."""
 
     name: str
     kind: str
@@ -74,7 +67,7 @@ class PhaseRow(Struct, frozen=True, kw_only=True):
 
 
 class Phases(Struct, frozen=True, kw_only=True):
-    """The run as its trace tells it. ``unexplained_seconds`` is wall time in which no span was open anywhere."""
+    """The run as its trace tells it. ``unexplained_seconds`` is wall time in which no span was open in any process."""
 
     wall_seconds: float
     unexplained_seconds: float
@@ -96,16 +89,15 @@ class Collector(Struct, frozen=True, kw_only=True):
 
 
 class Peak(Struct, frozen=True, kw_only=True):
-    """Most that the process tree held, and the first moment at which it held nearly that while something ran."""
+    """The most memory of the process tree, and what was running then."""
 
     at: float
     anon: int
     file: int
     spans: tuple[str, ...]
-    """What was going on."""
 
 
-class Memory(Struct, frozen=True, kw_only=True):
+class MemoryTimeline(Struct, frozen=True, kw_only=True):
     """Memory of the process tree over time. ``rss`` is what memory_profiler saw at ``rss_times``; ``anon`` (the
     processes' own) and ``file`` (mapped files, counted once a process) were read from the system at ``times``."""
 
@@ -124,7 +116,7 @@ class Memory(Struct, frozen=True, kw_only=True):
 
 
 class Function(Struct, frozen=True, kw_only=True):
-    """A function in the samples: ``own_seconds`` in itself, ``total_seconds`` with what it called."""
+    """A function: ``own_seconds`` in itself, ``total_seconds`` with what it called. ``where`` is ``file:line``."""
 
     name: str
     where: str
@@ -134,30 +126,28 @@ class Function(Struct, frozen=True, kw_only=True):
 
 
 class Cpu(Struct, frozen=True, kw_only=True):
-    """Where processors were busy. ``seconds`` is the sum over all threads; a thread that waits is not counted by
-    py-spy. ``stacks`` is folded: frames from the outermost in, joined with ``;``."""
+    """Where processors were busy. ``seconds`` is the sum over all threads; py-spy does not count a thread that
+    waits."""
 
     tool: str
     covers: str
     rate: int
-    native: bool
     samples: int
-    waiting: int = 0
-    """Samples left out because their thread waited for others to give it work."""
     seconds: float
     functions: tuple[Function, ...]
-    stacks: dict[str, int] = {}
+    flame_graph: bool = False
+    """Whether ``cpu.svg`` lies beside."""
 
 
 class Import(Struct, frozen=True, kw_only=True):
-    """One module's import; a list of them is the tree in order of beginning, ``depth`` says who is inside whom."""
+    """One module's import. A list of them is a tree: parents first, ``depth`` tells the level."""
 
     name: str
     depth: int
     own_seconds: float
     cumulative_seconds: float
     cause: str = ""
-    """The place in this package that asked for it, directly or through others."""
+    """``module:line`` of imgtool that asked for it, directly or through other modules."""
 
 
 class ImportTree(Struct, frozen=True, kw_only=True):
@@ -166,7 +156,7 @@ class ImportTree(Struct, frozen=True, kw_only=True):
     process: str
     imports: tuple[Import, ...]
     mixed: int = 0
-    """Imports that began while another thread was importing: their figures may hold parts of each other."""
+    """Imports that began inside an import of another thread: their times may contain parts of each other."""
 
     @property
     def seconds(self) -> float:
@@ -175,7 +165,7 @@ class ImportTree(Struct, frozen=True, kw_only=True):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """All of it. A view that was not asked for, or could not be had, is ``None``; ``absences`` says why."""
+    """All of it. A view that was not asked for or could not be measured is ``None``; ``absences`` says why."""
 
     schema_version: int = SCHEMA_VERSION
     tool: str = TOOL
@@ -184,9 +174,9 @@ class Profile(Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     machine: dict[str, str]
     runs: dict[str, float] = {}
-    """Wall seconds of each run by what it was for: what looking on cost is visible here."""
+    """Wall seconds of each run by its view: the difference is profiling overhead."""
     phases: Phases | None = None
-    memory: Memory | None = None
+    memory: MemoryTimeline | None = None
     cpu: Cpu | None = None
     imports: tuple[ImportTree, ...] | None = None
     absences: tuple[Absence, ...] = ()

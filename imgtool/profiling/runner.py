@@ -1,7 +1,7 @@
 """One profile: a run of ``analyze`` for each view that was asked for, so that no view disturbs another.
 
-``phases`` and ``memory`` share a run: both only read, one a file, the other ``/proc``. Everything a tool does to the
-program (stop it to look, time its imports, trace its lines) happens in a run of its own.
+``phases`` and ``memory`` share a run: both only read, one a file, the other ``/proc``. Whatever a tool does to the
+program (sampling its stacks, timing its imports, tracing its lines) happens in a run of its own.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imgtool import __version__, trace
-from imgtool.errors import ExitCode, ImgtoolError
-from imgtool.profiling.record import Absence, Cpu, ImportTree, Memory, MemoryTool, Phases, Profile, View
-from imgtool.profiling.target import Outcome, analyze_command, run
-from imgtool.profiling.views import cprofile as fallback
-from imgtool.profiling.views import cpu, imports, lines, memory, memray
-from imgtool.profiling.views.phases import phases_of
-from imgtool.profiling.views.trace_file import read_trace
+from msgspec.structs import replace
 
-Say = Callable[[str], None]
+from imgtool import __version__, trace
+from imgtool.bench.measure.machine import describe_machine
+from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
+from imgtool.profiling.analyze_run import RunOutcome, analyze_command, run
+from imgtool.profiling.record import Absence, Cpu, ImportTree, MemoryTimeline, Phases, Profile, View
+from imgtool.profiling.views import cprofile, cpu, imports, lines, memory
+from imgtool.profiling.views.phases import phases_of
+from imgtool.profiling.views.trace_file import trace_of
 
 
 class TargetFailed(ImgtoolError):
-    """``analyze`` itself failed, so there is nothing to look at; the exit code is its own."""
+    """``analyze`` itself failed, so there is nothing to profile; the exit code is its own."""
 
     def __init__(self, message: str, remedy: str, code: int) -> None:
         super().__init__(message, remedy)
@@ -33,25 +33,23 @@ class TargetFailed(ImgtoolError):
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to look at, and how. ``arguments`` are those of ``analyze``; ``folder`` exists."""
+class ProfileRequest:
+    """What to profile, and how. ``arguments`` are those of ``analyze``; ``folder`` exists; ``py_spy`` is a program."""
 
     arguments: tuple[str, ...]
     folder: Path
     views: frozenset[View] = frozenset(View)
     rate: int = cpu.RATE
-    native: bool = False
     interval_seconds: float = memory.INTERVAL_SECONDS
-    memory_tool: MemoryTool = MemoryTool.MEMORY_PROFILER
     line_by_line: str | None = None
     command: tuple[str, ...] = ()
     py_spy: str | None = field(default_factory=cpu.find_py_spy)
 
 
 class Runner:
-    """Does the runs of a request, one after the other, and gathers what came of them."""
+    """Does the runs of a request, one after the other, and collects their results."""
 
-    def __init__(self, request: Request, say: Say) -> None:
+    def __init__(self, request: ProfileRequest, say: Callable[[str], None]) -> None:
         self._request = request
         self._say = say
         self._runs: dict[str, float] = {}
@@ -60,20 +58,35 @@ class Runner:
         self._interrupted = False
 
     def profile(self) -> Profile:
-        """All views. After Ctrl-C, those that were there by then.
+        """All views. After Ctrl-C, those that were finished by then.
 
         Raises:
-            TargetFailed: the first run of ``analyze`` did not come to its end.
+            TargetFailed: the first run of ``analyze`` failed.
         """
-        phases, measured = self._watched() if self._wants(View.PHASES, View.MEMORY) else (None, None)
+        request = self._request
+        phases, measured = self._phases_and_memory()
         sampled = self._cpu() if self._wants(View.CPU) else None
         trees = self._imports() if self._wants(View.IMPORTS) else None
-        measured = self._more_memory(measured)
+        if request.line_by_line is not None and self._goes_on("lines"):
+            self._say(f"memory: running analyze with {request.line_by_line} measured line by line")
+            table, outcome = lines.sample(request.arguments, request.folder, request.line_by_line)
+            self._ran("lines", outcome)
+            if isinstance(table, Absence):
+                self._absences.append(table)
+            else:
+                measured = replace(measured or MemoryTimeline(tool="memory_profiler", interval_seconds=0), lines=table)
+        machine = describe_machine({}, 0)
         return Profile(
             version=__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            command=self._request.command or ("imgtool", "profile", *self._request.arguments),
-            machine=_machine(),
+            command=request.command or ("imgtool", "profile", *request.arguments),
+            machine={
+                "processor": machine.cpu,
+                "cores": f"{machine.granted_cores:g} of {machine.cores}",
+                "system": f"{machine.system}, kernel {machine.kernel}",
+                "python": f"{machine.python} ({sys.executable})",
+                "libraries": ", ".join(f"{name} {version}" for name, version in machine.libraries.items()),
+            },
             runs=self._runs,
             phases=phases,
             memory=measured,
@@ -86,138 +99,101 @@ class Runner:
 
     # -- the runs
 
-    def _watched(self) -> tuple[Phases | None, Memory | None]:
-        self._say("phases and memory: running analyze, traced and watched")
-        folder = self._request.folder
-        tracefile = folder / "trace.jsonl"
+    def _phases_and_memory(self) -> tuple[Phases | None, MemoryTimeline | None]:
+        request = self._request
+        if not request.views & {View.PHASES, View.MEMORY}:
+            return None, None
+        self._say("phases and memory: running analyze")
+        tracefile = request.folder / "trace.jsonl"
         tracefile.unlink(missing_ok=True)
-        sampler = memory.MemorySampler(self._request.interval_seconds)
-        command = analyze_command(self._request.arguments)
-        outcome = run(command, folder / "analyze.log", {trace.FILE_VARIABLE: str(tracefile)}, sampler)
+        sampler = memory.MemorySampler(request.interval_seconds)
+        environment = {trace.FILE_VARIABLE: str(tracefile)}
+        outcome = run(
+            analyze_command(request.arguments), request.folder / "analyze.log", environment, watch=sampler.watch
+        )
         self._ran("phases and memory", outcome)
-        told = read_trace(tracefile, outcome)
-        phases = phases_of(told) if self._wants(View.PHASES, even_late=True) else None
-        measured = None
-        if self._wants(View.MEMORY, even_late=True):
-            measured = memory.memory_of(sampler, told, outcome.began_ns)
-            self._absences += memory.missing_parts(measured)
-            self._notice(memory.too_short(measured))
-            self._notice(memory.loaded_side_by_side(told))
+        told = trace_of(tracefile, outcome)
+        phases = phases_of(told) if View.PHASES in request.views else None
+        if View.MEMORY not in request.views:
+            return phases, None
+        measured = memory.memory_of(sampler, told, outcome.began_ns)
+        self._absences += memory.missing_parts(measured)
+        self._notices += memory.notices(measured, told)
         return phases, measured
 
     def _cpu(self) -> Cpu | None:
         request = self._request
         self._say("cpu: running analyze under py-spy")
-        how = cpu.How(request.rate, request.native, request.py_spy)
-        sampled = cpu.sample(request.arguments, request.folder, how)
-        self._absent(sampled.absence)
-        self._ran("cpu", sampled.outcome)
-        if sampled.cpu is None and not self._interrupted:
-            self._say("cpu: running analyze again, with what this Python itself has")
-            sampled = fallback.sample(request.arguments, request.folder, request.rate)
-            self._absent(sampled.absence)
-            self._ran("cpu", sampled.outcome)
+        sampled = cpu.sample(request.arguments, request.folder, request.rate, request.py_spy)
+        self._ran("cpu", sampled.outcome, sampled.absence)
         self._notices += sampled.notices
-        return sampled.cpu
+        if sampled.cpu is None:
+            if self._interrupted:
+                return None
+            self._say("cpu: running analyze again, under cProfile")
+            sampled = cprofile.sample(request.arguments, request.folder)
+            self._ran("cpu", sampled.outcome, sampled.absence)
+            return sampled.cpu
+        if not self._goes_on("flame graph"):
+            return sampled.cpu
+        self._say("cpu: running analyze under py-spy again, for the flame graph")
+        picture = request.folder / cpu.FLAME_GRAPH
+        outcome, absence = cpu.record(request.arguments, picture, request.rate, request.py_spy)
+        self._ran("flame graph", outcome, absence)
+        return replace(sampled.cpu, flame_graph=absence is None)
 
     def _imports(self) -> tuple[ImportTree, ...] | None:
-        self._say("imports: running analyze with every import timed, models loaded one after the other")
-        imported = imports.sample(self._request.arguments, self._request.folder)
-        self._ran("imports", imported.outcome)
+        self._say("imports: running analyze with every import timed")
+        trees, outcome = imports.sample(self._request.arguments, self._request.folder)
+        self._ran("imports", outcome)
         self._notices.append("imports: models were loaded one after the other in this run, whatever --load says")
-        if mixed := sum(tree.mixed for tree in imported.trees):
+        if mixed := sum(tree.mixed for tree in trees):
             self._notices.append(
-                f"imports: {mixed} began inside another thread's import; their times may hold parts of each other"
+                f"imports: {mixed} began inside another thread's import; their times may contain parts of each other"
             )
-        return imported.trees or None
-
-    def _more_memory(self, measured: Memory | None) -> Memory | None:
-        """What asks for runs of its own: lines, and memray."""
-        from msgspec.structs import replace
-
-        request = self._request
-        if request.line_by_line is not None and self._goes_on("lines"):
-            self._say(f"memory: running analyze with {request.line_by_line} measured line by line")
-            table, outcome = lines.sample(request.arguments, request.folder, request.line_by_line)
-            self._ran("lines", outcome)
-            if isinstance(table, Absence):
-                self._absent(table)
-            else:
-                measured = replace(measured or _no_timeline(), lines=table)
-        if request.memory_tool is MemoryTool.MEMRAY and self._goes_on("memray"):
-            self._say("memory: running analyze under memray")
-            absence, outcome = memray.sample(request.arguments, request.folder)
-            self._ran("memray", outcome)
-            self._absent(absence)
-            if absence is None:
-                self._notices.append(memray.NOTICE)
-        return measured
+        return trees or None
 
     # -- between the runs
 
-    def _wants(self, *views: View, even_late: bool = False) -> bool:
-        wanted = [view.value for view in views if view in self._request.views]
-        return bool(wanted) and (even_late or self._goes_on(*wanted))
+    def _wants(self, view: View) -> bool:
+        return view in self._request.views and self._goes_on(view.value)
 
-    def _goes_on(self, *views: str) -> bool:
+    def _goes_on(self, view: str) -> bool:
         if self._interrupted:
-            self._absences += [Absence(view=view, reason="interrupted before its run") for view in views]
+            self._absences.append(Absence(view=view, reason="interrupted before its run"))
         return not self._interrupted
 
-    def _ran(self, what: str, outcome: Outcome | None) -> None:
+    def _ran(self, what: str, outcome: RunOutcome | None, absence: Absence | None = None) -> None:
+        """Take down how a run went.
+
+        Raises:
+            TargetFailed: it is the first, and failed.
+        """
+        if absence is not None:
+            self._absences.append(absence)
         if outcome is None:
             return
         first = not self._runs
         self._runs[what] = outcome.seconds
-        self._interrupted = self._interrupted or outcome.interrupted
         if outcome.interrupted:
+            self._interrupted = True
             self._notices.append(f"{what}: interrupted after {outcome.seconds:.1f} s; the figures end there")
         elif not outcome.completed:
-            self._failed(what, outcome, first)
-
-    def _failed(self, what: str, outcome: Outcome, first: bool) -> None:
-        if first:
-            raise TargetFailed(
-                f"imgtool analyze ended with exit code {outcome.code}: {outcome.last_words or 'it said nothing'}",
-                "make the same analyze command work first",
-                outcome.code,
-            )
-        self._notices.append(f"{what}: that run ended with exit code {outcome.code}: {outcome.last_words}")
-
-    def _absent(self, absence: Absence | None) -> None:
-        if absence is not None:
-            self._absences.append(absence)
-
-    def _notice(self, text: str | None) -> None:
-        if text is not None:
-            self._notices.append(text)
-
-
-def _no_timeline() -> Memory:
-    return Memory(tool="memory_profiler", interval_seconds=0)
-
-
-def _machine() -> dict[str, str]:
-    from imgtool.bench.measure.machine import describe_machine
-
-    found = describe_machine({}, 0)
-    return {
-        "processor": found.cpu,
-        "cores": f"{found.granted_cores:g} of {found.cores}",
-        "system": f"{found.system}, kernel {found.kernel}",
-        "python": f"{found.python} ({sys.executable})",
-        "libraries": ", ".join(f"{name} {version}" for name, version in found.libraries.items()),
-    }
+            if first:
+                raise TargetFailed(
+                    f"imgtool analyze ended with exit code {outcome.code}: {outcome.last_words or 'no message'}",
+                    "make the same analyze command work first",
+                    outcome.code,
+                )
+            self._notices.append(f"{what}: that run ended with exit code {outcome.code}: {outcome.last_words}")
 
 
 def views_of(names: Sequence[str]) -> frozenset[View]:
-    """Views by name, ``cpu,memory``; none named is all of them.
+    """Views by name, ``cpu,memory``; all of them if none is named.
 
     Raises:
         imgtool.errors.UsageProblem: there is no such view.
     """
-    from imgtool.errors import UsageProblem
-
     wanted = [name.strip() for text in names for name in text.split(",") if name.strip()]
     known = {view.value: view for view in View}
     for name in wanted:

@@ -11,7 +11,7 @@ from imgtool.artefacts.request import Wanted, wanted_blip, wanted_easyocr
 from imgtool.compiling.compile import TIMEOUT, CompileOptions, compile_model
 from imgtool.cores import granted_cores
 from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProblem
-from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
+from imgtool.inference.torch import extra_remedy, missing_modules
 from imgtool.options import BackendChoice, EngineOptions, Precision
 from imgtool.warming.bake import CompileOutcome
 from imgtool.warming.trial import asked_for
@@ -47,7 +47,7 @@ class UnitCompiler:
         except ImgtoolError as problem:
             return problem
         missing = missing_modules(*needed)
-        return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
+        return MissingExtra(f"{' and '.join(missing)} not installed", extra_remedy()) if missing else None
 
     def _needed(self, unit: Unit) -> tuple[str, ...]:
         """The packages that what is still to be done for ``unit`` needs."""

@@ -16,7 +16,7 @@ from imgtool.artefacts.find import Artefact, find_blip, find_easyocr
 from imgtool.artefacts.manifest import wrong_sample
 from imgtool.cores import granted_cores
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed
-from imgtool.inference.torch import EXTRA_REMEDY, missing_modules
+from imgtool.inference.torch import extra_remedy, missing_modules
 from imgtool.options import EngineOptions, Weights
 from imgtool.runtime.process import Died, Worker, WorkerProcess
 from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, Stop, TaskPlan, WarmUp
@@ -46,7 +46,7 @@ class WorkerLoader:
         if self._is_compiled(unit):
             return None
         missing = missing_modules(*_PACKAGES[unit.engine])
-        return MissingExtra(f"{' and '.join(missing)} not installed", EXTRA_REMEDY) if missing else None
+        return MissingExtra(f"{' and '.join(missing)} not installed", extra_remedy()) if missing else None
 
     def unfound(self, unit: Unit, store: ModelStore) -> Problem | None:
         """Why a run would not find ``unit``, which is whole; ``None`` where it would, or nothing here could load it."""

@@ -10,13 +10,13 @@ from imgtool.bench.data.record import (
     Arm,
     ArmKind,
     Experiment,
+    ExperimentSettings,
     Machine,
-    Memory,
     Metric,
     Noise,
     PageCache,
-    Sample,
-    Settings,
+    PeakMemory,
+    RunSample,
 )
 
 MACHINE = Machine(
@@ -33,7 +33,7 @@ MACHINE = Machine(
     threads=2,
 )
 
-SETTINGS = Settings(
+SETTINGS = ExperimentSettings(
     runs=10,
     warm_ups=1,
     steady=3,
@@ -57,22 +57,22 @@ def around(value: float, *, spread: float = 0.02, runs: int = 10, seed: int = 0)
 
 def samples(
     arm: str, figures: Figures, *, failed: int = 0, page_cache: PageCache = PageCache.WARM
-) -> tuple[Sample, ...]:
+) -> tuple[RunSample, ...]:
     """A warm-up run that no figure may contain, a sample for each place in ``figures``, and ``failed`` more."""
     runs = max((len(values) for values in figures.values()), default=0)
     counted = [_sample(arm, run, {m: values[run] for m, values in figures.items()}, page_cache) for run in range(runs)]
     warm_up = _sample(arm, -1, dict.fromkeys(figures, 1e6), page_cache)
     broken = [
-        Sample(arm=arm, run=runs + place, order=0, page_cache=page_cache, exit_code=-11, error="killed by SIGSEGV")
+        RunSample(arm=arm, run=runs + place, order=0, page_cache=page_cache, exit_code=-11, error="killed by SIGSEGV")
         for place in range(failed)
     ]
     return (warm_up, *counted, *broken)
 
 
-def _sample(arm: str, run: int, figures: Mapping[Metric, float], page_cache: PageCache) -> Sample:
+def _sample(arm: str, run: int, figures: Mapping[Metric, float], page_cache: PageCache) -> RunSample:
     memory = None
     if Metric.PEAK_RSS in figures or Metric.PEAK_ANON in figures:
-        memory = Memory(
+        memory = PeakMemory(
             peak_rss=int(figures.get(Metric.PEAK_RSS, 0)),
             peak_anon=int(figures.get(Metric.PEAK_ANON, 0)),
             peak_file=0,
@@ -81,11 +81,11 @@ def _sample(arm: str, run: int, figures: Mapping[Metric, float], page_cache: Pag
         )
     times = {metric.value: value for metric, value in figures.items() if not metric.is_memory}
     wall = times.pop("wall", WALL)
-    return Sample(arm=arm, run=run, order=0, page_cache=page_cache, exit_code=0, memory=memory, wall=wall, **times)
+    return RunSample(arm=arm, run=run, order=0, page_cache=page_cache, exit_code=0, memory=memory, wall=wall, **times)
 
 
 def experiment(
-    arms: Mapping[str, Figures], *, reference: str = "", taken: Sequence[Sample] = (), **changes: Any
+    arms: Mapping[str, Figures], *, reference: str = "", taken: Sequence[RunSample] = (), **changes: Any
 ) -> Experiment:
     """``arms`` by name with their figures; ``taken`` are more samples."""
     fields: dict[str, Any] = {

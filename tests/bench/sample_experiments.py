@@ -6,18 +6,20 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from imgtool.bench.data.record import (
     Arm,
     ArmKind,
     Experiment,
+    ExperimentSettings,
     Machine,
-    Memory,
     MemoryStep,
     Noise,
     PageCache,
-    Phase,
-    Sample,
-    Settings,
+    PeakMemory,
+    RunSample,
+    SamplePhase,
 )
 
 BOTH = (PageCache.WARM, PageCache.COLD)
@@ -41,7 +43,7 @@ def machine(**changes: Any) -> Machine:
     return Machine(**{**values, **changes})
 
 
-def sample(arm: str, run: int, order: int, startup: float, state: PageCache, **changes: Any) -> Sample:
+def sample(arm: str, run: int, order: int, startup: float, state: PageCache, **changes: Any) -> RunSample:
     """A sample of an arm that starts in ``startup`` seconds, with phases and memory to go with it."""
     imports, load = 0.5 * startup, 0.4 * startup
     values: dict[str, Any] = {
@@ -56,12 +58,12 @@ def sample(arm: str, run: int, order: int, startup: float, state: PageCache, **c
         "first_result": startup * 1.5,
         "steady": startup * 0.2,
         "phases": (
-            Phase(name="interpreter", began=0.0, seconds=0.1 * startup),
-            Phase(name="imports", began=0.1 * startup, seconds=imports),
-            Phase(name="load blip", began=0.6 * startup, seconds=load, process="worker"),
-            Phase(name="caption", began=startup, seconds=0.45 * startup, process="worker"),
+            SamplePhase(name="interpreter", began=0.0, seconds=0.1 * startup),
+            SamplePhase(name="imports", began=0.1 * startup, seconds=imports),
+            SamplePhase(name="load blip", began=0.6 * startup, seconds=load, process="worker"),
+            SamplePhase(name="caption", began=startup, seconds=0.45 * startup, process="worker"),
         ),
-        "memory": Memory(
+        "memory": PeakMemory(
             peak_rss=int(4e8 * startup),
             peak_anon=int(3e8 * startup),
             peak_file=int(1e8 * startup),
@@ -78,7 +80,7 @@ def sample(arm: str, run: int, order: int, startup: float, state: PageCache, **c
             ),
         ),
     }
-    return Sample(**{**values, **changes})
+    return RunSample(**{**values, **changes})
 
 
 def experiment(
@@ -105,7 +107,7 @@ def experiment(
         "command": ("imgtool", "bench", "--runs", str(runs)),
         "machine": machine(),
         "noise": Noise(load_before=0.2, load_after=1.1),
-        "settings": Settings(
+        "settings": ExperimentSettings(
             runs=runs,
             warm_ups=1,
             steady=2,
@@ -122,3 +124,31 @@ def experiment(
         "reference": next(iter(starts)),
     }
     return Experiment(**{**values, **changes})
+
+
+HOSTILE = "<img src=x onerror=document.title='owned'>"
+WORDS = "</pre></script><script>document.title='owned'</script>"
+
+
+def hostile() -> Experiment:
+    """An arm whose name and words would be markup if they were not escaped; it failed."""
+    made = experiment({"eager": 5.0, "compiled": 0.45})
+    bad = replace(
+        made.samples[-1], arm=HOSTILE, error=f"exited with code 1 {WORDS}", stderr_tail=f"| a\n\x1b[31m{WORDS}"
+    )
+    arm = Arm(name=HOSTILE, kind=ArmKind.COMMAND, command=("sh", "-c", WORDS))
+    return replace(made, arms=(*made.arms, arm), samples=(*made.samples, bad))
+
+
+def beside(made: Experiment) -> Experiment:
+    """``made`` with a second model that every sample of ``lazy`` loads beside the first, and others after it."""
+
+    def more(one: RunSample) -> RunSample:
+        assert one.memory is not None
+        load = next(phase for phase in one.phases if phase.name == "load blip")
+        began = load.began + (0.5 if one.arm == "lazy" else 1.0) * load.seconds
+        second = replace(load, name="load easyocr", began=began, seconds=2 * load.seconds)
+        steps = (*one.memory.steps, replace(one.memory.steps[0], model="easyocr", anon_after=int(7e8)))
+        return replace(one, phases=(*one.phases, second), memory=replace(one.memory, steps=steps))
+
+    return replace(made, samples=tuple(map(more, made.samples)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.cli.progress import duration, progress_line
+from imgtool.cli.progress import ProgressLine, duration, progress_text
 from imgtool.engine.statistics import Statistics
 from tests import pictures
 from tests.command import imgtool
@@ -71,11 +72,11 @@ def test_no_color_is_obeyed_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_line_says_what_is_known() -> None:
     figures = Statistics(images=412, hits=120, failed=2)
-    assert progress_line(figures, 1000, 100.0) == (
+    assert progress_text(figures, 1000, 100.0) == (
         "412 of 1,000 images · 4.1 images/s · 120 from cache · 2 failed · 2 min left"
     )
-    assert progress_line(Statistics(images=3), None, 1.5) == "3 images · 2.0 images/s"
-    assert progress_line(Statistics(), 10, 0.0) == "0 of 10 images"
+    assert progress_text(Statistics(images=3), None, 1.5) == "3 images · 2.0 images/s"
+    assert progress_text(Statistics(), 10, 0.0) == "0 of 10 images"
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,41 @@ def test_the_line_says_what_is_known() -> None:
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_line_is_drawn_when_it_is_due_and_cut_to_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, clock = Screen(), [100.0]
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr("imgtool.cli.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setenv("COLUMNS", "20")
+    line = ProgressLine(shown=True)
+    line.clear()
+    line.show("too early")
+    assert screen.getvalue() == ""
+    clock[0] += 0.2
+    assert line.due()
+    line.show("x" * 50)
+    line.show("again too early")
+    assert screen.getvalue() == "\r\x1b[2K" + "x" * 19
+    line.clear()
+    line.clear()
+    assert screen.getvalue() == "\r\x1b[2K" + "x" * 19 + "\r\x1b[2K"
+    assert line.seconds == pytest.approx(0.2)
+
+
+def test_off_a_terminal_a_line_comes_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, clock = io.StringIO(), [0.0]
+    monkeypatch.setattr(sys, "stderr", log)
+    monkeypatch.setattr("imgtool.cli.progress.time.monotonic", lambda: clock[0])
+    late, early, silent = ProgressLine(shown=True), ProgressLine(shown=True, at_once=True), ProgressLine(shown=False)
+    for second in range(22):
+        clock[0] = float(second)
+        late.show(f"late {second}")
+        early.show(f"early {second}")
+        silent.show("silent")
+    assert log.getvalue().splitlines() == ["early 0", "late 10", "early 10", "late 20", "early 20"]

@@ -168,8 +168,8 @@ def test_a_run_with_all_answers_kept_starts_no_other_program(tmp_path: Path, mon
     assert not (tmp_path / "called").exists()
 
 
-@pytest.mark.parametrize("flags", [("--tesseract-psm", "0"), ("--text-engine", "tesseract", "--tesseract-psm", "2")])
+@pytest.mark.parametrize("flags", [("--ocr", "psm=0"), ("--text-engine", "tesseract", "--ocr", "psm=2")])
 def test_options_that_read_nothing_are_wrong_usage_whoever_answers(tmp_path: Path, flags: tuple[str, ...]) -> None:
     done = imgtool("analyze", pictures.flat(tmp_path / "a.png"), "-t", "text", *flags)
     assert done.code is ExitCode.USAGE
-    assert "--tesseract-psm" in done.err
+    assert "--ocr: psm" in done.err

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imgtool.distribution import install_command
 from imgtool.errors import ExitCode
 from imgtool.formats.parquet import ROW_GROUP, ParquetWriter
 from imgtool.types import SCHEMA_VERSION, ImageResult
@@ -98,7 +99,7 @@ def test_without_pyarrow_the_extra_is_named() -> None:
         "except MissingExtra as error: print(int(error.exit_code), error.remedy)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"{int(ExitCode.USAGE)} pip install 'imgtool[formats]'"
+    assert done.stdout.strip() == f"{int(ExitCode.USAGE)} {install_command('formats')}"
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -67,7 +67,8 @@ def test_a_task_that_failed_is_told_from_recognised_text() -> None:
 
 
 def test_a_stand_in_is_named() -> None:
-    assert "by       describe for blip" in written([answered(caption=caption("A picture.", stands_in_for="blip"))])
+    shown = written([answered(caption=caption("A picture.", stands_in_for="blip"))])
+    assert "by       describe (instead of blip)" in shown
 
 
 def test_nothing_found_is_said() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgtool.profiling.compare import read_profile
 from imgtool.profiling.record import Profile
+from imgtool.versioned import decode
 from tests.command import Outcome, imgtool
 from tests.pictures import folder, greys
 
@@ -21,6 +21,11 @@ def profiled(
     where = tmp_path / out
     words = ["profile", photos, "--tasks", "caption", "--caption-engine", name, "-o", where, *options]
     return imgtool(*words, **environ), where
+
+
+def read_profile(folder: Path) -> Profile:
+    """The profile in ``folder``."""
+    return decode((folder / "profile.json").read_bytes(), Profile)
 
 
 def profile_of(tmp_path: Path, engine: str, *options: str, images: int = 1) -> Profile:

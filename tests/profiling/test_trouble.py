@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.distribution import install_command
 from imgtool.errors import ExitCode
-from imgtool.profiling.compare import read_profile
-from imgtool.profiling.record import Memory
-from imgtool.profiling.runner import Request, Runner, TargetFailed
-from imgtool.profiling.views import cprofile as fallback
-from imgtool.profiling.views.cpu import How, sample
+from imgtool.profiling.record import MemoryTimeline, View
+from imgtool.profiling.runner import ProfileRequest, Runner, TargetFailed
+from imgtool.profiling.views.cpu import sample
 from imgtool.profiling.views.memory import MemorySampler, missing_parts
 from tests.command import heed_signals, imgtool
 from tests.pictures import folder, greys
-from tests.profiling.runs import PLANTED, profiled
+from tests.profiling.runs import PLANTED, profiled, read_profile
 
 FAKES = Path(__file__).resolve().parent.parent / "fakes"
 
@@ -31,33 +30,25 @@ def _arguments(tmp_path: Path, engine: str = "SlowImport") -> tuple[str, ...]:
 
 
 def test_without_py_spy_the_remedy_names_the_extra(tmp_path: Path) -> None:
-    sampled = sample((), tmp_path, How(100, False, None))
+    sampled = sample((), tmp_path, 100, None)
     assert sampled.cpu is None
     assert sampled.absence is not None
-    assert "imgtool[profile]" in sampled.absence.remedy
+    assert install_command("profile") in sampled.absence.remedy
 
 
 def test_without_py_spy_cprofile_looks_at_the_parent(tmp_path: Path) -> None:
     said: list[str] = []
-    request = Request(arguments=_arguments(tmp_path), folder=tmp_path, py_spy=None, views=frozenset({_cpu()}))
+    request = ProfileRequest(arguments=_arguments(tmp_path), folder=tmp_path, py_spy=None, views=frozenset({View.CPU}))
     profile = Runner(request, said.append).profile()
     assert profile.cpu is not None
-    if not fallback.has_own_sampler():
-        assert profile.cpu.tool == "cProfile"
-        assert "not the worker" in profile.cpu.covers
-        assert any("imgtool" in function.where for function in profile.cpu.functions)
+    assert profile.cpu.tool == "cProfile"
+    assert "not the worker" in profile.cpu.covers
+    assert any("imgtool" in function.where for function in profile.cpu.functions)
     assert any("not installed" in absence.reason for absence in profile.absences)
 
 
-def _cpu():  # type: ignore[no-untyped-def]
-    from imgtool.profiling.record import View
-
-    return View.CPU
-
-
 def test_where_ptrace_is_forbidden_the_remedy_says_what_allows_it(tmp_path: Path) -> None:
-    how = How(100, False, str(FAKES / "py_spy_denied.sh"))
-    sampled = sample(_arguments(tmp_path), tmp_path, how)
+    sampled = sample(_arguments(tmp_path), tmp_path, 100, str(FAKES / "py_spy_denied.sh"))
     assert sampled.cpu is None
     assert sampled.absence is not None
     assert "ptrace" in sampled.absence.reason
@@ -68,7 +59,7 @@ def test_a_py_spy_that_does_not_start(tmp_path: Path) -> None:
     broken = tmp_path / "py-spy"
     broken.write_bytes(b"\x7fELF and nothing else")
     broken.chmod(0o755)
-    sampled = sample(_arguments(tmp_path), tmp_path, How(100, False, str(broken)))
+    sampled = sample(_arguments(tmp_path), tmp_path, 100, str(broken))
     assert sampled.absence is not None
     assert "cannot be started" in sampled.absence.reason
 
@@ -76,13 +67,13 @@ def test_a_py_spy_that_does_not_start(tmp_path: Path) -> None:
 def test_without_memory_profiler_the_system_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imgtool.profiling.views.memory.find_spec", lambda name: None)
     assert MemorySampler().profiler is None
-    (absence,) = missing_parts(Memory(tool="/proc", interval_seconds=0.05, times=(0.1,), anon=(1,), file=(1,)))
-    assert "imgtool[profile]" in absence.remedy
+    (absence,) = missing_parts(MemoryTimeline(tool="/proc", interval_seconds=0.05, times=(0.1,), anon=(1,), file=(1,)))
+    assert install_command("profile") in absence.remedy
 
 
 def test_a_program_that_dies_at_once_gives_its_own_exit_code(tmp_path: Path) -> None:
     photos = folder(tmp_path / "photos", greys(1))
-    request = Request(arguments=(str(photos), "--text-engine", "there-is-none"), folder=tmp_path)
+    request = ProfileRequest(arguments=(str(photos), "--text-engine", "there-is-none"), folder=tmp_path)
     with pytest.raises(TargetFailed) as caught:
         Runner(request, lambda _: None).profile()
     assert caught.value.exit_code in (ExitCode.USAGE, ExitCode.MODEL_MISSING)
@@ -128,9 +119,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
         (["--format", "xml"], "there is no format xml"),
         (["--rate", "0"], "--rate"),
         (["--interval", "soon"], "--interval"),
-        (["--memory-tool", "scales"], "there is no memory tool scales"),
         (["--line-by-line", "no function"], "module:function"),
-        (["--compare", "nowhere"], "holds no profile"),
         (["-"], "stdin"),
     ],
 )
@@ -145,13 +134,6 @@ def test_no_paths(tmp_path: Path) -> None:
     outcome = imgtool("profile", "--view", "phases", cwd=tmp_path)
     assert outcome.code is ExitCode.USAGE
     assert "no paths given" in outcome.err
-
-
-def test_a_profile_that_cannot_be_read_is_not_compared_with(tmp_path: Path) -> None:
-    (tmp_path / "profile.json").write_text('{"tool": "imgtool profile", "schema_version": 99}')
-    outcome = imgtool("profile", tmp_path, "-o", tmp_path / "out", "--compare", tmp_path)
-    assert outcome.code is ExitCode.USAGE
-    assert "schema version 99" in outcome.err
 
 
 def test_a_run_too_short_to_sample_says_so(tmp_path: Path) -> None:

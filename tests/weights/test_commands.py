@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +103,7 @@ def test_a_revision_behind_the_name(tmp_path: Path) -> None:
     assert caught.value.remedy == run("blip-base@v3")
 
 
+@pytest.mark.skipif(find_spec("easyocr") is None, reason="the torch extra is not installed")
 @pytest.mark.parametrize(
     ("given", "command"),
     [

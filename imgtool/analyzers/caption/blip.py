@@ -10,7 +10,7 @@ from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.errors import ImgtoolError
 from imgtool.inference.blip.parameters import Decoding, check_precision, writing_parameters
 from imgtool.inference.picture import Picture
-from imgtool.inference.torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
+from imgtool.inference.torch import check_device, extra_remedy, import_torch, missing_modules
 from imgtool.types import Backend, Problem, Task
 from imgtool.weights.commands import bake_blip
 from imgtool.weights.located.blip import WARM, weights_for
@@ -42,7 +42,7 @@ class BlipTorch(Analyzer):
     def probe(cls, options: EngineOptions) -> Probe:
         """Available where torch and transformers are installed and the weights are here; imports neither."""
         if missing := missing_modules("torch", "torchvision", "transformers"):
-            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=EXTRA_REMEDY)
+            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=extra_remedy())
         try:
             found = weights_for(options)
         except ImgtoolError as problem:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Problem, Task
@@ -20,7 +21,9 @@ from imgtool.types import Backend, Problem, Task
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
-_REMEDY = "reinstall imgtool with its dependencies: `pip install --force-reinstall .` in its folder"
+
+def _remedy() -> str:
+    return f"reinstall imgtool with its dependencies: `{install_command(again=True)}`"
 
 
 class Describe(Analyzer):
@@ -42,7 +45,7 @@ class Describe(Analyzer):
         """Available wherever numpy and OpenCV are installed; the version is OpenCV's, which reads the codes."""
         missing = [name for name in ("numpy", "cv2") if find_spec(name) is None]
         if missing:
-            return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_REMEDY)
+            return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_remedy())
         return Probe(True, model="measurements", model_version=_opencv_version())
 
     def load(self) -> None:
@@ -54,7 +57,7 @@ class Describe(Analyzer):
         try:
             from imgtool.analyzers.caption.measure import prepare
         except ImportError as error:
-            raise ModelLoadFailed(f"OpenCV cannot be loaded: {error}", _REMEDY) from error
+            raise ModelLoadFailed(f"OpenCV cannot be loaded: {error}", _remedy()) from error
         prepare()
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:

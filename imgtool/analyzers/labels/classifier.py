@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.labels.names import check_count, read_labels
-from imgtool.analyzers.labels.settings import Given, Settings, convert, resolve
-from imgtool.analyzers.labels.sources import from_flags, from_metadata, from_sidecar
+from imgtool.analyzers.labels.settings import Given, Preprocessing, convert, resolve
+from imgtool.analyzers.labels.sources import from_metadata, from_sidecar
 from imgtool.errors import ImgtoolError, LabelsMismatch, ModelLoadFailed, ModelNotUsable, PathMissing, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Label, Problem, Task
@@ -43,7 +43,7 @@ class Classifier(Analyzer):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._network: Network | None = None
-        self._settings: Settings
+        self._settings: Preprocessing
         self._labels: tuple[str, ...] = ()
         self._labels_source = ""
 
@@ -89,7 +89,8 @@ class Classifier(Analyzer):
             "labels_from": labels_from,
             "sidecar_sha256": _hashed(sidecar),
             "preprocessing": {
-                key: list(value) if isinstance(value, tuple) else value for key, value in from_flags(options).items()
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in convert(options.classifier, "--classifier").items()
             },
             "top_k": options.top_k,
             "threshold": options.threshold,
@@ -115,7 +116,7 @@ class Classifier(Analyzer):
         if network.dtype == "uint8" and {"mean", "std"} & set(flags):
             raise ModelNotUsable(
                 "the model takes uint8 pixels as they are: no mean or std can be applied",
-                "leave --labels-mean and --labels-std out",
+                "leave mean and std out of --classifier",
             )
         self._labels, self._labels_source = self._choose_labels(sidecar, metadata)
         self._settings = resolve({**metadata, **sidecar, **flags}, network.dims)

@@ -87,7 +87,7 @@ class Network:
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise ModelNotUsable(
                 f"the model fails on input of {describe(batch.shape)}: {_first_line(error)}",
-                "check --labels-size, or export the model again",
+                "check --classifier size=..., or export the model again",
             ) from error
         result: NDArray[Any] = given
         return result

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgtool.analyzers.labels.settings import Settings
+from imgtool.analyzers.labels.settings import Preprocessing
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
 
-def prepare(images: Sequence[Pixels], settings: Settings, dtype: str) -> NDArray[Any]:
+def prepare(images: Sequence[Pixels], settings: Preprocessing, dtype: str) -> NDArray[Any]:
     """A batch for the model from (H, W, 3) uint8 RGB images.
 
     Returns:
@@ -28,7 +28,7 @@ def prepare(images: Sequence[Pixels], settings: Settings, dtype: str) -> NDArray
     return np.ascontiguousarray(batch, dtype=dtype)
 
 
-def _normalise(batch: Pixels, settings: Settings) -> NDArray[np.float32]:
+def _normalise(batch: Pixels, settings: Preprocessing) -> NDArray[np.float32]:
     mean = np.asarray(settings.mean, dtype=np.float32)
     std = np.asarray(settings.std, dtype=np.float32)
     scaled: NDArray[np.float32] = batch.astype(np.float32)
@@ -38,7 +38,7 @@ def _normalise(batch: Pixels, settings: Settings) -> NDArray[np.float32]:
     return scaled
 
 
-def _fit_one(pixels: Pixels, settings: Settings) -> Pixels:
+def _fit_one(pixels: Pixels, settings: Preprocessing) -> Pixels:
     """One image as (H, W, C) uint8 of the model's size, channels in the model's order."""
     image = Image.fromarray(pixels)
     fitted = {"squash": _squash, "crop": _crop, "pad": _pad}[settings.resize](image, settings)
@@ -48,22 +48,22 @@ def _fit_one(pixels: Pixels, settings: Settings) -> Pixels:
     return array[:, :, ::-1] if settings.channels == "BGR" else array
 
 
-def _filter(settings: Settings) -> Image.Resampling:
+def _filter(settings: Preprocessing) -> Image.Resampling:
     return Image.Resampling[settings.interpolation.upper()]
 
 
-def _squash(image: Image.Image, settings: Settings) -> Image.Image:
+def _squash(image: Image.Image, settings: Preprocessing) -> Image.Image:
     height, width = settings.size
     return image.resize((width, height), _filter(settings))
 
 
-def _crop(image: Image.Image, settings: Settings) -> Image.Image:
+def _crop(image: Image.Image, settings: Preprocessing) -> Image.Image:
     """Scale and cut in one step: only the part that stays is computed, so a thin strip costs no huge intermediate."""
     height, width = settings.size
     return image.resize((width, height), _filter(settings), box=crop_box(image.size, settings))
 
 
-def crop_box(source: tuple[int, int], settings: Settings) -> tuple[float, float, float, float]:
+def crop_box(source: tuple[int, int], settings: Preprocessing) -> tuple[float, float, float, float]:
     """The part of an image of ``source`` (width, height) that is kept: left, top, right, bottom in its pixels.
 
     It is what torchvision's ``Resize`` (to ``size / crop_pct`` on the shorter side) and ``CenterCrop`` keep together.
@@ -78,7 +78,7 @@ def crop_box(source: tuple[int, int], settings: Settings) -> tuple[float, float,
     return low[0], low[1], high[0], high[1]
 
 
-def scaled_to_cover(source: tuple[int, int], settings: Settings) -> tuple[int, int]:
+def scaled_to_cover(source: tuple[int, int], settings: Preprocessing) -> tuple[int, int]:
     """(width, height) of the smallest scaled image that covers ``size / crop_pct`` and keeps its proportions."""
     # A hair more than the quotient: 224 / 0.875 must be 256 also where the division falls just short of it.
     height, width = (int(side / settings.crop_pct + 1e-6) for side in settings.size)
@@ -87,7 +87,7 @@ def scaled_to_cover(source: tuple[int, int], settings: Settings) -> tuple[int, i
     return max(height * source[0] // source[1], settings.size[1]), height
 
 
-def _pad(image: Image.Image, settings: Settings) -> Image.Image:
+def _pad(image: Image.Image, settings: Preprocessing) -> Image.Image:
     """Scale to fit inside and fill the rest with the mean colour, which normalises to nothing."""
     height, width = settings.size
     scale = min(width / image.width, height / image.height)
@@ -97,7 +97,7 @@ def _pad(image: Image.Image, settings: Settings) -> Image.Image:
     return canvas
 
 
-def _mean_colour(settings: Settings) -> tuple[int, int, int]:
+def _mean_colour(settings: Preprocessing) -> tuple[int, int, int]:
     values = [min(255, max(0, round(mean * settings.scale))) for mean in settings.mean]
     red, green, blue = values * 3 if len(values) == 1 else values
     return (blue, green, red) if settings.channels == "BGR" else (red, green, blue)

@@ -64,7 +64,7 @@ def answer(
         return Problem(
             "not_finite",
             "the classifier gave no finite scores for this image",
-            "check the preprocessing (--labels-mean, --labels-std) and the model's precision",
+            "check the preprocessing (--classifier mean=..., --classifier std=...) and the model's precision",
         )
     scores = activate(row[None], activation)[0]
     if scores.min() < -SUM_TOLERANCE or scores.max() > 1 + SUM_TOLERANCE:

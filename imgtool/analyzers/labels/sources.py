@@ -1,6 +1,6 @@
-"""Where the settings of a classifier may be given, strongest first: flags, a JSON sidecar, the model's own metadata.
+"""Where the settings of a classifier may be given beside ``--classifier``: a JSON sidecar, the model's own metadata.
 
-Nothing heavy is imported here: the light parent process reads flags and sidecar too, to refuse early what is wrong.
+Nothing heavy is imported here: the light parent process reads the sidecar too, to refuse early what is wrong.
 """
 
 from __future__ import annotations
@@ -9,42 +9,13 @@ import ast
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imgtool.analyzers.labels.settings import CONVERTERS, Given, convert, parse_side_lengths
-from imgtool.errors import ConfigProblem, ModelNotUsable, PathMissing, UsageProblem
-
-if TYPE_CHECKING:
-    from imgtool.options import EngineOptions
+from imgtool.analyzers.labels.settings import CONVERTERS, Given, convert
+from imgtool.errors import ConfigProblem, ModelNotUsable, PathMissing
+from imgtool.parameters import parse_side_lengths
 
 MAX_METADATA_CHARS = 4_000_000
-
-
-def from_flags(options: EngineOptions) -> Given:
-    """The settings given as ``--labels-size``, ``-mean``, ``-std``, ``-layout`` and ``-resize``.
-
-    Raises:
-        UsageProblem: a value does not fit its flag.
-    """
-    given: Given = {}
-    for key in ("size", "mean", "std", "layout", "resize"):
-        value = getattr(options, f"labels_{key}")
-        if value is None:
-            continue
-        try:
-            given[key] = CONVERTERS[key](value)
-        except ValueError as error:
-            raise UsageProblem(f"--labels-{key}: {error}", f"for example --labels-{key} {_EXAMPLES[key]}") from error
-    return given
-
-
-_EXAMPLES = {
-    "size": "224x224",
-    "mean": "0.485,0.456,0.406",
-    "std": "0.229,0.224,0.225",
-    "layout": "NCHW",
-    "resize": "crop",
-}
 
 
 def from_sidecar(path: Path) -> Given:
@@ -61,7 +32,7 @@ def from_sidecar(path: Path) -> Given:
     except OSError as error:
         raise ConfigProblem(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigProblem(f"{path} is not valid JSON: {error}", "mend that file or leave it out") from error
+        raise ConfigProblem(f"{path} is not valid JSON: {error}", "correct that file, or leave it out") from error
     if not isinstance(table, dict):
         raise ConfigProblem(f"{path} holds no JSON object", 'write it as {"size": [224, 224], ...}')
     if _PREPROCESSOR_MARKS & set(table):

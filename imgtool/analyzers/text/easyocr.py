@@ -10,7 +10,7 @@ from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.errors import ImgtoolError
 from imgtool.inference.easyocr.parameters import reading_parameters
 from imgtool.inference.picture import Picture
-from imgtool.inference.torch import EXTRA_REMEDY, check_device, import_torch, missing_modules
+from imgtool.inference.torch import check_device, extra_remedy, import_torch, missing_modules
 from imgtool.types import Backend, Problem, Task
 from imgtool.weights.located.easyocr import WARM, how_to_get, named_folder, readable_languages, weights_for
 
@@ -42,7 +42,7 @@ class EasyOcrTorch(Analyzer):
     def probe(cls, options: EngineOptions) -> Probe:
         """Available where EasyOCR is installed, reads the languages asked for together, and has its files here."""
         if missing := missing_modules("torch", "torchvision", "easyocr"):
-            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=EXTRA_REMEDY)
+            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=extra_remedy())
         try:
             readable = readable_languages(named_folder(options))
             found = weights_for(options)

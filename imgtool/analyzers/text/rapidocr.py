@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.distribution import pip_install
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Problem, Task
@@ -34,7 +35,9 @@ LANGUAGES = (
     *("sl", "sq", "sv", "sw", "tl", "tr"),
 )
 
-_REMEDY = "pip install --force-reinstall 'rapidocr>=3.10'"
+
+def _remedy() -> str:
+    return pip_install("--force-reinstall", "rapidocr>=3.10,<4")
 
 
 class RapidOcr(Analyzer):
@@ -61,11 +64,11 @@ class RapidOcr(Analyzer):
         """Whether the package is installed and its models are in it."""
         folder = _models_folder()
         if folder is None:
-            return Probe(available=False, reason="the package rapidocr is not installed", remedy=_REMEDY)
+            return Probe(available=False, reason="the package rapidocr is not installed", remedy=_remedy())
         missing = [name for name in FILES.values() if not (folder / name).is_file()]
         if missing:
             reason = f"rapidocr is installed without {', '.join(missing)}"
-            return Probe(available=False, model=MODEL, reason=reason, remedy=_REMEDY)
+            return Probe(available=False, model=MODEL, reason=reason, remedy=_remedy())
         return Probe(
             available=True,
             model=MODEL,
@@ -84,7 +87,7 @@ class RapidOcr(Analyzer):
 
         folder = _models_folder()
         if folder is None:
-            raise ModelLoadFailed("rapidocr is not installed", _REMEDY)
+            raise ModelLoadFailed("rapidocr is not installed", _remedy())
         try:
             reading = import_module("imgtool.analyzers.text.rapidocr_session")
             threads = self.parameters_given.get("threads")
@@ -92,7 +95,7 @@ class RapidOcr(Analyzer):
         except MemoryError:
             raise
         except Exception as error:
-            raise ModelLoadFailed(f"rapidocr cannot be loaded: {type(error).__name__}: {error}", _REMEDY) from error
+            raise ModelLoadFailed(f"rapidocr cannot be loaded: {type(error).__name__}: {error}", _remedy()) from error
 
     def warm_up(self) -> None:
         """Read a drawn word, so that all three models have run."""

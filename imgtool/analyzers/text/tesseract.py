@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.analyzers.text.tesseract_languages import installed_languages, spoken_names, tesseract_code
 from imgtool.analyzers.text.tesseract_tsv import DamagedOutput, parse_lines
-from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.errors import ModelLoadFailed, ModelMissing
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Problem, Task
 from imgtool.weights.hashing import sampled_sha256
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
 INSTALL = "install it, for example `apt-get install tesseract-ocr tesseract-ocr-kor` or `brew install tesseract-lang`"
-PAGE_MODES = frozenset(range(1, 14)) - {2}
-"""Page segmentation modes that read text: 0 and 2 only look at the layout."""
-
 PAGE_MODE = 4
 """A column of text of varying sizes. The program's own default, 3, looks for vertical text too, and with its Korean
 data takes rows of syllables for columns: it loses most lines of a Korean notice that 4 reads."""
@@ -84,12 +81,9 @@ class Tesseract(Analyzer):
         that it may take.
 
         Raises:
-            UsageProblem: there is no such page segmentation mode.
             ModelMissing: the program or every language asked for is missing.
         """
-        mode = getattr(options, "tesseract_psm", PAGE_MODE)
-        if mode not in PAGE_MODES:
-            raise UsageProblem(f"--tesseract-psm {mode} reads no text", "1 or 3 to 13")
+        mode = options.ocr.get("psm", PAGE_MODE)
         binary = find_binary()
         wanted = _wanted(options, installed_languages(binary)) if binary else []
         if not wanted:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from imgtool.artefacts.find import FOLDER
-from imgtool.bench.arms.arms import CACHED
+from imgtool.bench.arms.definitions import CACHED
 from imgtool.bench.data.record import ArmKind
 from imgtool.bench.measure.experiment import Contender
 from imgtool.formats.clean import printable
@@ -19,7 +19,7 @@ from imgtool.runtime.process import describe_exit
 
 _TAIL_LINES = 12
 _OF_MODELS = ("models", FOLDER)
-"""Folders of a cache that hold what answers, fetched or compiled; all else in it is answers."""
+"""Folders of a cache with models, fetched or compiled; everything else in it is answers."""
 
 
 def filled(
@@ -27,9 +27,8 @@ def filled(
 ) -> Contender:
     """``contender`` with a cache in ``folder`` that holds its answers, by running its command once.
 
-    Where ``folder`` is there already, another contender of the same images has filled it. ``timeout`` is seconds;
-    ``say`` is told who answered, or why nobody did: that is no error here, as a sample that loads a model is a failed
-    one.
+    If ``folder`` exists already, another contender of the same images has filled it. ``timeout`` is seconds; ``say`` is
+    told which engines answered, or why none did. That is no error here: the samples fail that have to load a model.
     """
     arm = msgspec.structs.replace(contender.arm, command=(*contender.arm.command, "--cache-dir", str(folder)))
     if not folder.exists():
@@ -44,7 +43,7 @@ def is_cached(contender: Contender) -> bool:
 
 
 def beside_models(options: EngineOptions, folder: Path) -> None:
-    """Make ``folder`` a cache without answers, in which the models are those of the cache that ``options`` name."""
+    """Make ``folder`` a cache without answers, with the models of the cache that ``options`` name."""
     folder.mkdir(parents=True)
     for name in _OF_MODELS:
         models = cache_root(options).absolute() / name
@@ -56,20 +55,18 @@ def _fill(command: Sequence[str], timeout: float, say: Callable[[str], None]) ->
     say(f"filling the cache of the arm {CACHED}")
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+        failure, said = describe_exit(done.returncode) if done.returncode else "", done.stderr
     except subprocess.TimeoutExpired as error:
-        _complain(f"did not end within {timeout:g} s", error.stderr, say)
-        return
-    if done.returncode:
-        _complain(describe_exit(done.returncode), done.stderr, say)
-    # What was killed may have left a line that is none.
-    if engines := _engines(done.stdout) if done.returncode >= 0 else []:
-        say(f"it keeps answers of {', '.join(engines)}")
-
-
-def _complain(how: str, said: bytes | None, say: Callable[[str], None]) -> None:
-    say(f"the cache of the arm {CACHED} lacks answers: what was to fill it {how}")
-    for line in (said or b"").decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]:
-        say(f"    {printable(line)}")
+        done, failure, said = None, f"did not end within {timeout:g} s", error.stderr or b""
+    if failure:
+        say(f"the cache of the arm {CACHED} lacks answers: the run that fills it {failure}")
+        for line in said.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]:
+            say(f"    {printable(line)}")
+    if done is not None and done.returncode >= 0:  # a process that was killed may have left half a line
+        results = (msgspec.json.decode(line, type=_Result) for line in done.stdout.splitlines())
+        answers = (answer for result in results for answer in result.tasks.values())
+        if engines := sorted({f"{answer.engine} ({answer.backend})" for answer in answers}):
+            say(f"it has answers of {', '.join(engines)}")
 
 
 class _Answer(Struct):
@@ -79,10 +76,3 @@ class _Answer(Struct):
 
 class _Result(Struct):
     tasks: dict[str, _Answer] = {}
-
-
-def _engines(output: bytes) -> list[str]:
-    """Who answered, of results as JSON Lines: ``blip (onnx)``."""
-    results = (msgspec.json.decode(line, type=_Result) for line in output.splitlines())
-    answers = (answer for result in results for answer in result.tasks.values())
-    return sorted({f"{answer.engine} ({answer.backend})" for answer in answers})

@@ -1,8 +1,8 @@
-"""The program that imgtool's users would write themselves: import everything, load both models, then loop.
+"""The program that users would write without imgtool: import everything, load both models, then loop.
 
-The reference of every comparison, so it is kept honest: the same weights, the same number of threads, no gradients, the
-same results printed; nothing slower than what the two libraries' own examples do, and EasyOCR's recogniser in 8 bits,
-as its default is. ``main`` takes ``--blip DIR --easyocr DIR --languages ko,en IMAGE...``; it writes the same trace as
+It is the reference of comparisons, so it must be fair: the same weights, the same number of threads, no gradients, the
+same results printed; nothing slower than in the two libraries' own examples, and EasyOCR's recogniser in 8 bits, which
+is its default. ``main`` takes ``--blip DIR --easyocr DIR --languages ko,en IMAGE...`` and writes the same trace as
 imgtool does.
 """
 
@@ -17,11 +17,11 @@ from typing import Any
 from imgtool import trace
 
 Answer = Callable[[str], Any]
-"""From the path of an image to what a model says of it."""
+"""From the path of an image to a model's answer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Everything imported, everything loaded, one image after the other, one JSON line each."""
+    """Import everything, load everything, then print one JSON line an image."""
     given = _parser().parse_args(arguments)
     libraries = _import(given)
     trace.process_started("parent")
@@ -117,7 +117,7 @@ def _load_easyocr(libraries: dict[str, Any], folder: Path, languages: list[str],
 
 
 def _accept_synthetic(easyocr: Any, folder: Path) -> None:
-    """Made-up weights have MD5 sums of their own: EasyOCR's table is told them. The real ones' stand there already."""
+    """Put the MD5 sums of synthetic weights into EasyOCR's table, which has those of the real ones."""
     mark = folder / "SYNTHETIC"
     if not mark.exists():
         return

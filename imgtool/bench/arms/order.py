@@ -1,4 +1,4 @@
-"""In which order samples are taken, so that a machine that slows down or warms up does so for all arms alike."""
+"""The order in which samples are taken, so that a drift of the machine affects all arms alike."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ T = TypeVar("T")
 def interleaved(cells: Sequence[T], runs: int, warm_ups: int) -> Iterator[tuple[T, int]]:
     """Each of ``cells`` with its run: warm-up runs first, numbered -1, then rounds in alternating direction.
 
-    Two arms run as A B, B A, A B: over each pair of rounds both stand, on average, at the same place, so that a steady
-    drift of the machine falls on both alike (counterbalancing, "ABBA").
+    Two arms run as A B, B A, A B: over each pair of rounds both have the same average position, so that a steady drift
+    of the machine affects both alike (counterbalancing, "ABBA").
     """
     for _ in range(warm_ups):
         for cell in cells:

@@ -12,22 +12,22 @@ from imgtool.options import EngineOptions
 
 
 def make_models(options: EngineOptions) -> None:
-    """Make the weights that ``options`` ask for and compile them; what is there already is left as it is. What it says
-    goes to stderr as it comes.
+    """Make the weights that ``options`` ask for and compile them, unless they are there already. Its output goes to
+    stderr.
 
     Raises:
-        ChildFailed: it could not be done.
+        ChildFailed: it failed.
     """
     words = [
         "warm-cache",
         *("--weights", options.weights.value, "--scale", options.scale.value),
         *("--languages", ",".join(options.languages)),
     ]
-    # What it prints is for people here: stdout belongs to the figures.
+    # Not to stdout, which belongs to the figures.
     done = subprocess.run(python_calling("imgtool.__main__:main", words=words), stdout=sys.stderr, check=False)
     if done.returncode:
         raise ChildFailed(
             "the synthetic models could not be made",
-            "see above; or name arms that need none, such as --arm slim='--text-engine rapidocr'",
+            "see its output above; or name arms that need none, such as --arm slim='--text-engine rapidocr'",
             ExitCode.MODEL_MISSING,
         )

@@ -34,7 +34,7 @@ class History(Struct, frozen=True, kw_only=True):
 
 class Point(Struct, frozen=True, kw_only=True):
     """The median of one arm's figure in one run, in seconds or bytes. ``changes`` say in words what of the machine or
-    the work is not as at the point before: figures on either side of it cannot be compared."""
+    the work changed since the point before: figures on either side of it cannot be compared."""
 
     created: str
     version: str
@@ -55,14 +55,21 @@ class Series(Struct, frozen=True, kw_only=True):
 
 
 def load_history(directory: Path) -> History:
-    """What is saved in ``directory``; nothing where there is no such folder yet. Files that are no experiment are left
+    """What is saved in ``directory``; nothing if there is no such folder yet. A file that is not an experiment is left
     out with a notice.
 
     Raises:
-        BaselineUnusable: it is no folder, or cannot be read.
+        BaselineUnusable: it is not a folder, or cannot be read.
     """
+    try:
+        names = sorted(path for path in directory.iterdir() if path.suffix == ".json" and not path.name.startswith("."))
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        message = f"{directory} cannot be read: {error.strerror or error}"
+        raise BaselineUnusable(message, "name a folder of saved experiments") from error
     runs, notices = [], []
-    for path in _files(directory):
+    for path in names:
         try:
             runs.append(SavedRun(name=path.name, experiment=load_experiment(path)))
         except BaselineUnusable as error:
@@ -100,44 +107,32 @@ def _points(runs: Sequence[SavedRun], arm: str, metric: Metric, state: PageCache
     former: Experiment | None = None
     for run in runs:
         experiment = run.experiment
-        if values := experiment.values(arm, metric, state):
-            points.append(_point(run, values, () if former is None else _changes(former, experiment)))
-            former = experiment
+        if not (values := experiment.values(arm, metric, state)):
+            continue
+        changes: list[str] = []
+        if former is not None:
+            changes = differences(former.machine, experiment.machine)
+            changes += workload_differences(former.settings, experiment.settings)
+        summary = summarise(values)
+        points.append(
+            Point(
+                created=experiment.created,
+                version=experiment.version,
+                name=run.name,
+                n=summary.n,
+                median=summary.median,
+                interval=summary.interval,
+                changes=tuple(changes),
+            )
+        )
+        former = experiment
     return tuple(points)
 
 
-def _point(run: SavedRun, values: list[float], changes: tuple[str, ...]) -> Point:
-    summary = summarise(values)
-    return Point(
-        created=run.experiment.created,
-        version=run.experiment.version,
-        name=run.name,
-        n=summary.n,
-        median=summary.median,
-        interval=summary.interval,
-        changes=changes,
-    )
-
-
-def _changes(former: Experiment, later: Experiment) -> tuple[str, ...]:
-    return (*differences(former.machine, later.machine), *workload_differences(former.settings, later.settings))
-
-
-def _files(directory: Path) -> list[Path]:
-    try:
-        return sorted(path for path in directory.iterdir() if path.suffix == ".json" and not path.name.startswith("."))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise BaselineUnusable(
-            f"{directory} cannot be read: {error.strerror or error}", "name a folder of saved experiments"
-        ) from error
-
-
 def _moment(created: str) -> datetime:
-    """What a time in ISO 8601 means; one that cannot be read counts as older than all."""
+    """The time that ``created`` says in ISO 8601; one that cannot be read counts as older than all."""
     try:
-        moment = datetime.fromisoformat(re.sub(r"Z$", "+00:00", created))
+        moment = datetime.fromisoformat(created)
     except ValueError:
         return _BEFORE_ALL
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What a benchmark is, as data: arms, samples, the machine. Saved as JSON; every later step reads only this.
+"""A benchmark as data: arms, samples, the machine. Saved as JSON; reports and gates read nothing else.
 
 Times are seconds of the monotonic clock, counted from just before the process was started; memory is bytes.
 """
@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 SCHEMA_VERSION = 1
-"""Version of :class:`Experiment` as JSON. Raised when a reader written for the former version would break."""
+"""Version of :class:`Experiment` as JSON. Raised when a reader of the former version would break."""
 
 TOOL = "imgtool bench"
 
@@ -24,7 +24,7 @@ class ArmKind(StrEnum):
     ANALYZE = "analyze"
     """``imgtool analyze`` with options of its own."""
     COMMAND = "command"
-    """Any other program: wall time and memory are known, phases are not."""
+    """Any other program: wall time and memory are known, phases only if it writes imgtool's trace."""
 
 
 class PageCache(StrEnum):
@@ -44,7 +44,7 @@ class Metric(StrEnum):
     """Mean seconds an image after the first."""
     WALL = "wall"
     PEAK_ANON = "peak_anon"
-    """RssAnon of the process tree: what the machine cannot take back."""
+    """RssAnon of the process tree: what the system cannot reclaim."""
     PEAK_RSS = "peak_rss"
 
     @property
@@ -63,9 +63,9 @@ class Arm(Struct, frozen=True, kw_only=True):
     summary: str = ""
 
 
-class Phase(Struct, frozen=True, kw_only=True):
-    """A stretch of a sample: ``name`` is ``interpreter``, ``imports``, ``load blip``, ``caption``, ... in the order of
-    their beginning. ``process`` is ``parent`` or ``worker``."""
+class SamplePhase(Struct, frozen=True, kw_only=True):
+    """A phase of a sample: ``name`` is ``interpreter``, ``imports``, ``load blip``, ``caption``, ... ``process`` is
+    ``parent`` or ``worker``."""
 
     name: str
     began: float
@@ -83,9 +83,9 @@ class MemoryStep(Struct, frozen=True, kw_only=True):
     file_after: int
 
 
-class Memory(Struct, frozen=True, kw_only=True):
-    """Peaks of one sample. ``peak_rss`` is VmHWM of the largest process; the others are sums over the tree, each at its
-    own peak, sampled: ``method`` says how, and how often."""
+class PeakMemory(Struct, frozen=True, kw_only=True):
+    """Peaks of one sample. ``peak_rss`` is VmHWM of the largest process; the others are sums over the process tree,
+    each at its own peak. ``method`` says how they were sampled, and how often."""
 
     peak_rss: int
     peak_anon: int
@@ -95,9 +95,9 @@ class Memory(Struct, frozen=True, kw_only=True):
     steps: tuple[MemoryStep, ...] = ()
 
 
-class Sample(Struct, frozen=True, kw_only=True):
-    """One fresh process. ``run`` counts from 0 within its arm and page-cache state; -1 is a warm-up run, which no
-    figure contains. ``order`` is its place in the whole experiment."""
+class RunSample(Struct, frozen=True, kw_only=True):
+    """One run in a fresh process. ``run`` counts from 0 within its arm and page-cache state; -1 is a warm-up run, which
+    is in no figure. ``order`` is its place in the whole experiment."""
 
     arm: str
     run: int
@@ -111,13 +111,13 @@ class Sample(Struct, frozen=True, kw_only=True):
     startup: float | None = None
     first_result: float | None = None
     steady: float | None = None
-    phases: tuple[Phase, ...] = ()
-    memory: Memory | None = None
+    phases: tuple[SamplePhase, ...] = ()
+    memory: PeakMemory | None = None
     resident_share: float | None = None
     """Share of the models' bytes in the page cache when it began, 0 to 1."""
 
     def value(self, metric: Metric) -> float | None:
-        """The figure of ``metric``, or ``None`` where this sample has none (a failed one has none at all)."""
+        """The figure of ``metric``, or ``None`` if this sample has none; a failed one has no figures."""
         if self.error is not None:
             return None
         if metric is Metric.PEAK_ANON:
@@ -129,7 +129,7 @@ class Sample(Struct, frozen=True, kw_only=True):
 
 
 class Machine(Struct, frozen=True, kw_only=True):
-    """Everything that decides how fast a run is and that a comparison must hold equal."""
+    """Everything that a run's speed depends on: two experiments are compared only if it is equal."""
 
     cpu: str
     cores: int
@@ -141,14 +141,14 @@ class Machine(Struct, frozen=True, kw_only=True):
     python: str
     libraries: dict[str, str]
     weights: dict[str, str]
-    """Identity of each model by name, as results name it; ``synthetic-...`` where made up."""
+    """Identity of each model by engine; ``synthetic-...`` for synthetic weights."""
     threads: int
     thread_settings: dict[str, str] = {}
-    """OMP_NUM_THREADS and its like, where set."""
+    """OMP_NUM_THREADS and similar variables that are set."""
 
 
 class Noise(Struct, frozen=True, kw_only=True):
-    """What else the machine was doing. Shares are 0 to 1; ``None`` where it cannot be read."""
+    """What else the machine was doing. Shares are 0 to 1; ``None`` is not readable."""
 
     load_before: float | None = None
     load_after: float | None = None
@@ -162,7 +162,7 @@ class Noise(Struct, frozen=True, kw_only=True):
     """In words, each with what to do about it."""
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class ExperimentSettings(Struct, frozen=True, kw_only=True):
     """How the experiment was run."""
 
     runs: int
@@ -177,7 +177,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class Experiment(Struct, frozen=True, kw_only=True):
-    """All of it. ``samples`` stand in the order in which they ran."""
+    """All of it. ``samples`` are in the order in which they ran."""
 
     schema_version: int = SCHEMA_VERSION
     tool: str = TOOL
@@ -187,9 +187,9 @@ class Experiment(Struct, frozen=True, kw_only=True):
     units: dict[str, str] = msgspec.field(default_factory=lambda: {"time": "seconds", "memory": "bytes"})
     machine: Machine
     noise: Noise
-    settings: Settings
+    settings: ExperimentSettings
     arms: tuple[Arm, ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[RunSample, ...]
     reference: str = ""
     """The arm that the others are compared with."""
 
@@ -203,7 +203,19 @@ class Experiment(Struct, frozen=True, kw_only=True):
                 return arm
         raise KeyError(name)
 
+    def counted(self, arm: str, page_cache: PageCache | None = None) -> list[RunSample]:
+        """The samples of an arm without its warm-up runs, failed ones too; in one state of the page cache, or in
+        all."""
+        return [
+            sample
+            for sample in self.samples
+            if sample.arm == arm and sample.run >= 0 and page_cache in (None, sample.page_cache)
+        ]
+
+    def succeeded(self, arm: str, page_cache: PageCache = PageCache.WARM) -> list[RunSample]:
+        """The counted samples of an arm that did not fail."""
+        return [sample for sample in self.counted(arm, page_cache) if sample.error is None]
+
     def values(self, arm: str, metric: Metric, page_cache: PageCache = PageCache.WARM) -> list[float]:
-        """The counted figures of an arm in the order in which they were taken."""
-        counted = (s for s in self.samples if s.arm == arm and s.run >= 0 and s.page_cache is page_cache)
-        return [value for sample in counted if (value := sample.value(metric)) is not None]
+        """The figures of an arm in the order in which they were taken."""
+        return [value for sample in self.succeeded(arm, page_cache) if (value := sample.value(metric)) is not None]

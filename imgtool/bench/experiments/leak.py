@@ -1,17 +1,16 @@
-"""Whether memory grows with every call: the same image again and again, in one process, and what that holds on to.
+"""Whether memory grows with every call: the same image again and again, in one process.
 
-Engine, worker and models live in one fresh process here (``--no-isolate``), so that its anonymous memory, its C heap
-and its Python objects are those of all of them. Calls come in rounds, each twice as long as the one before: what grows
-until caches and arenas are full has stopped by the last round, and what leaks has not. The last round decides.
+Engine, worker and models are in one fresh process here (``--no-isolate``), so that its anonymous memory, its C heap and
+its Python objects are those of all of them. Calls come in rounds, each twice as long as the one before: memory that
+grows until caches and arenas are full has stopped growing by the last round, a leak has not. The last round decides.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -19,20 +18,16 @@ from imgtool.bench.measure.child import ChildFailed, ask
 from imgtool.bench.stats.slope import Slope, slope
 from imgtool.errors import ExitCode, UsageProblem
 
-if TYPE_CHECKING:
-    from imgtool.engine.engine import Engine
-
 FEWEST_CALLS = 35
 TOLERANCE_BYTES = 10_000
-"""Growth a call below which nothing is called a leak: an answer that is kept in the scratch store is some of it."""
+"""Growth a call that is no leak: each answer is kept in the scratch store, which takes some memory."""
 
 _READINGS = 60  # a round; more would only add points that depend on each other
-_SHARES = (1, 2, 4)
 _OBJECT_BYTES = 100
 
 
 class LeakVerdict(StrEnum):
-    """What may be said."""
+    """The verdict of a leak check."""
 
     LEAK = "leak"
     NO_LEAK = "no leak"
@@ -59,7 +54,7 @@ class Round(Struct, frozen=True, kw_only=True):
 
 
 class Leak(Struct, frozen=True, kw_only=True):
-    """What was found. ``tolerance`` is bytes a call; ``engines`` are those that answered."""
+    """The verdict and its figures. ``tolerance`` is bytes a call; ``engines`` are those that answered."""
 
     verdict: LeakVerdict
     reason: str
@@ -71,7 +66,7 @@ class Leak(Struct, frozen=True, kw_only=True):
     readings: tuple[Reading, ...]
 
 
-class Repeating(Struct, frozen=True):
+class LeakRequest(Struct, frozen=True):
     """What the child is to do: ``calls`` of the engine, with ``flags`` of analyze, on the image at ``path``."""
 
     flags: dict[str, str | bool]
@@ -79,7 +74,7 @@ class Repeating(Struct, frozen=True):
     calls: int
 
 
-class Repeated(Struct, frozen=True):
+class LeakReadings(Struct, frozen=True):
     """Readings of each round, the engines that answered, and how many calls came before."""
 
     rounds: tuple[tuple[Reading, ...], ...]
@@ -99,15 +94,14 @@ def measure_leak(
     """Call the engine ``calls`` times in a fresh process and judge the growth. ``scratch`` is a folder for a copy.
 
     Raises:
-        UsageProblem: too few calls, or the engine cannot be had with these options.
+        UsageProblem: too few calls, or there is no engine for these options.
         ChildFailed: the process died.
     """
     if calls < FEWEST_CALLS:
-        raise UsageProblem(f"--calls must be at least {FEWEST_CALLS}, not {calls}: a slope needs points")
+        raise UsageProblem(f"--calls must be at least {FEWEST_CALLS}, not {calls}", "a slope needs points")
     copy = scratch / f"again{image.suffix}"
     copy.write_bytes(image.read_bytes())
-    request = Repeating(dict(flags), str(copy), calls)
-    found = ask("imgtool.bench.experiments.leak:repeat", request, Repeated, timeout=timeout)
+    found = ask(repeat, LeakRequest(dict(flags), str(copy), calls), LeakReadings, timeout=timeout)
     rounds = tuple(_round(readings) for readings in found.rounds)
     verdict, reason = judge(rounds[-1], tolerance)
     return Leak(
@@ -137,34 +131,31 @@ def _round(readings: Sequence[Reading]) -> Round:
 
 
 def judge(last: Round, tolerance: int) -> tuple[LeakVerdict, str]:
-    """The verdict on the longest round, and why: a leak where either memory certainly grows by more than ``tolerance``
-    bytes a call, none where neither can."""
+    """The verdict on the longest round, and why: a leak if either memory certainly grows by more than ``tolerance``
+    bytes a call, none if neither can."""
     slopes = {"anonymous memory": last.anon, **({} if last.heap is None else {"the C heap": last.heap})}
-    grown = [_words(name, found) for name, found in slopes.items() if found.low > tolerance]
-    if grown:
-        return LeakVerdict.LEAK, f"{'; '.join(grown)}. {_whose(last)}"
-    unclear = [_words(name, found) for name, found in slopes.items() if found.high > tolerance]
-    if unclear:
+    texts = {
+        name: f"{name} grows by {found.estimate / 1e3:.1f} kB a call ({found.low / 1e3:.1f}..{found.high / 1e3:.1f})"
+        for name, found in slopes.items()
+    }
+    if grown := [texts[name] for name, found in slopes.items() if found.low > tolerance]:
+        whose = "Python's own objects do not account for it: look at buffers (bytes, arrays) and native memory"
+        if last.objects.low * _OBJECT_BYTES > last.anon.estimate / 10:
+            whose = f"Python's own objects grow too, {last.objects.estimate:.0f} a call: look for lists that are kept"
+        return LeakVerdict.LEAK, f"{'; '.join(grown)}. {whose}"
+    if unclear := [texts[name] for name, found in slopes.items() if found.high > tolerance]:
         return LeakVerdict.INCONCLUSIVE, f"{'; '.join(unclear)}. More --calls would tell"
-    return LeakVerdict.NO_LEAK, "; ".join(_words(name, found) for name, found in slopes.items())
-
-
-def _whose(last: Round) -> str:
-    """Where to look: a tracked object takes a hundred bytes or so."""
-    if last.objects.low * _OBJECT_BYTES > last.anon.estimate / 10:
-        return f"Python's own objects grow too, {last.objects.estimate:.0f} a call: look at what is collected in lists"
-    return "Python's own objects do not account for it: look at buffers (bytes, arrays) and native memory"
-
-
-def _words(name: str, found: Slope) -> str:
-    return f"{name} grows by {found.estimate / 1e3:.1f} kB a call ({found.low / 1e3:.1f}..{found.high / 1e3:.1f})"
+    return LeakVerdict.NO_LEAK, "; ".join(texts.values())
 
 
 # -- in the child
 
 
-def repeat(request: Repeating) -> Repeated:
-    """Call the engine, and read what the process holds.
+def repeat(request: LeakRequest) -> LeakReadings:
+    """Call the engine again and again, and read the memory of the process.
+
+    A number after the image's end changes the file and not the picture, so that nothing is looked up and everything
+    computed has the same shape.
 
     Raises:
         ChildFailed: an image was not answered.
@@ -173,50 +164,34 @@ def repeat(request: Repeating) -> Repeated:
     from imgtool.engine.engine import Engine
 
     options = convert_options(resolve(request.flags).engine, {"cache": False, "isolate": False, "workers": 1})
+    path = Path(request.path)
+    picture = path.read_bytes()
+    engines: set[str] = set()
+    warm_ups, unit = max(5, request.calls // 10), request.calls // 7
     with Engine(options) as engine:
-        calls = _Calls(engine, Path(request.path))
-        warm_ups = max(5, request.calls // 10)
-        for _ in range(warm_ups):
-            calls.one()
-        rounds = tuple(tuple(_readings(calls, count)) for count in _lengths(request.calls))
-    return Repeated(rounds, tuple(sorted(calls.engines)), warm_ups)
 
+        def call(number: int) -> None:
+            path.write_bytes(picture + number.to_bytes(8, "big"))
+            for result in engine.analyze([str(path)]):
+                for task, answer in result.tasks.items():
+                    if answer.error is not None:
+                        raise ChildFailed(f"{task.value}: {answer.error.message}", answer.error.remedy or "")
+                    engines.add(answer.engine)
+                if result.error is not None:
+                    raise ChildFailed(result.error.message, result.error.remedy or "", ExitCode.NONE_ANSWERED)
 
-def _lengths(calls: int) -> tuple[int, ...]:
-    unit = calls // sum(_SHARES)
-    return (unit, 2 * unit, calls - 3 * unit)
-
-
-def _readings(calls: _Calls, count: int) -> Iterator[Reading]:
-    every = max(1, count // _READINGS)
-    for number in range(1, count + 1):
-        calls.one()
-        if number % every == 0 or number == count:
-            yield _read(calls.made)
-
-
-class _Calls:
-    """Answers one image again and again: a number after its end makes the file another and leaves the picture alone,
-    so that nothing is looked up and everything computed has the same shape."""
-
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self.made = 0
-        self.engines: set[str] = set()
-        self._engine = engine
-        self._path = path
-        self._picture = path.read_bytes()
-
-    def one(self) -> None:
-        """One call."""
-        self.made += 1
-        self._path.write_bytes(self._picture + self.made.to_bytes(8, "big"))
-        for result in self._engine.analyze([str(self._path)]):
-            for task, answer in result.tasks.items():
-                if answer.error is not None:
-                    raise ChildFailed(f"{task.value}: {answer.error.message}", answer.error.remedy or "")
-                self.engines.add(answer.engine)
-            if result.error is not None:
-                raise ChildFailed(result.error.message, result.error.remedy or "", ExitCode.NONE_ANSWERED)
+        for number in range(warm_ups):
+            call(number)
+        made, rounds = warm_ups, []
+        for count in (unit, 2 * unit, request.calls - 3 * unit):
+            every, readings = max(1, count // _READINGS), []
+            for number in range(1, count + 1):
+                call(made)
+                made += 1
+                if number % every == 0 or number == count:
+                    readings.append(_read(made))
+            rounds.append(tuple(readings))
+    return LeakReadings(tuple(rounds), tuple(sorted(engines)), warm_ups)
 
 
 def _read(call: int) -> Reading:

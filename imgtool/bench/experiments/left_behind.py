@@ -13,8 +13,8 @@ _MARK = "_IMGTOOL_BENCH_MARK"  # not IMGTOOL_...: those are options
 
 
 @dataclass(frozen=True)
-class Traces:
-    """Names of what is there at one moment: ``files`` in the temporary folder, ``shared_memory`` of POSIX and
+class Leftovers:
+    """Names of what exists at one moment: ``files`` in the temporary folder, ``shared_memory`` of POSIX and
     System V, ``processes`` that carry the mark in their environment."""
 
     files: frozenset[str]
@@ -22,9 +22,9 @@ class Traces:
     processes: frozenset[str]
 
 
-class Lookout:
-    """Watches what marked processes leave. Give them ``environment``: a temporary folder of their own and a mark that
-    everything they start inherits, however it detaches itself."""
+class LeftBehind:
+    """Finds what marked processes leave behind. Give them ``environment``: a temporary folder of their own, and a mark
+    that everything they start inherits, however it detaches itself."""
 
     def __init__(self, folder: Path, mark: str) -> None:
         self._folder = folder
@@ -33,43 +33,25 @@ class Lookout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """To be added to the environment of what is watched."""
+        """To be added to the environment of the processes."""
         return {"TMPDIR": str(self._folder), _MARK: self._mark}
 
-    def look(self) -> Traces:
-        """What is there now that was not there when this began. Shared memory that a process without the mark holds
-        open is somebody else's."""
+    def look(self) -> Leftovers:
+        """What is there now that was not there when this was made. Shared memory that a process without the mark has
+        mapped belongs to another program."""
         new = _shared_memory() - self._before
-        return Traces(
-            files=frozenset(_below(self._folder)),
-            shared_memory=frozenset(new - self._held_by_others(new)),
-            processes=frozenset(self._marked()),
-        )
-
-    def _marked(self) -> Iterator[str]:
+        marked, held = set(), set()
         wanted = f"{_MARK}={self._mark}".encode()
-        for process in _processes():
+        for process in Path("/proc").glob("[0-9]*"):
             if wanted in _read(process / "environ").split(b"\0"):
                 name = _read(process / "cmdline").replace(b"\0", b" ").decode("utf-8", "replace").strip()
-                yield f"{process.name} {name[:80]}"
-
-    def _held_by_others(self, names: frozenset[str]) -> frozenset[str]:
-        if not names:
-            return frozenset()
-        wanted = f"{_MARK}={self._mark}".encode()
-        held = set()
-        for process in _processes():
-            if wanted not in _read(process / "environ").split(b"\0"):
+                marked.add(f"{process.name} {name[:80]}")
+            elif new:
                 maps = _read(process / "maps").decode("utf-8", "replace")
-                held |= {name for name in names if name in maps}
-        return frozenset(held)
-
-
-def _processes() -> Iterator[Path]:
-    try:
-        yield from (path for path in Path("/proc").iterdir() if path.name.isdecimal())
-    except OSError:
-        return
+                held |= {name for name in new if name in maps}
+        return Leftovers(
+            files=frozenset(_below(self._folder)), shared_memory=frozenset(new - held), processes=frozenset(marked)
+        )
 
 
 def _read(path: Path) -> bytes:
@@ -80,7 +62,7 @@ def _read(path: Path) -> bytes:
 
 
 def _shared_memory() -> frozenset[str]:
-    """POSIX segments and semaphores by path, System V segments by number; ours alone."""
+    """POSIX segments and semaphores of this user by path, System V segments by number."""
     names = set()
     try:
         with os.scandir(_SHARED_MEMORY) as entries:
@@ -93,6 +75,6 @@ def _shared_memory() -> frozenset[str]:
 
 def _below(folder: Path) -> Iterator[str]:
     for place, folders, files in os.walk(folder):
-        # A folder that holds something is named by what it holds.
+        # A folder that contains something is named by what it contains.
         names = files if files or folders else [""]
         yield from (str(Path(place, name).relative_to(folder)) for name in names if Path(place, name) != folder)

@@ -1,6 +1,6 @@
-"""Starting again and again: does every start succeed, is anything left behind, does anything creep up.
+"""Starting again and again: does every start succeed, is anything left behind, does any figure grow.
 
-Each start is a fresh process of an arm, timed and weighed as every sample of ``imgtool bench`` is.
+Each start is a fresh process of an arm, measured as every sample of ``imgtool bench`` is.
 """
 
 from __future__ import annotations
@@ -13,25 +13,23 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from imgtool.bench.data.record import Arm, Metric, Sample
-from imgtool.bench.experiments.left_behind import Lookout
-from imgtool.bench.measure.process import Launcher
+from imgtool.bench.data.record import Arm, Metric, RunSample
+from imgtool.bench.experiments.left_behind import LeftBehind
+from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
-from imgtool.bench.report.wording import metric_text
+from imgtool.bench.report.units import metric_text
 from imgtool.bench.stats.slope import slope
 
 TIME_MARGIN, MEMORY_MARGIN = 0.1, 0.05
-"""Share of the median: a drift over all restarts that is certainly more is one."""
-
-_WALL_METRICS = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.WALL)
+"""Share of the median: a figure grows if its drift over all restarts is certainly more."""
 
 
 class Drift(Struct, frozen=True, kw_only=True):
     """Change of a figure from the first restart to the last, as a share of its median, with its interval.
 
-    ``grows`` is ``True`` or ``False`` where the interval leaves no doubt about the margin, else ``None``. ``judged``:
-    wall times are shown, and processor time is judged in their place, because another program that starts meanwhile
-    stretches the one and hardly the other."""
+    ``grows`` is ``None`` where the interval contains the margin. ``judged``: wall times are shown only, and processor
+    time is judged in their place, because another program that starts meanwhile lengthens the one and hardly the other.
+    """
 
     name: str
     is_memory: bool
@@ -43,7 +41,7 @@ class Drift(Struct, frozen=True, kw_only=True):
     judged: bool
 
 
-class Failure(Struct, frozen=True, kw_only=True):
+class SoakFailure(Struct, frozen=True, kw_only=True):
     """A start that did not succeed."""
 
     restart: int
@@ -52,57 +50,61 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 class Soak(Struct, frozen=True, kw_only=True):
-    """What came of the restarts of one arm. Names in the three lists are what was still there after the last."""
+    """The restarts of one arm. Names in the three lists are what was still there after the last."""
 
     arm: str
     restarts: int
     succeeded: int
-    failures: tuple[Failure, ...]
+    failures: tuple[SoakFailure, ...]
     files: tuple[str, ...]
     shared_memory: tuple[str, ...]
     processes: tuple[str, ...]
     outlived: int
     """Processes in all that were still running when the one that was started had ended."""
     drifts: tuple[Drift, ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[RunSample, ...]
 
     @property
     def sound(self) -> bool:
-        """Every start succeeded, nothing was left behind, and nothing that is judged certainly grows."""
+        """Every start succeeded, nothing was left behind, and no figure that is judged certainly grows."""
         left = self.files or self.shared_memory or self.processes or self.outlived
         grows = any(drift.grows for drift in self.drifts if drift.judged)
         return self.succeeded == self.restarts and not left and not grows
 
 
 def soak(
-    arm: Arm, restarts: int, *, timeout: float, said: Callable[[int, Sample], None] = lambda number, sample: None
+    arm: Arm,
+    restarts: int,
+    *,
+    timeout: float,
+    on_sample: Callable[[int, RunSample], None] = lambda number, sample: None,
 ) -> Soak:
     """Start ``arm`` ``restarts`` times, one after the other. ``timeout`` is seconds a start.
 
     Raises:
-        imgtool.bench.measure.process.LauncherGone: the process that starts them was killed.
+        imgtool.bench.measure.launcher_client.LauncherGone: the process that starts them was killed.
     """
     with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch, "tmp")
         folder.mkdir()
-        lookout = Lookout(folder, uuid.uuid4().hex)
-        samples: list[Sample] = []
+        left_behind = LeftBehind(folder, uuid.uuid4().hex)
+        samples: list[RunSample] = []
         cpu_seconds: list[float] = []
         outlived = 0
         with Launcher() as launcher:
             for number in range(restarts):
-                sample, ended = start(arm, number, launcher, Path(scratch), timeout, lookout.environment)
+                sample, ended = start(arm, number, launcher, Path(scratch), timeout, left_behind.environment)
                 samples.append(replace(sample, phases=()))  # no drift is of a phase, and restarts are many
                 cpu_seconds.append(ended.cpu_seconds)
                 outlived += ended.left_behind
-                said(number, sample)
-        traces = lookout.look()
+                on_sample(number, sample)
+        traces = left_behind.look()
     failed = [sample for sample in samples if sample.error is not None]
     return Soak(
         arm=arm.name,
         restarts=restarts,
         succeeded=restarts - len(failed),
-        failures=tuple(Failure(restart=s.run, reason=s.error or "", stderr_tail=s.stderr_tail) for s in failed),
+        failures=tuple(SoakFailure(restart=s.run, reason=s.error or "", stderr_tail=s.stderr_tail) for s in failed),
         files=tuple(sorted(traces.files)),
         shared_memory=tuple(sorted(traces.shared_memory)),
         processes=tuple(sorted(traces.processes)),
@@ -112,21 +114,23 @@ def soak(
     )
 
 
-def _drifts(samples: Sequence[Sample], cpu_seconds: Sequence[float]) -> Iterator[Drift]:
+def _drifts(samples: Sequence[RunSample], cpu_seconds: Sequence[float]) -> Iterator[Drift]:
     good = [sample for sample in samples if sample.error is None]
-    for metric in _WALL_METRICS:
-        values = {sample.run: value for sample in good if (value := sample.value(metric)) is not None}
-        yield from _drift(metric_text(metric), values, len(samples), judged=False)
-    cpu = {sample.run: cpu_seconds[sample.run] for sample in good}
-    yield from _drift("processor time", cpu, len(samples))
-    anon = {sample.run: value for sample in good if (value := sample.value(Metric.PEAK_ANON)) is not None}
-    yield from _drift(metric_text(Metric.PEAK_ANON), anon, len(samples), is_memory=True)
+
+    def figures(metric: Metric) -> dict[int, float]:
+        return {sample.run: value for sample in good if (value := sample.value(metric)) is not None}
+
+    for metric in (Metric.STARTUP, Metric.FIRST_RESULT, Metric.WALL):
+        yield from _drift(metric_text(metric), figures(metric), len(samples), judged=False)
+    yield from _drift("processor time", {sample.run: cpu_seconds[sample.run] for sample in good}, len(samples))
+    peak = Metric.PEAK_ANON
+    yield from _drift(metric_text(peak), figures(peak), len(samples), is_memory=True)
 
 
 def _drift(
     name: str, values: Mapping[int, float], restarts: int, *, is_memory: bool = False, judged: bool = True
 ) -> Iterator[Drift]:
-    """How a figure moves with the number of its restart; nothing where too few restarts have it."""
+    """How a figure changes with the number of its restart; nothing where too few restarts have it."""
     found = slope(list(map(float, values)), list(values.values()))
     if found is None or found.level <= 0:
         return

@@ -1,7 +1,7 @@
-"""Images a second: by arm, batch size and number of threads, a fresh process for every run of every combination.
+"""Images a second: by arm, batch size and number of threads, each combination in fresh processes.
 
-Two rates are taken of each run. *Steady* is that from the first result to the last: what a long run comes to.
-*Overall* counts everything from before the process was started to its end: what a short run comes to.
+Two rates are taken of each run. *Steady* is that from the first result to the last, which a long run approaches.
+*Overall* counts everything from before the process was started to its end.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from imgtool.bench.data.record import Sample
+from imgtool.bench.data.record import RunSample
 from imgtool.bench.measure.experiment import Contender
-from imgtool.bench.measure.process import Launcher
+from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from imgtool.bench.stats.statistics import Summary, summarise
 from imgtool.cores import granted_cores
 
 SCHEMA_VERSION = 1
 
-_LOOK_SECONDS = 0.1  # memory is not the subject here; looking seldom disturbs little
+_LOOK_SECONDS = 0.1  # memory is not the subject here; sampling it seldom disturbs little
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -31,8 +32,17 @@ class Cell(Struct, frozen=True, kw_only=True):
     batch_size: int | None
     threads: int | None
 
+    def __str__(self) -> str:
+        """``compiled, batches of 8, 2 threads``."""
+        parts = [self.arm]
+        if self.batch_size is not None:
+            parts.append(f"batches of {self.batch_size}")
+        if self.threads is not None:
+            parts.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
+        return ", ".join(parts)
 
-class Run(Struct, frozen=True, kw_only=True):
+
+class ThroughputRun(Struct, frozen=True, kw_only=True):
     """One fresh process. Rates are images a second; ``steady`` is ``None`` for a program that does not say when its
     results come, and for a single image. ``cpu_seconds`` are those of all its processes."""
 
@@ -43,14 +53,14 @@ class Run(Struct, frozen=True, kw_only=True):
     peak_anon: int | None
 
 
-class Measured(Struct, frozen=True, kw_only=True):
-    """What came of a cell. ``per_core`` is images a second and core: its rate divided by the cores it could use, which
+class CellResult(Struct, frozen=True, kw_only=True):
+    """The runs of a cell. ``per_core`` is images a second and core: its rate divided by the cores it could use, which
     are its threads, or those that are granted where it has more. ``efficiency`` is its rate a thread divided by the
     rate a thread of the cell with the fewest threads of its arm and batch size: 1 where twice the threads are twice as
-    fast, and less with every thread that has no core. ``per_cpu_second`` is images a second of processor time."""
+    fast. ``per_cpu_second`` is images a second of processor time."""
 
     cell: Cell
-    runs: tuple[Run, ...]
+    runs: tuple[ThroughputRun, ...]
     error: str | None = None
     stderr_tail: str = ""
     overall: Summary | None = None
@@ -75,7 +85,7 @@ class Throughput(Struct, frozen=True, kw_only=True):
     sizes: tuple[str, ...]
     cores: int
     runs: int
-    cells: tuple[Measured, ...]
+    cells: tuple[CellResult, ...]
 
 
 def measure(
@@ -85,16 +95,16 @@ def measure(
     runs: int,
     timeout: float,
     say: Callable[[str], None],
-) -> list[Measured]:
-    """Run every cell ``runs`` times, cells taking turns, so that what the machine does meanwhile hits all of them.
+) -> list[CellResult]:
+    """Run every cell ``runs`` times, cells taking turns, so that what the machine does meanwhile affects all of them.
 
     A cell that fails is not run again. ``images`` is how many each run analyzes, ``timeout`` seconds a run.
 
     Raises:
-        imgtool.bench.measure.process.LauncherGone: the process that starts the runs was killed.
+        imgtool.bench.measure.launcher_client.LauncherGone: the process that starts the runs was killed.
     """
-    found: dict[Cell, list[Run]] = {cell: [] for cell, _ in contenders}
-    failed: dict[Cell, Sample] = {}
+    taken: dict[Cell, list[ThroughputRun]] = {cell: [] for cell, _ in contenders}
+    failed: dict[Cell, RunSample] = {}
     with (
         tempfile.TemporaryDirectory(prefix="imgtool-bench-") as scratch,
         Launcher(look_seconds=_LOOK_SECONDS) as launcher,
@@ -104,73 +114,49 @@ def measure(
             for cell, contender in contenders if number % 2 == 0 else reversed(contenders):
                 if cell in failed:
                     continue
-                say(f"run {number + 1} of {runs}: {cell_text(cell)}")
+                say(f"run {number + 1} of {runs}: {cell}")
                 sample, ended = start(contender.arm, number, launcher, Path(scratch), timeout, {})
                 if sample.error is not None:
                     failed[cell] = sample
-                    say(f"{cell_text(cell)} failed: {sample.error}")
-                else:
-                    found[cell].append(_run(sample, ended.cpu_seconds, images))
-    return _with_efficiency([_measured(cell, tuple(taken), failed.get(cell)) for cell, taken in found.items()])
+                    say(f"{cell} failed: {sample.error}")
+                    continue
+                run = ThroughputRun(
+                    overall=images / sample.wall,
+                    steady=1 / sample.steady if sample.steady else None,
+                    wall=sample.wall,
+                    cpu_seconds=ended.cpu_seconds,
+                    peak_anon=None if sample.memory is None else sample.memory.peak_anon,
+                )
+                taken[cell].append(run)
+    results = [_result(cell, tuple(found), images, failed.get(cell)) for cell, found in taken.items()]
+    fewest: dict[tuple[str, int | None], CellResult] = {}
+    for result in sorted(results, key=lambda result: result.cell.threads or 0):
+        if result.rate is not None and result.cell.threads is not None:
+            fewest.setdefault((result.cell.arm, result.cell.batch_size), result)
+    return [_with_efficiency(result, fewest.get((result.cell.arm, result.cell.batch_size))) for result in results]
 
 
-def cell_text(cell: Cell) -> str:
-    """``compiled, batches of 8, 2 threads``."""
-    parts = [cell.arm]
-    if cell.batch_size is not None:
-        parts.append(f"batches of {cell.batch_size}")
-    if cell.threads is not None:
-        parts.append(f"{cell.threads} thread{'s' if cell.threads > 1 else ''}")
-    return ", ".join(parts)
-
-
-def _run(sample: Sample, cpu_seconds: float, images: int) -> Run:
-    return Run(
-        overall=images / sample.wall,
-        steady=1 / sample.steady if sample.steady else None,
-        wall=sample.wall,
-        cpu_seconds=cpu_seconds,
-        peak_anon=None if sample.memory is None else sample.memory.peak_anon,
-    )
-
-
-def _measured(cell: Cell, runs: tuple[Run, ...], failed: Sample | None) -> Measured:
+def _result(cell: Cell, runs: tuple[ThroughputRun, ...], images: int, failed: RunSample | None) -> CellResult:
     if failed is not None or not runs:
         reason, tail = ("", "") if failed is None else (failed.error or "", failed.stderr_tail)
-        return Measured(cell=cell, runs=runs, error=reason or "was not run", stderr_tail=tail)
-    steady = [run.steady for run in runs if run.steady is not None]
+        return CellResult(cell=cell, runs=runs, error=reason or "was not run", stderr_tail=tail)
+    known = [run.steady for run in runs if run.steady is not None]
     overall = summarise([run.overall for run in runs])
-    rate = summarise(steady) if len(steady) == len(runs) else None
-    images = runs[0].overall * runs[0].wall
+    steady = summarise(known) if len(known) == len(runs) else None
     cpu = [run.cpu_seconds for run in runs if run.cpu_seconds > 0]
-    return Measured(
+    cores = granted_cores() if cell.threads is None else min(cell.threads, granted_cores())
+    return CellResult(
         cell=cell,
         runs=runs,
         overall=overall,
-        steady=rate,
-        per_core=(rate or overall).median / _cores_of(cell),
+        steady=steady,
+        per_core=(steady or overall).median / cores,
         per_cpu_second=images / summarise(cpu).median if cpu else None,
     )
 
 
-def _cores_of(cell: Cell) -> int:
-    """A thread more than there are cores adds none."""
-    granted = granted_cores()
-    return granted if cell.threads is None else min(cell.threads, granted)
-
-
-def _with_efficiency(cells: Sequence[Measured]) -> list[Measured]:
-    from msgspec.structs import replace
-
-    fewest: dict[tuple[str, int | None], Measured] = {}
-    for found in sorted((each for each in cells if each.cell.threads is not None), key=lambda f: f.cell.threads or 0):
-        if found.rate is not None:
-            fewest.setdefault((found.cell.arm, found.cell.batch_size), found)
-    return [replace(found, efficiency=_efficiency(found, fewest)) for found in cells]
-
-
-def _efficiency(found: Measured, fewest: dict[tuple[str, int | None], Measured]) -> float | None:
-    base = fewest.get((found.cell.arm, found.cell.batch_size))
-    if base is None or base is found or found.rate is None or base.rate is None or found.cell.threads is None:
-        return None
-    return (found.rate.median / found.cell.threads) / (base.rate.median / (base.cell.threads or 1))
+def _with_efficiency(result: CellResult, base: CellResult | None) -> CellResult:
+    threads = result.cell.threads
+    if base is None or base is result or result.rate is None or base.rate is None or threads is None:
+        return result
+    return replace(result, efficiency=(result.rate.median / threads) / (base.rate.median / (base.cell.threads or 1)))

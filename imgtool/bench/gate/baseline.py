@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from imgtool.bench.data.fingerprint import arm_differences, differences, workload_differences
 from imgtool.bench.data.record import Experiment, Metric, PageCache
-from imgtool.bench.data.saved import BaselineUnusable, load_experiment
+from imgtool.bench.data.saved import BaselineUnusable
 from imgtool.bench.stats.comparison import INTERLEAVED_MARGIN, SAVED_MARGIN, Comparison, compare
 from imgtool.errors import UsageProblem
 
@@ -19,9 +19,10 @@ class MachinesDiffer(UsageProblem):
 
 
 class Compared(Struct, frozen=True, kw_only=True):
-    """One figure of one arm against its counterpart. ``values`` and ``reference`` are what was compared, as taken:
-    seconds or bytes, or, where ``ratios``, how many times the reference arm's figure of the same run.
-    ``against`` names the counterpart in words."""
+    """One figure of one arm against its counterpart. ``values`` and ``reference`` are what was compared: seconds or
+    bytes, or, if ``ratios``, ratios to the reference arm's figure of the same run. ``against`` names the counterpart in
+    words.
+    """
 
     arm: str
     metric: Metric
@@ -34,22 +35,17 @@ class Compared(Struct, frozen=True, kw_only=True):
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
-    """An experiment with what it is compared with: another ``experiment``, or its own arm ``reference``.
+    """The experiment ``now`` with what it is compared with: another one, ``then``, or its own arm ``reference``.
 
     ``ratios``: the machines differ, so that only ratios to the arm ``reference``, measured in both, are compared.
-    ``notices`` say in words what is left out and what to think of.
+    ``notices`` name what is left out and what to keep in mind.
     """
 
     now: Experiment
     then: Experiment | None
     reference: str
     ratios: bool
-    notices: tuple[str, ...]
-
-    @property
-    def margin(self) -> float:
-        """How large a difference must be to count."""
-        return INTERLEAVED_MARGIN if self.then is None else SAVED_MARGIN
+    notices: tuple[str, ...] = ()
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -61,23 +57,30 @@ class Baseline(Struct, frozen=True, kw_only=True):
         return tuple(name for name in names if name != self.reference) if self.then is None or self.ratios else names
 
     @property
-    def page_caches(self) -> tuple[PageCache, ...]:
-        """The states of the page cache that both were measured in."""
-        return tuple(
-            state
-            for state in self.now.settings.page_cache
-            if self.then is None or state in self.then.settings.page_cache
-        )
+    def cells(self) -> list[tuple[str, PageCache]]:
+        """Each of :attr:`arms` in each state of the page cache that both sides were measured in."""
+        states = [s for s in self.now.settings.page_cache if self.then is None or s in self.then.settings.page_cache]
+        return [(arm, state) for arm in self.arms for state in states]
 
     def compared(
         self, arm: str, metric: Metric, page_cache: PageCache = PageCache.WARM, margin: float | None = None
     ) -> Compared | None:
-        """The comparison of one figure; ``None`` where neither side has it."""
-        values = self._figures(self.now, arm, metric, page_cache)
+        """The comparison of one figure; ``None`` if neither side has it. ``margin`` is how large a difference must be
+        to count."""
         if self.then is None:
+            values = tuple(self.now.values(arm, metric, page_cache))
             reference = tuple(self.now.values(self.reference, metric, page_cache))
+            default = INTERLEAVED_MARGIN
         else:
-            reference = self._figures(self.then, arm, metric, page_cache)
+            values, reference = (
+                tuple(
+                    ratios_to_reference(side, arm, self.reference, metric, page_cache)
+                    if self.ratios
+                    else side.values(arm, metric, page_cache)
+                )
+                for side in (self.now, self.then)
+            )
+            default = SAVED_MARGIN
         if not values and not reference:
             return None
         return Compared(
@@ -88,46 +91,32 @@ class Baseline(Struct, frozen=True, kw_only=True):
             reference=reference,
             values=values,
             ratios=self.ratios,
-            comparison=compare(reference, values, self.margin if margin is None else margin),
+            comparison=compare(reference, values, default if margin is None else margin),
         )
 
     def all_compared(self) -> Iterator[Compared]:
         """Every comparison there is, by arm, state of the page cache and metric."""
-        for arm in self.arms:
-            for state in self.page_caches:
-                for metric in Metric:
-                    if (found := self.compared(arm, metric, state)) is not None:
-                        yield found
-
-    def _figures(self, experiment: Experiment, arm: str, metric: Metric, state: PageCache) -> tuple[float, ...]:
-        if self.ratios:
-            return tuple(ratios_to_reference(experiment, arm, self.reference, metric, state))
-        return tuple(experiment.values(arm, metric, state))
+        for arm, state in self.cells:
+            for metric in Metric:
+                if (found := self.compared(arm, metric, state)) is not None:
+                    yield found
 
 
 def ratios_to_reference(
     experiment: Experiment, arm: str, reference: str, metric: Metric, page_cache: PageCache = PageCache.WARM
 ) -> list[float]:
-    """How many times the figure of ``reference`` that of ``arm`` is, run by run: interleaved arms have their runs of
-    one number side by side, so that what slows both for a while is in no ratio."""
-    own, others = (_by_run(experiment, name, metric, page_cache) for name in (arm, reference))
+    """The ratios of the figure of ``arm`` to that of ``reference``, run by run: runs of one number are taken one after
+    the other, so that what slows both for a while is in no ratio."""
+    own, others = (
+        {s.run: value for s in experiment.succeeded(name, page_cache) if (value := s.value(metric)) is not None}
+        for name in (arm, reference)
+    )
     return [own[run] / others[run] for run in sorted(own.keys() & others.keys()) if others[run] > 0]
 
 
-def choose(text: str, experiment: Experiment) -> Experiment | str:
-    """What ``--baseline TEXT`` names: an arm of ``experiment``, else a saved file.
-
-    Raises:
-        BaselineUnusable: it is neither.
-    """
-    if any(arm.name == text for arm in experiment.arms):
-        return text
-    return load_experiment(Path(text).expanduser())
-
-
 def against(now: Experiment, chosen: Experiment | str | None, *, across_machines: bool = False) -> Baseline:
-    """``now`` with what it is compared with: a saved experiment, the name of one of its arms, or (``None``) the arm
-    that it says is its reference.
+    """``now`` with what it is compared with: a saved experiment, the name of one of its arms, or (``None``) its
+    reference arm.
 
     Raises:
         BaselineUnusable: the two have no arm in common, or measured different work.
@@ -136,14 +125,36 @@ def against(now: Experiment, chosen: Experiment | str | None, *, across_machines
     """
     if not isinstance(chosen, Experiment):
         return _own_arm(now, chosen or now.reference)
-    _require_same_work(now, chosen)
-    found = differences(chosen.machine, now.machine)
-    if found and not across_machines:
+    then = chosen
+    if found := workload_differences(then.settings, now.settings):
+        raise BaselineUnusable(
+            f"the baseline measured other work: {'; '.join(found)}", "measure the same tasks on the same images"
+        )
+    machines = differences(then.machine, now.machine)
+    if machines and not across_machines:
         raise MachinesDiffer(
-            f"the baseline was measured elsewhere: {'; '.join(found)}",
+            f"the baseline was measured on another machine: {'; '.join(machines)}",
             "measure both here, side by side, or allow ratios to the reference arm with --across-machines",
         )
-    return _saved(now, chosen, found)
+    reference = now.reference if machines else ""
+    names_then, names_now = ([arm.name for arm in side.arms] for side in (then, now))
+    if machines and not (reference in names_then and reference in names_now):
+        raise BaselineUnusable(
+            f"the machines differ, and the reference arm {reference!r} was not measured on both",
+            "measure the same reference arm on both",
+        )
+    baseline = Baseline(now=now, then=then, reference=reference, ratios=bool(machines))
+    if not baseline.arms:
+        raise BaselineUnusable(
+            f"no arm in common: the baseline has {', '.join(names_then) or 'none'}, and this run "
+            f"{', '.join(names_now) or 'none'}",
+            "measure the same arms as the baseline",
+        )
+    if not baseline.cells:
+        raise BaselineUnusable(
+            "the baseline was measured with the page cache in another state", "give its --page-cache"
+        )
+    return replace(baseline, notices=tuple(_notices(now, then, machines, reference)))
 
 
 def _own_arm(now: Experiment, reference: str) -> Baseline:
@@ -156,35 +167,7 @@ def _own_arm(now: Experiment, reference: str) -> Baseline:
             f"{reference} is the only arm: there is nothing to compare with",
             "add an arm, or name a saved file with --baseline",
         )
-    return Baseline(now=now, then=None, reference=reference, ratios=False, notices=())
-
-
-def _saved(now: Experiment, then: Experiment, machines: list[str]) -> Baseline:
-    reference = now.reference if machines else ""
-    if machines and not all(reference in {arm.name for arm in side.arms} for side in (now, then)):
-        raise BaselineUnusable(
-            f"the machines differ, and the reference arm {reference!r} was not measured on both",
-            "measure the same reference arm on both",
-        )
-    baseline = Baseline(now=now, then=then, reference=reference, ratios=bool(machines), notices=())
-    if not baseline.arms:
-        raise BaselineUnusable(
-            f"nothing in common: the baseline has {_names(then)}, and this is {_names(now)}",
-            "measure the same arms as the baseline",
-        )
-    if not baseline.page_caches:
-        raise BaselineUnusable(
-            "the baseline was measured with the page cache in another state", "give its --page-cache"
-        )
-    notices = tuple(_notices(now, then, machines, reference))
-    return Baseline(now=now, then=then, reference=reference, ratios=bool(machines), notices=notices)
-
-
-def _require_same_work(now: Experiment, then: Experiment) -> None:
-    if found := workload_differences(then.settings, now.settings):
-        raise BaselineUnusable(
-            f"the baseline measured other work: {'; '.join(found)}", "measure the same tasks on the same images"
-        )
+    return Baseline(now=now, then=None, reference=reference, ratios=False)
 
 
 def _notices(now: Experiment, then: Experiment, machines: list[str], reference: str) -> Iterator[str]:
@@ -195,18 +178,9 @@ def _notices(now: Experiment, then: Experiment, machines: list[str], reference: 
         if arm.name not in arms_then:
             yield f"{arm.name} is not in the baseline and is not compared; save a new baseline to include it"
         elif changes := arm_differences(arms_then[arm.name], arm):
-            yield f"{arm.name} is not what it was: {'; '.join(changes)}"
+            yield f"{arm.name} changed since the baseline: {'; '.join(changes)}"
     for gone in sorted(arms_then.keys() - {arm.name for arm in now.arms}):
         yield f"{gone} is in the baseline and was not measured now"
     for state in now.settings.page_cache:
         if state not in then.settings.page_cache:
-            yield f"the baseline was not measured with a {state.value} page cache: that is not compared"
-
-
-def _names(experiment: Experiment) -> str:
-    return ", ".join(arm.name for arm in experiment.arms) or "no arm"
-
-
-def _by_run(experiment: Experiment, arm: str, metric: Metric, state: PageCache) -> dict[int, float]:
-    counted = (s for s in experiment.samples if s.arm == arm and s.run >= 0 and s.page_cache is state)
-    return {sample.run: value for sample in counted if (value := sample.value(metric)) is not None}
+            yield f"the baseline was not measured with a {state.value} page cache: that state is not compared"

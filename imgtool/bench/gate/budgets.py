@@ -1,4 +1,4 @@
-"""What an experiment may cost at most, as a person writes it: ``10%``, ``0.1``, ``2.0s``, ``1GB``."""
+"""Limits of an experiment as a person writes them: ``10%``, ``0.1``, ``2.0s``, ``1GB``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SMALLEST_MEMORY = 1_000_000
 
 class Budgets(Struct, frozen=True, kw_only=True):
     """``fail_slower`` and ``fail_memory`` are shares by which an arm may exceed what it is compared with, 0.1 for 10 %;
-    the others are limits to an arm's median, in seconds and bytes. ``None`` is no budget."""
+    the others are limits of an arm's median, in seconds and bytes. ``None`` is no budget."""
 
     fail_slower: float | None = None
     fail_memory: float | None = None
@@ -30,7 +30,7 @@ class Budgets(Struct, frozen=True, kw_only=True):
 
     @property
     def relative(self) -> bool:
-        """Whether there is one that needs something to compare with."""
+        """Whether there is a budget that needs something to compare with."""
         return self.fail_slower is not None or self.fail_memory is not None
 
     @property
@@ -45,7 +45,7 @@ class Budgets(Struct, frozen=True, kw_only=True):
         return {metric: limit for metric, limit in named.items() if limit is not None}
 
     def without_comparisons(self) -> Budgets:
-        """The absolute budgets alone."""
+        """Only the absolute budgets."""
         return msgspec.structs.replace(self, fail_slower=None, fail_memory=None)
 
     def __bool__(self) -> bool:
@@ -53,10 +53,10 @@ class Budgets(Struct, frozen=True, kw_only=True):
 
 
 def parse_budgets(given: Mapping[str, object]) -> Budgets:
-    """Budgets from texts or numbers by field name, as flags and configuration files bring them; ``None`` is not given.
+    """Budgets from texts or numbers by field name, from flags and configuration files; ``None`` is not given.
 
     Raises:
-        UsageProblem: one is no budget, or there is none of that name.
+        UsageProblem: a value is invalid, or there is no budget of that name.
     """
     if unknown := sorted(set(given) - set(_PARSERS)):
         raise UsageProblem(
@@ -78,18 +78,18 @@ def parse_share(text: str) -> float:
         raise ValueError(f"{text!r} is not a share like 10% or 0.1")
     share = float(match[1]) / (100 if match[2] else 1)
     if share == 0:
-        raise ValueError("a share of 0 would be exceeded by any noise")
+        raise ValueError("any noise exceeds a share of 0")
     if share >= 1 and not match[2]:
-        raise ValueError(f"{text!r} would be {share * 100:g} %; if {text.strip()} % is meant, write {text.strip()}%")
+        raise ValueError(f"{text!r} is {share * 100:g} %; for {text.strip()} % write {text.strip()}%")
     if share > _LARGEST_SHARE:
-        raise ValueError(f"{text!r} is more than any regression")
+        raise ValueError(f"{text!r} is too large for a budget")
     return share
 
 
 def _seconds(text: str) -> float:
     seconds = parse_duration(text)
     if seconds == 0:
-        raise ValueError("nothing takes 0 seconds")
+        raise ValueError("0 seconds is not a limit")
     return seconds
 
 
@@ -114,7 +114,7 @@ def _parsed(name: str, value: object) -> float:
     parse, example = _PARSERS[name]
     try:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise ValueError(f"{value!r} is no figure")
+            raise ValueError(f"{value!r} is not a number")
         return parse(value if isinstance(value, str) else f"{value:f}")
     except ValueError as error:
         raise UsageProblem(f"{_option(name)}: {error}", f"write for example {_option(name)} {example}") from error

@@ -1,4 +1,4 @@
-"""What was asked of an experiment, how each question was answered, and what a second experiment makes of it."""
+"""The checks of an experiment, their outcomes, and how a second experiment confirms them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imgtool.bench.stats.statistics import Interval
 from imgtool.errors import ExitCode
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """How a check ended."""
 
     PASSED = "passed"
@@ -22,15 +22,15 @@ class Outcome(StrEnum):
 
 
 class Check(Struct, frozen=True, kw_only=True):
-    """One thing that was asked of one arm.
+    """One check of one arm.
 
-    ``metric`` is ``None`` where the question was whether the arm runs at all. A relative check has its ``comparison``,
-    an absolute one the median's ``interval``. ``value`` is the arm's median, ``reference`` that of its counterpart;
+    ``metric`` is ``None`` for the check whether the arm runs at all. A relative check has its ``comparison``, an
+    absolute one the median's ``interval``. ``value`` is the arm's median, ``reference`` that of its counterpart;
     ``limit`` a share, or seconds or bytes. ``text`` says all of it in one sentence without the outcome.
     """
 
     arm: str
-    outcome: Outcome
+    outcome: CheckOutcome
     text: str
     metric: Metric | None = None
     page_cache: PageCache = PageCache.WARM
@@ -42,7 +42,7 @@ class Check(Struct, frozen=True, kw_only=True):
 
     @property
     def question(self) -> tuple[str, Metric | None, PageCache, bool]:
-        """What tells this check from the others of a judgement."""
+        """Identifies the check within a judgement."""
         return self.arm, self.metric, self.page_cache, self.comparison is not None
 
 
@@ -53,15 +53,17 @@ class Judgement(Struct, frozen=True, kw_only=True):
     notices: tuple[str, ...] = ()
 
     @property
-    def outcome(self) -> Outcome:
-        """The worst of the checks: a failure before what could not be told."""
+    def outcome(self) -> CheckOutcome:
+        """The worst of the checks: failed, then inconclusive, then passed."""
         found = {check.outcome for check in self.checks}
-        return next((worst for worst in (Outcome.FAILED, Outcome.INCONCLUSIVE) if worst in found), Outcome.PASSED)
+        return next(
+            (worst for worst in (CheckOutcome.FAILED, CheckOutcome.INCONCLUSIVE) if worst in found), CheckOutcome.PASSED
+        )
 
     @property
     def exit_code(self) -> ExitCode:
         """0, 7 or 8."""
-        codes = {Outcome.FAILED: ExitCode.REGRESSION, Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE}
+        codes = {CheckOutcome.FAILED: ExitCode.REGRESSION, CheckOutcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE}
         return codes.get(self.outcome, ExitCode.OK)
 
     @property
@@ -71,28 +73,28 @@ class Judgement(Struct, frozen=True, kw_only=True):
             return "no budget is set: nothing was checked"
         counted = ", ".join(
             f"{number} {outcome.value}"
-            for outcome in Outcome
+            for outcome in CheckOutcome
             if (number := sum(check.outcome is outcome for check in self.checks))
         )
         return f"{self.outcome.value}: {counted}"
 
 
 def needs_confirmation(judgement: Judgement) -> tuple[str, ...]:
-    """The arms to run once more, with what they are compared with, before a failure counts: those whose figures
-    failed. What crashed needs no second measurement."""
-    failed = (check for check in judgement.checks if check.outcome is Outcome.FAILED and check.metric is not None)
+    """The arms whose figures failed: they are measured once more before that counts. A crash needs no second
+    measurement."""
+    failed = (check for check in judgement.checks if check.outcome is CheckOutcome.FAILED and check.metric is not None)
     return tuple(dict.fromkeys(check.arm for check in failed))
 
 
 def failed_comparison(judgement: Judgement) -> bool:
-    """Whether a figure failed for what it is compared with, and not for a limit alone."""
-    return any(check.outcome is Outcome.FAILED and check.comparison is not None for check in judgement.checks)
+    """Whether a relative check failed, not only absolute ones."""
+    return any(check.outcome is CheckOutcome.FAILED and check.comparison is not None for check in judgement.checks)
 
 
 def confirm(first: Judgement, second: Judgement) -> Judgement:
-    """``first`` in the light of a second experiment on its failed arms: a check of figures fails where it failed both
-    times and passes where it passed once; a crash in either counts. Checks that were not repeated stay as they were.
-    Notices are of the first alone: the second lacks arms on purpose."""
+    """``first`` and a second experiment on its failed arms: a check of figures fails if it failed both times, and
+    passes if it passed once; a crash in either counts. Checks that were not repeated stay as they were. Notices are
+    those of the first: the second lacks arms on purpose."""
     repeated = {check.question: check for check in second.checks}
     merged = [_merged(check, repeated.pop(check.question, None)) for check in first.checks]
     crashed = [check for check in repeated.values() if check.metric is None]
@@ -100,12 +102,12 @@ def confirm(first: Judgement, second: Judgement) -> Judgement:
 
 
 def unconfirmed(first: Judgement) -> Judgement:
-    """``first`` where the second experiment did not come to its end: failures of figures decide nothing."""
+    """``first`` if the second experiment did not finish: failures of figures are inconclusive."""
     if not needs_confirmation(first):
         return first
     checks = tuple(
-        replace(check, outcome=Outcome.INCONCLUSIVE, text=f"{check.text}; not confirmed")
-        if check.outcome is Outcome.FAILED and check.metric is not None
+        replace(check, outcome=CheckOutcome.INCONCLUSIVE, text=f"{check.text}; not confirmed")
+        if check.outcome is CheckOutcome.FAILED and check.metric is not None
         else check
         for check in first.checks
     )
@@ -116,9 +118,9 @@ _UNFINISHED = "the second measurement did not finish: what failed in the first i
 
 
 def _merged(first: Check, second: Check | None) -> Check:
-    if second is None or first.metric is None or first.outcome is Outcome.PASSED:
+    if second is None or first.metric is None or first.outcome is CheckOutcome.PASSED:
         return first
-    if first.outcome is Outcome.FAILED and second.outcome is Outcome.FAILED:
+    if first.outcome is CheckOutcome.FAILED and second.outcome is CheckOutcome.FAILED:
         return replace(second, text=f"{second.text} (measured once more; at first {first.text})")
-    outcome = Outcome.PASSED if second.outcome is Outcome.PASSED else Outcome.INCONCLUSIVE
+    outcome = CheckOutcome.PASSED if second.outcome is CheckOutcome.PASSED else CheckOutcome.INCONCLUSIVE
     return replace(second, outcome=outcome, text=f"{second.text} (the run before: {first.outcome.value})")

@@ -1,4 +1,4 @@
-"""An arm against itself: what this machine calls a difference where there is none, and what it could show."""
+"""An arm against itself: the noise of this machine, and the smallest difference that it can detect."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FIRST, SECOND = "A", "the same again"
 
 
 class NoiseFloor(Struct, frozen=True, kw_only=True):
-    """One figure of an arm against itself. ``detectable`` is the smallest slowing that as many runs would call slower
-    nine times in ten, 0.08 for 8 %."""
+    """One figure of an arm against itself. ``detectable`` is the smallest slowdown that as many runs detect nine times
+    in ten, 0.08 for 8 %."""
 
     metric: Metric
     comparison: Comparison
@@ -26,14 +26,14 @@ class NoiseFloor(Struct, frozen=True, kw_only=True):
 
 
 def doubled(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
-    """One arm, twice, under two names.
+    """One arm twice, under two names.
 
     Raises:
         UsageProblem: there are several arms to choose from.
     """
     if len(contenders) > 1:
         names = ", ".join(contender.arm.name for contender in contenders)
-        raise UsageProblem(f"--self-test looks at one arm, not at {names}", "name it, such as --arms compiled")
+        raise UsageProblem(f"--self-test needs one arm, not {names}", "name it, such as --arms compiled")
     (only,) = contenders
     twins = (f"{only.arm.name} {FIRST}", f"{only.arm.name} {SECOND}")
     return tuple(replace(only, arm=msgspec.structs.replace(only.arm, name=name)) for name in twins)

@@ -1,7 +1,7 @@
 """Functions run in fresh processes: one JSON object in, one out.
 
-Whatever is measured here starts from an interpreter that has done nothing before, and leaves nothing in the process
-that reports.
+What is measured so starts from an interpreter that has done nothing before, and leaves nothing in the process that
+reports.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from imgtool.fresh import python_calling
 from imgtool.runtime.process import describe_exit
 
 _TAIL_CHARACTERS = 2000
+_Request = TypeVar("_Request", bound=msgspec.Struct)
 _Reply = TypeVar("_Reply")
 
 
 class ChildFailed(ImgtoolError):
-    """A process that was to measure something did not: it crashed, hung, or met an error that has a message."""
+    """A process that was to measure something crashed, hung, or failed with a message."""
 
     def __init__(self, message: str, remedy: str = "", exit_code: ExitCode = ExitCode.INTERNAL) -> None:
         super().__init__(message, remedy)
@@ -44,22 +45,24 @@ class _Envelope(msgspec.Struct):
 
 
 def ask(
-    function: str,
-    request: msgspec.Struct,
+    function: Callable[[_Request], object],
+    request: _Request,
     reply: type[_Reply],
     *,
     timeout: float = 3600.0,
     environ: Mapping[str, str] | None = None,
 ) -> _Reply:
-    """Call ``function``, named ``module:function``, with ``request`` in a fresh process; its answer as ``reply``.
+    """Call ``function``, which is at the top of its module, with ``request`` in a fresh process; its answer as
+    ``reply``.
 
     ``timeout`` is seconds; ``environ`` is added to this process's.
 
     Raises:
         ChildFailed: the process died, took too long, or the function raised.
     """
+    name = f"the process for {function.__name__.replace('_', ' ')}"
     process = subprocess.Popen(
-        python_calling("imgtool.bench.measure.child:answer", function),
+        python_calling(f"{__name__}:{answer.__name__}", f"{function.__module__}:{function.__name__}"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -69,35 +72,24 @@ def ask(
     try:
         out, err = process.communicate(msgspec.json.encode(request), timeout=timeout)
     except BaseException as error:
-        _kill_group(process)
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            process.kill()
+        process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise ChildFailed(f"{_short(function)} did not finish within {timeout:.0f} s") from None
+            raise ChildFailed(f"{name} did not finish within {timeout:.0f} s") from None
         raise
-    return _opened(function, process.returncode, out, err.decode("utf-8", "replace"), reply)
-
-
-def _opened(function: str, code: int, out: bytes, err: str, reply: type[_Reply]) -> _Reply:
     try:
         envelope = msgspec.json.decode(out, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        tail = err.strip()[-_TAIL_CHARACTERS:]
-        raise ChildFailed(f"{_short(function)} {describe_exit(code)}" + (f":\n{tail}" if tail else "")) from None
+        tail = err.decode("utf-8", "replace").strip()[-_TAIL_CHARACTERS:]
+        message = f"{name} {describe_exit(process.returncode)}" + (f":\n{tail}" if tail else "")
+        raise ChildFailed(message) from None
     if (trouble := envelope.trouble) is not None:
-        code_of = {int(member): member for member in ExitCode}
-        raise ChildFailed(trouble.message, trouble.remedy, code_of[trouble.exit_code])
+        code = next(member for member in ExitCode if member == trouble.exit_code)
+        raise ChildFailed(trouble.message, trouble.remedy, code)
     return msgspec.convert(envelope.value, reply)
-
-
-def _short(function: str) -> str:
-    return f"the process for {function.rpartition(':')[2].replace('_', ' ')}"
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        process.kill()
-    process.communicate()
 
 
 def answer(name: str) -> None:
@@ -106,15 +98,11 @@ def answer(name: str) -> None:
     os.dup2(2, 1)  # libraries that print must not spoil the reply
     module, _, attribute = name.partition(":")
     function = getattr(import_module(module), attribute)
+    request_type = next(kind for parameter, kind in get_type_hints(function).items() if parameter != "return")
     try:
-        request = msgspec.json.decode(sys.stdin.buffer.read(), type=_request_type(function))
+        request = msgspec.json.decode(sys.stdin.buffer.read(), type=request_type)
         envelope = _Envelope(value=msgspec.to_builtins(function(request)))
     except ImgtoolError as error:
         envelope = _Envelope(trouble=_Trouble(str(error), error.remedy, int(error.exit_code)))
     out.write(msgspec.json.encode(envelope))
     out.close()
-
-
-def _request_type(function: Callable[[Any], Any]) -> Any:
-    hints = get_type_hints(function)
-    return next(kind for name, kind in hints.items() if name != "return")

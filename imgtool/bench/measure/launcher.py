@@ -1,10 +1,11 @@
-"""Starts each sample and watches its memory, from a process that is small itself. Run as a script; stdlib only.
+"""Starts each sample and samples its memory, from a small process. Run as a script; standard library only.
 
-Small, because a process between ``fork`` and ``exec`` has its parent's memory, and the kernel hands the parent's peak
-on to the child's resource usage: what a large parent starts seems large. One that imports nothing also disturbs little.
+It is small because a process between ``fork`` and ``exec`` has its parent's memory, and the kernel counts the parent's
+peak in the child's resource usage: a program seems large if a large process started it. A process without imports also
+disturbs little.
 
-It reads one JSON request a line and answers each with one line. When its input ends, whoever asked is gone: what it
-started is killed, and it leaves. It is a subreaper: what a sample leaves behind becomes its child and is known.
+It reads one JSON request a line and answers each with one line. When its input ends, the bench is gone: it kills what
+it started and exits. It is a subreaper: processes that a sample leaves behind become its children, so it knows them.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ _PR_SET_CHILD_SUBREAPER = 36
 _FIELDS = ("VmHWM", "VmRSS", "RssAnon", "RssFile", "RssShmem")
 _PAGE_SCALE = 1024
 _FIRST_PAUSE = 0.001
-"""Seconds. What ends at once is to be seen too: the pauses between looks begin small and double."""
+"""Seconds. The pauses between readings begin small and double, so that a short program is seen too."""
 _GROWTH = 1.1
-"""Times. What grows by less stands still: a loaded program still touches a page of its libraries now and then."""
+"""Growth by less does not count: a loaded program still touches a page of its libraries now and then."""
 
 
 class Tree:
-    """The memory of everything that descends from this process, sampled. Sizes are bytes, times nanoseconds.
+    """The memory of all descendants of this process, sampled. Sizes are bytes, times nanoseconds.
 
-    ``largest`` and ``shared`` are peaks of one process: its VmHWM, and what of it was not anonymous. ``grew_ns`` and
-    ``shared_grew_ns`` are when they were last seen to grow, ``looked_ns`` when anything was last there to be seen.
+    ``largest`` and ``shared`` are peaks of one process: its VmHWM, and its memory that is not anonymous. ``grew_ns``
+    and ``shared_grew_ns`` are when they last grew, ``looked_ns`` is the last reading that found a process.
     """
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ class Tree:
             if found is None:
                 self.ours.discard(pid)
             elif pid in self.fresh:
-                # It may still be between fork and exec, and show its parent's memory: counted from the next look on.
+                # It may still be between fork and exec, with its parent's memory: counted from the next reading on.
                 self.fresh.discard(pid)
             else:
                 rss, anon, file = rss + found["VmRSS"], anon + found["RssAnon"], file + found["RssFile"]
@@ -67,7 +68,7 @@ class Tree:
             self._shared_grown, self.shared_grew_ns = self.shared, now
 
     def peaks(self) -> dict[str, int]:
-        """What the bench asks for, by the names that it knows them by."""
+        """The peaks, under the names of :class:`imgtool.bench.measure.launcher_client.TreeMemory`."""
         return {
             "tree_rss": self.peak_rss,
             "anon": self.peak_anon,
@@ -122,8 +123,8 @@ def _memory(pid: int) -> dict[str, int] | None:
         return None
 
 
-class Launcher:
-    """One sample after another, as asked."""
+class LaunchLoop:
+    """Runs one sample after another, as requested."""
 
     def __init__(self) -> None:
         self._tree = Tree()
@@ -158,7 +159,7 @@ class Launcher:
             )
         except OSError as error:
             return {"failed": f"{request['command'][0]}: {error.strerror}"}
-        # The call returns once the program is there: what shows from now on is its own memory.
+        # The call returns after exec: what is read from now on is the program's own memory.
         self._tree.ours.add(pid)
         self._tree.look()
         ended = self._watch(pid, spawned, request["timeout"], request["interval"])
@@ -174,7 +175,7 @@ class Launcher:
         }
 
     def _watch(self, pid: int, spawned: int, timeout: float, interval: float) -> dict[str, Any]:
-        """Wait for the end of ``pid``, and look at the memory in between."""
+        """Wait for the end of ``pid``, and sample the memory until then."""
         deadline, timed_out = spawned + int(timeout * 1e9), False
         pause = _FIRST_PAUSE
         while True:
@@ -193,7 +194,7 @@ class Launcher:
                     "cpu_seconds": usage.ru_utime + usage.ru_stime,
                 }
             if REQUEST_INPUT in ready:
-                # One request at a time is the rule: this can only be the end.
+                # There is one request at a time: this can only be the end of the input.
                 self._clear()
                 sys.exit(1)
             self._tree.look()
@@ -244,4 +245,4 @@ def _become_subreaper() -> None:
 
 if __name__ == "__main__":
     _become_subreaper()
-    Launcher().serve()
+    LaunchLoop().serve()

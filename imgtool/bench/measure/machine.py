@@ -1,4 +1,4 @@
-"""What this machine and this installation are: everything that decides how fast a run is. Imports no library."""
+"""This machine and this installation: everything that a run's speed depends on. Imports no library."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ THREAD_VARIABLES = (
     "LD_PRELOAD",
     "MALLOC_ARENA_MAX",
 )
-"""Settings from outside that change how libraries compute or allocate."""
+"""Environment variables that change how libraries compute or allocate."""
 
 _FEATURES = ("sse4_2", "avx", "avx2", "fma", "f16c", "sha_ni", "asimd", "asimddp", "i8mm", "bf16", "sve")
 _FEATURE_FAMILIES = ("avx512", "avx_", "amx")
@@ -69,7 +69,7 @@ def _matters(flag: str) -> bool:
 
 
 def _cpu() -> tuple[str, Iterable[str]]:
-    """The processor's name and its flags, as Linux states them; elsewhere the name alone."""
+    """The processor's name and its flags, from /proc/cpuinfo; elsewhere only the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

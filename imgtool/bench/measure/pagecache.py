@@ -1,4 +1,4 @@
-"""Whether the models' files are in memory when a sample begins: looked at, thrown out, or read in. Needs no root."""
+"""The models' files in the page cache: how much of them is there, dropping them, reading them. Needs no root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK = 1 << 22
 def prepare(files: Iterable[Path], state: PageCache) -> float | None:
     """Bring ``files`` into ``state``; returns the share of their bytes in memory after it, or ``None`` if unknown.
 
-    Cold is a request that the kernel may refuse: pages that a running process has mapped stay.
+    The kernel does not drop pages that a running process has mapped.
     """
     files = list(files)
     for path in files:
@@ -29,7 +29,8 @@ def prepare(files: Iterable[Path], state: PageCache) -> float | None:
 
 
 def resident_share(files: Iterable[Path]) -> float | None:
-    """The share of the bytes of ``files`` that is in the page cache, 0 to 1; ``None`` where nothing can be said."""
+    """The share of the bytes of ``files`` that is in the page cache, 0 to 1; ``None`` where the system does not
+    tell."""
     resident = total = 0
     for path in files:
         counted = _pages(path)

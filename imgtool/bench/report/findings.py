@@ -1,26 +1,23 @@
-"""What an experiment says, before anybody decides how to print it: figures by arm, comparisons in words, advice."""
+"""The results of an experiment, for any format: figures by arm, comparisons in words, advice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from imgtool.bench.data.record import ArmKind, Experiment, Metric, PageCache, Sample
-from imgtool.bench.report.units import median_text
-from imgtool.bench.report.wording import change_interval_text, figure_text, share_text
+from imgtool.bench.data.record import ArmKind, Experiment, Metric, PageCache, RunSample
+from imgtool.bench.report.units import change_interval_text, figure_text, median_text, share_text
 from imgtool.bench.stats.comparison import CONFIDENCE, Comparison, Verdict, compare
 from imgtool.bench.stats.statistics import MEDIAN_CONFIDENCE, Summary, summarise
 
 NOISY = 0.1
-"""Spread, as a share of the mean, from which on a reader is told what to do about it."""
+"""Spread, as a share of the mean, from which on there is advice about it."""
 
 LEGEND = (
-    f"± is the standard deviation of the runs; (a..b) is the {share_text(CONFIDENCE)} interval of the ratio before it, "
-    f"which is the median over all pairs of runs; a median's interval is one of {share_text(MEDIAN_CONFIDENCE)}, from "
-    "six runs on"
+    f"± is the standard deviation of the runs. (a..b) is the {share_text(CONFIDENCE)} confidence interval of the ratio "
+    "before it, which is the median over all pairs of runs. The interval of a median has "
+    f"{share_text(MEDIAN_CONFIDENCE)} confidence from six runs on."
 )
-"""What the figures of a report are."""
 
 _SHOWN = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.STEADY, Metric.PEAK_RSS, Metric.PEAK_ANON)
 _HEADINGS = {
@@ -28,7 +25,7 @@ _HEADINGS = {
     Metric.FIRST_RESULT: "first result: from before the process was started",
     Metric.STEADY: "seconds an image after the first",
     Metric.WALL: "wall time of the whole run",
-    Metric.PEAK_ANON: "peak of anonymous memory: what the machine cannot take back",
+    Metric.PEAK_ANON: "peak of anonymous memory: what the system cannot reclaim",
     Metric.PEAK_RSS: "peak of resident memory, all processes",
 }
 _VERBS = {
@@ -50,28 +47,33 @@ _NOUNS = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """One figure of one arm in one state of the page cache; ``versus`` is ``None`` for the reference itself."""
+class FigureRow:
+    """One figure of one arm in one state of the page cache. ``name`` is the arm, with the state if both were measured;
+    ``versus`` is ``None`` for the reference itself."""
 
     arm: str
+    name: str
     page_cache: PageCache
     summary: Summary
     values: tuple[float, ...]
+    outlier_runs: tuple[int, ...]
+    """Numbers of the runs of ``summary.outliers``, counted from 1."""
     versus: Comparison | None
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Derived from an experiment; a judgement's own checks are not in here."""
+    """Derived from an experiment. What a gate checks is not in here."""
 
     experiment: Experiment
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """Those that any arm has; wall time alone where a program without phases is among the arms."""
-        commands = any(arm.kind is ArmKind.COMMAND for arm in self.experiment.arms)
+        """Those that any arm has; wall time only if a program without phases is among the arms."""
+        arms = self.experiment.arms
+        commands = any(arm.kind is ArmKind.COMMAND for arm in arms)
         wanted = (Metric.WALL, *_SHOWN) if commands else _SHOWN
-        return tuple(metric for metric in wanted if any(self._values(arm.name, metric) for arm in self.experiment.arms))
+        return tuple(metric for metric in wanted if self.rows(metric))
 
     @cached_property
     def page_caches(self) -> tuple[PageCache, ...]:
@@ -84,54 +86,77 @@ class Findings:
         names = [arm.name for arm in self.experiment.arms]
         return self.experiment.reference if self.experiment.reference in names else next(iter(names), "")
 
-    def rows(self, metric: Metric) -> list[Row]:
-        """Arms in their order, each with its states one after the other; those without figures are left out."""
+    @property
+    def cells(self) -> list[tuple[str, PageCache, str]]:
+        """Every arm in every state of the page cache, with the name to show."""
         return [
-            row
+            (arm.name, state, arm.name + self.state_text(state))
             for arm in self.experiment.arms
             for state in self.page_caches
-            if (row := self._row(arm.name, metric, state)) is not None
         ]
 
-    def row(self, arm: str, metric: Metric, state: PageCache = PageCache.WARM) -> Row | None:
+    def state_text(self, state: PageCache) -> str:
+        """`` (cold)`` for behind an arm's name; empty if all runs had a warm page cache."""
+        return f" ({state.value})" if len(self.page_caches) > 1 or state is PageCache.COLD else ""
+
+    def rows(self, metric: Metric) -> list[FigureRow]:
+        """Arms in their order, each with its states one after the other; those without figures are left out."""
+        rows = (self.row(arm, metric, state) for arm, state, _ in self.cells)
+        return [row for row in rows if row is not None]
+
+    def row(self, arm: str, metric: Metric, state: PageCache = PageCache.WARM) -> FigureRow | None:
         """One of :meth:`rows`."""
-        return self._row(arm, metric, state)
+        taken = [
+            (sample.run, value)
+            for sample in self.experiment.succeeded(arm, state)
+            if (value := sample.value(metric)) is not None
+        ]
+        if not taken:
+            return None
+        values = tuple(value for _, value in taken)
+        summary = summarise(values)
+        reference = self.experiment.values(self.reference, metric, state)
+        return FigureRow(
+            arm=arm,
+            name=arm + self.state_text(state),
+            page_cache=state,
+            summary=summary,
+            values=values,
+            outlier_runs=tuple(taken[place][0] + 1 for place in summary.outliers),
+            versus=None if arm == self.reference else compare(reference, values),
+        )
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """A sentence for each arm and state of the page cache: how it compares with the reference in everything."""
+        """A sentence for each arm and state of the page cache: how it compares with the reference in all figures."""
         found = []
-        for arm in self.experiment.arms:
-            for state in self.page_caches:
-                rows = [(metric, self._row(arm.name, metric, state)) for metric in self.metrics]
-                compared = [
-                    (metric, row.versus)
-                    for metric, row in rows
-                    if metric is not Metric.PEAK_ANON and row is not None and row.versus is not None
-                ]
-                if compared:
-                    before = "" if state is PageCache.WARM else "from a cold page cache, "
-                    found.append(before + _sentence(arm.name, self.reference, compared))
+        for arm, state, _ in self.cells:
+            rows = [(metric, self.row(arm, metric, state)) for metric in self.metrics]
+            compared = [
+                (metric, row.versus)
+                for metric, row in rows
+                if metric is not Metric.PEAK_ANON and row is not None and row.versus is not None
+            ]
+            if compared:
+                before = "" if state is PageCache.WARM else "from a cold page cache, "
+                first = comparison_sentence(compared[0][0], arm, self.reference, compared[0][1])
+                others = [f"{_NOUNS[metric]} {_phrase(metric, versus)}" for metric, versus in compared[1:]]
+                found.append(before + "; ".join([first, *others]))
         return tuple(found)
 
-    @cached_property
-    def headline(self) -> str:
-        """The one thing to know: how much sooner the best arm is there than the reference."""
-        metric = next(iter(self.metrics), None)
-        if metric is None:
-            return "No run succeeded"
-        rows = [row for row in self.rows(metric) if row.page_cache is self.page_caches[0]]
-        compared = [row for row in rows if row.versus is not None and row.versus.ratio is not None]
-        if compared:
-            best = min(compared, key=lambda row: row.versus.ratio if row.versus and row.versus.ratio else 1.0)
-            assert best.versus is not None
-            return comparison_sentence(metric, best.arm, self.reference, best.versus)
-        return f"{rows[0].arm}: {metric_name(metric)} {median_text(metric, rows[0].summary)}" if rows else ""
+    def headline(self, arm: str) -> str:
+        """The most important figure of ``arm``, against the reference if it is another arm."""
+        for metric in self.metrics:
+            if (row := self.row(arm, metric, self.page_caches[0])) is not None:
+                if row.versus is not None:
+                    return comparison_sentence(metric, arm, self.reference, row.versus)
+                return f"{arm}: {metric_name(metric)} {median_text(metric, row.summary)}"
+        return f"No run of {arm} succeeded"
 
     @cached_property
-    def failures(self) -> tuple[Sample, ...]:
+    def failures(self) -> tuple[RunSample, ...]:
         """The first failed sample of each arm that has one."""
-        first: dict[str, Sample] = {}
+        first: dict[str, RunSample] = {}
         for sample in self.experiment.samples:
             if sample.error is not None:
                 first.setdefault(sample.arm, sample)
@@ -139,58 +164,35 @@ class Findings:
 
     @cached_property
     def advice(self) -> tuple[str, ...]:
-        """What would make the figures firmer, each said once; the machine's own notices first."""
-        return tuple(dict.fromkeys((*self.experiment.noise.notices, *self._spread_advice())))
+        """What would make the figures more precise; the machine's own notices first."""
+        notices = list(dict.fromkeys(self.experiment.noise.notices))
+        wide = [
+            (row.summary.spread, row.name, metric)
+            for metric in self.metrics
+            if not metric.is_memory
+            for row in self.rows(metric)
+            if row.summary.spread is not None and row.summary.spread >= NOISY
+        ]
+        if wide:
+            spread, name, metric = max(wide)
+            others = [arm for arm in dict.fromkeys(arm for _, arm, _ in wide) if arm != name]
+            also = f", and wide for {', '.join(others)} too" if others else ""
+            share = share_text(round(spread, 2))
+            notices.append(
+                f"spread is {share} ({metric_name(metric)} of {name}{also}): close other programs, or raise --runs"
+            )
+        return tuple(notices)
 
     @cached_property
     def outliers(self) -> tuple[str, ...]:
-        """Runs that stand apart, a line for each; they are part of every figure."""
+        """Runs with outliers, a line for each; they are part of every figure."""
         found: dict[str, list[str]] = {}
         for metric in self.metrics:
             for row in self.rows(metric):
-                name = row.arm + state_text(row.page_cache, self.page_caches)
-                for run, place in zip(self.outlier_runs(metric, row), row.summary.outliers, strict=True):
+                for run, place in zip(row.outlier_runs, row.summary.outliers, strict=True):
                     figure = f"{_NOUNS[metric]} {figure_text(metric, row.values[place])}"
-                    found.setdefault(f"{name}, run {run}", []).append(figure)
+                    found.setdefault(f"{row.name}, run {run}", []).append(figure)
         return tuple(f"{where}: {', '.join(figures)}" for where, figures in found.items())
-
-    def outlier_runs(self, metric: Metric, row: Row) -> list[int]:
-        """Their numbers, counted from 1."""
-        runs = self._runs(row.arm, metric, row.page_cache)
-        return [runs[place] + 1 for place in row.summary.outliers]
-
-    def _runs(self, arm: str, metric: Metric, state: PageCache) -> list[int]:
-        return [
-            sample.run
-            for sample in self.experiment.samples
-            if sample.arm == arm and sample.run >= 0 and sample.page_cache is state and sample.value(metric) is not None
-        ]
-
-    def _row(self, arm: str, metric: Metric, state: PageCache) -> Row | None:
-        values = self.experiment.values(arm, metric, state)
-        if not values:
-            return None
-        reference = self.experiment.values(self.reference, metric, state)
-        versus = None if arm == self.reference else compare(reference, values)
-        return Row(arm, state, summarise(values), tuple(values), versus)
-
-    def _values(self, arm: str, metric: Metric) -> bool:
-        return any(self.experiment.values(arm, metric, state) for state in self.page_caches)
-
-    def _spread_advice(self) -> Iterator[str]:
-        wide: list[tuple[float, str, Metric]] = []
-        for metric in self.metrics:
-            for row in self.rows(metric):
-                spread = row.summary.spread
-                if not metric.is_memory and spread is not None and spread >= NOISY:
-                    wide.append((spread, row.arm + state_text(row.page_cache, self.page_caches), metric))
-        if not wide:
-            return
-        spread, name, metric = max(wide)
-        others = [arm for arm in dict.fromkeys(arm for _, arm, _ in wide) if arm != name]
-        also = f", and wide for {', '.join(others)} too" if others else ""
-        share = share_text(round(spread, 2))
-        yield f"spread is {share} ({metric_name(metric)} of {name}{also}): close other programs, or raise --runs"
 
 
 def heading(metric: Metric) -> str:
@@ -199,46 +201,32 @@ def heading(metric: Metric) -> str:
 
 
 def metric_name(metric: Metric) -> str:
-    """Its name in a sentence."""
+    """The first words of :func:`heading`."""
     return _HEADINGS[metric].partition(":")[0]
-
-
-def state_text(state: PageCache, measured: tuple[PageCache, ...]) -> str:
-    """`` (cold)`` behind an arm's name, where it says something."""
-    return f" ({state.value})" if len(measured) > 1 or state is PageCache.COLD else ""
 
 
 def comparison_sentence(metric: Metric, arm: str, reference: str, found: Comparison) -> str:
     """``compiled starts 11.2 (10.8..11.6) times faster than eager``."""
     verb, better, worse, same = _VERBS[metric]
-    if found.ratio is None or found.low is None or found.high is None:
+    if found.ratio is None:
         return f"{arm} cannot be compared with {reference} in {metric_name(metric)}: {found.reason}"
     if found.verdict is Verdict.NO_DIFFERENCE:
         return f"{arm} {same} {reference}, within {share_text(found.margin)}"
     if found.verdict is Verdict.INCONCLUSIVE:
         return f"{arm} against {reference} in {metric_name(metric)}: inconclusive; {found.reason}"
-    times = times_text(found)
-    return f"{arm} {verb} {times} {better if found.verdict is Verdict.FASTER else worse} than {reference}"
-
-
-def _sentence(arm: str, reference: str, compared: Sequence[tuple[Metric, Comparison]]) -> str:
-    """``compiled starts 11.2 (10.8..11.6) times faster than eager; first result 9.1 (8.8..9.5) times sooner; ...``."""
-    first = comparison_sentence(compared[0][0], arm, reference, compared[0][1])
-    return "; ".join([first, *(f"{_NOUNS[metric]} {_phrase(metric, found)}" for metric, found in compared[1:])])
+    return f"{arm} {verb} {times_text(found)} {better if found.verdict is Verdict.FASTER else worse} than {reference}"
 
 
 def _phrase(metric: Metric, found: Comparison) -> str:
     if found.verdict is Verdict.NO_DIFFERENCE:
         return f"the same within {share_text(found.margin)}"
-    if found.ratio is None or found.low is None or found.high is None:
-        return "not comparable"
-    if found.verdict is Verdict.INCONCLUSIVE:
+    if found.verdict is Verdict.INCONCLUSIVE and found.low is not None and found.high is not None:
         return f"inconclusive ({change_interval_text(found.low, found.high)})"
     return versus_text(metric, found)
 
 
 def times_text(found: Comparison) -> str:
-    """``11.2 (10.8..11.6) times``, turned so that it is above 1 where the verdict is faster."""
+    """``11.2 (10.8..11.6) times``, inverted so that it is above 1 where the verdict is faster."""
     assert found.ratio is not None and found.low is not None and found.high is not None
     ratio, low, high = found.ratio, found.low, found.high
     if found.verdict is Verdict.FASTER:
@@ -248,7 +236,7 @@ def times_text(found: Comparison) -> str:
 
 
 def versus_text(metric: Metric, found: Comparison | None) -> str:
-    """For a table's cell: ``11.2 (10.8..11.6) times faster``, ``no difference``, ``inconclusive``."""
+    """For a table's cell: ``11.2 (10.8..11.6) times faster``, ``same within 5 %``, ``inconclusive``."""
     if found is None:
         return "reference"
     if found.verdict is Verdict.NO_DIFFERENCE:
@@ -260,7 +248,7 @@ def versus_text(metric: Metric, found: Comparison | None) -> str:
     return f"{times_text(found)} {_VERBS[metric][1 if found.verdict is Verdict.FASTER else 2]}"
 
 
-def failure_sentence(sample: Sample) -> str:
+def failure_sentence(sample: RunSample) -> str:
     """``eager failed in run 3: exited with code 1``."""
     run = "its warm-up run" if sample.run < 0 else f"run {sample.run + 1}"
     return f"{sample.arm} failed in {run}: {sample.error}"

@@ -1,4 +1,4 @@
-"""Two arms against each other: how many times slower one is, how sure that is, and what may be said.
+"""Two arms against each other: how many times slower one is, with which confidence, and the verdict.
 
 The verdict was chosen by simulation, 10 runs an arm, 4,000 comparisons a case, log-normal, heavy-tailed (Student's t
 with 3 degrees) and spiked noise, without and with a drift that both interleaved arms share. At 98 % confidence and a
@@ -29,13 +29,13 @@ CONFIDENCE = 0.98
 
 INTERLEAVED_MARGIN = 0.05
 SAVED_MARGIN = 0.15
-"""Against a saved file: what drifts between two sessions on one machine is in no interval of either."""
+"""Against a saved file: no interval contains the drift between two sessions on one machine."""
 
 _RESAMPLES = 500
 
 
 class Verdict(StrEnum):
-    """What may be said of an arm against its reference."""
+    """How an arm compares with its reference."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -58,7 +58,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     n_values: int
     reason: str = ""
     enough: bool = False
-    """Whether there were figures enough for an interval of the confidence wanted; no verdict is given without."""
+    """Whether there were enough figures for an interval of the confidence wanted; there is no verdict without."""
 
 
 class Ratio(Struct, frozen=True, kw_only=True):
@@ -76,26 +76,48 @@ def compare(
     margin: float = INTERLEAVED_MARGIN,
     confidence: float = CONFIDENCE,
 ) -> Comparison:
-    """What may be said of ``values`` against ``reference``, in whatever unit and order.
+    """``values`` against ``reference``, in whatever unit and order.
 
-    *Slower*: the whole interval is above 1 and the estimate beyond 1 + ``margin``. *Faster*: the same of the inverse
+    *Slower*: the whole interval is above 1 and the estimate above 1 + ``margin``. *Faster*: the same for the inverse
     ratio. *No difference*: the whole interval is within the margin. Anything else is *inconclusive*, and so are too few
-    figures for an interval of that confidence, and figures that have no ratio: none at all, zero or less.
+    figures for an interval of that confidence, and figures without a ratio: none at all, zero or less.
 
     Raises:
         ValueError: a figure is not finite, or the margin is not positive.
     """
     if not margin > 0:
         raise ValueError(f"a margin of {margin} is not positive")
-    sizes = (len(reference), len(values))
-    if (reason := _no_ratio(reference, values)) is not None:
-        return _result(None, margin, Verdict.INCONCLUSIVE, sizes, reason)
-    ratio = ratio_of(reference, values, confidence)
-    if ratio.confidence < confidence:
-        return _result(ratio, margin, Verdict.INCONCLUSIVE, sizes, _too_few(confidence))
-    verdict = verdict_of(ratio, margin)
-    reason = _why(ratio, margin) if verdict is Verdict.INCONCLUSIVE else ""
-    return _result(ratio, margin, verdict, sizes, reason, enough=True)
+    if not all(math.isfinite(value) for value in (*reference, *values)):
+        raise ValueError("a figure is not finite")
+    ratio, reason = None, ""
+    if not reference or not values:
+        reason = "there are no figures to compare" if not values else "the reference has no figures"
+    elif min(*reference, *values) <= 0:
+        reason = "a figure is zero or negative, so there is no ratio"
+    else:
+        ratio = ratio_of(reference, values, confidence)
+    verdict, enough = Verdict.INCONCLUSIVE, ratio is not None and ratio.confidence >= confidence
+    if ratio is not None and not enough:
+        reason = f"too few runs: a verdict needs {fewest_runs(confidence)} of each"
+    elif ratio is not None:
+        verdict = verdict_of(ratio, margin)
+        interval = f"{(ratio.low - 1) * 100:+.0f} % to {(ratio.high - 1) * 100:+.0f} %"
+        if verdict is Verdict.INCONCLUSIVE and (ratio.low > 1 or ratio.high < 1):
+            reason = f"there is a difference ({interval}), but it may be less than {margin * 100:g} %"
+        elif verdict is Verdict.INCONCLUSIVE:
+            reason = f"the spread is too large for these runs: anything from {interval}"
+    return Comparison(
+        ratio=None if ratio is None else ratio.estimate,
+        low=None if ratio is None else ratio.low,
+        high=None if ratio is None else ratio.high,
+        confidence=0.0 if ratio is None else ratio.confidence,
+        margin=margin,
+        verdict=verdict,
+        n_reference=len(reference),
+        n_values=len(values),
+        reason=reason,
+        enough=enough,
+    )
 
 
 def ratio_of(reference: Sequence[float], values: Sequence[float], confidence: float = CONFIDENCE) -> Ratio:
@@ -118,7 +140,7 @@ def ratio_of(reference: Sequence[float], values: Sequence[float], confidence: fl
 
 
 def verdict_of(ratio: Ratio, margin: float) -> Verdict:
-    """What :func:`compare` says of a ratio that has the confidence wanted."""
+    """The verdict of :func:`compare` on a ratio that has the confidence wanted."""
     limit = 1 + margin
     if ratio.low > 1 and ratio.estimate > limit:
         return Verdict.SLOWER
@@ -132,10 +154,10 @@ def verdict_of(ratio: Ratio, margin: float) -> Verdict:
 def detectable(
     values: Sequence[float], runs: int | None = None, margin: float = INTERLEAVED_MARGIN, power: float = 0.9
 ) -> float | None:
-    """The smallest slowing that ``runs`` runs an arm (as many as ``values`` where not said) would call slower with
-    probability ``power``, on a machine whose figures for one thing are ``values``: 0.08 for 8 %.
+    """The smallest slowdown that ``runs`` runs an arm (by default as many as ``values``) detect with probability
+    ``power``, on a machine whose figures for one arm are ``values``: 0.08 for 8 %.
 
-    Pairs of arms are drawn from ``values`` with replacement, always the same ones; each needs a slowing that lifts its
+    Pairs of arms are drawn from ``values`` with replacement, always the same ones; each needs a slowdown that lifts its
     interval above 1 and its estimate beyond the margin. ``None`` for fewer than two figures, for figures without a
     ratio, and for too few runs.
     """
@@ -143,40 +165,11 @@ def detectable(
     if len(values) < 2 or runs < 1 or min(values) <= 0 or trimmed(runs, runs, CONFIDENCE)[1] < CONFIDENCE:
         return None
     chance = random.Random(0)
-    needed = sorted(_needed(values, runs, margin, chance) for _ in range(_RESAMPLES))
-    return needed[math.ceil(power * _RESAMPLES) - 1] - 1
-
-
-def _needed(values: Sequence[float], runs: int, margin: float, chance: random.Random) -> float:
-    ratio = ratio_of(chance.choices(values, k=runs), chance.choices(values, k=runs))
-    return max(1 / ratio.low, (1 + margin) / ratio.estimate)
-
-
-def _result(
-    ratio: Ratio | None, margin: float, verdict: Verdict, sizes: tuple[int, int], reason: str, enough: bool = False
-) -> Comparison:
-    return Comparison(
-        ratio=None if ratio is None else ratio.estimate,
-        low=None if ratio is None else ratio.low,
-        high=None if ratio is None else ratio.high,
-        confidence=0.0 if ratio is None else ratio.confidence,
-        margin=margin,
-        verdict=verdict,
-        n_reference=sizes[0],
-        n_values=sizes[1],
-        reason=reason,
-        enough=enough,
-    )
-
-
-def _no_ratio(reference: Sequence[float], values: Sequence[float]) -> str | None:
-    if not all(math.isfinite(value) for value in (*reference, *values)):
-        raise ValueError("a figure is not finite")
-    if not reference or not values:
-        return "there are no figures to compare" if not values else "the reference has no figures"
-    if min(*reference, *values) <= 0:
-        return "a figure is zero or negative, so that there is no ratio"
-    return None
+    needed = []
+    for _ in range(_RESAMPLES):
+        ratio = ratio_of(chance.choices(values, k=runs), chance.choices(values, k=runs))
+        needed.append(max(1 / ratio.low, (1 + margin) / ratio.estimate))
+    return sorted(needed)[math.ceil(power * _RESAMPLES) - 1] - 1
 
 
 def fewest_runs(confidence: float = CONFIDENCE) -> int:
@@ -185,14 +178,3 @@ def fewest_runs(confidence: float = CONFIDENCE) -> int:
     while trimmed(runs, runs, confidence)[1] < confidence:
         runs += 1
     return runs
-
-
-def _too_few(confidence: float) -> str:
-    return f"too few runs: {fewest_runs(confidence)} of each are needed for a verdict"
-
-
-def _why(ratio: Ratio, margin: float) -> str:
-    shown = f"{(ratio.low - 1) * 100:+.0f} % to {(ratio.high - 1) * 100:+.0f} %"
-    if ratio.low > 1 or ratio.high < 1:
-        return f"there is a difference ({shown}), but whether more than {margin * 100:g} % is open"
-    return f"the spread is too large for these runs: anything from {shown}"

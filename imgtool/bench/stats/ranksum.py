@@ -7,13 +7,12 @@ Annals of Mathematical Statistics 18 (1947).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
 from statistics import NormalDist
 
 LARGEST_EXACT = 10_000
-"""Pairs up to which the distribution is counted; for more the normal approximation is as good, and quick."""
+"""Pairs up to which the distribution is computed; for more the normal approximation is as good, and quick."""
 
 
 def arrangements(m: int, n: int) -> list[int]:
@@ -45,15 +44,11 @@ def trimmed(m: int, n: int, confidence: float) -> tuple[int, float]:
         return _approximately(m, n, confidence)
     whole = math.comb(m + n, m)
     left, covered = 0, 1 - 2 / whole
-    for k, below in enumerate(_cumulative(m, n)):
+    for k, below in enumerate(accumulate(arrangements(min(m, n), max(m, n)))):
         if 2 * below > (1 - confidence) * whole:
             break
         left, covered = k, 1 - 2 * below / whole
     return left, covered
-
-
-def _cumulative(m: int, n: int) -> Iterator[int]:
-    return accumulate(arrangements(min(m, n), max(m, n)))
 
 
 def _approximately(m: int, n: int, confidence: float) -> tuple[int, float]:

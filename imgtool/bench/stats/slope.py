@@ -35,21 +35,13 @@ def slope(xs: Sequence[float], ys: Sequence[float], confidence: float = CONFIDEN
     )
     if len(xs) < 3 or not pairs:
         return None
-    rank = _cut(xs, ys, len(pairs), confidence)
-    return Slope(estimate=median(pairs), low=pairs[rank], high=pairs[-1 - rank], level=median(ys), n=len(xs))
-
-
-def _cut(xs: Sequence[float], ys: Sequence[float], pairs: int, confidence: float) -> int:
-    """How many of the ordered slopes lie outside the interval, on either side."""
     n = len(xs)
-    variance = (_spread(n) - sum(map(_spread, _ties(xs))) - sum(map(_spread, _ties(ys)))) / 18
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(max(0.0, variance))
-    # Ranks count from 1, places from 0; rounded outwards, so that the interval is rather too wide.
-    return min(max(0, math.floor((pairs - half) / 2) - 1), (pairs - 1) // 2)
-
-
-def _ties(values: Sequence[float]) -> list[int]:
-    return [count for count in Counter(values).values() if count > 1]
+    variance = _spread(n) - sum(_spread(count) for side in (xs, ys) for count in Counter(side).values() if count > 1)
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(max(0.0, variance / 18))
+    # Of the ordered slopes so many are outside the interval on either side. Ranks count from 1, places from 0; rounded
+    # outwards, so that the interval is rather too wide.
+    rank = min(max(0, math.floor((len(pairs) - half) / 2) - 1), (len(pairs) - 1) // 2)
+    return Slope(estimate=median(pairs), low=pairs[rank], high=pairs[-1 - rank], level=median(ys), n=n)
 
 
 def _spread(n: int) -> int:

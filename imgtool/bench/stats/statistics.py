@@ -1,4 +1,4 @@
-"""What is said of one arm's figures: where they lie, how far they spread, which ones stand apart."""
+"""Summaries of one arm's figures: location, spread, outliers."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     """Figures of one arm, in the unit in which they came.
 
     ``standard_deviation`` is that of a sample (divided by n - 1), ``None`` for a single figure. ``mad`` is the median
-    absolute deviation from the median, not scaled to a normal distribution. ``outliers`` are places in what was
-    summarised; they are named and never left out.
+    absolute deviation from the median, not scaled to a normal distribution. ``outliers`` are
+    indices of the values; outliers are part of every figure.
     """
 
     n: int
@@ -56,7 +56,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 def summarise(values: Sequence[float], confidence: float = MEDIAN_CONFIDENCE) -> Summary:
-    """All that is said of ``values``; ``confidence`` is wanted of the median's interval.
+    """The summary of ``values``; ``confidence`` is that of the median's interval.
 
     Raises:
         ValueError: there is no figure, or one is not finite.
@@ -66,12 +66,15 @@ def summarise(values: Sequence[float], confidence: float = MEDIAN_CONFIDENCE) ->
     if not all(math.isfinite(value) for value in values):
         raise ValueError("a figure is not finite")
     mean, middle = math.fsum(values) / len(values), median(values)
+    deviation = None
+    if len(values) > 1:
+        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
     return Summary(
         n=len(values),
         mean=mean,
         minimum=min(values),
         maximum=max(values),
-        standard_deviation=_deviation(values, mean),
+        standard_deviation=deviation,
         median=middle,
         mad=median(abs(value - middle) for value in values),
         outliers=_outliers(values, middle),
@@ -80,8 +83,8 @@ def summarise(values: Sequence[float], confidence: float = MEDIAN_CONFIDENCE) ->
 
 
 def median_interval(values: Sequence[float], confidence: float = MEDIAN_CONFIDENCE) -> Interval:
-    """The narrowest pair of order statistics, as far from one end as from the other, that covers the median of what
-    ``values`` were drawn from at least so surely; the smallest and the largest figure where no pair does.
+    """The narrowest symmetric pair of order statistics that covers the population median with at least this
+    confidence; the smallest and the largest figure if no pair does.
 
     Exact whatever the distribution: a figure is below the median with probability 1/2 (W. J. Conover, Practical
     Nonparametric Statistics, 3rd edition, 1999). Ties can only raise the coverage.
@@ -106,12 +109,6 @@ def _ranks(n: int, confidence: float) -> tuple[int, float]:
             return rank, 1 - 2 * below / whole
         below += here
         rank += 1
-
-
-def _deviation(values: Sequence[float], mean: float) -> float | None:
-    if len(values) < 2:
-        return None
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _outliers(values: Sequence[float], middle: float) -> tuple[int, ...]:

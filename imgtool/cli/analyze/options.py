@@ -6,130 +6,98 @@ Every default is ``None`` here: what a flag leaves open is resolved by ``imgtool
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-_INPUT, _TASKS, _CAPTION, _OCR, _LABELS = "Input", "What is asked", "BLIP", "EasyOCR and Tesseract", "Classifier"
-_OUTPUT, _FAILURES, _CACHE, _WORK = "Output", "Failures", "Cache", "Work"
+_INPUT, _TASKS, _OUTPUT, _RUN = "Images", "Tasks", "Output", "Cache and speed"
+_MODELS, _CAPTIONS, _LIMITS, _MEASURING = "Models", "Captions by BLIP", "Limits", "For measuring"
+RARE_PANELS = (_MODELS, _CAPTIONS, _LIMITS, _MEASURING)
+"""What ``--help`` leaves out and ``--help-all`` shows."""
 
-# Typer reads these at run time, and Python 3.10 is supported: `X | None` in an evaluated annotation is fine, but
-# `Optional` is what every supported Typer documents.
-Text = Optional[str]  # noqa: UP045
-Flag = Optional[bool]  # noqa: UP045
-Many = Optional[list[str]]  # noqa: UP045
-
-Paths = Annotated[Many, typer.Argument(help="Files, folders or globs; - reads paths from stdin.", show_default=False)]
+Text = str | None
+Flag = bool | None
+Many = list[str] | None
 
 
-def _option(panel: str, help: str, *names: str, takes: str | None = None, default: str | bool = False) -> object:
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=default)
+def _option(panel: str, help: str, *names: str, takes: str | None = None, hidden: bool = False) -> object:
+    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=False, hidden=hidden)
 
 
-FromFile = Annotated[Text, _option(_INPUT, "Read paths from a file, one a line.", "--from-file", takes="LIST")]
-Null = Annotated[bool, _option(_INPUT, "Paths in the list end with NUL, not newline.", "--null", "-0")]
-Include = Annotated[Many, _option(_INPUT, "Only files that match this glob. Repeatable.", "--include", takes="GLOB")]
+Paths = Annotated[Many, typer.Argument(metavar="[PATH]...", hidden=True)]
+FromFile = Annotated[Text, _option(_INPUT, "Read paths from a file, one per line.", "--from-file", takes="FILE")]
+Null = Annotated[bool, _option(_INPUT, "Paths in that list end with NUL, not newline.", "--null", "-0")]
+Include = Annotated[Many, _option(_INPUT, "Only files that match. Repeatable.", "--include", takes="GLOB")]
 Exclude = Annotated[Many, _option(_INPUT, "No files or folders that match. Repeatable.", "--exclude", takes="GLOB")]
 Hidden = Annotated[Flag, _option(_INPUT, "Also hidden files and folders.", "--hidden/--no-hidden")]
-Pages = Annotated[
-    Text, _option(_INPUT, "first or all pages of animated and multi-page files.", takes="WHICH", default="first")
-]
-MaxPixels = Annotated[Text, _option(_INPUT, "Refuse larger images, undecoded.", takes="SIZE", default="300M")]
+Pages = Annotated[Text, _option(_INPUT, "Of multi-page files: first (default) or all.", takes="WHICH")]
 
-Tasks = Annotated[
-    Text, _option(_TASKS, "caption, text, labels.", "--tasks", "-t", takes="NAMES", default="all that have an engine")
-]
-CaptionEngine = Annotated[Text, _option(_TASKS, "Which engine captions; see imgtool models.", takes="NAME")]
-TextEngine = Annotated[Text, _option(_TASKS, "Which engine reads text.", takes="NAME")]
-Device = Annotated[Text, _option(_TASKS, "auto, cpu, cuda, cuda:N or mps.", takes="NAME", default="auto")]
+Tasks = Annotated[Text, _option(_TASKS, "caption, text, labels (default: all).", "--tasks", "-t", takes="NAMES")]
+Languages = Annotated[Text, _option(_TASKS, "Languages of text (default: ko,en).", "--languages", "-l", takes="CODES")]
+CaptionEngine = Annotated[Text, _option(_TASKS, "blip or describe.", takes="ENGINE")]
+TextEngine = Annotated[Text, _option(_TASKS, "easyocr, rapidocr or tesseract.", takes="ENGINE")]
+Ocr = Annotated[Many, _option(_TASKS, "Set a parameter of the text engine.", "--ocr", takes="NAME=VALUE")]
+LabelsModel = Annotated[Text, _option(_TASKS, "ONNX classifier that gives the labels.", takes="FILE")]
+LabelsFile = Annotated[Text, _option(_TASKS, "Its class names, one per line.", takes="FILE")]
+Classifier = Annotated[Many, _option(_TASKS, "Set its preprocessing.", "--classifier", takes="NAME=VALUE")]
+TopK = Annotated[Text, _option(_TASKS, "Most labels per image (default: 5).", "--top-k", takes="N")]
+Strict = Annotated[Flag, _option(_TASKS, "Fail rather than use another engine.", "--strict/--no-strict")]
 
-Backend = Annotated[
-    Text, _option(_TASKS, "auto, onnx (compiled models) or torch.", "--backend", takes="NAME", default="auto")
+Format = Annotated[Text, _option(_OUTPUT, "table, json, jsonl, csv, parquet or html.", "--format", "-f", takes="NAME")]
+Output = Annotated[
+    Text, _option(_OUTPUT, "Write to a file; its suffix sets the format.", "--output", "-o", takes="FILE")
 ]
-Precision = Annotated[
-    Text, _option(_TASKS, "exact, or fast: answers may differ.", "--precision", takes="NAME", default="exact")
+Stats = Annotated[Text, _option(_OUTPUT, "Write statistics as JSON; - is stderr.", "--stats", takes="FILE")]
+Quiet = Annotated[Flag, _option(_OUTPUT, "Only errors on stderr.", "--quiet/--no-quiet", "-q")]
+Verbose = Annotated[
+    Flag, _option(_OUTPUT, "Show where options come from, and tracebacks.", "--verbose/--no-verbose", "-v")
 ]
-Weights = Annotated[
-    Text,
-    _option(_TASKS, "real, or synthetic: random ones, for measuring.", "--weights", takes="NAME", default="real"),
-]
-Scale = Annotated[Text, _option(_TASKS, "Size of synthetic weights, full or small.", takes="NAME", default="full")]
 
-CaptionModel = Annotated[Text, _option(_CAPTION, "A BLIP of the hub, or a folder.", takes="NAME", default="BLIP base")]
-CaptionRevision = Annotated[Text, _option(_CAPTION, "Its commit, tag or branch.", takes="REV", default="as baked")]
-CaptionPrompt = Annotated[Text, _option(_CAPTION, "What the caption begins with.", takes="TEXT")]
-NumBeams = Annotated[Text, _option(_CAPTION, "Beams of the search; 1 is greedy.", takes="N", default="1")]
-MaxNewTokens = Annotated[Text, _option(_CAPTION, "Longest caption, in tokens.", takes="N", default="30")]
-MinNewTokens = Annotated[Text, _option(_CAPTION, "Shortest caption, in tokens.", takes="N", default="0")]
+Cache = Annotated[Flag, _option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
+CacheDir = Annotated[Text, _option(_RUN, "Where results are stored.", takes="DIR")]
+RetryFailed = Annotated[Flag, _option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
+FailFast = Annotated[Flag, _option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
+Workers = Annotated[Text, _option(_RUN, "Worker processes (default: 1).", "--workers", "-j", takes="N")]
+Timeout = Annotated[Text, _option(_RUN, "Limit per task and image (default: 120s).", takes="TIME")]
+Device = Annotated[Text, _option(_RUN, "auto (default), cpu, cuda, cuda:N or mps.", takes="NAME")]
+Precision = Annotated[Text, _option(_RUN, "exact (default), or fast: results may differ.", takes="NAME")]
 
-EasyocrDir = Annotated[Text, _option(_OCR, "Where EasyOCR's files are.", takes="DIR", default="EasyOCR's own")]
-OcrDecoder = Annotated[Text, _option(_OCR, "greedy, beamsearch or wordbeamsearch.", takes="NAME", default="greedy")]
-OcrBeamWidth = Annotated[Text, _option(_OCR, "Beams of the decoder.", takes="N", default="5")]
-OcrParagraph = Annotated[Flag, _option(_OCR, "Join lines into paragraphs.", "--ocr-paragraph/--no-ocr-paragraph")]
-OcrMinSize = Annotated[Text, _option(_OCR, "Smallest box, in pixels.", takes="N", default="20")]
-OcrTextThreshold = Annotated[Text, _option(_OCR, "Confidence of text.", takes="SHARE", default="0.7")]
-OcrLowText = Annotated[Text, _option(_OCR, "Lower bound of the text score.", takes="SHARE", default="0.4")]
-OcrLinkThreshold = Annotated[Text, _option(_OCR, "Confidence of links.", takes="SHARE", default="0.4")]
-OcrCanvasSize = Annotated[Text, _option(_OCR, "Longest side looked at.", takes="N", default="2560")]
-OcrMagRatio = Annotated[Text, _option(_OCR, "Magnification before detection.", takes="X", default="1")]
-OcrContrastThreshold = Annotated[
-    Text, _option(_OCR, "Contrast below which to try again.", takes="SHARE", default="0.1")
-]
-OcrAdjustContrast = Annotated[Text, _option(_OCR, "Contrast of the second try.", takes="SHARE", default="0.5")]
-OcrRotations = Annotated[Text, _option(_OCR, "Also try these angles, 90,180,270.", takes="NUMBERS")]
-OcrAllowlist = Annotated[Text, _option(_OCR, "Only these characters.", takes="TEXT")]
-OcrBlocklist = Annotated[Text, _option(_OCR, "Not these characters.", takes="TEXT")]
-TesseractPsm = Annotated[Text, _option(_OCR, "Tesseract's page segmentation mode.", takes="N", default="4")]
-
-LabelsEngine = Annotated[Text, _option(_LABELS, "Which engine labels.", takes="NAME")]
-Languages = Annotated[
-    Text, _option(_TASKS, "Languages of the text, ISO 639-1.", "--languages", "-l", takes="CODES", default="ko,en")
-]
-Strict = Annotated[Flag, _option(_TASKS, "Fail rather than let another engine stand in.", "--strict/--no-strict")]
-
-LabelsModel = Annotated[Text, _option(_LABELS, "An ONNX classifier.", "--labels-model", takes="FILE")]
-LabelsFile = Annotated[Text, _option(_LABELS, "Its class names, one a line.", "--labels-file", takes="FILE")]
-LabelsConfig = Annotated[Text, _option(_LABELS, "Its preprocessing as JSON.", takes="FILE", default="MODEL.json")]
-LabelsSize = Annotated[Text, _option(_LABELS, "Input size, 224 or 224x256 (H x W).", takes="SIZE")]
-LabelsMean = Annotated[Text, _option(_LABELS, "Mean of each channel, 0.485,0.456,0.406.", takes="NUMBERS")]
-LabelsStd = Annotated[Text, _option(_LABELS, "Standard deviation of each channel.", takes="NUMBERS")]
-LabelsLayout = Annotated[Text, _option(_LABELS, "NCHW or NHWC.", takes="NAME")]
-LabelsResize = Annotated[Text, _option(_LABELS, "squash, crop or pad.", takes="RULE")]
-TopK = Annotated[Text, _option(_LABELS, "How many labels at most.", "--top-k", takes="N", default="5")]
+Backend = Annotated[Text, _option(_MODELS, "auto (default), onnx (compiled) or torch.", "--backend", takes="NAME")]
+EasyocrDir = Annotated[Text, _option(_MODELS, "EasyOCR's files (default: its own folder).", takes="DIR")]
+LabelsEngine = Annotated[Text, _option(_MODELS, "classifier is the only one so far.", takes="ENGINE")]
+LabelsConfig = Annotated[Text, _option(_MODELS, "The classifier's preprocessing as JSON.", takes="FILE")]
 Threshold = Annotated[
-    Text, _option(_LABELS, "No labels below this probability.", "--threshold", takes="SHARE", default="0")
+    Text, _option(_MODELS, "Least probability of a label (default: 0).", "--threshold", takes="SHARE")
 ]
 
-Format = Annotated[
-    Text,
-    _option(
-        _OUTPUT, "table, json, jsonl, csv, parquet, html.", "--format", "-f", takes="NAME", default="from -o, or table"
-    ),
+CaptionModel = Annotated[Text, _option(_CAPTIONS, "Another BLIP: its name on the hub, or a folder.", takes="NAME")]
+CaptionRevision = Annotated[Text, _option(_CAPTIONS, "Its commit, tag or branch.", takes="REV")]
+CaptionPrompt = Annotated[Text, _option(_CAPTIONS, "How the caption begins.", takes="TEXT")]
+NumBeams = Annotated[Text, _option(_CAPTIONS, "Beams of the search (default: 1).", takes="N")]
+MaxNewTokens = Annotated[Text, _option(_CAPTIONS, "Longest caption, in tokens (default: 30).", takes="N")]
+MinNewTokens = Annotated[Text, _option(_CAPTIONS, "Shortest caption, in tokens (default: 0).", takes="N")]
+
+MaxPixels = Annotated[Text, _option(_LIMITS, "Refuse larger images (default: 300M).", takes="SIZE")]
+MaxFailureRate = Annotated[Text, _option(_LIMITS, "Stop if a larger share fails, 0 to 1.", takes="SHARE")]
+CacheSize = Annotated[Text, _option(_LIMITS, "Size of the cache (default: 2GB).", takes="SIZE")]
+CacheTtl = Annotated[Text, _option(_LIMITS, "Recompute older results (default: never).", takes="TIME")]
+Rehash = Annotated[Flag, _option(_LIMITS, "Read unchanged files again, too.", "--rehash/--no-rehash")]
+LoadTimeout = Annotated[Text, _option(_LIMITS, "Limit for loading a model (default: 300s).", takes="TIME")]
+IdleTtl = Annotated[Text, _option(_LIMITS, "Unload idle models after this (default: never).", takes="TIME")]
+MaxWorkerMemory = Annotated[Text, _option(_LIMITS, "Replace workers above this (default: 4GB).", takes="SIZE")]
+Threads = Annotated[Text, _option(_LIMITS, "Per worker (default: cores / workers).", takes="N")]
+BatchSize = Annotated[Text, _option(_LIMITS, "Images per batch (default: 8).", takes="N")]
+BatchPixels = Annotated[Text, _option(_LIMITS, "Pixels decoded ahead (default: 48M).", takes="SIZE")]
+
+Weights = Annotated[
+    Text, _option(_MEASURING, "real (default), or synthetic: random weights.", takes="NAME", hidden=True)
 ]
-Output = Annotated[Text, _option(_OUTPUT, "Write to a file instead of stdout.", "--output", "-o", takes="FILE")]
-Stats = Annotated[Text, _option(_OUTPUT, "Statistics as JSON to a file; - is stderr.", "--stats", takes="FILE")]
-Quiet = Annotated[Flag, _option(_OUTPUT, "Nothing on stderr but errors.", "--quiet/--no-quiet", "-q")]
-Verbose = Annotated[Flag, _option(_OUTPUT, "Where options come from; tracebacks.", "--verbose/--no-verbose", "-v")]
-
-FailFast = Annotated[Flag, _option(_FAILURES, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
-MaxFailureRate = Annotated[Text, _option(_FAILURES, "Stop when a larger share failed, 0 to 1.", takes="SHARE")]
-RetryFailed = Annotated[Flag, _option(_FAILURES, "Only what failed before.", "--retry-failed/--no-retry-failed")]
-
-Cache = Annotated[Flag, _option(_CACHE, "Keep answers and use kept ones.", "--cache/--no-cache", default="cache")]
-CacheDir = Annotated[Text, _option(_CACHE, "Where answers are kept.", takes="DIR", default="the user's cache folder")]
-CacheSize = Annotated[Text, _option(_CACHE, "Its size limit; the oldest go first.", takes="SIZE", default="2GB")]
-CacheTtl = Annotated[Text, _option(_CACHE, "Answers older than this are asked again.", takes="TIME", default="never")]
-Rehash = Annotated[Flag, _option(_CACHE, "Read every file, even unchanged ones.", "--rehash/--no-rehash")]
-
-BatchSize = Annotated[Text, _option(_WORK, "Images given to a worker at once.", takes="N", default="8")]
-BatchPixels = Annotated[Text, _option(_WORK, "Pixels decoded ahead.", takes="SIZE", default="48M")]
-Workers = Annotated[Text, _option(_WORK, "Worker processes.", "--workers", "-j", takes="N", default="1")]
-Threads = Annotated[Text, _option(_WORK, "Threads a worker.", takes="N", default="granted cores / workers")]
-Timeout = Annotated[Text, _option(_WORK, "For one task on one image.", takes="TIME", default="120s")]
-LoadTimeout = Annotated[Text, _option(_WORK, "For loading a model.", takes="TIME", default="300s")]
-IdleTtl = Annotated[Text, _option(_WORK, "Unload models after so long without work.", takes="TIME", default="never")]
-MaxWorkerMemory = Annotated[
-    Text, _option(_WORK, "Replace a worker that has grown past it.", takes="SIZE", default="4GB")
+Scale = Annotated[
+    Text, _option(_MEASURING, "Of synthetic weights: full (default) or small.", takes="NAME", hidden=True)
 ]
-Load = Annotated[Text, _option(_WORK, "When models load: lazy, parallel or eager.", takes="HOW", default="lazy")]
-Isolate = Annotated[Flag, _option(_WORK, "Work in a process of its own.", "--isolate/--no-isolate", default="isolate")]
+Load = Annotated[
+    Text, _option(_MEASURING, "When models load: lazy (default), parallel, eager.", takes="NAME", hidden=True)
+]
+Isolate = Annotated[
+    Flag, _option(_MEASURING, "Run models in this process, without a worker.", "--isolate/--no-isolate", hidden=True)
+]

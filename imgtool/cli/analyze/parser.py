@@ -1,4 +1,4 @@
-"""The words of an ``imgtool analyze``, read by its own parser, for commands that run it: ``bench`` and ``profile``."""
+"""Options of ``imgtool analyze`` that ``bench`` and ``profile`` take, read by its own parser."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def parse(words: Sequence[str]) -> dict[str, Any]:
     """Every parameter of ``analyze`` as ``words`` set it. A mistake ends the command in the parser's own words."""
     from imgtool.cli.analyze.command import analyze
+    from imgtool.cli.help import ManyOptions
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(analyze)
+    app.command(cls=ManyOptions)(analyze)
     parameters: dict[str, Any] = typer.main.get_command(app).make_context("imgtool analyze", list(words)).params
     return parameters
 
@@ -31,8 +32,8 @@ def flags_of(words: Sequence[str]) -> dict[str, Any]:
     """
     from imgtool.cli.analyze.command import NOT_OPTIONS
 
-    if shows := {"--help", "-h"} & set(words):
-        raise UsageProblem(f"{shows.pop()} only shows something and ends", "give options of an analysis")
+    if shows := {"--help", "-h", "--help-all"} & set(words):
+        raise UsageProblem(f"{shows.pop()} only shows something and ends", "leave it out")
     try:
         given = parse(words)
     except Exception as error:
@@ -46,7 +47,7 @@ def flags_of(words: Sequence[str]) -> dict[str, Any]:
 
 
 def engine_flags(words: Sequence[str]) -> dict[str, Any]:
-    """The same, where no command line is started that could print or write anything.
+    """The same for a caller that runs the engine itself: options of the output are refused.
 
     Raises:
         UsageProblem: they cannot be read, name a path, or say where results go.

@@ -1,4 +1,4 @@
-"""``imgtool bench``: how soon, how fast, how large; against other arms, and against an earlier run."""
+"""``imgtool bench``: startup, speed and memory, against other arms and against an earlier run."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Annotated, Any, Optional
 import typer
 from typer.core import TyperGroup
 
-from imgtool.cli.bench import cache as bench_cache
-from imgtool.cli.bench import soak as bench_soak
-from imgtool.cli.bench import throughput as bench_throughput
+from imgtool.cli.bench.report import report
+from imgtool.cli.bench.soak import soak
+from imgtool.cli.bench.throughput import throughput
 from imgtool.cli.boundary import boundary
 
 Text = Optional[str]  # noqa: UP045 - as in cli/options.py
 Many = Optional[list[str]]  # noqa: UP045
 Flag = Annotated[bool, typer.Option()]
 
-_ARMS, _RUNS, _GATE, _OUT = "What is compared", "How", "Gate", "Output"
+_ARMS, _RUNS, _GATE, _OUT = "Arms", "Runs", "Gate", "Output"
 DEFAULT = "startup"
 
 
-class _Group(TyperGroup):
-    """``imgtool bench`` with anything but the name of an experiment is ``imgtool bench startup``."""
+class _DefaultGroup(TyperGroup):
+    """``imgtool bench`` without the name of an experiment is ``imgtool bench startup``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the default experiment's name first where none is named."""
@@ -31,9 +31,9 @@ class _Group(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Group,
+    cls=_DefaultGroup,
     help="Measure startup, first result, throughput and memory in fresh processes, compare, and gate. "
-    "Without the name of an experiment it is `bench startup`: see `imgtool bench startup --help`.",
+    "Without a command it is `imgtool bench startup`: see `imgtool bench startup --help`.",
 )
 
 
@@ -54,70 +54,87 @@ def startup(
             default="those whose models are here",
         ),
     ] = None,
-    arm: Annotated[Many, _option(_ARMS, "An arm of any analyze options. Repeatable.", takes="NAME=OPTIONS")] = None,
+    arm: Annotated[
+        Many, _option(_ARMS, "An arm with its own options of analyze. Repeatable.", takes="NAME=OPTIONS")
+    ] = None,
     command: Annotated[
-        Many, _option(_ARMS, "An arm that is any program, such as an older install. Repeatable.", takes="NAME=COMMAND")
+        Many,
+        _option(_ARMS, "An arm that runs any program, such as an older install. Repeatable.", takes="NAME=COMMAND"),
     ] = None,
     reference: Annotated[
-        Text, _option(_ARMS, "What others are compared with.", takes="NAME", default="the first")
+        Text, _option(_ARMS, "The arm that the others are compared with.", takes="NAME", default="the first")
     ] = None,
     tasks: Annotated[
         Text, _option(_ARMS, "Tasks of every arm.", "--tasks", "-t", takes="NAMES", default="caption,text")
     ] = None,
     languages: Annotated[
-        Text, _option(_ARMS, "Languages of the text.", "--languages", "-l", takes="CODES", default="ko,en")
+        Text, _option(_ARMS, "Languages of the text task.", "--languages", "-l", takes="CODES", default="ko,en")
     ] = None,
-    weights: Annotated[Text, _option(_ARMS, "real or synthetic.", takes="NAME", default="real where here")] = None,
+    weights: Annotated[
+        Text, _option(_ARMS, "real or synthetic.", takes="NAME", default="real if they are here")
+    ] = None,
     scale: Annotated[
         Text, _option(_ARMS, "Size of synthetic weights, full or small.", takes="NAME", default="full")
     ] = None,
-    runs: Annotated[Text, _option(_RUNS, "Counted runs an arm.", "--runs", "-n", takes="N", default="10")] = None,
-    warm_ups: Annotated[Text, _option(_RUNS, "Runs before them that are not counted.", takes="N", default="1")] = None,
+    runs: Annotated[Text, _option(_RUNS, "Runs an arm.", "--runs", "-n", takes="N", default="10")] = None,
+    warm_ups: Annotated[Text, _option(_RUNS, "Warm-up runs before them, not counted.", takes="N", default="1")] = None,
     steady: Annotated[
-        Text, _option(_RUNS, "Images after the first, for the time an image.", takes="N", default="2")
+        Text, _option(_RUNS, "Images after the first, to measure the time an image.", takes="N", default="2")
     ] = None,
     page_cache: Annotated[
-        Text, _option(_RUNS, "Models' files in memory or not: warm, cold or both.", takes="STATE", default="warm")
+        Text, _option(_RUNS, "Page cache of the models' files: warm, cold or both.", takes="STATE", default="warm")
     ] = None,
-    timeout: Annotated[Text, _option(_RUNS, "For one run.", takes="TIME", default="10m")] = None,
+    timeout: Annotated[Text, _option(_RUNS, "Limit of one run.", takes="TIME", default="10m")] = None,
     self_test: Annotated[
-        bool, _option(_RUNS, "An arm against itself: what difference can this machine show?", "--self-test")
+        bool, _option(_RUNS, "Compare an arm with itself: which difference can this machine detect?", "--self-test")
     ] = False,
-    save: Annotated[Text, _option(_GATE, "Save everything, as a baseline for later.", takes="FILE")] = None,
+    save: Annotated[Text, _option(_GATE, "Save everything, as a baseline or for bench report.", takes="FILE")] = None,
     baseline: Annotated[
         Text,
-        _option(_GATE, "What budgets compare with: a saved run, or an arm.", takes="FILE", default="the reference"),
+        _option(
+            _GATE, "What relative budgets compare with: a saved run, or an arm.", takes="FILE", default="the reference"
+        ),
     ] = None,
-    fail_slower: Annotated[Text, _option(_GATE, "Exit 7 where slower by more.", takes="PERCENT")] = None,
-    fail_memory: Annotated[Text, _option(_GATE, "Exit 7 where memory grew by more.", takes="PERCENT")] = None,
-    max_startup: Annotated[Text, _option(_GATE, "Exit 7 where startup takes longer.", takes="TIME")] = None,
-    max_first_result: Annotated[Text, _option(_GATE, "The same of the first result.", takes="TIME")] = None,
-    max_wall: Annotated[Text, _option(_GATE, "The same of a whole run.", takes="TIME")] = None,
-    max_memory: Annotated[Text, _option(_GATE, "Exit 7 where its processes take more.", takes="SIZE")] = None,
+    fail_slower: Annotated[Text, _option(_GATE, "Exit 7 if slower by more than this.", takes="PERCENT")] = None,
+    fail_memory: Annotated[Text, _option(_GATE, "Exit 7 if memory grew by more than this.", takes="PERCENT")] = None,
+    max_startup: Annotated[Text, _option(_GATE, "Exit 7 if startup takes longer than this.", takes="TIME")] = None,
+    max_first_result: Annotated[
+        Text, _option(_GATE, "Exit 7 if the first result takes longer than this.", takes="TIME")
+    ] = None,
+    max_wall: Annotated[Text, _option(_GATE, "Exit 7 if the whole run takes longer than this.", takes="TIME")] = None,
+    max_memory: Annotated[
+        Text, _option(_GATE, "Exit 7 if its processes take more memory than this.", takes="SIZE")
+    ] = None,
     across_machines: Annotated[
         bool,
-        _option(_GATE, "Compare with another machine's file, by ratios to the reference arm.", "--across-machines"),
+        _option(
+            _GATE, "Allow a baseline of another machine: compare ratios to the reference arm.", "--across-machines"
+        ),
     ] = False,
     confirm: Annotated[
-        bool, _option(_GATE, "Run again before failing.", "--confirm/--no-confirm", default="confirm")
+        bool,
+        _option(_GATE, "Measure failing arms once more before exit 7.", "--confirm/--no-confirm", default="confirm"),
     ] = True,
-    json: Annotated[Text, _option(_OUT, "Everything as JSON; - is stdout.", takes="FILE")] = None,
-    csv: Annotated[Text, _option(_OUT, "A row a sample.", takes="FILE")] = None,
-    markdown: Annotated[Text, _option(_OUT, "For a pull request or a step summary.", takes="FILE")] = None,
-    html: Annotated[Text, _option(_OUT, "A report with every sample.", takes="FILE")] = None,
-    history: Annotated[Text, _option(_OUT, "Add this run to a folder, and draw the trend.", takes="DIR")] = None,
+    json: Annotated[Text, _option(_OUT, "Write everything as JSON; - is stdout.", takes="FILE")] = None,
+    markdown: Annotated[
+        Text, _option(_OUT, "Write the report as Markdown, for a pull request; - is stdout.", takes="FILE")
+    ] = None,
+    html: Annotated[Text, _option(_OUT, "Write the report as a page with charts.", takes="FILE")] = None,
+    history: Annotated[
+        Text, _option(_OUT, "Add this run to a folder, and write a page with the trend there.", takes="DIR")
+    ] = None,
     quiet: Annotated[bool, _option(_OUT, "Nothing on stderr but errors.", "--quiet", "-q")] = False,
     verbose: Annotated[bool, _option(_OUT, "Tracebacks.", "--verbose", "-v")] = False,
 ) -> None:
-    """Startup, first result, time an image and memory of loading strategies, each run a fresh process."""
+    """Startup, first result, time an image and memory of loading strategies, each run in a fresh process."""
     with boundary(verbose=verbose):
-        from imgtool.cli.bench.job import Job
         from imgtool.cli.bench.options import resolve
+        from imgtool.cli.bench.startup import StartupBench
 
         given = {name: value for name, value in ctx.params.items() if name not in ("quiet", "verbose")}
-        raise typer.Exit(Job(resolve(given), quiet=quiet).run())
+        raise typer.Exit(StartupBench(resolve(given), quiet=quiet).run())
 
 
-app.command("throughput")(bench_throughput.throughput)
-app.command("cache")(bench_cache.cache)
-app.command("soak")(bench_soak.soak)
+app.command("report")(report)
+app.command("throughput")(throughput)
+app.command("soak")(soak)

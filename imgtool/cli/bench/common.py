@@ -1,4 +1,4 @@
-"""What the experiments of ``imgtool bench`` share: options read, progress told, figures printed."""
+"""What the commands of ``imgtool bench`` share: reading options, reporting progress, printing figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imgtool.errors import UsageProblem
 
@@ -15,31 +15,17 @@ if TYPE_CHECKING:
 
     from imgtool.bench.measure.experiment import Contender
 
-
-def seconds_option(flag: str, text: str | None) -> float | None:
-    """Seconds from what was typed.
-
-    Raises:
-        UsageProblem: it is no duration.
-    """
-    from imgtool.quantities import parse_duration
-
-    try:
-        return None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise UsageProblem(f"{flag}: {error}") from error
+Value = TypeVar("Value")
 
 
-def size_option(flag: str, text: str) -> int:
-    """Bytes from what was typed.
+def parsed_option(flag: str, text: str, parse: Callable[[str], Value]) -> Value:
+    """What ``parse`` makes of ``text``.
 
     Raises:
-        UsageProblem: it is no size.
+        UsageProblem: it raised a ValueError.
     """
-    from imgtool.quantities import parse_size
-
     try:
-        return parse_size(text)
+        return parse(text)
     except ValueError as error:
         raise UsageProblem(f"{flag}: {error}") from error
 
@@ -56,37 +42,8 @@ def split_options(text: str | None) -> list[str]:
         raise UsageProblem(f"{text!r} cannot be read: {str(error).lower()}", "close the quotes") from error
 
 
-def numbers_option(flag: str, text: str) -> tuple[int, ...]:
-    """``1,2,4`` as numbers of at least 1, each once, in order.
-
-    Raises:
-        UsageProblem: it is something else.
-    """
-    try:
-        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
-        raise UsageProblem(f"{flag}: {text!r} is no list of numbers like 1,2,4")
-    return numbers
-
-
-def folder_option(flag: str, text: str | None) -> Path | None:
-    """A folder that is there.
-
-    Raises:
-        UsageProblem: it is not.
-    """
-    if text is None:
-        return None
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise UsageProblem(f"{flag}: {text} is no folder", "make it first, or leave the option out")
-    return path
-
-
 def teller(quiet: bool) -> Callable[[str], None]:
-    """Tells a person on stderr what is being done."""
+    """A function that prints progress on stderr."""
     from imgtool.cli.console import Messages
 
     messages = Messages(quiet=quiet)
@@ -127,8 +84,8 @@ def contenders(
     Raises:
         imgtool.errors.ImgtoolError: there is no such arm or program, or a model of it is missing.
     """
-    from imgtool.bench.arms.arms import arm_of_command, arm_of_options, built_in
-    from imgtool.bench.arms.runnable import Stage, contender
+    from imgtool.bench.arms.contenders import Stage, contender
+    from imgtool.bench.arms.definitions import arm_of_command, arm_of_options, built_in
     from imgtool.cli.analyze.parser import engine_flags
     from imgtool.config import resolve
 
@@ -145,7 +102,7 @@ def contenders(
 def made_ready(
     contender: Contender, common: Sequence[str], scratch: Path, timeout: float, say: Callable[[str], None]
 ) -> Contender:
-    """``contender``, with a filled cache in ``scratch`` where it answers from one; one for all that share ``scratch``.
+    """``contender``; the arm ``cached`` with a filled cache in ``scratch``, one for all that share ``scratch``.
 
     ``common`` are its options of analyze beside its own, ``timeout`` is seconds.
 

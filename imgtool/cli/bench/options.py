@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,6 @@ class BenchOptions(msgspec.Struct, frozen=True, kw_only=True):
     across_machines: bool = False
     confirm: bool = True
     json: Path | None = None
-    csv: Path | None = None
     markdown: Path | None = None
     html: Path | None = None
     history: Path | None = None
@@ -65,26 +64,23 @@ def resolve(flags: Mapping[str, Any]) -> BenchOptions:
 
     Raises:
         UsageProblem: a value makes no sense.
-        UnknownKey: a configuration file sets something that is no option.
+        UnknownKey: a configuration file sets something that is not an option.
     """
     from imgtool.config_files import tables
 
-    typed = {name: value for name, value in flags.items() if value is not None and value not in ([], ())}
     merged: dict[str, Any] = {}
     for where, table in reversed(tables("bench")):
-        merged |= {name: _converted(name, value, f"{name} ({where})") for name, value in _known(table, where).items()}
-    merged |= {name: _converted(name, value, "--" + name.replace("_", "-")) for name, value in typed.items()}
+        for name, value in table.items():
+            if name not in IN_FILES:
+                near = get_close_matches(name, IN_FILES, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(IN_FILES)}"
+                raise UnknownKey(f"{where} sets {name!r} for bench, which is not an option of it", hint)
+            merged[name] = _converted(name, value, f"{name} ({where})")
+    for name, value in flags.items():
+        if value is not None and value not in ([], ()):
+            merged[name] = _converted(name, value, "--" + name.replace("_", "-"))
     budgets = parse_budgets({name: merged.pop(name) for name in _BUDGETS if name in merged})
     return BenchOptions(**merged, budgets=budgets)
-
-
-def _known(table: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    for name in table:
-        if name not in IN_FILES:
-            near = get_close_matches(name, IN_FILES, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(IN_FILES)}"
-            raise UnknownKey(f"{where} sets {name!r} for bench, which is no option of it", hint)
-    return table
 
 
 def _converted(name: str, value: Any, label: str) -> Any:
@@ -95,20 +91,14 @@ def _converted(name: str, value: Any, label: str) -> Any:
         raise UsageProblem(f"{label}: {error}", "see `imgtool bench startup --help`") from error
 
 
-def _runs(value: Any) -> int:
-    """Two runs are the fewest that have a spread."""
-    return _whole(value, least=2)
+def _whole(least: int) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        number = int(str(value))
+        if not least <= number <= MOST_RUNS:
+            raise ValueError(f"must be between {least} and {MOST_RUNS}, not {number}")
+        return number
 
-
-def _count(value: Any) -> int:
-    return _whole(value, least=0)
-
-
-def _whole(value: Any, least: int) -> int:
-    number = int(str(value))
-    if not least <= number <= MOST_RUNS:
-        raise ValueError(f"must lie between {least} and {MOST_RUNS}, not {number}")
-    return number
+    return convert
 
 
 def _duration(value: Any) -> float:
@@ -125,7 +115,7 @@ def _states(value: Any) -> tuple[PageCache, ...]:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    parts: Sequence[str] = value if isinstance(value, (list, tuple)) else str(value).split(",")
+    parts = value if isinstance(value, (list, tuple)) else str(value).split(",")
     names = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
     if not names:
         raise ValueError("names nothing")
@@ -136,12 +126,12 @@ def _path(value: Any) -> Path:
     return Path(str(value)).expanduser()
 
 
-_CONVERSIONS: dict[str, Any] = {
-    "runs": _runs,
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "runs": _whole(least=2),  # the fewest that have a spread
+    **dict.fromkeys(("warm_ups", "steady"), _whole(least=0)),
     "page_cache": _states,
     "timeout": _duration,
-    **dict.fromkeys(("warm_ups", "steady"), _count),
     **dict.fromkeys(("paths", "arm", "command"), tuple),
     "arms": _names,
-    **dict.fromkeys(("save", "json", "csv", "markdown", "html", "history"), _path),
+    **dict.fromkeys(("save", "json", "markdown", "html", "history"), _path),
 }

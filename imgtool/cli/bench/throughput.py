@@ -12,52 +12,45 @@ import typer
 from imgtool.cli.boundary import boundary
 
 if TYPE_CHECKING:
-    from imgtool.bench.experiments.throughput import Cell, Measured, Throughput
+    from imgtool.bench.experiments.throughput import Cell, Throughput
     from imgtool.bench.measure.experiment import Contender
     from imgtool.bench.stats.statistics import Summary
 
 Text = Optional[str]  # noqa: UP045 - as in cli/options.py
 Many = Optional[list[str]]  # noqa: UP045
 
-_MOST_IMAGES = 5000  # they stand on a command line
+_MOST_IMAGES = 5000  # they are on a command line
 
 
 def throughput(
     paths: Annotated[Many, typer.Argument(help="Images and folders.", show_default="drawn images")] = None,
     arm: Annotated[Many, typer.Option(metavar="NAME[=OPTIONS]", help="An arm, as in bench. Repeatable.")] = None,
     command: Annotated[Many, typer.Option(metavar="NAME=COMMAND", help="Any program, on its images.")] = None,
-    sizes: Annotated[str, typer.Option(metavar="SIZES", help="Of drawn images, in turns.")] = "1000x600",
+    sizes: Annotated[str, typer.Option(metavar="SIZES", help="Sizes of drawn images, in turns.")] = "1000x600",
     images: Annotated[int, typer.Option(min=2, max=_MOST_IMAGES, help="How many to draw.")] = 20,
     batch_sizes: Annotated[Text, typer.Option(metavar="N,N", help="Batch sizes to try.", show_default="8")] = None,
     threads: Annotated[
         Text, typer.Option(metavar="N,N", help="Numbers of threads to try.", show_default="the granted cores")
     ] = None,
     runs: Annotated[int, typer.Option("--runs", "-n", min=1, max=1000, help="Fresh processes a combination.")] = 5,
-    options: Annotated[Text, typer.Option(metavar="TEXT", help="Options of analyze for all, in quotes.")] = None,
+    options: Annotated[Text, typer.Option(metavar="TEXT", help="Options of analyze for all arms, in quotes.")] = None,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="For one run.")] = "30m",
-    json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks.")] = False,
 ) -> None:
-    """Images a second, a core and a thread more, each combination in fresh processes. Exit code 3 where one failed."""
+    """Images a second, and what more threads add, each combination in fresh processes. Exit code 3 if one failed."""
     with boundary(verbose=verbose):
         from imgtool.bench.experiments.throughput import Throughput, measure
-        from imgtool.cli.bench.common import (
-            made_ready,
-            numbers_option,
-            print_json,
-            seconds_option,
-            split_options,
-            teller,
-        )
+        from imgtool.cli.bench.common import made_ready, parsed_option, print_json, split_options, teller
         from imgtool.cores import granted_cores
         from imgtool.errors import ExitCode
+        from imgtool.quantities import parse_duration
 
-        seconds, say = seconds_option("--timeout", timeout), teller(quiet)
-        assert seconds is not None
-        batches = numbers_option("--batch-sizes", batch_sizes) if batch_sizes is not None else (8,)
-        counts = numbers_option("--threads", threads) if threads is not None else (granted_cores(),)
-        wanted = _sizes(sizes)
+        seconds, say = parsed_option("--timeout", timeout, parse_duration), teller(quiet)
+        batches = parsed_option("--batch-sizes", batch_sizes or "8", _numbers)
+        counts = parsed_option("--threads", threads or str(granted_cores()), _numbers)
+        wanted = parsed_option("--sizes", sizes, _sizes)
         common = split_options(options)
         with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
             files = _images(paths or [], wanted, images, Path(scratch))
@@ -80,21 +73,27 @@ def throughput(
             raise typer.Exit(ExitCode.SOME_FAILED)
 
 
+def _numbers(text: str) -> tuple[int, ...]:
+    """``1,2,4`` as numbers of at least 1, each once, in order."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+        raise ValueError(f"{text!r} is not a list of numbers like 1,2,4")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
 def _sizes(text: str) -> tuple[tuple[int, int], ...]:
     """Widths and heights of ``1000x600,4000x3000``."""
-    from imgtool.errors import UsageProblem
-
     found = []
     for part in text.split(","):
         width, _, height = part.strip().lower().partition("x")
         if not (width.isdecimal() and height.isdecimal() and 1 <= int(width) <= 20_000 and 1 <= int(height) <= 20_000):
-            raise UsageProblem(f"--sizes: {part!r} is no size like 1000x600", "width x height, up to 20000 each")
+            raise ValueError(f"{part!r} is not a size like 1000x600, up to 20000 each")
         found.append((int(width), int(height)))
     return tuple(found)
 
 
 def _images(paths: Sequence[str], sizes: tuple[tuple[int, int], ...], count: int, scratch: Path) -> tuple[str, ...]:
-    from imgtool.bench.arms.images import draw_in_child
+    from imgtool.bench.arms.drawn_images import draw_in_child
     from imgtool.engine.files.discover import ImageRef, discover
     from imgtool.errors import NoImages, PathMissing, UsageProblem
 
@@ -142,6 +141,7 @@ def _cells(
 def _print(found: Throughput) -> None:
     from rich.table import Table
 
+    from imgtool.bench.report.findings import NOISY
     from imgtool.cli.bench.common import data_console
     from imgtool.formats.clean import printable, printable_prose
 
@@ -152,47 +152,33 @@ def _print(found: Throughput) -> None:
     table.add_column("arm", overflow="fold")
     for heading in ("batch", "threads", "images/s", "overall", "a core", "a CPU s", "efficiency"):
         table.add_column(heading, justify="right", overflow="fold")
-    for cell in found.cells:
-        if cell.error is None:
-            table.add_row(printable(cell.cell.arm), *_row(cell))
+    for result in found.cells:
+        if result.error is None:
+            cell = result.cell
+            table.add_row(
+                printable(cell.arm),
+                str(cell.batch_size or ""),
+                str(cell.threads or ""),
+                "not known" if result.steady is None else _rate(result.steady),
+                "" if result.overall is None else _rate(result.overall),
+                "" if result.per_core is None else f"{result.per_core:.2f}",
+                "" if result.per_cpu_second is None else f"{result.per_cpu_second:.2f}",
+                "" if result.efficiency is None else f"{result.efficiency:.0%}",
+            )
     console.print(table)
-    for cell in found.cells:
-        if cell.error is not None:
-            from imgtool.bench.experiments.throughput import cell_text
-
-            console.print(printable(f"{cell_text(cell.cell)} failed: {cell.error}"), style="red", soft_wrap=True)
-            for line in cell.stderr_tail.strip().splitlines()[-5:]:
+    for result in found.cells:
+        if result.error is not None:
+            console.print(printable(f"{result.cell} failed: {result.error}"), style="red", soft_wrap=True)
+            for line in result.stderr_tail.strip().splitlines()[-5:]:
                 console.print("  " + printable_prose(line), soft_wrap=True)
-    _advise(found)
-
-
-def _row(found: Measured) -> tuple[str, ...]:
-    cell = found.cell
-    return (
-        "" if cell.batch_size is None else str(cell.batch_size),
-        "" if cell.threads is None else str(cell.threads),
-        "not known" if found.steady is None else _rate(found.steady),
-        "" if found.overall is None else _rate(found.overall),
-        "" if found.per_core is None else f"{found.per_core:.2f}",
-        "" if found.per_cpu_second is None else f"{found.per_cpu_second:.2f}",
-        "" if found.efficiency is None else f"{found.efficiency:.0%}",
-    )
+    spreads = [(each.rate.spread or 0.0, each.cell.arm) for each in found.cells if each.rate is not None]
+    widest, name = max(spreads, default=(0.0, ""))
+    if widest >= NOISY:
+        advice = "close other programs, or raise --runs"
+        console.print(f"spread is {widest:.0%} ({printable(name)}): {advice}", soft_wrap=True)
 
 
 def _rate(rate: Summary) -> str:
     """Median and standard deviation."""
     spread = "" if rate.standard_deviation is None else f" ± {rate.standard_deviation:.2f}"
     return f"{rate.median:.2f}{spread}"
-
-
-def _advise(found: Throughput) -> None:
-    from imgtool.bench.report.findings import NOISY
-    from imgtool.cli.bench.common import data_console
-    from imgtool.formats.clean import printable
-
-    rates = [(cell.rate.spread or 0.0, cell.cell.arm) for cell in found.cells if cell.rate is not None]
-    widest, arm = max(rates, default=(0.0, ""))
-    if widest >= NOISY:
-        data_console().print(
-            f"spread is {widest:.0%} ({printable(arm)}): close other programs, or raise --runs", soft_wrap=True
-        )

@@ -1,132 +1,66 @@
-"""One ``imgtool profile`` command: options checked, runs done, folder written, figures said."""
+"""One ``imgtool profile``: the runs, the folder, and a summary on stdout."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Iterator
 
+from msgspec.structs import replace
+
+from imgtool.bench.report.units import bytes_text, seconds_text
 from imgtool.cli.console import Messages
-from imgtool.cli.profile.view import print_summary
 from imgtool.errors import ExitCode, UsageProblem
-from imgtool.profiling.compare import changes, read_profile
-from imgtool.profiling.folder import PAGE, open_folder, write_folder
-from imgtool.profiling.page.html import absence_text
-from imgtool.profiling.record import MemoryTool, Profile
-from imgtool.profiling.runner import Request, Runner, views_of
-from imgtool.profiling.views.lines import check_target
-from imgtool.profiling.views.memory import INTERVAL_SECONDS
+from imgtool.formats.clean import printable
+from imgtool.profiling.output_folder import PAGE, open_folder, write_folder
+from imgtool.profiling.page import absence_text, import_causes
+from imgtool.profiling.record import Profile
+from imgtool.profiling.runner import ProfileRequest, Runner
 from imgtool.versioned import encode
 
-_COLD = "all runs answer anew (--no-cache), so that each does the same work; --cache profiles with kept answers"
-_WARM = "with --cache the first run answers for the others: profile twice, and look at the second profile"
+_ROWS = 5
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What was typed. ``parsed`` is what ``analyze`` makes of its part."""
-
-    arguments: tuple[str, ...]
-    parsed: dict[str, Any]
-    views: tuple[str, ...]
-    rate: int
-    native: bool
-    interval: str | None
-    memory_tool: str
-    line_by_line: str | None
-    output: Path
-    format: str
-    compare: str | None
-    command: tuple[str, ...]
-    quiet: bool
-
-
-def profile(asked: Asked) -> ExitCode:
-    """Do what was asked; returns the exit code.
+def run_profile(request: ProfileRequest, notice: str, *, format: str, quiet: bool) -> ExitCode:
+    """Do the runs, write the folder, print ``format`` (``text`` or ``json``); returns the exit code.
 
     Raises:
-        imgtool.errors.ImgtoolError: an option makes no sense, the folder cannot be written, or the first run failed.
+        imgtool.errors.ImgtoolError: the folder cannot be written, or the first run failed.
     """
-    messages = Messages(quiet=asked.quiet)
-    request, notice = _request(asked)
-    # Read before anything is written: it may be the very folder that is written.
-    former = read_profile(Path(asked.compare).expanduser()) if asked.compare is not None else None
-    open_folder(asked.output)
-    found = Runner(request, messages.plain).profile()
-    found = _with_notice(found, notice)
-    changed = None if former is None else changes(former, found)
-    write_folder(asked.output, found, changed)
-    _say(found, messages)
-    if asked.format == "json":
-        import sys
-
-        sys.stdout.write(encode(found).decode())
+    if format not in ("text", "json"):
+        raise UsageProblem(f"there is no format {format}", "formats are text and json")
+    messages = Messages(quiet=quiet)
+    open_folder(request.folder)
+    profile = Runner(request, messages.plain).profile()
+    if notice:
+        profile = replace(profile, notices=(*profile.notices, notice))
+    write_folder(request.folder, profile)
+    for line in (*map(absence_text, profile.absences), *profile.notices):
+        messages.notice(line)
+    if format == "json":
+        sys.stdout.write(encode(profile).decode())
     else:
-        print_summary(found, changed, asked.output / PAGE)
-    return ExitCode.INTERRUPTED if found.interrupted else ExitCode.OK
+        lines = [*_summary(profile), str(request.folder / PAGE)]
+        sys.stdout.write("\n".join(map(printable, lines)) + "\n")
+    return ExitCode.INTERRUPTED if profile.interrupted else ExitCode.OK
 
 
-def _request(asked: Asked) -> tuple[Request, str]:
-    if asked.format not in ("text", "json"):
-        raise UsageProblem(f"there is no format {asked.format}", "formats are text and json")
-    _check_paths(asked.parsed)
-    _check_values(asked.parsed)
-    cold = asked.parsed["cache"] is None and asked.parsed["cache_dir"] is None
-    request = Request(
-        arguments=(*asked.arguments, *(("--no-cache",) if cold else ())),
-        folder=asked.output,
-        views=views_of(asked.views),
-        rate=asked.rate,
-        native=asked.native,
-        interval_seconds=_interval(asked.interval),
-        memory_tool=_memory_tool(asked.memory_tool),
-        line_by_line=check_target(asked.line_by_line) if asked.line_by_line is not None else None,
-        command=asked.command,
-    )
-    return request, _COLD if cold else "" if asked.parsed["cache"] is False else _WARM
-
-
-def _check_paths(parsed: dict[str, Any]) -> None:
-    paths = parsed["paths"] or ()
-    if not paths and not parsed["from_file"]:
-        raise UsageProblem("no paths given", "imgtool profile ./photos, or --from-file LIST")
-    if "-" in (*paths, parsed["from_file"]):
-        raise UsageProblem(
-            "paths from stdin can be read once, and a profile needs several runs", "put them into a file: --from-file"
-        )
-
-
-def _check_values(parsed: dict[str, Any]) -> None:
-    from imgtool.cli.analyze.command import NOT_OPTIONS
-    from imgtool.config import resolve
-
-    resolve({name: value for name, value in parsed.items() if name not in NOT_OPTIONS})
-
-
-def _interval(text: str | None) -> float:
-    from imgtool.cli.bench.common import seconds_option
-
-    seconds = seconds_option("--interval", text)
-    if seconds is not None and not 0.001 <= seconds <= 10:
-        raise UsageProblem(f"--interval {text} is no sensible time between looks", "1ms to 10s")
-    return INTERVAL_SECONDS if seconds is None else seconds
-
-
-def _memory_tool(name: str) -> MemoryTool:
-    try:
-        return MemoryTool(name)
-    except ValueError:
-        raise UsageProblem(f"there is no memory tool {name}", "memory_profiler or memray") from None
-
-
-def _with_notice(found: Profile, notice: str) -> Profile:
-    from msgspec.structs import replace as changed
-
-    return changed(found, notices=(*found.notices, notice)) if notice else found
-
-
-def _say(found: Profile, messages: Messages) -> None:
-    for absence in found.absences:
-        messages.notice(absence_text(absence))
-    for notice in found.notices:
-        messages.notice(notice)
+def _summary(profile: Profile) -> Iterator[str]:
+    """The largest figures of each view."""
+    if (phases := profile.phases) is not None:
+        yield f"wall time {seconds_text(phases.wall_seconds)}, of which"
+        for row in phases.rows[:_ROWS]:
+            yield f"  {seconds_text(row.wall_seconds):>8}  {row.process}: {row.name}"
+    if profile.memory is not None and (peak := profile.memory.peak) is not None:
+        during = f" during {peak.spans[-1]}" if peak.spans else ""
+        yield f"peak {bytes_text(peak.anon)} of own memory, {bytes_text(peak.file)} of mapped files{during}"
+        for step in profile.memory.steps:
+            own, file = step.anon_after - step.anon_before, step.file_after - step.file_before
+            yield f"  {bytes_text(own):>8}  {step.model}, and {bytes_text(file)} of files"
+    if profile.cpu is not None:
+        yield f"functions by their own time ({profile.cpu.tool})"
+        for function in profile.cpu.functions[:_ROWS]:
+            yield f"  {seconds_text(function.own_seconds):>8}  {function.name} ({function.where})"
+    if profile.imports:
+        yield f"imports {seconds_text(sum(tree.seconds for tree in profile.imports))}, imported by"
+        for process, module, seconds, count in import_causes(profile.imports)[:_ROWS]:
+            yield f"  {seconds_text(seconds):>8}  {process}: {module}, {count} modules"

@@ -1,4 +1,4 @@
-"""``imgtool warm-cache``: models fetched, verified, loaded and tried before anybody waits for them."""
+"""``imgtool warm-cache``: models fetched, verified, compiled, loaded and tried before anybody waits for them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import typer
 
 from imgtool.cli.analyze import options as o
 from imgtool.cli.boundary import boundary
-from imgtool.cli.warm.request import Request
+from imgtool.cli.help import HelpAll
+from imgtool.cli.warm.request import WarmRequest
 
 if TYPE_CHECKING:
     from imgtool.config import Resolved
     from imgtool.errors import ExitCode
-    from imgtool.weights.wanted_units import Unit
 
-_MODELS, _LOOK, _SOURCE, _ROOM = "Which models", "Look, do not change", "Where from", "Making room"
+_STEPS, _LOOK, _SOURCE, _ROOM = "What is done", "Look, change nothing", "Where files come from", "Disk space"
+_ENGINE_OPTIONS = {
+    *("languages", "weights", "scale", "precision", "caption_model", "easyocr_dir", "cache_dir", "device"),
+    *("load_timeout", "quiet", "verbose"),
+}
 
 
 def _flag(panel: str, help: str, *names: str) -> object:
@@ -27,85 +31,46 @@ def _value(panel: str, help: str, *names: str, takes: str) -> object:
     return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=False)
 
 
-Models = Annotated[
-    o.Many,
-    typer.Argument(
-        metavar="[MODEL]...",
-        help="blip-base, easyocr, blip-base@REVISION, or a task: caption, text. Default: what the options configure.",
-        show_default=False,
-    ),
-]
-Analyze = Annotated[
-    o.Many, _value(_MODELS, "Then answer these images, so that answers are kept too. Repeatable.", takes="PATH")
-]
-NoLoad = Annotated[bool, _flag(_MODELS, "Only fetch; do not compile, load and try.", "--no-load")]
-NoCompile = Annotated[bool, _flag(_MODELS, "Leave compiling out.", "--no-compile")]
-Anew = Annotated[bool, _flag(_MODELS, "Compile again what is compiled already.", "--compile")]
-Check = Annotated[
-    bool, _flag(_LOOK, "Say whether a run needs the network: exit 0, or 5 with what is missing.", "--check")
-]
-FullCheck = Annotated[bool, _flag(_LOOK, "The same, by the hash of every file.", "--full-check")]
-DryRun = Annotated[bool, _flag(_LOOK, "Say what would be fetched or removed.", "--dry-run", "-n")]
-From = Annotated[o.Text, _value(_SOURCE, "Take the files from a folder.", "--from", takes="DIR")]
-Offline = Annotated[bool, _flag(_SOURCE, "Use what is on this machine; no network call at all.", "--offline")]
-Refresh = Annotated[bool, _flag(_SOURCE, "Ask whether the hub has a newer version.", "--refresh")]
-Prune = Annotated[bool, _flag(_ROOM, "Remove former versions and unfinished files instead.", "--prune")]
-MaxSize = Annotated[o.Text, _value(_ROOM, "With --prune: only until this much is left.", takes="SIZE")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
-
-_NOT_OPTIONS = {
-    *(
-        "names",
-        "analyze",
-        "no_load",
-        "no_compile",
-        "anew",
-        "check",
-        "full_check",
-        "dry_run",
-        "source",
-        "offline",
-        "refresh",
-    ),
-    *("prune", "max_size", "json"),
-}
-
-
 def warm_cache(
     ctx: typer.Context,
-    names: Models = None,
-    analyze: Analyze = None,
+    names: Annotated[o.Many, typer.Argument(metavar="[MODEL]...", hidden=True)] = None,
     languages: o.Languages = None,
     weights: o.Weights = None,
     scale: o.Scale = None,
     precision: o.Precision = None,
     caption_model: o.CaptionModel = None,
     easyocr_dir: o.EasyocrDir = None,
-    no_load: NoLoad = False,
-    no_compile: NoCompile = False,
-    anew: Anew = False,
-    check: Check = False,
-    full_check: FullCheck = False,
-    dry_run: DryRun = False,
-    source: From = None,
-    offline: Offline = False,
-    refresh: Refresh = False,
-    prune: Prune = False,
-    max_size: MaxSize = None,
-    json: Json = False,
+    analyze: Annotated[o.Many, _value(_STEPS, "Then analyze these images, too. Repeatable.", takes="PATH")] = None,
+    no_load: Annotated[bool, _flag(_STEPS, "Only fetch; do not compile, load and try.", "--no-load")] = False,
+    no_compile: Annotated[bool, _flag(_STEPS, "Do not compile.", "--no-compile")] = False,
+    anew: Annotated[bool, _flag(_STEPS, "Compile again what is already compiled.", "--compile")] = False,
+    check: Annotated[bool, _flag(_LOOK, "Exit 0 if a run needs no network, else 5.", "--check")] = False,
+    full_check: Annotated[bool, _flag(_LOOK, "The same, and hash every file.", "--full-check")] = False,
+    dry_run: Annotated[bool, _flag(_LOOK, "Say what would be fetched or removed.", "--dry-run", "-n")] = False,
+    source: Annotated[o.Text, _value(_SOURCE, "Take files from this folder.", "--from", takes="DIR")] = None,
+    offline: Annotated[bool, _flag(_SOURCE, "Use what is here; no network call.", "--offline")] = False,
+    refresh: Annotated[bool, _flag(_SOURCE, "Ask the hub for a newer version.", "--refresh")] = False,
+    prune: Annotated[bool, _flag(_ROOM, "Remove old versions and unfinished files.", "--prune")] = False,
+    max_size: Annotated[o.Text, _value(_ROOM, "With --prune: stop when this much is left.", takes="SIZE")] = None,
     cache_dir: o.CacheDir = None,
     device: o.Device = None,
     load_timeout: o.LoadTimeout = None,
     quiet: o.Quiet = None,
     verbose: o.Verbose = None,
+    json: Annotated[bool, _flag("Output", "Print JSON.", "--json")] = False,
+    help_all: HelpAll = False,
 ) -> None:
-    """Fetch models, verify, compile, load and try each once: runs need no network. Twice does nothing."""
+    """Fetch, verify and compile models, and try each once, so that runs start at once and need no network.
+
+    MODEL is blip-base, easyocr, blip-base@REVISION, caption or text. Default: all that the options ask for.
+    """
     with boundary(verbose=bool(verbose)):
         from imgtool.config import resolve
+        from imgtool.quantities import parse_option, parse_size
 
-        resolved = resolve({name: value for name, value in ctx.params.items() if name not in _NOT_OPTIONS})
+        resolved = resolve({name: value for name, value in ctx.params.items() if name in _ENGINE_OPTIONS})
         with boundary(verbose=resolved.output.verbose):
-            request = Request(
+            request = WarmRequest(
                 names=tuple(names or ()),
                 analyze=tuple(analyze or ()),
                 load=not no_load,
@@ -118,51 +83,34 @@ def warm_cache(
                 offline=offline,
                 refresh=refresh,
                 prune=prune,
-                max_size=_size(max_size),
+                max_size=parse_option("--max-size", max_size, parse_size),
                 json=json,
             )
-            request.require_sense()
+            request.require_sense(resolved.engine.weights)
             raise typer.Exit(_answer(request, resolved))
 
 
-def _answer(request: Request, resolved: Resolved) -> ExitCode:
+def _answer(request: WarmRequest, resolved: Resolved) -> ExitCode:
+    from imgtool.weights.located.easyocr import easyocr_codes
     from imgtool.weights.store import store_for
+    from imgtool.weights.wanted_units import configured_units, named_units
 
-    request.require_source(resolved.engine.weights)
-    store = store_for(resolved.engine)
+    options = resolved.engine
+    store = store_for(options)
     if request.prune:
         from imgtool.cli.warm.inspect import prune
 
-        return prune(store, request, resolved.engine)
-    units = _units(request, resolved)
+        return prune(store, request, options)
+    codes = easyocr_codes(options.languages)
+    units = named_units(request.names, options, codes) if request.names else configured_units(options, codes)
     if request.check:
         from imgtool.cli.warm.inspect import check
 
-        return check(units, store, request, resolved.engine)
+        return check(units, store, request, options)
     if request.dry_run:
         from imgtool.cli.warm.inspect import dry_run
 
         return dry_run(units, store, request)
-    from imgtool.cli.warm.job import WarmJob
+    from imgtool.cli.warm.run import WarmRun
 
-    return WarmJob(request, resolved, store).run(units)
-
-
-def _units(request: Request, resolved: Resolved) -> tuple[Unit, ...]:
-    from imgtool.weights.located.easyocr import easyocr_codes
-    from imgtool.weights.wanted_units import configured_units, named_units
-
-    codes = easyocr_codes(resolved.engine.languages)
-    if request.names:
-        return named_units(request.names, resolved.engine, codes)
-    return configured_units(resolved.engine, codes)
-
-
-def _size(text: str | None) -> int | None:
-    from imgtool.errors import UsageProblem
-    from imgtool.quantities import parse_size
-
-    try:
-        return None if text is None else parse_size(text)
-    except ValueError as error:
-        raise UsageProblem(f"--max-size: {error}") from error
+    return WarmRun(request, resolved, store).run(units)

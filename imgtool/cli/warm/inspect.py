@@ -5,73 +5,65 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from imgtool.cli.cache import megabytes, print_line
-from imgtool.cli.console import Messages
-from imgtool.cli.warm.view import print_json
+from imgtool.cli.boundary import verdict
+from imgtool.cli.console import Messages, megabytes, print_line
+from imgtool.cli.warm.steps import print_report
 from imgtool.errors import ExitCode, ImgtoolError
 
 if TYPE_CHECKING:
     from imgtool.artefacts.find import ArtefactStatus
-    from imgtool.cli.warm.request import Request
+    from imgtool.cli.warm.request import WarmRequest
     from imgtool.options import EngineOptions
     from imgtool.types import Problem
-    from imgtool.warming.forecast import Forecast
     from imgtool.warming.prune import Plan
     from imgtool.weights.catalogue import ModelSpec
     from imgtool.weights.store import ModelStatus, ModelStore
     from imgtool.weights.wanted_units import Unit
 
 
-def check(units: Sequence[Unit], store: ModelStore, request: Request, options: EngineOptions) -> ExitCode:
-    """Say of every model whether it is whole here, and whether a run finds it; nothing is loaded, nobody is asked.
+def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, options: EngineOptions) -> ExitCode:
+    """Report whether every model is complete on this machine, and whether a run finds it. Loads nothing, asks no hub.
 
-    A compiled model is all that a run needs: where it is whole, what it was made from may be gone.
+    A complete compiled model is enough for a run: the weights it was made from need not be here.
     """
+    from imgtool.options import BackendChoice
+    from imgtool.warming.compiling import UnitCompiler
+    from imgtool.warming.trial import WorkerLoader
+
     found = {model: store.status(model, full=request.full) for model in _models(units)}
-    compiled = _compiled(units, options, request.full)
-    covered = {model for unit, one in compiled if one.usable for model in unit.models}
-    missing = [status for model, status in found.items() if not status.complete and model not in covered]
-    damaged = [one for _, one in compiled if one.problems]
-    unready = _unready(units, store, options) if not missing else []
-    code = ExitCode.MODEL_MISSING if missing or damaged or unready else ExitCode.OK
+    compiled: list[ArtefactStatus] = []
+    missing = set(found)
+    if options.backend is not BackendChoice.TORCH:
+        compiler = UnitCompiler(options)
+        for unit in units:
+            if unit.engine:
+                compiled.append(compiler.status(unit, full=request.full))
+                missing -= set(unit.models) if compiled[-1].usable else set()
+    absent = [status for model, status in found.items() if not status.complete and model in missing]
+    damaged = [one for one in compiled if one.problems]
+    unready: list[Problem] = []
+    if not absent:
+        loader = WorkerLoader(options)
+        unready = [problem for unit in units if (problem := loader.unready(unit, store)) is not None]
+    code = ExitCode.MODEL_MISSING if absent or damaged or unready else ExitCode.OK
     if request.json:
         models = [_status_object(status) for status in found.values()]
-        rows = [_compiled_object(one) for _, one in compiled]
-        print_json({"ok": not code, "exit_code": int(code), "models": models, "compiled": rows, "unfound": unready})
+        with verdict(code):
+            print_report(code, models=models, compiled=[_compiled_object(one) for one in compiled], unfound=unready)
         return code
-    for status in found.values():
-        print_line(f"{status.state.value}: {status.message}")
-    for _, one in compiled:
-        print_line(f"{one.state.value}: {one.message}")
-    for status in missing:
-        Messages().error(status.message, status.remedy)
-    for one in damaged:
-        Messages().error(one.message, one.remedy)
-    for problem in unready:
-        Messages().error(problem.message, problem.remedy)
+    looked_at: list[ModelStatus | ArtefactStatus] = [*found.values(), *compiled]
+    with verdict(code):
+        for one in looked_at:
+            print_line(f"{one.state.value}: {one.message}")
+    problems: list[ModelStatus | ArtefactStatus | Problem] = [*absent, *damaged, *unready]
+    for each in problems:
+        Messages().error(each.message, each.remedy)
     if code is ExitCode.OK:
-        print_line("a run needs no network" if found else "the engines that are configured need no fetched model")
+        print_line("a run needs no network" if found else "the engines that are configured need no model to be fetched")
     return code
 
 
-def _compiled(units: Sequence[Unit], options: EngineOptions, full: bool) -> list[tuple[Unit, ArtefactStatus]]:
-    from imgtool.options import BackendChoice
-    from imgtool.warming.compiling import UnitCompiler
-
-    if options.backend is BackendChoice.TORCH:
-        return []
-    compiler = UnitCompiler(options)
-    return [(unit, compiler.status(unit, full=full)) for unit in units if unit.engine]
-
-
-def _unready(units: Sequence[Unit], store: ModelStore, options: EngineOptions) -> list[Problem]:
-    from imgtool.warming.trial import WorkerLoader
-
-    loader = WorkerLoader(options)
-    return [problem for unit in units if (problem := loader.unready(unit, store)) is not None]
-
-
-def dry_run(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitCode:
+def dry_run(units: Sequence[Unit], store: ModelStore, request: WarmRequest) -> ExitCode:
     """Say what would be fetched. Asks the hub for sizes, fetches nothing."""
     from imgtool.warming.forecast import forecast
 
@@ -84,19 +76,25 @@ def dry_run(units: Sequence[Unit], store: ModelStore, request: Request) -> ExitC
     code = ExitCode.MODEL_MISSING if failures else ExitCode.OK
     if request.json:
         problems = [{"model": name, "message": str(one), "remedy": one.remedy} for name, one in failures]
-        print_json({"ok": not code, "exit_code": int(code), "models": rows, "failures": problems})
+        with verdict(code):
+            print_report(code, models=rows, failures=problems)
         return code
-    for row in rows:
-        print_line(_forecast_line(row))
-    if len(rows) > 1:
-        print_line(f"to fetch: {_about(rows)}")
+    with verdict(code):
+        for row in rows:
+            about = "" if row.exact else "about "
+            size = f"{about}{megabytes(row.size_bytes)}" if row.size_bytes else "nothing to transfer"
+            at = f" at {row.commit[:12]}" if row.commit else ""
+            print_line(f"{row.model}: {size} from {row.source}{at}" if row.needed else f"{row.model}: {row.source}")
+        if len(rows) > 1:
+            about = "" if all(row.exact for row in rows) else "about "
+            print_line(f"to fetch: {about}{megabytes(sum(row.size_bytes for row in rows))}")
     for name, failure in failures:
         Messages().error(f"{name}: {failure}", failure.remedy)
     return code
 
 
-def prune(store: ModelStore, request: Request, options: EngineOptions) -> ExitCode:
-    """Show the plans, of models and of compiled ones, then carry them out unless they are only to be shown."""
+def prune(store: ModelStore, request: WarmRequest, options: EngineOptions) -> ExitCode:
+    """Carry out the plans for models and for compiled models, unless this is a dry run, and show them."""
     from imgtool.artefacts.find import artefacts_root
     from imgtool.warming.prune import plan_prune
     from imgtool.warming.prune_compiled import in_use, plan_prune_compiled
@@ -108,9 +106,10 @@ def prune(store: ModelStore, request: Request, options: EngineOptions) -> ExitCo
         if not request.dry_run and one.removals:
             one.execute(place)
     if request.json:
-        print_json({**_plan_object(plan, request.dry_run), "compiled": _plan_object(compiled, request.dry_run)})
+        of_compiled = {"ok": True, "exit_code": 0, **_plan_object(compiled, request.dry_run)}
+        print_report(ExitCode.OK, **_plan_object(plan, request.dry_run), compiled=of_compiled)
         return ExitCode.OK
-    _print_plan(plan, request.dry_run)
+    _print_plan(plan, request.dry_run, "models")
     if compiled.before_bytes:
         _print_plan(compiled, request.dry_run, "compiled models")
     return ExitCode.OK
@@ -152,23 +151,8 @@ def _compiled_object(status: ArtefactStatus) -> dict[str, Any]:
     }
 
 
-def _forecast_line(row: Forecast) -> str:
-    if not row.needed:
-        return f"{row.model}: {row.source}"
-    at = f" at {row.commit[:12]}" if row.commit else ""
-    size = f"{'' if row.exact else 'about '}{megabytes(row.size_bytes)}" if row.size_bytes else "nothing to transfer"
-    return f"{row.model}: {size} from {row.source}{at}"
-
-
-def _about(rows: Sequence[Forecast]) -> str:
-    total = megabytes(sum(row.size_bytes for row in rows))
-    return total if all(row.exact for row in rows) else f"about {total}"
-
-
 def _plan_object(plan: Plan, dry_run: bool) -> dict[str, Any]:
     return {
-        "ok": True,
-        "exit_code": 0,
         "executed": bool(plan.removals) and not dry_run,
         "removals": plan.removals,
         "freed_bytes": plan.size_bytes,
@@ -178,7 +162,7 @@ def _plan_object(plan: Plan, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _print_plan(plan: Plan, dry_run: bool, what: str = "models") -> None:
+def _print_plan(plan: Plan, dry_run: bool, what: str) -> None:
     for removal in plan.removals:
         verb = "would remove" if dry_run else "removed"
         print_line(f"{verb} {removal.model}, {removal.reason}: {megabytes(removal.size_bytes)}")
@@ -186,4 +170,4 @@ def _print_plan(plan: Plan, dry_run: bool, what: str = "models") -> None:
         print_line("nothing to remove")
     print_line(f"{what} take {megabytes(plan.before_bytes if dry_run else plan.after_bytes)}")
     if plan.over_bytes:
-        Messages().notice(f"models in use exceed --max-size by {megabytes(plan.over_bytes)}; they are kept")
+        Messages().notice(f"the models in use are {megabytes(plan.over_bytes)} larger than --max-size; they are kept")

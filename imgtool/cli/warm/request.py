@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from imgtool.options import Weights
     from imgtool.weights.fetching.job import FetchOptions
 
+_NOT_WITH = "cannot be combined with"
+_LOOKING = "--check, --dry-run or --prune"
+
 
 @dataclass(frozen=True)
-class Request:
-    """What the command line asks for. ``max_size`` is in bytes."""
+class WarmRequest:
+    """What the command line asks for beside the options of the engine. ``max_size`` is in bytes."""
 
     names: tuple[str, ...]
     analyze: tuple[str, ...]
@@ -30,42 +33,39 @@ class Request:
     max_size: int | None
     json: bool
 
-    def require_sense(self) -> None:
+    def require_sense(self, weights: Weights) -> None:
         """
         Raises:
-            imgtool.errors.UsageProblem: options that exclude each other.
-        """
-        from imgtool.errors import UsageProblem
-
-        looking = self.check or self.dry_run or self.prune
-        for wrong, text, remedy in (
-            (self.check and (self.dry_run or self.prune), "--check changes nothing and plans nothing", "use it alone"),
-            (looking and bool(self.analyze), "--analyze needs models that are ready", "give it in a run of its own"),
-            (self.max_size is not None and not self.prune, "--max-size says how far to prune", "add --prune"),
-            (self.prune and bool(self.names), "--prune looks at all models", "leave the names out"),
-            (self.anew and not self.compile, "--compile compiles, and another option leaves it out", "choose one"),
-            (self.anew and looking, "--compile changes what is here, and another option only looks", "choose one"),
-            (self.refresh and self.offline, "--refresh asks the hub, and --offline forbids that", "choose one"),
-        ):
-            if wrong:
-                raise UsageProblem(text, remedy)
-
-    def require_source(self, weights: Weights) -> None:
-        """
-        Raises:
-            imgtool.errors.UsageProblem: synthetic weights, which are made here, are to come from somewhere.
+            imgtool.errors.UsageProblem: two options exclude each other, or one of them excludes these ``weights``.
         """
         from imgtool.errors import UsageProblem
         from imgtool.options import Weights
 
-        if weights is Weights.SYNTHETIC and (self.source is not None or self.refresh):
-            wrong = "--from" if self.source is not None else "--refresh"
-            raise UsageProblem(
-                f"synthetic weights are made on this machine, and {wrong} asks for others", "leave it out"
-            )
+        looking = self.check or self.dry_run or self.prune
+        foreign = "--from" if self.source is not None else "--refresh" if self.refresh else ""
+        for wrong, text, remedy in (
+            (self.max_size is not None and not self.prune, "--max-size needs --prune", "add --prune"),
+            (self.prune and bool(self.names), "--prune takes no models", "leave their names out"),
+            (
+                self.check and (self.dry_run or self.prune),
+                f"--check {_NOT_WITH} --dry-run or --prune",
+                "use one of them",
+            ),
+            (looking and bool(self.analyze), f"--analyze {_NOT_WITH} {_LOOKING}", "run the command twice"),
+            (self.anew and looking, f"--compile {_NOT_WITH} {_LOOKING}", "run the command twice"),
+            (self.anew and not self.compile, f"--compile {_NOT_WITH} --no-compile or --no-load", "leave one out"),
+            (self.refresh and self.offline, f"--refresh {_NOT_WITH} --offline", "leave one out"),
+            (
+                weights is Weights.SYNTHETIC and bool(foreign),
+                f"{foreign} {_NOT_WITH} --weights synthetic: those are made on this machine",
+                f"leave {foreign} out",
+            ),
+        ):
+            if wrong:
+                raise UsageProblem(text, remedy)
 
     def fetching(self) -> FetchOptions:
         """How to fetch."""
-        from imgtool.weights.fetching.fetch import FetchOptions
+        from imgtool.weights.fetching.job import FetchOptions
 
         return FetchOptions(offline=self.offline, source=self.source, full=self.full, refresh=self.refresh)

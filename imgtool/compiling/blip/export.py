@@ -14,6 +14,7 @@ from typing import Any
 from imgtool.artefacts.exported import Export, Parity
 from imgtool.compiling.blip.graphs import DECODER, VISION, Sizes, write_decoder, write_vision
 from imgtool.compiling.onnx_writer import OPSET
+from imgtool.inference.torch import extra_remedy
 from imgtool.weights.errors import FileRefused, LibraryMissing
 
 _BICUBIC = 3
@@ -86,9 +87,7 @@ def _import_onnx() -> Any:
     try:
         return import_module("onnx")
     except ImportError as error:
-        raise LibraryMissing(
-            f"onnx cannot be imported: {error}", "install the torch extra: `pip install 'imgtool[torch]'`"
-        ) from error
+        raise LibraryMissing(f"onnx cannot be imported: {error}", extra_remedy()) from error
 
 
 def _sizes(model: Any) -> Sizes:

@@ -44,7 +44,7 @@ TROUBLES: tuple[type[Exception], ...] = (
 class Trouble(Enum):
     """Kinds of trouble: what is the matter, and what may help."""
 
-    LOCKED = "it is locked by another process", "nothing, if that process ends; else end it"
+    LOCKED = "it is locked by another process", "wait for the other process, or stop it"
     CORRUPT = "the database is damaged", "`imgtool cache clear` begins a new one"
     READ_ONLY = "it is read-only", "make it writable, or choose another --cache-dir"
     FULL = "the disk is full", "free some space, or choose another --cache-dir"

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from itertools import islice
 from unicodedata import normalize
 
+from imgtool.distribution import install_command
 from imgtool.engine.files.other_content import looks_like
 from imgtool.image_formats import sniff
 from imgtool.types import Problem
@@ -32,10 +33,6 @@ _KINDS = (
 )
 
 EMPTY = Problem("empty_file", "the file is empty (0 bytes)", "copy or download it again, or remove it")
-
-HEIF_EXTRA_MISSING = Problem(
-    "heif_extra_missing", "a HEIF (HEIC) image, which needs an optional package", "pip install 'imgtool[heif]'"
-)
 
 HOLDS_NUL = Problem(
     "not_found",
@@ -59,7 +56,13 @@ def with_content(head: bytes) -> Problem | None:
     kind = sniff(head)
     if kind is None:
         return not_an_image(head)
-    return HEIF_EXTRA_MISSING if kind == "HEIF" and find_spec("pillow_heif") is None else None
+    return heif_extra_missing() if kind == "HEIF" and find_spec("pillow_heif") is None else None
+
+
+def heif_extra_missing() -> Problem:
+    """A HEIF image where what decodes it is not installed."""
+    text = "a HEIF (HEIC) image, which needs an optional package"
+    return Problem("heif_extra_missing", text, install_command("heif"))
 
 
 def not_a_file(mode: int) -> Problem:

@@ -11,12 +11,6 @@ from imgtool.errors import UsageProblem
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
-MAX_NEW_TOKENS = 30
-"""More than any caption of BLIP's training sets; transformers' own default of 20 cuts some sentences off."""
-
-_LIMITS = (("num_beams", 1, 1), ("max_new_tokens", MAX_NEW_TOKENS, 1), ("min_new_tokens", 0, 0))
-"""Option, default, smallest value that makes sense."""
-
 
 @dataclass(frozen=True)
 class Decoding:
@@ -37,23 +31,13 @@ def writing_parameters(options: EngineOptions) -> dict[str, Any]:
     """``beams``, ``max_new_tokens``, ``min_new_tokens`` and ``prompt``.
 
     Raises:
-        UsageProblem: a length or the number of beams makes no sense.
+        UsageProblem: the shortest caption allowed is longer than the longest.
     """
-    beams, longest, shortest = (_whole(options, *limit) for limit in _LIMITS)
+    longest, shortest = options.max_new_tokens, options.min_new_tokens
     if shortest > longest:
         raise UsageProblem(f"--min-new-tokens {shortest} exceeds --max-new-tokens {longest}", "lower it")
-    return {
-        "beams": beams,
-        "max_new_tokens": longest,
-        "min_new_tokens": shortest,
-        "prompt": (getattr(options, "caption_prompt", None) or "").strip(),
-    }
-
-
-def model_and_revision(options: EngineOptions) -> tuple[str | None, str | None]:
-    """The caption model as it was named, and its revision; ``None`` where the default is meant."""
-    model, revision = getattr(options, "caption_model", None), getattr(options, "caption_revision", None)
-    return (str(model) if model is not None else None), revision
+    prompt = (options.caption_prompt or "").strip()
+    return {"beams": options.num_beams, "max_new_tokens": longest, "min_new_tokens": shortest, "prompt": prompt}
 
 
 def check_precision(options: EngineOptions, backend: str, *offered: str) -> str:
@@ -62,18 +46,9 @@ def check_precision(options: EngineOptions, backend: str, *offered: str) -> str:
     Raises:
         UsageProblem: ``backend`` does not offer it.
     """
-    asked = getattr(options, "precision", "exact")
-    found = next((name for name in offered if name == asked), None)
-    if found is None:
+    if options.precision.value not in offered:
         raise UsageProblem(
-            f"blip on {backend} computes in no precision called {getattr(asked, 'value', asked)!r}",
+            f"blip on {backend} computes in no precision called {options.precision.value!r}",
             f"use --precision {' or '.join(offered)}",
         )
-    return found
-
-
-def _whole(options: EngineOptions, name: str, default: int, least: int) -> int:
-    value = getattr(options, name, default)
-    if value < least:
-        raise UsageProblem(f"--{name.replace('_', '-')} must be at least {least}, not {value}", "")
-    return int(value)
+    return options.precision.value

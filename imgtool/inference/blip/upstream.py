@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.inference.blip.parameters import Decoding
-from imgtool.inference.torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
+from imgtool.inference.torch import BUILDING, choose_device, extra_remedy, import_torch, memory_errors
 from imgtool.weights.located.blip import WARM, weight_files
 from imgtool.weights.safetensors import check_safetensors
 from imgtool.weights.silence import quiet, transformers_silenced
@@ -85,7 +85,7 @@ def _import_blip() -> tuple[Any, Any]:
     try:
         from transformers import BlipForConditionalGeneration, BlipProcessor
     except (ImportError, OSError, RuntimeError) as error:
-        raise ModelLoadFailed(f"transformers cannot be imported: {error}", EXTRA_REMEDY) from error
+        raise ModelLoadFailed(f"transformers cannot be imported: {error}", extra_remedy()) from error
     return BlipForConditionalGeneration, BlipProcessor
 
 

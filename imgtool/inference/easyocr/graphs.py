@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgtool.distribution import pip_install
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.easyocr import ctc as _ctc
 from imgtool.inference.easyocr.answers import is_inside, lowest, text_line, vanishes
@@ -244,4 +245,4 @@ def _import_bidi() -> Any:
         return import_module("bidi").get_display
     except ImportError as error:
         text = "text from right to left cannot be put in order: python-bidi is not installed"
-        raise ModelLoadFailed(text, "pip install python-bidi") from error
+        raise ModelLoadFailed(text, pip_install("python-bidi")) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.inference.easyocr.answers import is_inside, lowest, text_line, vanishes
-from imgtool.inference.torch import BUILDING, EXTRA_REMEDY, choose_device, import_torch, memory_errors
+from imgtool.inference.torch import BUILDING, choose_device, extra_remedy, import_torch, memory_errors
 from imgtool.types import TextLine
 from imgtool.weights.catalogue import ModelSpec, easyocr_models
 from imgtool.weights.located.easyocr import WARM
@@ -88,7 +88,7 @@ def _import_easyocr() -> Any:
         import easyocr
         import easyocr.utils
     except (ImportError, OSError, RuntimeError) as error:
-        raise ModelLoadFailed(f"EasyOCR cannot be imported: {error}", EXTRA_REMEDY) from error
+        raise ModelLoadFailed(f"EasyOCR cannot be imported: {error}", extra_remedy()) from error
     return easyocr
 
 

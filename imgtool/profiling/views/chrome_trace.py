@@ -1,4 +1,4 @@
-"""A run in the trace-event format, which Perfetto and chrome://tracing open.
+"""A run in the trace-event format, which Perfetto and chrome://tracing can open.
 
 The format: "Trace Event Format" of the Chromium project (complete events ``X``, instants ``i``, counters ``C``,
 metadata ``M``; microseconds).
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from imgtool.profiling.record import Memory, Phases, Span
+from imgtool.profiling.record import MemoryTimeline, Phases, Span
 
 
-def chrome_trace(phases: Phases, memory: Memory | None = None) -> dict[str, Any]:
+def chrome_trace(phases: Phases, memory: MemoryTimeline | None = None) -> dict[str, Any]:
     """The JSON object of a trace file; with ``memory``, its timeline as a counter of the parent."""
     events = [*_names(phases), *map(_complete, phases.spans), *map(_instant, phases.marks)]
     if memory is not None and phases.spans:
@@ -50,7 +50,7 @@ def _common(span: Span) -> dict[str, Any]:
     }
 
 
-def _counters(memory: Memory, pid: int) -> list[dict[str, Any]]:
+def _counters(memory: MemoryTimeline, pid: int) -> list[dict[str, Any]]:
     return [
         {"ph": "C", "name": "memory", "cat": "memory", "pid": pid, "tid": 0, "ts": round(at * 1e6, 3), "args": args}
         for at, *values in zip(memory.times, memory.anon, memory.file, strict=True)

@@ -1,44 +1,33 @@
-"""The imports view: ``-X importtime`` of the parent and of each worker, and who asked for each module.
+"""The imports view: ``-X importtime`` of the parent and of each worker, and which of our modules asked for each import.
 
-Models are loaded one after the other in this run, never side by side: the interpreter keeps one clock for all threads,
-and two that import at a time find parts of each other in their figures.
+Models are loaded one after the other in this run: the interpreter keeps one clock for all threads, and two threads that
+import at the same time count parts of each other's time.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from imgtool import trace
+from imgtool.profiling.analyze_run import RunOutcome, analyze_command, run
 from imgtool.profiling.record import Import, ImportTree
-from imgtool.profiling.target import Outcome, analyze_command, run
-from imgtool.profiling.views.trace_file import roles_by_pid
+from imgtool.profiling.views.trace_file import PARENT, roles_by_pid
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap")
 FOLDER_VARIABLE = "_IMGTOOL_PROFILE_IMPORTS"
-IMPORT_TIME = ("-X", "importtime")
 ONE_BY_ONE = ("--load", "eager")
-"""Added to the arguments: eager loading is the policy under which models load one after the other; under ``lazy`` those
-of the first image load side by side."""
+"""Added to the arguments: under eager loading models load one after the other; under ``lazy`` those of the first image
+load side by side."""
 
 _TIME = re.compile(r"import time:\s*(\d+) \|\s*(\d+) \|( +)(\S+)")
 _CAUSE = re.compile(r"import cause: (\S+) \| (\d+) \| (\S*)")
 
 
-@dataclass(frozen=True)
-class Imported:
-    """What came of an imports run."""
-
-    trees: tuple[ImportTree, ...]
-    outcome: Outcome
-
-
-def sample(arguments: Sequence[str], folder: Path) -> Imported:
+def sample(arguments: Sequence[str], folder: Path) -> tuple[tuple[ImportTree, ...], RunOutcome]:
     """Run ``analyze`` with ``arguments`` and every import timed; files go to ``folder``."""
     for old in folder.glob("*.imports"):
         old.unlink()
@@ -51,88 +40,59 @@ def sample(arguments: Sequence[str], folder: Path) -> Imported:
         "PYTHONPROFILEIMPORTTIME": "1",
         **bootstrap_path(),
     }
-    outcome = run(analyze_command([*arguments, *ONE_BY_ONE], under=IMPORT_TIME), log, environment)
-    outcome = replace(outcome, stderr_tail=outcome.stderr_tail + _words(folder))
-    roles = roles_by_pid(tracefile)
-    trees = [_tree(folder, log, pid, role) for pid, role in roles.items()]
-    return Imported(tuple(tree for tree in trees if tree.imports), outcome)
-
-
-def _words(folder: Path) -> str:
-    """What the program itself said on stderr, between the lines about imports."""
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in folder.glob("*.imports")]
-    lines = [line for text in texts for line in text.splitlines() if not line.startswith("import ")]
-    return "\n".join(lines[-5:])
+    outcome = run(analyze_command([*arguments, *ONE_BY_ONE], under=("-X", "importtime")), log, environment)
+    texts = {int(path.stem): path.read_text("utf-8", "replace") for path in folder.glob("*.imports")}
+    # The program's own words on stderr stand between the lines about imports.
+    words = [line for text in texts.values() for line in text.splitlines() if not line.startswith("import ")]
+    outcome = replace(outcome, stderr_tail="\n".join([outcome.stderr_tail, *words[-5:]]))
+    trees = []
+    for pid, role in roles_by_pid(tracefile).items():
+        # What the interpreter imports before any of our code runs goes to the ordinary stderr.
+        before = log.read_text(encoding="utf-8", errors="replace") if role == PARENT else ""
+        trees.append(read_imports((before + texts.get(pid, "")).splitlines(), role))
+    return tuple(tree for tree in trees if tree.imports), outcome
 
 
 def bootstrap_path() -> dict[str, str]:
-    """The environment that has :mod:`imgtool.profiling.bootstrap` run first in every process."""
+    """The environment that has ``bootstrap/sitecustomize.py`` run first in every process."""
     former = os.environ.get("PYTHONPATH", "")
     return {"PYTHONPATH": os.pathsep.join([str(BOOTSTRAP), *([former] if former else [])])}
 
 
-def _tree(folder: Path, log: Path, pid: int, role: str) -> ImportTree:
-    path = folder / f"{pid}.imports"
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    if role == "parent":
-        # What the interpreter imports before any of our code runs went to the ordinary stderr.
-        text = log.read_text(encoding="utf-8", errors="replace") + text
-    return read_imports(text.splitlines(), role)
-
-
 def read_imports(lines: Iterable[str], process: str) -> ImportTree:
-    """The tree that ``-X importtime`` wrote in ``lines``, with the causes that stand between."""
-    timed: list[Import] = []
+    """The tree that ``-X importtime`` wrote in ``lines``, with the causes that stand between.
+
+    ``-X importtime`` writes a line when an import ends, so that children stand before their parent; a process that was
+    killed leaves children without one.
+    """
+    timed: list[tuple[int, int, int, str]] = []
     causes: dict[str, str] = {}
     threads: dict[str, str] = {}
     for line in lines:
         if (match := _TIME.match(line)) is not None:
-            timed.append(_import(match))
+            timed.append(((len(match[3]) - 1) // 2, int(match[1]), int(match[2]), match[4]))
         elif (match := _CAUSE.match(line)) is not None:
             causes.setdefault(match[1], match[3])
             threads.setdefault(match[1], match[2])
-    named = [_with_cause(each, causes) for each in timed]
-    return ImportTree(process=process, imports=tuple(_in_order(named)), mixed=_mixed(timed, threads))
-
-
-def _import(match: re.Match[str]) -> Import:
-    return Import(
-        name=match[4],
-        depth=(len(match[3]) - 1) // 2,
-        own_seconds=int(match[1]) / 1e6,
-        cumulative_seconds=int(match[2]) / 1e6,
-    )
-
-
-def _with_cause(each: Import, causes: Mapping[str, str]) -> Import:
-    return msgspec.structs.replace(each, cause=causes.get(each.name, ""))
-
-
-def _children(timed: Sequence[Import]) -> tuple[list[int], dict[int, list[int]]]:
-    """Who leads, and who is inside whom: lines come when an import ends, so children stand before their parent."""
-    tops: list[int] = []
     children: dict[int, list[int]] = {}
-    waiting: dict[int, list[int]] = {}
-    for index, each in enumerate(timed):
-        children[index] = waiting.pop(each.depth + 1, [])
-        (tops if each.depth == 0 else waiting.setdefault(each.depth, [])).append(index)
-    # A process that was killed leaves children whose parent never ended.
-    return tops + [index for depth in sorted(waiting) for index in waiting[depth]], children
+    open_at: dict[int, list[int]] = {}
+    for index, (depth, *_) in enumerate(timed):
+        children[index] = open_at.pop(depth + 1, [])
+        open_at.setdefault(depth, []).append(index)
+    imports = [
+        Import(name=name, depth=depth, own_seconds=own / 1e6, cumulative_seconds=all_ / 1e6, cause=causes.get(name, ""))
+        for depth, own, all_, name in timed
+    ]
+    pairs = [(imports[parent].name, imports[child].name) for parent, inside in children.items() for child in inside]
+    mixed = sum(1 for a, b in pairs if a in threads and b in threads and threads[a] != threads[b])
+    roots = [index for depth in sorted(open_at) for index in open_at[depth]]
+    return ImportTree(process=process, imports=tuple(imports[i] for i in _parents_first(roots, children)), mixed=mixed)
 
 
-def _in_order(timed: Sequence[Import]) -> Iterator[Import]:
+def _parents_first(roots: Sequence[int], children: dict[int, list[int]]) -> Iterator[int]:
     """Each parent before its children, in the order in which they began."""
-    tops, children = _children(timed)
-    left = list(reversed(tops))
+    left = list(reversed(roots))
     while left:
         index = left.pop()
-        yield timed[index]
+        yield index
         left.extend(reversed(children[index]))
-
-
-def _mixed(timed: Sequence[Import], threads: Mapping[str, str]) -> int:
-    """Imports that stand inside one which another thread had asked for."""
-    _, children = _children(timed)
-    pairs = ((timed[parent].name, timed[child].name) for parent, inside in children.items() for child in inside)
-    known = ((threads[a], threads[b]) for a, b in pairs if a in threads and b in threads)
-    return sum(1 for a, b in known if a != b)

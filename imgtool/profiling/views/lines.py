@@ -1,4 +1,4 @@
-"""Line by line: memory_profiler's decorator around one function, in whichever process imports it."""
+"""Memory of one function line by line: memory_profiler's decorator, in whichever process imports the function."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from imgtool.distribution import install_command
 from imgtool.errors import UsageProblem
+from imgtool.profiling.analyze_run import RunOutcome, analyze_command, run
 from imgtool.profiling.record import Absence
-from imgtool.profiling.target import Outcome, analyze_command, run
 from imgtool.profiling.views.imports import bootstrap_path
-from imgtool.profiling.views.memory import EXTRA
 
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 VARIABLE, FOLDER_VARIABLE = "_IMGTOOL_PROFILE_LINES", "_IMGTOOL_PROFILE_LINES_FOLDER"
@@ -21,20 +21,20 @@ def check_target(target: str) -> str:
     """``target`` itself.
 
     Raises:
-        UsageProblem: it does not read ``module:function``.
+        UsageProblem: it is not of the form ``module:function``.
     """
     if _TARGET.fullmatch(target):
         return target
     raise UsageProblem(
-        f"--line-by-line {target} is no function's name",
+        f"--line-by-line {target} does not name a function",
         "write module:function, such as imgtool.runtime.worker.decode:Decoder.decode",
     )
 
 
-def sample(arguments: Sequence[str], folder: Path, target: str) -> tuple[str | Absence, Outcome | None]:
+def sample(arguments: Sequence[str], folder: Path, target: str) -> tuple[str | Absence, RunOutcome | None]:
     """Run ``analyze`` with the function ``target`` measured line by line: memory_profiler's table, or why not."""
     if find_spec("memory_profiler") is None:
-        return Absence(view="lines", reason="memory_profiler is not installed", remedy=EXTRA), None
+        return Absence(view="lines", reason="memory_profiler is not installed", remedy=install_command("profile")), None
     for old in folder.glob("*.lines"):
         old.unlink()
     environment = {VARIABLE: target, FOLDER_VARIABLE: str(folder), **bootstrap_path()}

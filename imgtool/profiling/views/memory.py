@@ -9,21 +9,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import Any
 
-from imgtool.bench.data.record import MemoryStep
-from imgtool.profiling.record import Absence, Collector, Memory, Peak, Span
+from imgtool.bench.measure.phases import memory_step
+from imgtool.distribution import install_command
+from imgtool.profiling.record import Absence, Collector, MemoryTimeline, Peak, Span
+from imgtool.profiling.views.process_tree import TreeSampler
 from imgtool.profiling.views.trace_file import Trace
-from imgtool.profiling.views.tree import TreeSampler
 
 INTERVAL_SECONDS = 0.05
-EXTRA = "pip install 'imgtool[profile]'"
 _PROFILER_SECONDS = 0.1
-"""memory_profiler lists all processes of the machine at each look, which takes some milliseconds."""
+"""memory_profiler lists all processes of the machine for each sample, which takes some milliseconds."""
 _MIB = 1024 * 1024
 _WORK = ("task", "load", "warm-up", "decode")
-_SHORT_RUN = 8
-"""Samples below which a timeline says little."""
+_FEWEST_SAMPLES = 8
 
 
 class MemorySampler:
@@ -45,12 +43,12 @@ class MemorySampler:
 
 
 class _ProfilerStream:
-    """What ``memory_profiler.memory_usage`` writes as it goes, so that an end in between loses nothing."""
+    """Takes what ``memory_profiler.memory_usage`` writes while it samples, so that an early end loses nothing."""
 
     def __init__(self) -> None:
         self.times: list[int] = []
         self.rss: list[int] = []
-        # memory_profiler stamps with the wall clock; the trace knows the monotonic one.
+        # memory_profiler stamps with the wall clock; the trace has the monotonic one.
         self._offset_ns = time.monotonic_ns() - time.time_ns()
 
     @contextmanager
@@ -69,7 +67,7 @@ class _ProfilerStream:
         try:
             memory_usage(process, interval=interval_seconds, include_children=True, stream=self)
         except psutil.Error:
-            return  # it ended between two looks
+            return  # the process ended between two samples
 
     def write(self, line: str) -> None:
         """Takes ``MEM <MiB of the tree> <time>``."""
@@ -79,14 +77,15 @@ class _ProfilerStream:
             self.times.append(int(float(words[2]) * 1e9) + self._offset_ns)
 
     def flush(self) -> None:
-        """Asked for by memory_profiler; there is nothing to do."""
+        """Called by memory_profiler; there is nothing to do."""
 
 
-def memory_of(sampler: MemorySampler, trace: Trace, began_ns: int) -> Memory:
+def memory_of(sampler: MemorySampler, trace: Trace, began_ns: int) -> MemoryTimeline:
     """The memory view of a run whose process was started at ``began_ns``."""
     tree, profiler = sampler.tree, sampler.profiler
     times = [(at - began_ns) / 1e9 for at in tree.times]
-    return Memory(
+    steps = (memory_step(span.name, span.args) for span in trace.spans if span.kind == "load")
+    return MemoryTimeline(
         tool="memory_profiler" if profiler is not None else "/proc",
         interval_seconds=sampler.interval_seconds,
         times=tuple(round(at, 4) for at in times),
@@ -95,46 +94,53 @@ def memory_of(sampler: MemorySampler, trace: Trace, began_ns: int) -> Memory:
         rss_times=tuple(round((at - began_ns) / 1e9, 4) for at in profiler.times) if profiler else (),
         rss=tuple(profiler.rss) if profiler else (),
         peak=_peak(times, tree.anon, tree.file, trace),
-        steps=tuple(_steps(trace.spans)),
-        collectors=tuple(_collectors(trace.marks)),
+        steps=tuple(step for step in steps if step is not None),
+        collectors=tuple(
+            Collector(
+                process=mark.process,
+                collections=mark.args["collections"],
+                pause_seconds=mark.args["pause_ns"] / 1e9,
+                longest_seconds=mark.args["longest_ns"] / 1e9,
+                collected=mark.args["collected"],
+                uncollectable=mark.args["uncollectable"],
+            )
+            for mark in trace.marks
+            if mark.name == "process end" and "collections" in mark.args
+        ),
     )
 
 
-def missing_parts(memory: Memory) -> list[Absence]:
-    """What this machine could not give of the view."""
+def missing_parts(memory: MemoryTimeline) -> list[Absence]:
+    """What of the view cannot be had on this machine."""
     found = []
     if memory.tool != "memory_profiler":
-        found.append(
-            Absence(view="memory", reason="memory_profiler is not installed: only /proc was read", remedy=EXTRA)
-        )
+        reason = "memory_profiler is not installed: only /proc was read"
+        found.append(Absence(view="memory", reason=reason, remedy=install_command("profile")))
     if not memory.times:
+        reason = "this system has no /proc: anonymous and file memory cannot be told apart"
+        found.append(Absence(view="memory", reason=reason))
+    return found
+
+
+def notices(memory: MemoryTimeline, trace: Trace) -> list[str]:
+    """What makes the figures doubtful: too few samples, models that loaded at the same time."""
+    found = []
+    samples = max(len(memory.times), len(memory.rss_times))
+    if samples < _FEWEST_SAMPLES:
+        found.append(f"memory: only {samples} samples; name more images, or --no-cache so that there is work")
+    loads = sorted((span for span in trace.spans if span.kind == "load"), key=lambda span: span.began)
+    if any(a.pid == b.pid and b.began < a.ended for a, b in pairwise(loads)):
         found.append(
-            Absence(view="memory", reason="this system has no /proc: anonymous and file memory cannot be told apart")
+            "memory: models loaded at the same time: the figures of each contain part of the others; use --load eager"
         )
     return found
 
 
-def too_short(memory: Memory) -> str | None:
-    """A notice where the run left too few samples to judge by."""
-    samples = max(len(memory.times), len(memory.rss_times))
-    if samples >= _SHORT_RUN:
-        return None
-    return f"memory: the run gave only {samples} samples; name more images, or --no-cache so that there is work"
-
-
-def loaded_side_by_side(trace: Trace) -> str | None:
-    """A notice where models loaded at the same time, so that what one added is in the other's figures too."""
-    loads = sorted((span for span in trace.spans if span.kind == "load"), key=lambda span: span.began)
-    if not any(a.pid == b.pid and b.began < a.ended for a, b in pairwise(loads)):
-        return None
-    return "memory: models loaded side by side, so each one's figures hold part of the others; --load eager tells apart"
-
-
 def _peak(times: Sequence[float], anon: Sequence[int], file: Sequence[int], trace: Trace) -> Peak | None:
-    """The sample with most anonymous memory: file pages can be taken back, and come and go with the page cache.
+    """The sample with most anonymous memory: file pages can be taken back, and depend on the page cache.
 
-    What was there is told of the first moment within a hundredth of it at which anything ran: a few pages more, after
-    all is done and nothing freed yet, are no answer to what needed the memory.
+    Its spans are those of the first sample within 1 % of it during which a model worked: memory often grows by a few
+    more pages when all is done and nothing is freed yet, and that moment does not explain the peak.
     """
     if not times:
         return None
@@ -142,37 +148,10 @@ def _peak(times: Sequence[float], anon: Sequence[int], file: Sequence[int], trac
     near = [i for i in range(len(times)) if anon[i] >= 0.99 * anon[index]]
     told = next((i for i in near if any(span.kind in _WORK for span in trace.at(times[i]))), index)
     there = [span for span in trace.at(times[told]) if span.kind != "wait"]
-    return Peak(at=times[told], anon=anon[index], file=file[index], spans=tuple(map(describe, there)))
+    return Peak(at=times[told], anon=anon[index], file=file[index], spans=tuple(map(_described, there)))
 
 
-def describe(span: Span) -> str:
+def _described(span: Span) -> str:
     """``worker task_0: load rapidocr``."""
-    what = span.name if span.kind in ("task", "parent", "start") else f"{span.kind} {span.name}"
-    return f"{span.process} {span.thread}: {what if span.kind != 'decode' else 'decode'}"
-
-
-def _steps(spans: Sequence[Span]) -> Iterator[MemoryStep]:
-    for span in spans:
-        if span.kind == "load" and span.args.get("before") and span.args.get("after"):
-            before, after = span.args["before"], span.args["after"]
-            yield MemoryStep(
-                model=span.name,
-                anon_before=before["anon"],
-                anon_after=after["anon"],
-                file_before=before["file"],
-                file_after=after["file"],
-            )
-
-
-def _collectors(marks: Sequence[Span]) -> Iterator[Collector]:
-    for mark in marks:
-        if mark.name == "process end" and "collections" in mark.args:
-            args: dict[str, Any] = mark.args
-            yield Collector(
-                process=mark.process,
-                collections=args["collections"],
-                pause_seconds=args["pause_ns"] / 1e9,
-                longest_seconds=args["longest_ns"] / 1e9,
-                collected=args["collected"],
-                uncollectable=args["uncollectable"],
-            )
+    what = span.name if span.kind in ("task", "parent", "start", "decode") else f"{span.kind} {span.name}"
+    return f"{span.process} {span.thread}: {what}"

@@ -27,6 +27,7 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
+from imgtool.distribution import install_command
 from imgtool.image_formats import HEAD_BYTES, sniff
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.pixels import upright_rgb
@@ -288,7 +289,7 @@ def _format_of(file: BinaryIO) -> str:
             import pillow_heif
         except ImportError as error:
             raise DecodeError(
-                "unsupported", "HEIC and HEIF images need an optional decoder", "pip install 'imgtool[heif]'"
+                "unsupported", "HEIC and HEIF images need an optional decoder", install_command("heif")
             ) from error
         if name not in Image.OPEN:
             pillow_heif.register_heif_opener()

@@ -12,6 +12,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed
 from imgtool.files import TEMPORARY, require_space, sync_folder, writable
 from imgtool.types import Task
@@ -25,7 +26,6 @@ from imgtool.weights.places import Root
 _SIZES = {"full": "base", "small": "tiny"}
 """What a scale is called in :mod:`imgtool.weights.synthetic.networks`."""
 
-_REMEDY = "install the torch extra: `pip install 'imgtool[torch]'`"
 _LIBRARIES = {
     Task.CAPTION: ("torch", "torchvision", "transformers"),
     Task.TEXT: ("torch", "torchvision", "easyocr"),
@@ -40,6 +40,10 @@ make_easyocr(folder, languages, size) if languages else make_blip(folder, size)
 """
 
 
+def _remedy() -> str:
+    return f"install the torch extra: `{install_command('torch')}`"
+
+
 def from_synthetic(job: Job) -> Manifest:
     """Make the weights of ``job``'s model anew; the manifest, not yet recorded.
 
@@ -51,7 +55,7 @@ def from_synthetic(job: Job) -> Manifest:
     spec, store = job.spec, job.store
     missing = [name for name in _LIBRARIES[spec.task] if find_spec(name) is None]
     if missing:
-        raise LibraryMissing(f"{' and '.join(missing)} not installed", _REMEDY)
+        raise LibraryMissing(f"{' and '.join(missing)} not installed", _remedy())
     size = _SIZES[spec.revision]
     home = store.folder_of(spec.name)
     require_space(home, spec.size_bytes)
@@ -89,7 +93,7 @@ def _make(job: Job, folder: Path, size: str) -> None:
     if done.returncode or not (folder / NAME).is_file():
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         cause = lines[-1] if lines else f"exit status {done.returncode}"
-        raise ModelLoadFailed(f"synthetic weights of {job.spec.name} could not be made: {cause}", _REMEDY)
+        raise ModelLoadFailed(f"synthetic weights of {job.spec.name} could not be made: {cause}", _remedy())
 
 
 def _entry(path: Path) -> FileEntry:

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from imgtool.distribution import install_command
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.errors import LibraryMissing, RepositoryIncomplete, UnexpectedAnswer
 from imgtool.weights.fetching.hub_errors import translated
@@ -182,7 +183,7 @@ def _library() -> Any:
     except ModuleNotFoundError as error:
         raise LibraryMissing(
             "fetching from the hub needs huggingface_hub, which is not installed",
-            "pip install 'imgtool[hub]', or give the files with --from DIR",
+            f"`{install_command('hub')}`, or give the files with --from DIR",
         ) from error
     return huggingface_hub
 

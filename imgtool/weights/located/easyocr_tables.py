@@ -14,6 +14,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+from imgtool.distribution import install_command, pip_install
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.errors import LibraryMissing, ModelNotFound
 
@@ -38,11 +39,12 @@ def table_entry(spec: ModelSpec) -> TableEntry:
     if location is None:
         raise LibraryMissing(
             f"{spec.name} is described by EasyOCR's own tables, and EasyOCR is not installed",
-            "pip install 'imgtool[torch]', then run this again",
+            f"`{install_command('torch')}`, then run this again",
         )
     found = _walk(_load(location), spec.repository)
     if found is None:
-        raise ModelNotFound(f"the installed EasyOCR has no model {spec.name}", "pip install --upgrade 'easyocr>=1.7.2'")
+        remedy = pip_install("--upgrade", "easyocr>=1.7.2")
+        raise ModelNotFound(f"the installed EasyOCR has no model {spec.name}", remedy)
     return TableEntry(found["filename"], found["url"], found["md5sum"].lower())
 
 

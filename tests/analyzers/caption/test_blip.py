@@ -29,7 +29,7 @@ from imgtool.weights.synthetic.vocabulary import SEP, make_vocabulary
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "transformers"))
-needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'")
+needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
 
 
 def plain_folder(folder: Path) -> Path:
@@ -153,7 +153,7 @@ class TestFiles:
 class TestOptions:
     @pytest.mark.parametrize(
         "wrong",
-        [{"num_beams": 0}, {"max_new_tokens": 0}, {"min_new_tokens": 40}, {"device": "gpu"}, {"device": "cuda:"}],
+        [{"min_new_tokens": 40}, {"device": "gpu"}, {"device": "cuda:"}],
     )
     def test_what_makes_no_sense_is_refused(self, tmp_path: Path, wrong: dict[str, Any]) -> None:
         folder = plain_folder(tmp_path / "model")

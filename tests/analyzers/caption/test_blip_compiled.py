@@ -30,7 +30,7 @@ from imgtool.options import EngineOptions, Precision
 from tests.blips import compiled, make_source, picture
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "transformers", "onnx"))
-needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'")
+needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
 
 CLIP = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
 BLIP_PIXELS = PixelSettings({"height": 384, "width": 384, "rescale_factor": 1 / 255, **CLIP})
@@ -362,10 +362,9 @@ class TestAnalyzer:
         assert BlipOnnx.spec.same_answers_as is BlipTorch.spec.backend
         assert BlipOnnx.spec.version == BlipTorch.spec.version
 
-    @pytest.mark.parametrize("wrong", [{"num_beams": 0}, {"max_new_tokens": 0}, {"min_new_tokens": 40}])
-    def test_what_makes_no_sense_is_refused(self, found: Any, wrong: dict[str, Any]) -> None:
+    def test_what_makes_no_sense_is_refused(self, found: Any) -> None:
         with pytest.raises(UsageProblem):
-            BlipOnnx.parameters(EngineOptions(**wrong))
+            BlipOnnx.parameters(EngineOptions(min_new_tokens=40))
 
     def test_torch_is_exact_only(self, tmp_path: Path) -> None:
         for name in ("config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"):

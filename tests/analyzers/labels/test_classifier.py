@@ -27,7 +27,7 @@ from imgtool.analyzers.labels.classifier import Classifier
 from imgtool.analyzers.labels.names import parse_labels
 from imgtool.analyzers.labels.preprocess import crop_box, prepare, scaled_to_cover
 from imgtool.analyzers.labels.scores import activate, are_probabilities, best, sigmoid, softmax
-from imgtool.analyzers.labels.settings import Settings, parse_side_lengths, resolve
+from imgtool.analyzers.labels.settings import Preprocessing, resolve
 from imgtool.analyzers.labels.sources import from_metadata, from_sidecar
 from imgtool.errors import (
     ConfigProblem,
@@ -41,6 +41,7 @@ from imgtool.errors import (
 )
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
+from imgtool.parameters import parse_side_lengths
 from imgtool.types import Label, Problem
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -184,7 +185,7 @@ def test_probe_and_parameters_import_nothing_heavy(model: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from imgtool.options import EngineOptions\n"
         "from imgtool.analyzers.labels.classifier import Classifier\n"
-        "options = EngineOptions(labels_model=Path(sys.argv[1]), labels_size='9')\n"
+        "options = EngineOptions(labels_model=Path(sys.argv[1]), classifier={'size': '9'})\n"
         "assert Classifier.probe(options).available; Classifier.parameters(options)\n"
         "print(sorted({'numpy', 'PIL', 'onnxruntime', 'cv2', 'onnx'} & set(sys.modules)))"
     )
@@ -198,7 +199,7 @@ def test_parameters_of_a_moved_model_differ_in_paths_only(tmp_path: Path) -> Non
         folder.mkdir()
         moved = write_model(folder / "m.onnx")
         moved.with_suffix(".txt").write_text("red\ngreen\nblue\n")
-        found.append(Classifier.parameters(EngineOptions(labels_model=moved, labels_mean=(0.5,), top_k=2)))
+        found.append(Classifier.parameters(EngineOptions(labels_model=moved, classifier={"mean": (0.5,)}, top_k=2)))
     paths = [one.pop("paths") for one in found]
     assert paths[0]["labels"] == str(tmp_path / "a" / "m.txt")
     assert paths[0] != paths[1]
@@ -215,11 +216,11 @@ def test_parameters_change_with_everything_that_changes_an_answer(model: Path) -
         seen.append(json.dumps(given, sort_keys=True))
 
     note()
-    note(labels_size="8")
-    note(labels_size="8x9")
-    note(labels_std=(0.5, 0.5, 0.5))
-    note(labels_resize="pad")
-    note(labels_layout="NHWC")
+    note(classifier={"size": "8"})
+    note(classifier={"size": "8x9"})
+    note(classifier={"std": (0.5, 0.5, 0.5)})
+    note(classifier={"resize": "pad"})
+    note(classifier={"layout": "NHWC"})
     note(top_k=1)
     note(threshold=0.1)
     model.with_suffix(".txt").write_text("a\nb\nc")
@@ -234,19 +235,19 @@ def test_parameters_change_with_everything_that_changes_an_answer(model: Path) -
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"),
+    ("name", "value"),
     [
-        ("labels_size", "22x"),
-        ("labels_size", "0"),
-        ("labels_mean", (0.1, 0.2)),
-        ("labels_std", (0.0,)),
-        ("labels_layout", "CHWN"),
-        ("labels_resize", "stretch"),
+        ("size", "22x"),
+        ("size", "0"),
+        ("mean", (0.1, 0.2)),
+        ("std", (0.0,)),
+        ("layout", "CHWN"),
+        ("resize", "stretch"),
     ],
 )
-def test_a_malformed_flag_is_named(model: Path, flag: str, value: Any) -> None:
-    with pytest.raises(UsageProblem, match="--" + flag.replace("_", "-")) as caught:
-        Classifier.parameters(EngineOptions(labels_model=model, **{flag: value}))
+def test_a_malformed_setting_is_named(model: Path, name: str, value: Any) -> None:
+    with pytest.raises(UsageProblem, match=f"--classifier: {name}") as caught:
+        Classifier.parameters(EngineOptions(labels_model=model, classifier={name: value}))
     assert caught.value.remedy
 
 
@@ -301,7 +302,8 @@ def test_more_images_than_a_run_takes(model: Path) -> None:
 @pytest.mark.parametrize(("shape", "flag"), [((1, 8, 8, 3), None), ((1, "h", "w", "c"), "NHWC")])
 def test_channels_last(tmp_path: Path, shape: tuple[Any, ...], flag: str | None) -> None:
     model = write_model(tmp_path / "m.onnx", shape=shape, layout="NHWC", declared=(1, 3))
-    assert run_one(classifier(model, PLAIN, labels_layout=flag), picture("blue")) == {"blue": 1, "red": 0, "green": 0}
+    made = classifier(model, PLAIN, classifier={"layout": flag} if flag else {})
+    assert run_one(made, picture("blue")) == {"blue": 1, "red": 0, "green": 0}
 
 
 def test_uint8_input_gets_the_pixels_as_they_are(tmp_path: Path) -> None:
@@ -309,8 +311,8 @@ def test_uint8_input_gets_the_pixels_as_they_are(tmp_path: Path) -> None:
     found = run_one(classifier(model, {"activation": "none"}), picture((255, 51, 0)))
     assert found == pytest.approx({"red": 1, "green": 0.2, "blue": 0})
     with pytest.raises(ModelNotUsable, match="uint8") as caught:
-        classifier(model, labels_mean=(0.5,))
-    assert "--labels-mean" in caught.value.remedy
+        classifier(model, classifier={"mean": (0.5,)})
+    assert "--classifier" in caught.value.remedy
 
 
 def test_float16_input(tmp_path: Path) -> None:
@@ -324,7 +326,7 @@ def test_grey_input_sees_luminance(tmp_path: Path) -> None:
     found = run_one(classifier(model, PLAIN, labels=False), picture("green"))
     assert found == pytest.approx({"light": 150 / 255, "half": 75 / 255})  # ITU-R 601: green weighs 0.587
     with pytest.raises(ModelNotUsable, match="grey"):
-        classifier(model, labels=False, labels_mean=(0.1, 0.2, 0.3))
+        classifier(model, labels=False, classifier={"mean": (0.1, 0.2, 0.3)})
 
 
 def test_bgr_order(model: Path) -> None:
@@ -458,7 +460,7 @@ def test_an_unexpected_number_of_channels(tmp_path: Path, shape: tuple[int, ...]
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, shape[:2])],
     )
-    assert "--labels-layout NHWC" in assert_refused(model, pattern).remedy
+    assert "--classifier layout=NHWC" in assert_refused(model, pattern).remedy
 
 
 def _identity(path: Path, inputs: list[Any], outputs: list[Any]) -> Path:
@@ -529,7 +531,7 @@ def test_grey_settings_for_a_colour_model(model: Path) -> None:
 
 
 def test_size_that_contradicts_the_model(model: Path) -> None:
-    error = assert_refused(model, "8x8 pixels .* 16x8", labels_size="16x8")
+    error = assert_refused(model, "8x8 pixels .* 16x8", classifier={"size": "16x8"})
     assert "size" in error.remedy
 
 
@@ -650,7 +652,7 @@ def test_numbered_names_come_back_in_order(names: list[str], random: Any) -> Non
 def test_flag_beats_sidecar_beats_metadata_beats_default(tmp_path: Path) -> None:
     properties = {"imgtool.mean": "[0.1, 0.1, 0.1]", "imgtool.std": "[0.1, 0.1, 0.1]", "imgtool.resize": "pad"}
     model = write_model(tmp_path / "m.onnx", metadata=properties)
-    made = classifier(model, {"mean": [0.2, 0.2, 0.2], "std": 0.2}, labels_mean=(0.3,))
+    made = classifier(model, {"mean": [0.2, 0.2, 0.2], "std": 0.2}, classifier={"mean": (0.3,)})
     settings = made._settings
     assert (settings.mean, settings.std, settings.resize) == ((0.3,) * 3, (0.2,) * 3, "pad")
     assert (settings.size, settings.layout, settings.crop_pct) == ((8, 8), "NCHW", 0.875)
@@ -659,7 +661,7 @@ def test_flag_beats_sidecar_beats_metadata_beats_default(tmp_path: Path) -> None
 def test_size_of_an_open_model(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.onnx", shape=("N", 3, "h", "w"), metadata={"imgtool.size": "40x48"})
     assert classifier(model)._settings.size == (40, 48)
-    assert classifier(model, labels_size="32")._settings.size == (32, 32)
+    assert classifier(model, classifier={"size": "32"})._settings.size == (32, 32)
     assert classifier(write_model(model, shape=("N", 3, "h", "w")))._settings.size == (224, 224)
     assert classifier(write_model(model, shape=("N", 3, 96, "w")))._settings.size == (96, 96)
 
@@ -721,7 +723,8 @@ def test_the_nearest_key_is_named(model: Path) -> None:
 
 
 def test_mean_in_the_wrong_units(model: Path) -> None:
-    assert "scale" in assert_refused(model, "outside the scaled pixels", labels_mean=(123.7, 116.3, 103.5)).remedy
+    refused = assert_refused(model, "outside the scaled pixels", classifier={"mean": (123.7, 116.3, 103.5)})
+    assert "scale" in refused.remedy
     caffe = classifier(model, {"mean": [123.7, 116.3, 103.5], "std": 1, "scale": 1, "channels": "BGR"})
     assert max(run_one(caffe, picture("red")).items(), key=lambda item: item[1])[0] == "blue"
 
@@ -800,8 +803,8 @@ def test_every_way_to_write_a_size(height: int, width: int) -> None:
 # Geometry
 
 
-def _settings(size: tuple[int, int] = (224, 224), **changes: Any) -> Settings:
-    return Settings(size=size, mean=(0.0,) * 3, std=(1.0,) * 3, **changes)
+def _settings(size: tuple[int, int] = (224, 224), **changes: Any) -> Preprocessing:
+    return Preprocessing(size=size, mean=(0.0,) * 3, std=(1.0,) * 3, **changes)
 
 
 @pytest.mark.parametrize(
@@ -816,7 +819,7 @@ def test_what_a_model_sees_of_a_wide_image(tmp_path: Path, resize: str, expected
     stripes = np.repeat(np.array([list(COLOURS.values())], dtype=np.uint8), 24, axis=1).repeat(24, axis=0)
     model = write_model(tmp_path / "m.onnx", shape=(1, 3, 24, 24), declared=(1, 3))
     sidecar = {**PLAIN, "crop_pct": 1, "interpolation": "box"}
-    found = run_one(classifier(model, sidecar, labels_resize=resize), of_pixels(stripes))
+    found = run_one(classifier(model, sidecar, classifier={"resize": resize}), of_pixels(stripes))
     assert found == pytest.approx(expected, abs=0.02)
 
 
@@ -849,7 +852,7 @@ def test_layouts_and_sizes_of_tensors(resize: str) -> None:
 
 
 def test_padding_normalises_to_nothing() -> None:
-    settings = Settings(size=(8, 8), mean=(0.2, 0.4, 0.6), std=(0.1,) * 3, resize="pad", channels="BGR")
+    settings = Preprocessing(size=(8, 8), mean=(0.2, 0.4, 0.6), std=(0.1,) * 3, resize="pad", channels="BGR")
     tensor = prepare([np.full((4, 8, 3), 255, dtype=np.uint8)], settings, "float32")[0]
     assert tensor[:, 0] == pytest.approx(np.zeros((3, 8)), abs=0.02)
     assert tensor[:, 4] == pytest.approx(np.array([[8.0], [6.0], [4.0]]).repeat(8, axis=1), abs=1e-4)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgtool.analyzers.text.easyocr_compiled import EasyOcrOnnx
-from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.errors import ModelLoadFailed, ModelMissing
 from imgtool.inference.easyocr.graphs import Recognition
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
@@ -26,7 +26,7 @@ from imgtool.types import TextLine
 from tests.text_pages import TextPage, text_page
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr"))
-needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'")
+needs_torch = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 LIBRARIES = ("torch", "torchvision", "easyocr", "scipy", "skimage", "transformers")
@@ -119,7 +119,7 @@ class Both:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     if not TORCH:
-        pytest.skip("the torch extra is not installed: pip install 'imgtool[torch]'")
+        pytest.skip("the torch extra is not installed")
     import torch
     from easyocr import config
 
@@ -414,7 +414,7 @@ class TestFinding:
         assert "cuda" in probe.reason
 
     def test_parameters(self, artefact: types.SimpleNamespace) -> None:
-        options = EngineOptions(languages=("KO",), ocr_decoder="beamsearch", ocr_rotations=(90,), ocr_mag_ratio=1.5)
+        options = EngineOptions(languages=("KO",), ocr={"decoder": "beamsearch", "rotations": (90,), "mag_ratio": 1.5})
         given = EasyOcrOnnx.parameters(options)
         assert given == {
             "paths": {"artefact": "/compiled/easyocr-1"},
@@ -425,8 +425,6 @@ class TestFinding:
             "precision": "exact",
         }
         assert json.loads(json.dumps(given)) == given
-        with pytest.raises(UsageProblem, match="guess"):
-            EasyOcrOnnx.parameters(EngineOptions(ocr_decoder="guess"))
 
 
 SLIM = """
@@ -451,7 +449,7 @@ from imgtool.artefacts import find as artefacts
 manifest = types.SimpleNamespace(model="korean_g2", model_version="1", size_bytes=1, fast=None)
 found = types.SimpleNamespace(folder=Path(folder), manifest=manifest, notice="")
 artefacts.find_easyocr = lambda options: found
-options = EngineOptions(languages=("ko", "en"), ocr_rotations=(45,), ocr_paragraph=True, ocr_min_size=5)
+options = EngineOptions(languages=("ko", "en"), ocr={"rotations": (45,), "paragraph": True, "min_size": 5})
 heavy = {"numpy", "PIL", "cv2", "onnxruntime"} & set(sys.modules) - {"numpy"}
 assert EasyOcrOnnx.probe(options).available
 assert not heavy, heavy

@@ -15,9 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 from imgtool.analyzers.text.tesseract import PAGE_MODE, Tesseract
 from imgtool.analyzers.text.tesseract_languages import installed_languages, spoken_names, tesseract_code
 from imgtool.analyzers.text.tesseract_tsv import HEADER, DamagedOutput, join_words, parse_lines
-from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
+from imgtool.errors import ModelLoadFailed, ModelMissing
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
+from imgtool.parameters import TABLES
 from imgtool.types import Problem, TextLine
 from tests.conftest import ROOT
 
@@ -222,7 +223,7 @@ class TestProgram:
             f'case "$1" in --version) echo tesseract 9;; *) echo "$@" $LC_ALL $OMP_THREAD_LIMIT >{tmp_path}/called;'
             f' cat >{tmp_path}/picture; printf "{HEADER}\\n";; esac'.replace("\t", "\\t"),
         )
-        analyzer = Tesseract({**Tesseract.parameters(EngineOptions(tesseract_psm=6)), "threads": 3})
+        analyzer = Tesseract({**Tesseract.parameters(EngineOptions(ocr={"psm": 6})), "threads": 3})
         analyzer.load()
         assert analyzer.run([blank(2, 1)]) == [()]
         called = (tmp_path / "called").read_text().split()
@@ -266,13 +267,7 @@ class TestProgram:
         assert (answer.code, answer.remedy) == ("timeout", "raise --timeout")
 
     def test_the_page_mode_of_the_options_is_the_one_that_reads_korean(self) -> None:
-        assert EngineOptions().tesseract_psm == PAGE_MODE
-
-    @pytest.mark.parametrize("mode", [0, 2, 14, -1])
-    def test_modes_that_read_nothing_are_refused(self, planted: Path, mode: int) -> None:
-        script(planted / "tesseract", "exit 0")
-        with pytest.raises(UsageProblem):
-            Tesseract.parameters(EngineOptions(tesseract_psm=mode))
+        assert TABLES["ocr"]["psm"].default == str(PAGE_MODE)
 
 
 PAGE = ("입주민 여러분께 알려드립니다.", "Invoice number 2024", "계단을 이용하여 주시기 바랍니다.")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.bench.arms.arms import CACHED, built_in
 from imgtool.bench.arms.cached import beside_models, filled
-from imgtool.bench.arms.runnable import Stage, contender
+from imgtool.bench.arms.contenders import Stage, contender
+from imgtool.bench.arms.definitions import CACHED, built_in
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.experiment import Contender
-from imgtool.bench.measure.process import Launcher
+from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.options import EngineOptions
@@ -52,7 +52,7 @@ def test_it_answers_from_what_it_kept_and_who_answered_is_told(tmp_path: Path) -
     stage = Stage(images=(str(flat(tmp_path / "x.png")),), common=DESCRIBE, parse=engine_options)
     cached = contender(built_in([CACHED])[0], stage)
     ready = filled(cached, stage.parse(stage.common), tmp_path / "scratch", 60, told)
-    assert told == ["filling the cache of the arm cached", "it keeps answers of describe (python)"]
+    assert told == ["filling the cache of the arm cached", "it has answers of describe (python)"]
     with Launcher() as launcher:
         sample, _ = start(ready.arm, 0, launcher, tmp_path, 60, {})
     assert sample.error is None

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from imgtool.bench.arms.arms import CACHED, built_in
 from imgtool.bench.arms.cached import filled
-from imgtool.bench.arms.runnable import Stage, contender
+from imgtool.bench.arms.contenders import Stage, contender
+from imgtool.bench.arms.definitions import CACHED, built_in
 from imgtool.bench.data.record import ArmKind, Experiment, Metric
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.errors import ExitCode
@@ -106,7 +106,7 @@ def test_all_strategies_are_measured_alike(models: Path, sign: Path, tmp_path: P
 
 def test_what_is_kept_comes_from_compiled_models_where_they_are(compiled: Path, sign: Path, tmp_path: Path) -> None:
     said = measured(compiled, tmp_path / "run.json", "--arms", "compiled,cached", str(sign))
-    assert "it keeps answers of blip (onnx), easyocr (onnx)" in said
+    assert "it has answers of blip (onnx), easyocr (onnx)" in said
     found = decode((tmp_path / "run.json").read_bytes(), Experiment)
     assert max(found.values("cached", Metric.STARTUP)) < min(found.values("compiled", Metric.STARTUP))
 

@@ -48,9 +48,9 @@ def edited(change: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], bytes]:
     [
         (lambda data: data[: len(data) // 2], "cut off"),
         (lambda data: b"", "cut off"),
-        (lambda data: b"\x89PNG\r\n", "no JSON"),
-        (lambda data: b'{"tool": "\xff"}', "no JSON"),
-        (lambda data: b"[" * 200_000, "no JSON"),
+        (lambda data: b"\x89PNG\r\n", "not JSON"),
+        (lambda data: b'{"tool": "\xff"}', "not JSON"),
+        (lambda data: b"[" * 200_000, "not JSON"),
         (lambda data: b"[]", "not a file of imgtool bench"),
         (lambda data: b'{"results": [{"command": "sleep 1", "mean": 1.0}]}', "not a file of imgtool bench"),
         (edited(lambda document: document.update(tool="hyperfine")), "not a file of imgtool bench"),
@@ -149,8 +149,8 @@ def test_bytes_that_are_no_text_are_saved_all_the_same(saved: Experiment, tmp_pa
 def test_what_the_reader_says_of_a_file_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "base.json"
     path.write_bytes(b"\x89PNG")
-    with pytest.raises(BaselineUnusable, match="cut off or no JSON: malformed"):
+    with pytest.raises(BaselineUnusable, match="cut off or not JSON: malformed"):
         load_experiment(path)
     path.write_bytes(b"")
-    with pytest.raises(BaselineUnusable, match="cut off or no JSON: input data was truncated"):
+    with pytest.raises(BaselineUnusable, match="cut off or not JSON: input data was truncated"):
         load_experiment(path)

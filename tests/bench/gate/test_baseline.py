@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
 from imgtool.bench.data.record import Metric
-from imgtool.bench.data.saved import BaselineUnusable, save_experiment
-from imgtool.bench.gate.baseline import against, choose, ratios_to_reference
+from imgtool.bench.gate.baseline import against, ratios_to_reference
 from imgtool.bench.stats.comparison import INTERLEAVED_MARGIN, SAVED_MARGIN, Verdict
 from tests.bench.judged import MACHINE, around, experiment, samples
 
 NOW = experiment(
     {"eager": {Metric.STARTUP: around(10.0), Metric.WALL: around(12.0)}, "compiled": {Metric.STARTUP: around(1.0)}}
 )
-
-
-def test_an_arm_comes_before_a_file_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    save_experiment(Path("eager"), NOW)
-    save_experiment(Path("base.json"), NOW)
-    assert choose("eager", NOW) == "eager"
-    assert choose("./eager", NOW) == NOW
-    assert choose("base.json", NOW) == NOW
-    with pytest.raises(BaselineUnusable, match="does not exist"):
-        choose("lazy", NOW)
 
 
 def test_every_comparison_within_an_experiment() -> None:

@@ -36,7 +36,7 @@ def reply(question: Question) -> Reply:
 
 
 def asked(what: str, timeout: float = 30) -> Reply:
-    return ask("tests.bench.measure.test_child:reply", Question(what), Reply, timeout=timeout)
+    return ask(reply, Question(what), Reply, timeout=timeout)
 
 
 def test_answers_from_another_process_whatever_it_prints() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from imgtool.bench.measure.process import Ended, Launcher, LauncherGone
+from imgtool.bench.measure.launcher_client import Launcher, LauncherGone, ProcessEnd
 
 NOTHING = Path(os.devnull)
 
@@ -24,11 +24,11 @@ def launcher() -> Iterator[Launcher]:
         yield found
 
 
-def run(launcher: Launcher, *command: str, timeout: float = 30, **environment: str) -> Ended:
+def run(launcher: Launcher, *command: str, timeout: float = 30, **environment: str) -> ProcessEnd:
     return launcher.run(command, environment=environment, stdout=NOTHING, stderr=NOTHING, timeout=timeout)
 
 
-def shell(launcher: Launcher, script: str, timeout: float = 30) -> Ended:
+def shell(launcher: Launcher, script: str, timeout: float = 30) -> ProcessEnd:
     return run(launcher, "sh", "-c", script, timeout=timeout)
 
 
@@ -88,7 +88,7 @@ def test_what_outlives_its_parent_is_counted_and_killed(launcher: Launcher) -> N
 
 def test_when_who_asked_is_killed_nothing_runs_on() -> None:
     code = (
-        "from imgtool.bench.measure.process import Launcher; from pathlib import Path; n = Path('/dev/null')\n"
+        "from imgtool.bench.measure.launcher_client import Launcher; from pathlib import Path; n = Path('/dev/null')\n"
         "with Launcher() as launcher: launcher.run(['sleep', '93.25'], environment={}, stdout=n, stderr=n, timeout=99)"
     )
     asker = subprocess.Popen([sys.executable, "-c", code])

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.bench.data.record import Arm, ArmKind, Memory, PageCache
+from imgtool.bench.data.record import Arm, ArmKind, PageCache, PeakMemory
+from imgtool.bench.measure.launcher_client import ProcessEnd, TreeMemory
 from imgtool.bench.measure.memory import memory_of
 from imgtool.bench.measure.phases import Course
-from imgtool.bench.measure.process import Ended, TreeMemory
-from imgtool.bench.measure.sample import Case, Sampler
+from imgtool.bench.measure.sampler import Case, Sampler
 
 MB = 1_000_000
 AMOUNT = 200 * MB
 
 
-def weighed(*command: str) -> Memory | None:
+def weighed(*command: str) -> PeakMemory | None:
     """What a sample of ``command`` reports."""
     arm = Arm(name="program", kind=ArmKind.COMMAND, command=command)
     with Sampler(timeout=60) as sampler:
@@ -26,7 +26,7 @@ def weighed(*command: str) -> Memory | None:
     return sample.memory
 
 
-def memory_of_program(code: str, *arguments: str) -> Memory:
+def memory_of_program(code: str, *arguments: str) -> PeakMemory:
     """What a sample of ``python -S -c code`` reports."""
     found = weighed(sys.executable, "-S", "-c", code, *arguments)
     assert found is not None
@@ -34,7 +34,7 @@ def memory_of_program(code: str, *arguments: str) -> Memory:
 
 
 @pytest.fixture(scope="module")
-def nothing() -> Memory:
+def nothing() -> PeakMemory:
     """A Python that does nothing for a moment: what all others have too."""
     return memory_of_program("import time, mmap; time.sleep(0.2)")
 
@@ -53,14 +53,14 @@ def about(amount: int) -> object:
     return pytest.approx(amount, rel=0.1)
 
 
-def test_what_a_program_allocates_is_anonymous(nothing: Memory) -> None:
+def test_what_a_program_allocates_is_anonymous(nothing: PeakMemory) -> None:
     found = memory_of_program(ALLOCATE)
     assert found.peak_anon - nothing.peak_anon == about(AMOUNT)
     assert found.peak_rss - nothing.peak_rss == about(AMOUNT)
     assert found.peak_file - nothing.peak_file < 0.1 * AMOUNT
 
 
-def test_a_file_that_a_program_maps_and_touches_is_not_anonymous(nothing: Memory, tmp_path: Path) -> None:
+def test_a_file_that_a_program_maps_and_touches_is_not_anonymous(nothing: PeakMemory, tmp_path: Path) -> None:
     path = tmp_path / "weights"
     path.write_bytes(bytes(range(250)) * (AMOUNT // 250))
     found = memory_of_program(MAP, str(path))
@@ -69,7 +69,7 @@ def test_a_file_that_a_program_maps_and_touches_is_not_anonymous(nothing: Memory
     assert found.peak_anon - nothing.peak_anon < 0.1 * AMOUNT
 
 
-def test_a_grandchild_counts_into_the_tree_and_not_into_the_largest_process(nothing: Memory) -> None:
+def test_a_grandchild_counts_into_the_tree_and_not_into_the_largest_process(nothing: PeakMemory) -> None:
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {ALLOCATE + '; time.sleep(0.2)'!r}])"
     found = memory_of_program(f"data = bytearray(b'x') * {AMOUNT}; {code}")
     assert found.peak_anon - 2 * nothing.peak_anon == about(2 * AMOUNT)
@@ -77,7 +77,7 @@ def test_a_grandchild_counts_into_the_tree_and_not_into_the_largest_process(noth
     assert found.peak_rss - nothing.peak_rss == about(AMOUNT)
 
 
-def test_nothing_is_inherited_from_a_large_parent(nothing: Memory) -> None:
+def test_nothing_is_inherited_from_a_large_parent(nothing: PeakMemory) -> None:
     """The process that asks for the sample holds a gigabyte; the kernel would hand its peak on to its children."""
     held = bytearray(b"x") * (1000 * MB)
     found = memory_of_program("import time, mmap; time.sleep(0.2)")
@@ -86,7 +86,7 @@ def test_nothing_is_inherited_from_a_large_parent(nothing: Memory) -> None:
     assert found.tree_peak_rss == pytest.approx(nothing.tree_peak_rss, rel=0.1)
 
 
-def test_a_large_program_is_not_counted_twice_when_it_starts_a_small_one(nothing: Memory) -> None:
+def test_a_large_program_is_not_counted_twice_when_it_starts_a_small_one(nothing: PeakMemory) -> None:
     """Between fork and exec a child shows its parent's memory as its own."""
     code = (
         f"import subprocess; data = bytearray(b'x') * {AMOUNT}\n"
@@ -96,7 +96,7 @@ def test_a_large_program_is_not_counted_twice_when_it_starts_a_small_one(nothing
     assert found.peak_anon - nothing.peak_anon == about(AMOUNT)
 
 
-def test_the_method_is_named(nothing: Memory) -> None:
+def test_the_method_is_named(nothing: PeakMemory) -> None:
     assert "RssAnon" in nothing.method
     assert "VmHWM" in nothing.method
 
@@ -111,11 +111,11 @@ def test_a_small_program_that_is_looked_at_long_enough_has_one() -> None:
     found = weighed("sleep", "0.3")
     assert found is not None
     assert 500_000 < found.peak_rss < 10 * MB
-    assert "looks alone" in found.method
+    assert "smaller than the launcher" in found.method
 
 
 @pytest.mark.parametrize("run", range(3))
-def test_a_burst_between_two_looks_is_anonymous_all_the_same(nothing: Memory, run: int) -> None:
+def test_a_burst_between_two_looks_is_anonymous_all_the_same(nothing: PeakMemory, run: int) -> None:
     found = memory_of_program(f"import time; time.sleep(0.15); data = bytearray(b'x') * {AMOUNT // 4}")
     assert found.peak_anon - nothing.peak_anon == about(AMOUNT // 4)
 
@@ -130,7 +130,7 @@ def ended(
     shared_grew: float = 10,
     looked: float = 90,
     end: float = 100,
-) -> Ended:
+) -> ProcessEnd:
     """A process that a launcher of 10 MB saw; sizes in MB, times in milliseconds from its start."""
     seen = TreeMemory(
         tree_rss=(anon + file) * MB,
@@ -142,10 +142,10 @@ def ended(
         shared_grew_ns=int(shared_grew * 1e6),
         looked_ns=int(looked * 1e6),
     )
-    return Ended(ended_ns=int(end * 1e6), largest_waited=waited * MB, memory=seen)
+    return ProcessEnd(ended_ns=int(end * 1e6), largest_waited=waited * MB, memory=seen)
 
 
-def known(one: Ended, **course: int) -> Memory | None:
+def known(one: ProcessEnd, **course: int) -> PeakMemory | None:
     return memory_of(one, Course(**course), 10 * MB, 0.02)
 
 

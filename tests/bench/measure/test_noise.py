@@ -9,13 +9,13 @@ import pytest
 
 from imgtool.bench.data.record import Noise
 from imgtool.bench.measure.machine import describe_machine
-from imgtool.bench.measure.noise import Watch, _notices
+from imgtool.bench.measure.noise import NoiseWatch, notices_on
 
 
 def test_a_busy_process_is_named() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) as busy:
         try:
-            watch = Watch()
+            watch = NoiseWatch()
             said = " ".join(watch.notices_before())
             found = watch.finish()
         finally:
@@ -27,8 +27,8 @@ def test_a_busy_process_is_named() -> None:
 
 def test_a_quiet_machine_is_not_complained_about() -> None:
     quiet = Noise(load_before=0.05, steal_share=0.001, swapped_bytes=0, governor="performance", throttled=0)
-    assert list(_notices(quiet)) == []
-    assert list(_notices(Noise())) == []
+    assert list(notices_on(quiet)) == []
+    assert list(notices_on(Noise())) == []
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_quiet_machine_is_not_complained_about() -> None:
     ],
 )
 def test_each_kind_of_noise_comes_with_advice(noise: Noise, said: str) -> None:
-    (notice,) = _notices(noise)
+    (notice,) = notices_on(noise)
     assert said in notice
     assert ": " in notice
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from imgtool.bench.arms.arms import CACHED
-from imgtool.bench.data.record import Arm, ArmKind, Sample
-from imgtool.bench.measure.process import Launcher
+from imgtool.bench.arms.definitions import CACHED
+from imgtool.bench.data.record import Arm, ArmKind, RunSample
+from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from tests.pictures import flat
 
 
-def started(arm: Arm, scratch: Path, look_seconds: float = 0.02) -> Sample:
+def started(arm: Arm, scratch: Path, look_seconds: float = 0.02) -> RunSample:
     with Launcher(look_seconds=look_seconds) as launcher:
         sample, _ = start(arm, 0, launcher, scratch, 60, {})
     return sample
@@ -26,7 +26,7 @@ def analyzing(image: Path, *words: str) -> Arm:
 
 def test_an_arm_that_is_to_answer_from_its_cache_must_not_load(tmp_path: Path) -> None:
     arm = analyzing(flat(tmp_path / "x.png"))
-    assert started(arm, tmp_path).error == "was to answer from its cache, and loaded a model"
+    assert started(arm, tmp_path).error == "loaded a model, and should have answered from its cache"
     assert started(arm, tmp_path).error is None, "the second finds what the first kept"
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from statistics import median
+from xml.etree import ElementTree
 
 import pytest
 from msgspec.structs import replace
 
 from imgtool.bench.data.history import append, load_history, trend
-from imgtool.bench.data.record import Experiment, Metric, Phase
-from imgtool.bench.measure.shares import OTHER
+from imgtool.bench.data.record import Experiment, Metric, SamplePhase
+from imgtool.bench.measure.phase_shares import OTHER
 from imgtool.bench.report import charts
 from imgtool.bench.report.findings import Findings, heading
-from imgtool.bench.report.wording import seconds_text
+from imgtool.bench.report.units import seconds_text
 from tests.bench.sample_experiments import experiment
 
 
@@ -27,8 +28,8 @@ def taking(turns: list[tuple[float, float]]) -> Experiment:
             one,
             first_result=imports + caption,
             phases=(
-                Phase(name="imports", began=0.0, seconds=imports),
-                Phase(name="caption", began=imports, seconds=caption),
+                SamplePhase(name="imports", began=0.0, seconds=imports),
+                SamplePhase(name="caption", began=imports, seconds=caption),
             ),
         )
         for one, (imports, caption) in zip(counted, turns, strict=True)
@@ -39,8 +40,9 @@ def taking(turns: list[tuple[float, float]]) -> Experiment:
 def bar(made: Experiment) -> tuple[str, dict[str, str]]:
     """The figure beside the only bar of the phases, and what its parts say."""
     drawn = charts.phases(Findings(made))
-    (total,) = re.findall(r'<span class="figure"><b>([^<]+)</b>', drawn)
-    return total, dict(re.findall(r"<title>([^:<]+): ([^<]+)</title>", drawn))
+    assert drawn is not None
+    ((_, svg, total, _),) = drawn.rows
+    return total, dict(re.findall(r"<title>([^:<]+): ([^<]+)</title>", svg))
 
 
 def test_the_total_of_the_phases_is_the_median_of_the_first_result() -> None:
@@ -63,7 +65,26 @@ def test_the_total_is_what_the_headline_says(arm: str) -> None:
     made = experiment(spread=0.3, runs=7)
     drawn = charts.phases(Findings(made))
     middle = median(made.values(arm, Metric.FIRST_RESULT))
-    assert re.search(rf">{arm}</span>.*?<b>{re.escape(seconds_text(middle))}</b>", drawn)
+    assert drawn is not None
+    assert (arm, seconds_text(middle)) in [(name, figure) for name, _, figure, _ in drawn.rows]
+
+
+def test_memory_is_anonymous_and_files_by_the_medians() -> None:
+    drawn = charts.memory(Findings(experiment({"a": 1.0}, spread=0.0)))
+    assert drawn is not None
+    ((name, svg, figure, _),) = drawn.rows
+    assert (name, figure) == ("a", "300 MB + 100 MB")
+    assert 'width="75.000%"' in svg
+    assert charts.memory(Findings(replace(experiment({"a": 1.0}, runs=2), samples=()))) is None
+
+
+def test_the_phases_of_all_arms_are_a_file_of_their_own() -> None:
+    text = charts.phases_file(Findings(experiment({"eager": 5.0, "<lazy>": 2.0})))
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    words = [each.text or "" for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert any(word.startswith("<lazy>, 3.0") for word in words)
+    assert charts.phases_file(Findings(without_phases(experiment({"a": 1.0}, runs=2), "a"))) == ""
 
 
 def without_phases(made: Experiment, arm: str) -> Experiment:
@@ -74,8 +95,7 @@ def without_phases(made: Experiment, arm: str) -> Experiment:
 
 def drawn_trends(folder: Path) -> dict[str, str]:
     """The drawings by their headings."""
-    drawn = "".join(charts.trends(trend(load_history(folder).runs)))
-    return dict(one.split("</h3>") for one in drawn.split("<h3>")[1:])
+    return {one.caption: one.svg for one in charts.trends(trend(load_history(folder).runs))}
 
 
 def test_wall_time_is_drawn_of_arms_without_startup_beside_the_others(tmp_path: Path) -> None:

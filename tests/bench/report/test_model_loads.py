@@ -5,20 +5,21 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from imgtool.bench.data.record import Experiment, MemoryStep, PageCache, Phase, Sample
-from imgtool.bench.report.model_loads import ModelLoad, model_loads, not_apart, side_by_side
+from imgtool.bench.data.record import Experiment, MemoryStep, PageCache, RunSample, SamplePhase
+from imgtool.bench.report.findings import Findings
+from imgtool.bench.report.model_loads import ModelLoad, load_note, model_loads
 from tests.bench.sample_experiments import BOTH, experiment
 
 
 def loading(first: float, second: float, *, gap: float = 0.0) -> Experiment:
     """An arm whose samples load ``a`` and then ``b``, ``gap`` seconds after its end; each run a tenth longer."""
 
-    def made(one: Sample) -> Sample:
+    def made(one: RunSample) -> RunSample:
         length = first + 0.1 * one.run
         loads = (
-            Phase(name="load a", began=1.0, seconds=length, process="worker"),
-            Phase(name="imports", began=1.0, seconds=length / 2, process="worker"),
-            Phase(name="load b", began=1.0 + length + gap, seconds=second, process="worker"),
+            SamplePhase(name="load a", began=1.0, seconds=length, process="worker"),
+            SamplePhase(name="imports", began=1.0, seconds=length / 2, process="worker"),
+            SamplePhase(name="load b", began=1.0 + length + gap, seconds=second, process="worker"),
         )
         size = 1000 * (1 + one.run)
         steps = tuple(
@@ -40,8 +41,8 @@ def test_medians_are_of_the_counted_samples() -> None:
 def test_loads_that_overlap_have_seconds_and_no_memory() -> None:
     made = loading(1.0, 0.5, gap=-0.3)
     assert model_loads(made, "arm")[:2] == (ModelLoad("a", 1.1, None), ModelLoad("b", 0.5, None))
-    assert side_by_side(made) == ("arm",)
-    assert side_by_side(loading(1.0, 0.5)) == ()
+    assert "Models of arm load at the same time" in load_note(Findings(made))
+    assert "at the same time" not in load_note(Findings(loading(1.0, 0.5)))
 
 
 def test_what_they_take_together_is_known() -> None:
@@ -58,7 +59,7 @@ def test_a_sample_that_failed_or_warmed_up_is_not_looked_at() -> None:
     spoiled = [replace(made.samples[0], phases=tuple(late)), *made.samples[1:]]
     spoiled[1] = replace(spoiled[1], phases=tuple(late), error="was killed")
     assert [sample.run for sample in spoiled[:2]] == [-1, 0]
-    assert side_by_side(replace(made, samples=tuple(spoiled))) == ()
+    assert "at the same time" not in load_note(Findings(replace(made, samples=tuple(spoiled))))
 
 
 def test_states_of_the_page_cache_are_apart() -> None:
@@ -72,8 +73,3 @@ def test_an_arm_without_phases_has_none() -> None:
     made = experiment({"arm": 5.0}, runs=2)
     bare = tuple(replace(sample, phases=(), memory=None) for sample in made.samples)
     assert model_loads(replace(made, samples=bare), "arm") == ()
-
-
-def test_it_is_said_of_one_arm_and_of_several() -> None:
-    assert not_apart(["a"]).startswith("a loads models side by side")
-    assert not_apart(["a", "b"]).startswith("a, b load models side by side")

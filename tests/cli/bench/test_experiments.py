@@ -1,4 +1,4 @@
-"""``imgtool bench throughput``, ``cache`` and ``soak`` as their users meet them: data, messages, exit codes."""
+"""``imgtool bench throughput`` and ``soak`` as their users meet them: data, messages, exit codes."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ class TestThroughput:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (("--sizes", "12"), "is no size like 1000x600"),
-            (("--sizes", "0x5"), "is no size like 1000x600"),
-            (("--threads", "0"), "no list of numbers"),
-            (("--batch-sizes", "a"), "no list of numbers"),
+            (("--sizes", "12"), "is not a size like 1000x600"),
+            (("--sizes", "0x5"), "is not a size like 1000x600"),
+            (("--threads", "0"), "not a list of numbers"),
+            (("--batch-sizes", "a"), "not a list of numbers"),
             (("--timeout", "soon"), "not a duration"),
             (("--options", "--nope"), "No such option: --nope"),
             (("--options", "'open"), "close the quotes"),
@@ -109,55 +109,6 @@ class TestThroughput:
         assert bench("throughput", tmp_path).code is ExitCode.NONE_ANSWERED
 
 
-class TestCache:
-    def test_counts_hits_and_times_look_ups(self, tmp_path: Path) -> None:
-        images = folder(tmp_path / "images", greys(3))
-        done = bench(
-            "cache",
-            images,
-            "--records",
-            "1100",
-            "--lookups",
-            "200",
-            "--runs",
-            "1",
-            "--options",
-            DESCRIBE,
-            "--json",
-            "-q",
-        )
-        assert done.code is ExitCode.OK, done.err
-        assert done.err == ""
-        found = json.loads(done.out)
-        repeated = found["repeated"]
-        assert (repeated["images"], repeated["first_hits"], repeated["hits"]) == (3, 0, 3)
-        assert repeated["hit_rate_percent"] == 100
-        assert [size["records"] for size in found["sizes"]] == [1000, 1100]
-
-    def test_prints_a_table_and_gates(self, tmp_path: Path) -> None:
-        images = folder(tmp_path / "images", greys(1))
-        words = ("cache", images, "--records", "100", "--lookups", "100", "--runs", "1", "--options", DESCRIBE)
-        done = bench(*words, "--max-p99", "0.0001ms", "--min-hit-rate", "90")
-        assert done.code is ExitCode.REGRESSION
-        assert "1 of 1 images from the cache (100 %)" in done.out
-        assert "regression: p99 of a hit is" in done.err
-        assert "hit rate" not in done.err
-
-    @pytest.mark.parametrize(
-        ("words", "said"),
-        [
-            (("--scratch", "/no/such/folder"), "is no folder"),
-            (("--max-p99", "fast"), "not a duration"),
-            (("--options", "--nope", "--records", "10"), "No such option"),
-        ],
-    )
-    def test_bad_input_is_a_message(self, words: tuple[str, ...], said: str) -> None:
-        done = bench("cache", "--images", "1", *words)
-        assert done.code is ExitCode.USAGE
-        assert said in done.err
-        assert done.out == ""
-
-
 class TestSoak:
     def test_of_a_sound_arm_says_that_nothing_is_left(self) -> None:
         done = bench("soak", "--restarts", "3", "--options", DESCRIBE, "--quiet")
@@ -168,14 +119,14 @@ class TestSoak:
     def test_the_cached_arm_starts_on_a_cache_of_its_own(self, tmp_path: Path) -> None:
         done = bench("soak", "--restarts", "3", "--arm", "cached", "--options", DESCRIBE)
         assert "cached: 3 of 3 starts succeeded" in done.out, done.err
-        assert "it keeps answers of describe (python)" in done.err
+        assert "it has answers of describe (python)" in done.err
         assert not (tmp_path / "home" / "cache").exists(), "the user's own is left alone"
 
     def test_a_cache_that_cannot_be_filled_is_said_with_what_was_written(self) -> None:
         words = ("--restarts", "3", "--arm", "cached=--caption-engine tests.planted:DiesLoading")
         done = bench("soak", *words, "--options", "--tasks caption")
         assert done.code is ExitCode.REGRESSION
-        assert "the cache of the arm cached lacks answers: what was to fill it exited with code " in done.err
+        assert "the cache of the arm cached lacks answers: the run that fills it exited with code " in done.err
 
     def test_of_an_arm_that_fails_is_a_regression(self) -> None:
         done = bench("soak", "--restarts", "3", "--command", f"bad={PYTHON} -c 'import sys; sys.exit(\"planted\")'")
@@ -207,10 +158,10 @@ class TestSoak:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (("/no/such/image.png",), "is no file"),
+            (("/no/such/image.png",), "is not a file"),
             (("--tolerance", "little"), "not a size"),
-            (("--leak", "--command", f"x={PYTHON}"), "looks into imgtool's engine"),
-            (("--leak", "--arm", "cached", "--options", DESCRIBE), "--leak computes every answer anew"),
+            (("--leak", "--command", f"x={PYTHON}"), "--leak needs imgtool's engine"),
+            (("--leak", "--arm", "cached", "--options", DESCRIBE), "--leak computes every answer"),
             (("--options", "--nope"), "No such option: --nope"),
         ],
     )

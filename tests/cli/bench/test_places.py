@@ -26,9 +26,9 @@ def test_a_baseline_is_not_replaced_by_what_is_compared_with_it(tmp_path: Path) 
     ("words", "said"),
     [
         (("--save", "-"), "--save needs a file"),
-        (("--json", "-", "--csv", "-"), "two outputs go to -"),
-        (("--json", "same.out", "--csv", "./same.out"), "two outputs go to"),
-        (("--history", "afile"), "afile is no folder"),
+        (("--json", "-", "--markdown", "-"), "two outputs go to -"),
+        (("--json", "same.out", "--markdown", "./same.out"), "two outputs go to"),
+        (("--history", "afile"), "afile is not a folder"),
         (("--arm", "x=--help"), "only shows something"),
     ],
 )
@@ -41,11 +41,11 @@ def test_what_cannot_work_is_refused_beforehand(tmp_path: Path, words: tuple[str
 
 
 def test_an_output_that_fails_takes_neither_the_tables_nor_the_others(tmp_path: Path) -> None:
-    outcome = imgtool("bench", *QUICK, "--json", "/dev/full", "--csv", tmp_path / "a.csv", cwd=tmp_path)
+    outcome = imgtool("bench", *QUICK, "--json", "/dev/full", "--markdown", tmp_path / "a.md", cwd=tmp_path)
     assert outcome.code is ExitCode.NOT_WRITABLE
     assert "/dev/full cannot be written" in outcome.err
     assert "wall time" in outcome.out
-    assert (tmp_path / "a.csv").is_file()
+    assert (tmp_path / "a.md").is_file()
 
 
 def test_any_command_and_any_locale(tmp_path: Path) -> None:
@@ -61,5 +61,5 @@ def test_an_arm_that_was_not_typed_can_be_the_baseline(tmp_path: Path) -> None:
 
 
 def test_quiet_is_quiet(tmp_path: Path) -> None:
-    outcome = imgtool("bench", *QUICK, "--quiet", "--csv", tmp_path / "a.csv")
+    outcome = imgtool("bench", *QUICK, "--quiet", "--markdown", tmp_path / "a.md")
     assert (outcome.code, outcome.err) == (ExitCode.OK, "")

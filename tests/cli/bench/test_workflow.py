@@ -14,8 +14,11 @@ import pytest
 import yaml
 
 from imgtool.bench.data.record import Experiment, Metric
-from imgtool.bench.gate.gate import Budgets, Judgement, confirm, judge, unconfirmed
-from imgtool.bench.report import markdown as report_markdown
+from imgtool.bench.gate.budgets import Budgets
+from imgtool.bench.gate.checks import judge
+from imgtool.bench.gate.judgement import Judgement, confirm, unconfirmed
+from imgtool.bench.report.content import Report
+from imgtool.bench.report.markdown import markdown_report
 from imgtool.errors import ExitCode
 from tests.bench.judged import Figures, around, experiment
 from tests.command import imgtool
@@ -52,7 +55,7 @@ def test_every_script_is_valid_shell() -> None:
 
 def test_the_commands_are_there() -> None:
     experiments = [words[0] if not words[0].startswith("-") else "startup" for words in bench_commands()]
-    assert experiments == ["startup", "soak", "soak", "cache"]
+    assert experiments == ["startup", "soak", "soak"]
 
 
 @pytest.mark.parametrize("words", bench_commands(), ids=lambda words: " ".join(words)[:40])
@@ -63,7 +66,7 @@ def test_every_option_of_theirs_exists(words: list[str]) -> None:
     assert used
     assert used <= known
     inner = {option for word in words if " " in word for option in re.findall(r"--[a-z][a-z-]*", word)}
-    assert inner <= set(re.findall(r"--[a-z][a-z0-9-]*", help_of("analyze")))
+    assert inner <= set(re.findall(r"--[a-z][a-z0-9-]*", help_of("analyze --help-all")))
 
 
 def test_its_images_are_in_the_repository() -> None:
@@ -124,7 +127,7 @@ NOT_CONFIRMED = (NOISE[0], unconfirmed(judged(wall(), {Metric.WALL: around(2)}, 
 def after(runner: Path, code: int, found: tuple[Experiment, Judgement] | None) -> subprocess.CompletedProcess[str]:
     """The gate's script where its bench ends with ``code``, and has written the report on ``found``."""
     if found is not None:
-        (runner / "report").write_text(report_markdown.render(*found), encoding="utf-8")
+        (runner / "report").write_text(markdown_report(Report(*found)), encoding="utf-8")
     bench = runner / "venv-head" / "bin" / "imgtool"
     bench.unlink()
     bench.write_text(f"#!/bin/sh\n[ -f report ] && cp report bench.md\nexit {code}\n")

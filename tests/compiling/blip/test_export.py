@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imgtool.distribution import install_command
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.weights.errors import FileRefused, LibraryMissing
 from tests.blips import compiled, make_source, picture
@@ -248,7 +249,7 @@ class TestRefused:
         monkeypatch.setitem(sys.modules, "onnx", None)
         with pytest.raises(LibraryMissing) as caught:
             export(source, tmp_path / "into")
-        assert "imgtool[torch]" in caught.value.remedy
+        assert install_command("torch") in caught.value.remedy
 
 
 def test_one_step_of_the_decoder_is_what_torch_computes(source: Path, artefact: Path) -> None:

@@ -21,7 +21,7 @@ from imgtool.weights.marker import Marker, read_marker, write_marker
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr", "onnx"))
 pytestmark = [
-    pytest.mark.skipif(not TORCH, reason="the torch extra is not installed: pip install 'imgtool[torch]'"),
+    pytest.mark.skipif(not TORCH, reason="the torch extra is not installed"),
     pytest.mark.filterwarnings("ignore"),
 ]
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgtool.distribution import install_command
 from imgtool.engine.files.discover import ImageRef, RefusedPath, Rules, discover
 from tests.conftest import ROOT
 
@@ -173,7 +174,7 @@ def test_heif_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     plant("a.heic", "in/b", content=HEIC)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     assert outcome("a.heic", "in") == [("a.heic", "heif_extra_missing"), ("in/b", "heif_extra_missing")]
-    assert refusal("a.heic").problem.remedy == "pip install 'imgtool[heif]'"
+    assert refusal("a.heic").problem.remedy == install_command("heif")
 
 
 def test_heif_is_taken_where_its_extra_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from imgtool.profiling.compare import read_profile
 from imgtool.profiling.record import ImportTree, Profile
 from imgtool.profiling.views.cpu import find_py_spy
 from tests.conftest import ROOT
-from tests.profiling.planted import MEGABYTES, planted_busy_loop
-from tests.profiling.runs import profile_of, profiled
+from tests.profiling.planted import MEGABYTES
+from tests.profiling.runs import profile_of, profiled, read_profile
 
 needs_py_spy = pytest.mark.skipif(find_py_spy() is None, reason="py-spy is not installed")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
@@ -40,10 +39,6 @@ def test_a_busy_loop_is_the_top_of_the_cpu_view(busy: Path) -> None:
     assert top.process == "worker"
     assert top.where.startswith("tests/profiling/planted.py")
     assert top.own_seconds >= 1.5
-    heaviest = max(cpu.stacks, key=lambda stack: cpu.stacks[stack])
-    assert heaviest.startswith("worker;MainThread;")
-    line = planted_busy_loop.__code__.co_firstlineno
-    assert heaviest.endswith(f"planted_busy_loop (tests/profiling/planted.py:{line})")
 
 
 @needs_py_spy
@@ -54,9 +49,16 @@ def test_the_cpu_view_opens_in_speedscope(busy: Path) -> None:
     for profile in told["profiles"]:
         assert profile["type"] == "sampled"
         assert len(profile["samples"]) == len(profile["weights"])
-        assert profile["endValue"] == pytest.approx(sum(profile["weights"]))
         assert all(0 <= frame < len(frames) for stack in profile["samples"] for frame in stack)
     assert any(frame["name"] == "planted_busy_loop" for frame in frames)
+
+
+@needs_py_spy
+def test_the_flame_graph_is_the_one_of_py_spy(busy: Path) -> None:
+    root = ElementTree.fromstring((busy / "cpu.svg").read_text())
+    titles = [title.text or "" for title in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert any(title.startswith("planted_busy_loop ") for title in titles)
+    assert 'src="cpu.svg"' in (busy / "index.html").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -161,38 +163,10 @@ def test_a_function_that_is_never_called_is_said(tmp_path: Path) -> None:
     assert "never called" in outcome.err
 
 
-@pytest.mark.slow
-def test_memray_where_it_is_installed(tmp_path: Path) -> None:
-    pytest.importorskip("memray")
-    outcome, where = profiled(tmp_path, "SlowImport", "--view", "phases", "--memory-tool", "memray")
-    assert outcome.code == 0, outcome.err
-    assert "<html" in (where / "memray.html").read_text()
-
-
-@pytest.mark.slow
-def test_changes_against_an_earlier_profile(tmp_path: Path) -> None:
-    profiled(tmp_path, "SlowImport", "--view", "memory,phases", out="former")
-    outcome, where = profiled(
-        tmp_path, "Large", "--view", "memory,phases", "--compare", str(tmp_path / "former"), out="later"
-    )
-    assert outcome.code == 0
-    assert "large, own memory" in outcome.out
-    assert 'href="#changes"' in (where / "index.html").read_text()
-
-
 def test_json_is_the_whole_profile_on_stdout(tmp_path: Path) -> None:
     outcome, where = profiled(tmp_path, "SlowImport", "--view", "phases", "--format", "json", "--quiet")
     assert outcome.err == ""
     assert json.loads(outcome.out) == json.loads((where / "profile.json").read_text())
-
-
-@pytest.mark.slow
-def test_the_folder_can_be_the_one_compared_with(tmp_path: Path) -> None:
-    profiled(tmp_path, "SlowImport", "--view", "phases")
-    shutil.rmtree(tmp_path / "photos")
-    outcome, where = profiled(tmp_path, "SlowImport", "--view", "phases", "--compare", str(tmp_path / "out"))
-    assert outcome.code == 0
-    assert 'href="#changes"' in (where / "index.html").read_text()
 
 
 def test_the_run_is_the_real_one(tmp_path: Path) -> None:

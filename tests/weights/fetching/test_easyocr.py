@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.distribution import install_command
 from imgtool.errors import ImgtoolError
 from imgtool.weights.catalogue import find
 from imgtool.weights.errors import (
@@ -178,7 +179,7 @@ def test_without_easyocr_the_remedy_names_the_extra(store: ModelStore, monkeypat
     monkeypatch.setattr("imgtool.weights.located.easyocr_tables.find_spec", lambda _: None)
     with pytest.raises(LibraryMissing, match="not installed") as caught:
         fetch(SPEC, store, QUICK)
-    assert "imgtool[torch]" in caught.value.remedy
+    assert install_command("torch") in caught.value.remedy
 
 
 @pytest.mark.parametrize("packed", [False, True])

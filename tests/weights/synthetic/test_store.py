@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from imgtool.analyzers.text.easyocr import EasyOcrTorch
+from imgtool.distribution import install_command
 from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import BackendChoice, EngineOptions, Scale, Weights
@@ -49,7 +50,7 @@ def ensure_synthetic(options: EngineOptions, tasks: Iterable[Task] = (Task.CAPTI
 LIBRARIES = ("torch", "torchvision", "transformers", "easyocr")
 with_torch = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in LIBRARIES),
-    reason="the torch extra is not installed: pip install 'imgtool[torch]'",
+    reason="the torch extra is not installed",
 )
 
 
@@ -131,7 +132,7 @@ class TestMissing:
         monkeypatch.setattr(from_synthetic, "find_spec", lambda name: None)
         with pytest.raises(LibraryMissing, match="torch and torchvision and transformers") as caught:
             ensure_synthetic(options(cache_dir=tmp_path))
-        assert "imgtool[torch]" in caught.value.remedy
+        assert install_command("torch") in caught.value.remedy
 
 
 def _remedy(given: EngineOptions) -> str:

@@ -1,5 +1,5 @@
-"""Runs in every process of an imports run or a line-by-line run, before anything else: ``imgtool profile`` puts this
-folder first on ``PYTHONPATH``, and the interpreter imports ``sitecustomize`` by itself.
+"""Runs before anything else in every process of some profiled runs: ``imgtool profile`` puts this folder first on
+``PYTHONPATH``, and the interpreter imports ``sitecustomize`` by itself.
 
 Whatever fails here must not fail the program. Only what the interpreter has loaded anyway is imported at the top.
 """
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 IMPORTS_FOLDER = "_IMGTOOL_PROFILE_IMPORTS"
 LINES = "_IMGTOOL_PROFILE_LINES"
 LINES_FOLDER = "_IMGTOOL_PROFILE_LINES_FOLDER"
+CALLS = "_IMGTOOL_PROFILE_CALLS"
 _DEPTH = 1000
 
 
 def _note_imports(folder: str) -> None:
-    """Have ``-X importtime`` write into a file of this process, and beside each import who asked for it."""
+    """Redirect stderr, to which ``-X importtime`` writes, into a file, and add a line on who asked for each import."""
     import _thread
 
     descriptor = os.open(os.path.join(folder, f"{os.getpid()}.imports"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -30,7 +31,8 @@ def _note_imports(folder: str) -> None:
 
     def note(event: str, arguments: tuple[object, ...]) -> None:
         if event == "import":
-            frame: FrameType | None = sys._getframe(1)
+            # The interpreter itself imports too: then there is no frame above this one.
+            frame: FrameType | None = sys._getframe().f_back
             cause, depth = "", 0
             while frame is not None and depth < _DEPTH:
                 name = frame.f_globals.get("__name__", "")
@@ -91,13 +93,25 @@ def _wrap(module: object, attribute: str, folder: str) -> None:
                     show_results(profiler, stream, precision=1)
 
         setattr(owner, last, measured)
-    except Exception as error:  # noqa: BLE001 - a name that does not exist is one of many causes, and all are told
+    except Exception as error:  # noqa: BLE001 - a name that does not exist is one of many causes; all are reported
         with open(out, "w", encoding="utf-8") as stream:
             stream.write(f"error: {type(error).__name__}: {error}\n")
 
 
+def _profile_calls(output: str) -> None:
+    """Run this process's main thread under cProfile; processes that it starts do not inherit the setting."""
+    import atexit
+    import cProfile
+
+    del os.environ[CALLS]
+    profile = cProfile.Profile()
+    atexit.register(profile.dump_stats, output)
+    atexit.register(profile.disable)  # called first: the last one registered is
+    profile.enable()
+
+
 def _next_sitecustomize() -> None:
-    """Run the one that this one hides."""
+    """Run the ``sitecustomize`` that this one hides."""
     from importlib.machinery import PathFinder
 
     here = os.path.dirname(os.path.abspath(__file__))
@@ -114,3 +128,5 @@ if IMPORTS_FOLDER in os.environ:
 if LINES in os.environ:
     _profile_lines(os.environ[LINES], os.environ[LINES_FOLDER])
 _next_sitecustomize()
+if CALLS in os.environ:
+    _profile_calls(os.environ[CALLS])

@@ -1,0 +1,172 @@
+"""One run of ``imgtool analyze``: target, writer, engine, progress, summary, exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from imgtool import trace
+from imgtool.cli.analyze.summary import print_summary
+from imgtool.cli.console import Messages, say, terminal_width, wants_color
+from imgtool.cli.progress import ProgressLine, progress_text
+from imgtool.config import Resolved
+from imgtool.distribution import install_command
+from imgtool.engine.engine import Engine
+from imgtool.engine.observer import Observer
+from imgtool.engine.statistics import Statistics
+from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures, UsageProblem
+from imgtool.formats.interface import needs_thumbnails, open_writer
+from imgtool.formats.target import ReaderGone, Target, guess_format
+from imgtool.image_formats import sniff_file
+from imgtool.options import EngineOptions, OutputFormat
+
+
+class _Watcher(Observer):
+    """Passes what the engine says on to the terminal."""
+
+    def __init__(self, messages: Messages, line: ProgressLine) -> None:
+        self._messages = messages
+        self._line = line
+        self.total: int | None = None
+
+    def notice(self, text: str) -> None:
+        self._line.clear()
+        self._messages.notice(text)
+
+    def found(self, images: int, *, complete: bool) -> None:
+        if complete:
+            self.total = images
+
+
+class AnalyzeRun:
+    """A resolved command, ready to run."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self._options = resolved.engine
+        self._output = resolved.output
+        guessed = guess_format(self._output.output) if self._output.output is not None else None
+        self._format = self._output.format or guessed or OutputFormat.TABLE
+        self._messages = Messages(quiet=self._output.quiet)
+        self._line = ProgressLine(shown=not self._output.quiet)
+        if self._output.verbose:
+            for name, origin in sorted(resolved.origins.items()):
+                self._messages.plain(f"option {name} comes from {origin}")
+
+    def run(self, paths: Iterable[str]) -> ExitCode:
+        """Run the job; returns the exit code its results deserve.
+
+        Raises:
+            imgtool.errors.ImgtoolError: the job as a whole cannot be done, or was stopped by its own failure limits.
+        """
+        watcher = _Watcher(self._messages, self._line)
+        watcher.wants_total = not self._output.quiet and sys.stderr is not None and sys.stderr.isatty()
+        # The engine first: what cannot begin must not have emptied the file of an earlier run.
+        engine = Engine(
+            self._options,
+            observer=watcher,
+            thumbnails=needs_thumbnails(self._format),
+            echo_worker=self._output.verbose,
+        )
+        self._check_places()
+        try:
+            with Target(self._output.output, self._format) as target, engine:
+                stopped = self._answer(engine, watcher, target, paths)
+                figures = engine.statistics
+                trace.mark("last result")
+        except (ReaderGone, OutputNotWritable) as error:
+            # That a model is missing is worth its exit code, whatever becomes of stdout.
+            known = engine.model_problems and self._output.output is None
+            if isinstance(error, OutputNotWritable):
+                if not known:
+                    raise
+                self._messages.error(str(error), error.remedy)
+            elif not known:
+                raise BrokenPipeError from None
+            return ExitCode.MODEL_MISSING
+        if not self._output.quiet:
+            print_summary(self._messages, figures, self._output.output)
+        if self._output.stats is not None:
+            _write_stats(figures, self._output.stats)
+        if stopped is not None:
+            raise stopped
+        return exit_code(figures, engine.model_problems)
+
+    def _check_places(self) -> None:
+        """Refuse before the work what would fail after it."""
+        output = self._output.output
+        if output is not None and output.is_file() and sniff_file(str(output)) is not None:
+            raise UsageProblem(f"{output} is an image and would be overwritten", "name another file with -o")
+        if self._output.stats not in (None, "-"):
+            _write_stats(Statistics(), str(self._output.stats))
+
+    def _answer(
+        self, engine: Engine, watcher: _Watcher, target: Target, paths: Iterable[str]
+    ) -> TooManyFailures | None:
+        """Write every result. Returns the failure that stopped the run, if any; what was answered before is written."""
+        output, line = self._output.output, self._line
+        writer = open_writer(
+            self._format,
+            target.stream,
+            title=output.stem if output is not None else "imgtool",
+            width=terminal_width(sys.stdout),
+            color=target.is_terminal and wants_color(sys.stdout),
+        )
+        shares_screen = output is None and sys.stdout.isatty()
+        stopped = None
+        first = True
+        try:
+            for result in engine.analyze(paths):
+                if shares_screen:
+                    line.clear()
+                with trace.span("write", "parent"):
+                    writer.write(result)
+                if first:
+                    trace.mark("first result")
+                    first = False
+                if line.due():
+                    line.show(progress_text(engine.statistics, watcher.total, line.seconds))
+        except TooManyFailures as error:
+            stopped = error
+        finally:
+            line.clear()
+        figures = engine.statistics
+        writer.close(msgspec.to_builtins(figures))
+        if not figures.images and not self._options.retry_failed:
+            raise NoImages("no image was found under what was given", _why_nothing(self._options))
+        return stopped
+
+
+def _why_nothing(options: EngineOptions) -> str:
+    """Why images may not have been found: ``--include`` and ``--exclude``, else the formats."""
+    chosen = [("--include", each) for each in options.include] + [("--exclude", each) for each in options.exclude]
+    if not chosen:
+        heic = f"HEIC with `{install_command('heif')}`"
+        return f"formats: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, and {heic}; hidden files need --hidden"
+    flags = " ".join(f"{flag} {each}" for flag, each in chosen)
+    return f"check {flags}: case matters; *.jpg matches in every folder, raw/*.jpg only in raw of the named folder"
+
+
+def exit_code(figures: Statistics, model_problems: Mapping[str, Any]) -> ExitCode:
+    """The exit code that a finished run deserves."""
+    if model_problems:
+        return ExitCode.MODEL_MISSING
+    if figures.images and not figures.answered and not figures.partial:
+        return ExitCode.NONE_ANSWERED
+    return ExitCode.SOME_FAILED if figures.failed or figures.partial else ExitCode.OK
+
+
+def _write_stats(figures: Statistics, where: str) -> None:
+    text = msgspec.json.format(msgspec.json.encode(figures), indent=2).decode() + "\n"
+    if where == "-":
+        say(text)
+        return
+    try:
+        Path(where).expanduser().write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputNotWritable(
+            f"the statistics cannot be written to {where}: {error.strerror}", "name another file with --stats"
+        ) from error

@@ -1,0 +1,45 @@
+"""Help for a command with many options: ``--help`` shows the common ones, ``--help-all`` every one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from imgtool.cli.analyze.options import RARE_PANELS
+
+ON_BY_DEFAULT = {"cache", "isolate"}
+"""Switches of which help shows the form that turns them off."""
+
+
+def _show_all(ctx: typer.Context, asked: bool) -> None:
+    if asked and isinstance(ctx.command, ManyOptions):
+        ctx.command.left_out = ()
+        for parameter in ctx.command.params:
+            if parameter.param_type_name == "option":  # what an argument is, the text above the options says
+                parameter.hidden = False  # type: ignore[attr-defined]
+        typer.echo(ctx.get_help())
+        raise typer.Exit()
+
+
+HelpAll = Annotated[
+    bool, typer.Option("--help-all", callback=_show_all, is_eager=True, help="Show every option, also the rarely used.")
+]
+
+
+class ManyOptions(TyperCommand):
+    """A command that leaves the panels of rare options out of ``--help``."""
+
+    left_out: tuple[str, ...] = RARE_PANELS
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help. The process ends after it, so options may be changed here for what is shown."""
+        for option in self.params:
+            if str(getattr(option, "rich_help_panel", "")) in self.left_out:
+                option.hidden = True  # type: ignore[attr-defined]
+            if option.secondary_opts:  # one form of a switch is enough: of --strict and --no-strict, the one that acts
+                if option.name in ON_BY_DEFAULT:
+                    option.opts = option.secondary_opts
+                option.secondary_opts = []
+        super().format_help(ctx, formatter)

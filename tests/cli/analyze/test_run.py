@@ -1,0 +1,102 @@
+"""A run of ``analyze`` in this process: what is checked before the work, and the exit code that results deserve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgtool.cli.analyze.run import AnalyzeRun, exit_code
+from imgtool.config import resolve
+from imgtool.engine.statistics import Statistics
+from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures, UsageProblem
+from tests import pictures, planted
+
+PLANTED = {"tasks": "caption", "caption_engine": "tests.planted:Hazard", "quiet": True}
+
+
+def run(tmp_path: Path, *paths: Path, **flags: Any) -> ExitCode:
+    resolved = resolve({**PLANTED, **flags}, folder=tmp_path, user_file=tmp_path / "none.toml")
+    return AnalyzeRun(resolved).run([str(path) for path in paths])
+
+
+@pytest.mark.parametrize(
+    ("figures", "problems", "code"),
+    [
+        (Statistics(images=3, answered=3), {}, ExitCode.OK),
+        (Statistics(images=3, answered=2, failed=1), {}, ExitCode.SOME_FAILED),
+        (Statistics(images=3, answered=2, partial=1), {}, ExitCode.SOME_FAILED),
+        (Statistics(images=3, partial=3), {}, ExitCode.SOME_FAILED),
+        (Statistics(images=3, failed=3), {}, ExitCode.NONE_ANSWERED),
+        (Statistics(images=3, answered=3), {"labels": "missing"}, ExitCode.MODEL_MISSING),
+        (Statistics(images=3, failed=3), {"labels": "missing"}, ExitCode.MODEL_MISSING),
+        (Statistics(), {}, ExitCode.OK),
+    ],
+)
+def test_the_exit_code_that_results_deserve(figures: Statistics, problems: dict[str, str], code: ExitCode) -> None:
+    assert exit_code(figures, problems) is code
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "first"),
+    [
+        ("out.jsonl", {}, '{"schema_version"'),
+        ("out.csv", {}, "path,"),
+        ("out.html", {}, "<!doctype html>"),
+        ("out.csv", {"format": "jsonl"}, '{"schema_version"'),
+        ("out.txt", {}, "✓ "),
+    ],
+)
+def test_the_suffix_sets_the_format_unless_it_is_named(
+    tmp_path: Path, name: str, flags: dict[str, str], first: str
+) -> None:
+    photo = pictures.flat(tmp_path / "a.png")
+    assert run(tmp_path, photo, output=str(tmp_path / name), **flags) is ExitCode.OK
+    assert (tmp_path / name).read_text().startswith(first)
+
+
+def test_what_would_spoil_the_end_is_known_before_the_work(tmp_path: Path) -> None:
+    photo = pictures.flat(tmp_path / "a.png")
+    before = photo.read_bytes()
+    with pytest.raises(UsageProblem, match="overwritten"):
+        run(tmp_path, photo, output=str(photo))
+    with pytest.raises(OutputNotWritable, match="statistics"):
+        run(tmp_path, photo, output=str(tmp_path / "out.csv"), stats=str(tmp_path / "no" / "stats.json"))
+    assert photo.read_bytes() == before
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_statistics_are_written(tmp_path: Path) -> None:
+    photo = pictures.flat(tmp_path / "a.png")
+    run(tmp_path, photo, output=str(tmp_path / "out.csv"), stats=str(tmp_path / "stats.json"))
+    assert json.loads((tmp_path / "stats.json").read_text())["images"] == 1
+
+
+def test_nothing_found_says_what_may_have_kept_it_from_being_found(tmp_path: Path) -> None:
+    pictures.flat(tmp_path / "a.png")
+    with pytest.raises(NoImages) as caught:
+        run(tmp_path, tmp_path, output=str(tmp_path / "out.csv"), include=["*.jpg"], exclude=["b*"])
+    assert "--include *.jpg --exclude b*" in caught.value.remedy
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoImages) as caught:
+        run(tmp_path, tmp_path / "empty", output=str(tmp_path / "out.csv"))
+    assert "JPEG" in caught.value.remedy
+
+
+def test_a_run_that_is_stopped_has_written_what_it_answered(tmp_path: Path) -> None:
+    photos = pictures.folder(tmp_path / "photos", [(9, 9, 9), planted.YELLOW, *pictures.greys(30)])
+    with pytest.raises(TooManyFailures):
+        run(tmp_path, photos, output=str(tmp_path / "out.jsonl"), fail_fast=True)
+    statuses = [json.loads(line)["status"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert statuses == ["ok", "failed"]
+
+
+def test_origins_are_shown_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = pictures.flat(tmp_path / "a.png")
+    (tmp_path / "imgtool.toml").write_text("[ocr]\npsm = 6\n")
+    run(tmp_path, photo, output=str(tmp_path / "out.csv"), quiet=None, verbose=True)
+    said = capsys.readouterr().err
+    assert "option tasks comes from flag" in said
+    assert f"option ocr.psm comes from {tmp_path / 'imgtool.toml'}" in said
