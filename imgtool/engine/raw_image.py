@@ -19,7 +19,7 @@ _ORIENTATION_TAG = 0x0112
 
 
 class Layout(NamedTuple):
-    """How a pixel lies in memory: its bands, the bits of each, and what those are (1: unsigned, 2: signed, 3: float)."""
+    """How a pixel lies in memory: its bands, the bits of each, and their kind (1: unsigned, 2: signed, 3: float)."""
 
     bands: int
     bits: int = 8
