@@ -28,7 +28,7 @@ from imgtool.engine.scheduling.scheduler import Scheduler
 from imgtool.engine.sources import read_source
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
 from imgtool.engine.ticket import Ticket
-from imgtool.errors import Cancelled, EngineClosed, QueueFull, UsageProblem
+from imgtool.errors import Cancelled, EngineClosed, QueueFull, UsageProblem, WorkerUnusable
 from imgtool.options import EngineOptions, LoadPolicy, cache_root
 from imgtool.runtime import start_process
 from imgtool.runtime.pool import Pool, PoolLimits, Post
@@ -263,7 +263,10 @@ class Engine(AbstractContextManager["Engine"]):
             if self._closed:
                 raise EngineClosed("the engine is closed", "make another one")
             if self._inside is None:
-                self._inside = _Inside(self.options, self.plan, self._reporter, self._echo_worker)
+                try:
+                    self._inside = _Inside(self.options, self.plan, self._reporter, self._echo_worker)
+                except RuntimeError as error:
+                    raise _no_threads(error) from error
                 weakref.finalize(self, self._inside.close, at_once=True)
             return self._inside
 
@@ -425,6 +428,10 @@ class _Reporter:
         stream = None if self._stream is None else self._stream()
         if stream is None or not stream.observe(news):
             news(self.observer)
+
+
+def _no_threads(error: RuntimeError) -> WorkerUnusable:
+    return WorkerUnusable(f"the engine cannot be started: {error}", "allow more processes and threads: ulimit -u")
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()

@@ -21,8 +21,9 @@ _taking = threading.Lock()
 def start_ahead(library: str) -> None:
     """Start a process now, for the first :func:`start` that comes. It imports ``library`` until then."""
     global _ahead  # noqa: PLW0603 - one process has one head start
-    if _ahead is None:
-        _ahead = _start(ahead=library)
+    with suppress(OSError):  # whoever needs a worker will try again, and say what is wrong
+        if _ahead is None:
+            _ahead = _start(ahead=library)
 
 
 def is_ahead() -> bool:

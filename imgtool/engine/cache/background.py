@@ -72,7 +72,8 @@ class BackgroundStore:
             finally:
                 self._call_soon(lambda: self._found(number, records))
 
-        self._put(look)
+        if not self._put(look):
+            self.tick()
 
     def merge(self, updates: Sequence[Update]) -> None:
         """Keep what is new."""
@@ -87,7 +88,7 @@ class BackgroundStore:
     def tick(self) -> None:
         """Count what was not answered in time as unknown."""
         now = self._clock()
-        late = [number for number, (deadline, _) in self._asked.items() if deadline <= now]
+        late = [number for number, (deadline, _) in self._asked.items() if deadline <= now or self._stalled]
         if late:
             self._stalled = True
             if not self._warned:
@@ -123,11 +124,17 @@ class BackgroundStore:
             if not self._stalled:
                 self._closed.wait(timeout)
 
-    def _put(self, job: Callable[[Tier], None]) -> None:
+    def _put(self, job: Callable[[Tier], None]) -> bool:
+        """Have a job done; whether there is a thread that does it."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="store", daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # no more threads
+                self._stalled = self._warned = True
+                self._warn(f"the result cache is not used: {error}; the run goes on without it")
         self._jobs.put(job)
+        return not self._stalled
 
     def _found(self, number: int, records: dict[str, Record]) -> None:
         self._stalled = False

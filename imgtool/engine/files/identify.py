@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from imgtool import trace
@@ -50,7 +51,11 @@ class Identifier:
         self._threads = DaemonThreads("hash", _HASHING_THREADS, patience)
         self._warn = warn
         if open_index is not None:
-            threading.Thread(target=self._open, args=(open_index,), name="open-index", daemon=True).start()
+            try:
+                threading.Thread(target=self._open, args=(open_index,), name="open-index", daemon=True).start()
+            except RuntimeError as error:  # no more threads
+                self._index_usable = False
+                warn(f"the file index is not used: {error}; every file is read")
 
     def known(self, ref: ImageRef) -> str | None:
         """The SHA-256 of ``ref`` in hexadecimal, if that is certain without reading the file."""
@@ -148,8 +153,9 @@ class Identifier:
         self._threads.close()
         if self._index is not None and self._index_usable:
             closing = threading.Thread(target=self._index.close, name="close-index", daemon=True)
-            closing.start()
-            closing.join(timeout)
+            with suppress(RuntimeError):  # no more threads: what was learnt is learnt again
+                closing.start()
+                closing.join(timeout)
 
     def _open(self, open_index: Callable[[], Identity]) -> None:
         try:

@@ -10,6 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -20,6 +21,7 @@ from imgtool.engine.observer import Observer
 from imgtool.engine.scheduling.page_request import PageRequest
 from imgtool.engine.scheduling.scheduler import Scheduler
 from imgtool.engine.statistics import Tally
+from imgtool.errors import WorkerUnusable
 from imgtool.options import EngineOptions, Pages
 
 _COUNT_AHEAD = 100_000
@@ -86,7 +88,12 @@ class ResultStream:
             return False
         self._begun = True
         self._scheduler.attach(self)
-        threading.Thread(target=self._list, name="list", daemon=True).start()
+        try:
+            threading.Thread(target=self._list, name="list", daemon=True).start()
+        except RuntimeError as error:
+            self.close()
+            text = f"no thread can be started that lists the files: {error}"
+            raise WorkerUnusable(text, "allow more processes and threads: ulimit -u") from error
         return True
 
     def take(self, listener: Callable[[], None] | None = None) -> PageRequest | None:
@@ -201,7 +208,8 @@ class ResultStream:
             self._submit()
         since = self._finder.waiting_since
         if since is not None and self._finder.now() - since > self._options.timeout and not self._ended:
-            threading.Thread(target=self._list_on, name="list", daemon=True).start()
+            with suppress(RuntimeError):  # no more threads: at the next tick, perhaps
+                threading.Thread(target=self._list_on, name="list", daemon=True).start()
 
     def _list_on(self) -> None:
         """Take the place of a thread that has not come back."""

@@ -56,11 +56,12 @@ class DaemonThreads:
             self._waiting.append(job)
             idle = sum(job is None for job in self._running.values())
             if idle < len(self._waiting) and len(self._running) < self._count:
-                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._running[thread] = None
-                thread.start()
-            else:
-                self._changed.notify()
+                self._start()
+            self._changed.notify()
+            if self._running:
+                return
+            self._waiting.remove(job)
+        job.run()  # there are no more threads to be had: better here than not at all
 
     def alive(self, job: Job) -> None:
         """Say that a job goes on."""
@@ -74,9 +75,7 @@ class DaemonThreads:
             for thread in stuck:
                 del self._running[thread]
             if self._waiting and stuck and not self._closed:
-                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._running[thread] = None
-                thread.start()
+                self._start()
         for job in stuck.values():
             job.give_up(self._patience)
 
@@ -92,6 +91,14 @@ class DaemonThreads:
             self._closed = True
             self._waiting.clear()
             self._changed.notify_all()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._running[thread] = None
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads
+            del self._running[thread]
 
     def _is_late(self, job: Job, now: float) -> bool:
         return job.alive_at is not None and now - job.alive_at >= self._patience
