@@ -27,8 +27,10 @@ if TYPE_CHECKING:
         ImgtoolError,
         ModelMissing,
         QueueFull,
+        SourceProblem,
         TooManyFailures,
         UsageProblem,
+        WorkerUnusable,
     )
     from imgtool.options import EngineOptions
     from imgtool.types import (
@@ -57,8 +59,10 @@ _HOMES = {
         "ImgtoolError",
         "ModelMissing",
         "QueueFull",
+        "SourceProblem",
         "TooManyFailures",
         "UsageProblem",
+        "WorkerUnusable",
     ),
     "imgtool.options": ("EngineOptions",),
     "imgtool.types": (
@@ -94,6 +98,7 @@ __all__ = [
     "Priority",
     "Problem",
     "QueueFull",
+    "SourceProblem",
     "Statistics",
     "Status",
     "Task",
@@ -103,6 +108,7 @@ __all__ = [
     "Ticket",
     "TooManyFailures",
     "UsageProblem",
+    "WorkerUnusable",
     "__version__",
 ]
 

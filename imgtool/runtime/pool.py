@@ -210,7 +210,7 @@ class Pool:
     def close(self, *, at_once: bool = False) -> None:
         """End all workers; ``at_once`` also those that have nothing to do, without asking them to leave."""
         # Nobody waits any more for what is in hand.
-        polite = [] if at_once else [seat.worker for seat in self._seats if seat.ready and not seat.batches]
+        polite = [] if at_once else [seat.worker for seat in self._seats if seat.ready and not seat.open_items]
         workers = [*(seat.worker for seat in self._seats), *self._leaving]
         self._seats, self._leaving = [], {}
         for worker in workers:

@@ -111,8 +111,9 @@ class WorkerProcess:
                 self._process, killed = process, self._killed
             if killed:
                 _kill_group(process)
-            drain = threading.Thread(target=self._drain_stderr, args=(process,), name="worker-stderr", daemon=True)
-            drain.start()
+            reader = threading.Thread(target=self._drain_stderr, args=(process,), name="worker-stderr", daemon=True)
+            reader.start()
+            drain = reader
             threading.Thread(target=self._write_all, args=(process, setup), name="worker-write", daemon=True).start()
             self._read_all(process)
             description = _reap(process)

@@ -151,6 +151,7 @@ def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
         return trial
     finally:
         worker.kill()
+        worker.join(_GRACE_SECONDS)
 
 
 def _outcome(events: queue.SimpleQueue[FromWorker | Died], plan: TaskPlan, timeout: float) -> Trial:

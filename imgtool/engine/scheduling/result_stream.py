@@ -296,7 +296,7 @@ class ResultStream:
     def _on_first_page(self, document: _Document, request: PageRequest) -> None:
         with self._changed:
             document.pages = request.image.pages if request.image is not None else request.pages
-            if document.pages > 1 and not request.skipped and not self._ended:
+            if document.pages > 1 and not self._ended:
                 self._growing.append((document, request))
                 self._advance()
                 self._submit()

@@ -10,11 +10,11 @@ import threading
 import traceback
 from contextlib import suppress
 from importlib import import_module
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from imgtool import trace
 from imgtool.runtime import protocol
-from imgtool.runtime.protocol import Batch, Ready, Setup, Stop, ToWorker, WarmUp
+from imgtool.runtime.protocol import Batch, FromWorker, Ready, Setup, Stop, ToWorker, WarmUp
 from imgtool.runtime.worker.batch_runner import BatchRunner, LockedSend
 
 
@@ -33,7 +33,7 @@ def main(*, ahead: str = "") -> None:
     try:
         if ahead:
             threading.Thread(target=_import_ahead, args=(ahead,), name="import-ahead", daemon=True).start()
-        send = LockedSend(lambda message: protocol.write(writer, message))
+        send = LockedSend(lambda message: _say(writer, message))
         send(Ready(pid=os.getpid()))
         setup = protocol.read_to_worker(reader)
         if isinstance(setup, Setup):
@@ -42,15 +42,29 @@ def main(*, ahead: str = "") -> None:
                 runner = BatchRunner(setup, send)
             threading.Thread(target=_receive, args=(reader, inbox, runner), name="receive", daemon=True).start()
             serve(inbox, runner)
-    except BrokenPipeError:
-        pass  # the parent is gone
     except BaseException:  # noqa: BLE001 - whatever it is, the process ends, and its last words say why
         code = 1
         traceback.print_exc()
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
     trace.process_ends()
     # The interpreter's own shutdown can hang or crash in native libraries' destructors; all is said and flushed.
     sys.stderr.flush()
     os._exit(code)
+
+
+def _say(writer: BinaryIO, message: FromWorker) -> None:
+    """Tell the parent something, from any thread. Where that fails the process ends: it is no fault of the model that is
+    being loaded or run."""
+    try:
+        protocol.write(writer, message)
+    except BrokenPipeError:  # the parent is gone
+        _end(0)
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
+        _end(1)
 
 
 def _import_ahead(library: str) -> None:
