@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 # First of all: it notes when the interpreter was ready.
 from imgtool import trace as _trace  # noqa: F401
-from imgtool.privacy import ask_for_silence as _ask_for_silence
+from imgtool.ground.privacy import ask_for_silence as _ask_for_silence
 
 _ask_for_silence()
 
@@ -47,39 +47,6 @@ if TYPE_CHECKING:
         TextResult,
     )
 
-_HOMES = {
-    "imgtool.engine.analysis": ("Analysis",),
-    "imgtool.engine.engine": ("Engine",),
-    "imgtool.engine.observer": ("Observer",),
-    "imgtool.engine.statistics": ("Statistics",),
-    "imgtool.engine.ticket": ("Part", "Parts", "Ticket"),
-    "imgtool.errors": (
-        "Cancelled",
-        "EngineClosed",
-        "ImgtoolError",
-        "ModelMissing",
-        "QueueFull",
-        "SourceProblem",
-        "TooManyFailures",
-        "UsageProblem",
-        "WorkerUnusable",
-    ),
-    "imgtool.options": ("EngineOptions",),
-    "imgtool.types": (
-        "CaptionResult",
-        "ImageResult",
-        "Label",
-        "LabelsResult",
-        "Priority",
-        "Problem",
-        "Status",
-        "Task",
-        "TaskResults",
-        "TextLine",
-        "TextResult",
-    ),
-}
-
 __all__ = [
     "Analysis",
     "Cancelled",
@@ -114,12 +81,18 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
+    if name not in __all__:
+        raise AttributeError(f"module 'imgtool' has no attribute {name!r}")
+    from imgtool import errors, options, types
 
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(module), name)
-    raise AttributeError(f"module 'imgtool' has no attribute {name!r}")
+    for module in (errors, options, types):
+        if hasattr(module, name):
+            return getattr(module, name)
+    from imgtool.engine import analysis, engine, observer, statistics, ticket
+
+    return next(
+        getattr(module, name) for module in (engine, ticket, analysis, statistics, observer) if hasattr(module, name)
+    )
 
 
 def __dir__() -> list[str]:

@@ -62,7 +62,7 @@ def _experiment(program: Sequence[str], slowing: float, runs: int) -> tuple[str,
     """The verdict of the command on the second arm's wall time, and the ratio with its interval."""
     from imgtool.bench.data.record import Experiment, Metric
     from imgtool.bench.stats.comparison import compare
-    from imgtool.versioned import decode
+    from imgtool.ground.versioned import decode
 
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "experiment.json"

@@ -20,7 +20,7 @@ from imgtool import trace
 from imgtool.analyzers.caption.blip import BlipTorch
 from imgtool.analyzers.interface import Analyzer
 from imgtool.analyzers.text.easyocr import EasyOcrTorch
-from imgtool.cores import granted_cores
+from imgtool.ground.cores import granted_cores
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 

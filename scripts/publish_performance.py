@@ -20,7 +20,7 @@ from imgtool.bench.report.charts import phases_file
 from imgtool.bench.report.content import Report
 from imgtool.bench.report.findings import Findings
 from imgtool.bench.report.markdown import headline_table, markdown_report
-from imgtool.versioned import encode
+from imgtool.ground.versioned import encode
 
 ROOT = Path(__file__).resolve().parents[1]
 _BEGIN, _END = "<!-- headline: generated from docs/performance.json -->\n", "<!-- end of headline -->"

@@ -9,14 +9,18 @@ from pathlib import Path
 import msgspec
 
 from imgtool.artefacts.manifest import NAME, ArtefactManifest, read_manifest
-from imgtool.artefacts.request import Wanted
+from imgtool.artefacts.requested_model import RequestedModel
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.compiling.compile import Compiled, CompileOptions, compile_model
-from imgtool.versioned import encode
+from imgtool.ground.versioned import encode
 from imgtool.weights.observer import SILENT, FetchObserver
+from imgtool.weights.warm_command import WarmCommand
 from tests.fakes import exporter
 
-OPTIONS = CompileOptions(exporters={"blip": exporter.NAME})
+FOREIGN_FEATURE = "avx9_foreign"
+"""A feature that no processor has, so that tests say the same on every machine."""
+
+OPTIONS = CompileOptions(program=exporter.main)
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,12 @@ class Bench:
         return Bench(weights, folder / "compiled")
 
     @property
-    def wanted(self) -> Wanted:
-        return Wanted(
+    def requested(self) -> RequestedModel:
+        return RequestedModel(
             kind="blip",
             model="owner/small",
             source="",
-            command="imgtool warm-cache blip",
+            command=WarmCommand(("blip",)),
             version="v1",
             folder=self.weights,
         )
@@ -47,7 +51,7 @@ class Bench:
     def compile(
         self, options: CompileOptions = OPTIONS, observer: FetchObserver = SILENT, **arguments: str
     ) -> Compiled:
-        return compile_model(self.wanted, self.root, options, arguments, observer)
+        return compile_model(self.requested, self.root, options, arguments, observer)
 
     def anew(self, **arguments: str) -> Compiled:
         return self.compile(replace(OPTIONS, anew=True), **arguments)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.weights.fetching.job import FetchOptions
-from imgtool.weights.fetching.retry import RetryPolicy
+from imgtool.ground.retry import RetryPolicy
+from imgtool.weights.fetching.fetch_job import FetchOptions
 from imgtool.weights.observer import FetchObserver
 from imgtool.weights.store import ModelStore
 from tests.fakes.easyocr_table import CRAFT_URL, KOREAN_URL, write_easyocr

@@ -188,11 +188,14 @@ class Heavy(Hazard):
     """Takes a moment to load, holds 200 MB in small pieces until it is closed, and says when."""
 
     spec = _spec("heavy")
-    libraries = ("tests.planted_library", "tests.no_such_module")
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._kept: list[bytes] = []
+
+    def import_libraries(self) -> None:
+        import tests.planted_library  # noqa: I001
+        import tests.no_such_module  # noqa: F401
 
     def load(self) -> None:
         time.sleep(0.05)

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from imgtool.weights.catalogue import easyocr_models
-from imgtool.weights.located.easyocr_tables import table_entry
+from imgtool.weights.easyocr_table import table_entry
 from tests.conftest import ROOT
 from tests.fakes.easyocr_table import CRAFT_URL, KOREAN_URL, write_easyocr
 from tests.fakes.hub import FakeHub, noise, running_hub

@@ -14,7 +14,7 @@ import pytest
 from imgtool.bench.data.record import Experiment
 from imgtool.bench.report.markdown import headline_table
 from imgtool.errors import ExitCode
-from imgtool.versioned import decode
+from imgtool.ground.versioned import decode
 from tests.command import imgtool
 from tests.conftest import ROOT
 

@@ -1,1 +1,1 @@
-"""One file an analyzer, behind one interface. Importing this package imports none of them."""
+"""The analyzers, one file each, behind one interface. Importing this package imports none of them."""

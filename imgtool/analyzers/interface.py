@@ -1,4 +1,4 @@
-"""What every analyzer is: a frozen spec, a cheap probe, a load, a run.
+"""The interface of analyzers: a frozen spec, a cheap probe, a load, a run.
 
 The module of an analyzer is imported by the light parent process too (for its spec, probe and parameters), so it
 imports numpy, onnxruntime and the like inside functions only.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.inference.picture import Picture
@@ -25,12 +23,12 @@ THUMBNAIL = "thumbnail"
 
 @dataclass(frozen=True)
 class AnalyzerSpec:
-    """What an analyzer is, before anything about this machine is known.
+    """What is known about an analyzer on every machine.
 
     ``version`` is that of our own code around the model: raise it whenever an answer can change.
-    ``after`` names tasks whose answers, where they were asked too, are given to this analyzer (``Picture.answers``).
+    ``after`` names tasks whose answers, if they are asked too, this analyzer gets (``Picture.answers``).
     ``batched`` says that ``run`` is faster on several images at once; otherwise images come one by one.
-    ``same_answers_as`` names the backend whose answers it reproduces exactly: the two share what they keep.
+    ``same_answers_as`` names the backend whose answers it reproduces exactly: both share cached answers.
     """
 
     name: str
@@ -46,11 +44,11 @@ class AnalyzerSpec:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a look at this machine says, without importing anything heavy.
+    """What an analyzer finds on this machine, without importing anything heavy.
 
-    ``languages`` are ISO 639-1 codes of the scripts that can be read; empty where the notion does not apply.
-    ``size_bytes`` is what the model takes on disk. ``notice`` is a line for the user before the run: it will be slower
-    than it could be, or something that is here cannot be used.
+    ``languages`` are ISO 639-1 codes of the languages that can be read; empty if that does not apply. ``size_bytes`` is
+    the size of the model on disk. ``notice`` is a line for the user before the run: it will be slower than it could be,
+    or something that is here cannot be used.
     """
 
     available: bool
@@ -71,32 +69,27 @@ class Analyzer(ABC):
     """One way to answer a task. Constructed in the worker with what ``parameters`` made in the parent."""
 
     spec: ClassVar[AnalyzerSpec]
-    libraries: ClassVar[tuple[str, ...]] = ()
-    """Modules whose import takes most of the time that ``load`` would take, in their order."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         self.parameters_given = parameters
         self.label = self.spec.name
-        """How messages name it: a second implementation of the same name carries its backend."""
+        """Its name in messages: a second implementation of the same name also has its backend in it."""
 
     @classmethod
     @abstractmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Say whether this analyzer can run here, and if not why and what to do. Must stay under a few milliseconds."""
+        """Whether this analyzer can run here, and if not why and what to do. Must take a few milliseconds at most."""
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """Everything of the options that can change an answer: JSON values only. Part of the fingerprint."""
+        """All options that can change an answer, as JSON values. Part of the fingerprint."""
         return {}
 
-    def import_libraries(self) -> None:
-        """Import ``libraries``. Called before ``load``, so that imports and load are measured apart.
+    def import_libraries(self) -> None:  # noqa: B027 - optional to override
+        """Import the slow libraries. Called before ``load``, to be measured separately.
 
-        What cannot be imported is left to ``load``, which knows what that means.
+        Errors are ignored: ``load`` raises them again, with a message.
         """
-        for name in self.libraries:
-            with suppress(Exception):
-                import_module(name)
 
     @abstractmethod
     def load(self) -> None:
@@ -107,7 +100,7 @@ class Analyzer(ABC):
         """
 
     def warm_up(self) -> None:  # noqa: B027 - optional to override
-        """Run once on a small made-up image, so that the first real one is not slower than the others."""
+        """Run once on a small made-up image, so that the first real one is not slower than later ones."""
 
     @abstractmethod
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:

@@ -1,4 +1,4 @@
-"""The analyzers by name, as ``module:Class`` strings: a name costs no import until it is asked for."""
+"""The analyzers by name, as ``module:Class`` strings: a module is imported only when it is asked for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANALYZERS: dict[str, tuple[str, ...]] = {
     "classifier": ("imgtool.analyzers.labels.classifier:Classifier",),
     "thumbnail": ("imgtool.analyzers.thumbnail:Thumbnail",),
 }
-"""The implementations of each, one a backend, the one that starts faster first."""
+"""The implementations of each, one per backend, the one that starts faster first."""
 
 ORDER: dict[str, tuple[str, ...]] = {
     Task.CAPTION.value: ("blip", "describe"),
@@ -30,13 +30,13 @@ ORDER: dict[str, tuple[str, ...]] = {
     Task.LABELS.value: ("classifier",),
     THUMBNAIL: ("thumbnail",),
 }
-"""For each task the analyzers that answer it, the preferred one first: the order of stand-ins."""
+"""For each task the analyzers that answer it, in the order of preference."""
 
 
 def targets(name: str, backend: BackendChoice = BackendChoice.AUTO) -> tuple[str, ...]:
     """The implementations of the analyzer ``name``, which may also be a ``module:Class`` string of its own.
 
-    ``backend`` chooses among several; an analyzer that there is only one of is left as it is.
+    ``backend`` chooses among several implementations; an analyzer with only one ignores it.
 
     Raises:
         KeyError: no analyzer has that name.
@@ -59,7 +59,7 @@ def choose_target(name: str, options: EngineOptions) -> str:
 
 
 def load_class(target: str) -> type[Analyzer]:
-    """The class behind a ``module:Class`` string, or behind the name of an analyzer that there is only one of.
+    """The class that a ``module:Class`` string means, or the name of an analyzer with one implementation.
 
     Raises:
         KeyError: no analyzer has that name.

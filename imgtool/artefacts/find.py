@@ -1,7 +1,7 @@
-"""Compiled models on this machine: which one a run would use, and what keeps it from one that is here.
+"""Finds the compiled model that a run uses, or says why one that is here cannot be used.
 
-Light: the parent looks here for every run. A compiled model needs none of what it was made from, so it is found where
-the weights are gone; where they are here it must have been made from exactly these.
+Light: the parent process does this for every run. A compiled model works without the weights it was made from; if those
+are here, it must have been made from exactly these.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.artefacts.manifest import ArtefactFile, ArtefactManifest, read_manifest, wrong_size
-from imgtool.artefacts.request import Wanted, wanted_blip, wanted_easyocr
+from imgtool.artefacts.requested_model import RequestedModel, requested_blip, requested_easyocr
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, installed_release, this_runtime
 from imgtool.errors import ImgtoolError, ModelMissing
 from imgtool.files import TEMPORARY
+from imgtool.options import cache_root
 from imgtool.weights.hashing import measure
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ FOLDER = "compiled"
 
 
 class ArtefactState(StrEnum):
-    """How a compiled model is here. The last two can be used; they start slower than they could."""
+    """The state of a compiled model on this machine. The last two can be used, but start more slowly."""
 
     ABSENT = "not compiled"
     UNREADABLE = "unreadable manifest"
@@ -41,11 +42,8 @@ class ArtefactState(StrEnum):
     OTHER_CPU = "other processor"
 
 
-_USABLE = {ArtefactState.COMPILED, ArtefactState.OTHER_RUNTIME, ArtefactState.OTHER_CPU}
-
-
 class ArtefactUnusable(ModelMissing):
-    """A compiled model is here, and a run must not use it."""
+    """A compiled model is here, but a run must not use it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class ArtefactStatus:
-    """What a look at a compiled model found. ``message`` is a sentence for people."""
+    """The result of checking a compiled model. ``message`` is a sentence for the user."""
 
     model: str
     state: ArtefactState
@@ -71,21 +69,18 @@ class ArtefactStatus:
     @property
     def usable(self) -> bool:
         """Whether a run can use it."""
-        return self.state in _USABLE
+        return self.state in (ArtefactState.COMPILED, ArtefactState.OTHER_RUNTIME, ArtefactState.OTHER_CPU)
 
 
 def artefacts_root(options: EngineOptions) -> Path:
-    """Where compiled models are kept."""
-    from imgtool.options import cache_root
-
+    """The folder of compiled models."""
     return cache_root(options) / FOLDER
 
 
 def precision_parameters(artefact: Artefact, precision: str) -> dict[str, str]:
-    """How ``artefact``, found for ``precision``, really computes: what answers are kept under.
+    """The precision with which ``artefact``, found for ``precision``, really computes: part of the cache key.
 
-    ``fast`` is not the same on every machine, nor before and after another bake; where it runs as ``exact`` its answers
-    are the exact ones.
+    ``fast`` differs between machines and between compiles. If it runs as ``exact``, its answers are the exact ones.
     """
     fast = artefact.manifest.fast
     if precision != "fast" or artefact.notice or fast is None or not fast.executor:
@@ -100,7 +95,7 @@ def find_blip(options: EngineOptions) -> Artefact:
         ModelMissing: there is none, it is damaged, or made from other weights than those on this machine.
         imgtool.errors.ImgtoolError: the options contradict each other.
     """
-    return _found(wanted_blip(options), options)
+    return _found(requested_blip(options), options)
 
 
 def find_easyocr(options: EngineOptions) -> Artefact:
@@ -110,50 +105,120 @@ def find_easyocr(options: EngineOptions) -> Artefact:
         imgtool.weights.errors.LanguagesRefused: EasyOCR does not read these languages, or not together.
         ModelMissing: there is none, it is damaged, or made from other weights than those on this machine.
     """
-    return _found(wanted_easyocr(options), options)
+    return _found(requested_easyocr(options), options)
 
 
 def why_unused(problem: ImgtoolError) -> str:
-    """A line for the user where a compiled model is here and not used; nothing where there is none."""
+    """A line for the user if a compiled model is here and not used; else nothing."""
     return f"{problem} ({problem.remedy})" if isinstance(problem, ArtefactUnusable) else ""
 
 
-def status(root: Path, wanted: Wanted, *, full: bool = False, runtime: RuntimeIdentity | None = None) -> ArtefactStatus:
-    """How ``wanted`` is in ``root``: by existence and sizes, or with ``full`` by the hash of every file.
+def _found(requested: RequestedModel, options: EngineOptions) -> Artefact:
+    found = status(artefacts_root(options), requested)
+    if not found.usable or found.artefact is None:
+        kind = ModelMissing if found.state is ArtefactState.ABSENT else ArtefactUnusable
+        raise kind(found.message, found.remedy)
+    artefact, fast = found.artefact, found.artefact.manifest.fast
+    if options.precision.value != "fast" or artefact.notice:
+        return artefact
+    # Without a measured lossy twin, ``fast`` runs as ``exact``.
+    why = ""
+    if fast is None:
+        why = f"fast has not been measured; {requested.command.remedy}"
+    elif fast.executor == "openvino" and (release := installed_release("openvino")) != fast.release:
+        why = f"fast needs OpenVINO {fast.release}, and {f'this is {release}' if release else 'none is installed'}"
+    elif not fast.executor:
+        why = f"nothing was faster here ({fast.method})"
+    return replace(artefact, notice=f"{artefact.manifest.label} runs as exact: {why}") if why else artefact
 
-    ``runtime`` is this machine's where it is not given.
+
+def status(
+    root: Path, requested: RequestedModel, *, full: bool = False, runtime: RuntimeIdentity | None = None
+) -> ArtefactStatus:
+    """Check ``requested`` in ``root`` by the existence and sizes of its files, or with ``full`` by their hashes.
+
+    ``runtime`` is by default that of this machine.
     """
-    runtime = runtime or this_runtime()
-    named = _candidates(root, wanted)
-    fresh = [each for each in named if wanted.version in (None, each.manifest.model_version)]
+    runtime, model, remedy = runtime or this_runtime(), requested.model, requested.command.remedy
+    named = sorted(
+        (each for each in all_artefacts(root) if requested.is_named_by(each.manifest)),
+        key=lambda each: each.manifest.created,
+    )
     if not named:
-        return _none_readable(root, wanted)
+        return _none_readable(root, requested)
+    fresh = [each for each in named if requested.version in (None, each.manifest.model_version)]
     if not fresh:
-        return _stale(named[-1], wanted)
-    best = max(fresh, key=lambda each: (each.manifest.runtime.serves(runtime), each.manifest.created))
-    return _examined(best, wanted, full, runtime)
+        newest = named[-1].manifest
+        text = (
+            f"{newest.label} was made from version {newest.model_version}, and the weights here are {requested.version}"
+        )
+        return ArtefactStatus(model, ArtefactState.STALE, text, remedy)
+    artefact = max(fresh, key=lambda each: (each.manifest.runtime.serves(runtime), each.manifest.created))
+    manifest = artefact.manifest
+    if wrong := problems(artefact.folder, manifest.files, full=full):
+        texts = tuple(text for _, text in wrong)
+        # A plain compile compares sizes only, so a wrong hash needs --compile.
+        remedy = requested.command.compiling if full else remedy
+        return ArtefactStatus(model, wrong[0][0], f"{manifest.label}: {'; '.join(texts)}", remedy, texts)
+    if difference := manifest.runtime.difference(runtime):
+        same = manifest.runtime.onnxruntime == runtime.onnxruntime
+        state = ArtefactState.OTHER_CPU if same else ArtefactState.OTHER_RUNTIME
+        text = f"{manifest.label} was optimised for {difference}: its portable graphs are used, which start slower"
+        notice = f"{text}; {remedy}, which compiles for this machine"
+        return ArtefactStatus(model, state, text, remedy, artefact=replace(artefact, notice=notice))
+    text = f"{manifest.label} is complete ({manifest.size_bytes / 1e6:.1f} MB)"
+    return ArtefactStatus(model, ArtefactState.COMPILED, text, artefact=artefact)
+
+
+def _none_readable(root: Path, requested: RequestedModel) -> ArtefactStatus:
+    model, remedy = requested.model, requested.command.remedy
+    for folder in _folders(root):
+        if is_named_after(requested.stem, folder.name):
+            try:
+                read_manifest(folder)
+            except FileNotFoundError:
+                text = f"{folder} has no manifest, so it is not a compiled model"
+            except (OSError, ValueError) as error:
+                text = f"the manifest of the compiled {model} in {folder} cannot be used: {error}"
+            else:
+                continue
+            return ArtefactStatus(model, ArtefactState.UNREADABLE, text, remedy, (str(folder),))
+    return ArtefactStatus(model, ArtefactState.ABSENT, f"{model} has not been compiled", remedy)
 
 
 def problems(folder: Path, files: Sequence[ArtefactFile], *, full: bool) -> list[tuple[ArtefactState, str]]:
-    """What is wrong with ``files`` in ``folder``: by size, or with ``full`` by hash."""
-    return [found for file in files if (found := _problem(folder, file, full)) is not None]
+    """What is wrong with ``files`` in ``folder``, judged by size, or with ``full`` by hash."""
+    found = []
+    for file in files:
+        path = folder / file.path
+        try:
+            if text := wrong_size(folder, file):
+                found.append((ArtefactState.CHANGED_FILE, text))
+            elif full and measure(path).sha256 != file.sha256:
+                found.append((ArtefactState.CHANGED_FILE, f"{path} was changed: its hash is wrong"))
+        except FileNotFoundError:
+            found.append((ArtefactState.MISSING_FILE, f"{path} is missing"))
+        except OSError as error:
+            found.append((ArtefactState.MISSING_FILE, f"{path} cannot be read: {error.strerror}"))
+    return found
 
 
-def folder_name(wanted: Wanted, version: str, runtime: RuntimeIdentity) -> str:
-    """The name of the folder of ``wanted`` made from weights of ``version`` on ``runtime``."""
-    parts = (wanted.kind, wanted.model, version, wanted.source, *_words(runtime))
+def folder_name(requested: RequestedModel, version: str, runtime: RuntimeIdentity) -> str:
+    """The name of the folder for ``requested``, made from weights of ``version`` on ``runtime``."""
+    machine = (runtime.onnxruntime, runtime.provider, runtime.architecture, *runtime.cpu_features)
+    parts = (requested.kind, requested.model, version, requested.source, *machine)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-    return f"{wanted.stem}-{digest}"
+    return f"{requested.stem}-{digest}"
 
 
 def is_named_after(stem: str, folder: str) -> bool:
-    """Whether ``folder``, of which the end of an unfinished one is left aside, is named as :func:`folder_name` does it
-    for a model called ``stem``. That of ``blip-my-v2`` is none of ``blip-my``."""
+    """Whether ``folder`` has a name as from :func:`folder_name`, finished or not, for a model called ``stem``: not only
+    one that begins so, as that of ``blip-my-v2`` begins with ``blip-my``."""
     return re.fullmatch(rf"{re.escape(stem)}-[0-9a-f]{{12}}", folder.partition(TEMPORARY)[0]) is not None
 
 
 def all_artefacts(root: Path) -> Iterator[Artefact]:
-    """Every compiled model in ``root`` whose manifest can be read, by name of the folder."""
+    """Every compiled model in ``root`` whose manifest can be read, sorted by the folder's name."""
     for folder in _folders(root):
         try:
             yield Artefact(folder, read_manifest(folder))
@@ -161,101 +226,10 @@ def all_artefacts(root: Path) -> Iterator[Artefact]:
             continue
 
 
-def _found(wanted: Wanted, options: EngineOptions) -> Artefact:
-    found = status(artefacts_root(options), wanted)
-    if not found.usable or found.artefact is None:
-        kind = ModelMissing if found.state is ArtefactState.ABSENT else ArtefactUnusable
-        raise kind(found.message, found.remedy)
-    return _with_fast(found.artefact, wanted) if options.precision.value == "fast" else found.artefact
-
-
-def _with_fast(artefact: Artefact, wanted: Wanted) -> Artefact:
-    """``artefact`` for a run that accepts other answers for speed; where it was not measured what they are, exact."""
-    fast, label = artefact.manifest.fast, artefact.manifest.label
-    if artefact.notice:
-        return artefact
-    if fast is None:
-        remedy = f"run `{wanted.command} --precision fast`"
-        return replace(artefact, notice=f"{label} runs as exact: fast has not been measured; {remedy}")
-    if fast.executor == "openvino" and (release := installed_release("openvino")) != fast.release:
-        here = f"this is {release}" if release else "none is installed"
-        return replace(artefact, notice=f"{label} runs as exact: fast needs OpenVINO {fast.release}, and {here}")
-    if not fast.executor:
-        return replace(artefact, notice=f"{label} runs as exact: nothing was faster here ({fast.method})")
-    return artefact
-
-
 def _folders(root: Path) -> list[Path]:
     try:
-        return sorted(path for path in root.iterdir() if _is_artefact(path.name) and path.is_dir())
+        return sorted(
+            path for path in root.iterdir() if TEMPORARY not in path.name and path.name[0] != "." and path.is_dir()
+        )
     except OSError:
         return []
-
-
-def _is_artefact(name: str) -> bool:
-    return TEMPORARY not in name and not name.startswith(".")
-
-
-def _candidates(root: Path, wanted: Wanted) -> list[Artefact]:
-    """Those made from what is called as ``wanted`` is, the newest last."""
-    named = [each for each in all_artefacts(root) if wanted.is_named_by(each.manifest)]
-    return sorted(named, key=lambda each: each.manifest.created)
-
-
-def _none_readable(root: Path, wanted: Wanted) -> ArtefactStatus:
-    for folder in _folders(root):
-        if is_named_after(wanted.stem, folder.name):
-            try:
-                read_manifest(folder)
-            except FileNotFoundError:
-                text = f"{folder} has no manifest: it is no compiled model"
-            except (OSError, ValueError) as error:
-                text = f"the manifest of the compiled {wanted.model} in {folder} cannot be used: {error}"
-            else:
-                continue
-            return ArtefactStatus(wanted.model, ArtefactState.UNREADABLE, text, wanted.remedy, (str(folder),))
-    return ArtefactStatus(wanted.model, ArtefactState.ABSENT, f"{wanted.model} has not been compiled", wanted.remedy)
-
-
-def _stale(newest: Artefact, wanted: Wanted) -> ArtefactStatus:
-    text = (
-        f"{newest.manifest.label} was made from version {newest.manifest.model_version}, "
-        f"and the weights here are {wanted.version}"
-    )
-    return ArtefactStatus(wanted.model, ArtefactState.STALE, text, wanted.remedy)
-
-
-def _examined(artefact: Artefact, wanted: Wanted, full: bool, runtime: RuntimeIdentity) -> ArtefactStatus:
-    manifest = artefact.manifest
-    if wrong := problems(artefact.folder, manifest.files, full=full):
-        texts = tuple(text for _, text in wrong)
-        # A look by size finds a changed file only where its size changed; compiling anew is then a matter of course.
-        remedy = f"run `{wanted.command} --compile`" if full else wanted.remedy
-        return ArtefactStatus(wanted.model, wrong[0][0], f"{manifest.label}: {'; '.join(texts)}", remedy, texts)
-    if difference := manifest.runtime.difference(runtime):
-        state = ArtefactState.OTHER_CPU
-        if manifest.runtime.onnxruntime != runtime.onnxruntime:
-            state = ArtefactState.OTHER_RUNTIME
-        notice = f"{manifest.label} was optimised for {difference}: its portable graphs are used, which start slower"
-        told = replace(artefact, notice=f"{notice}; {wanted.remedy}, which compiles for this machine")
-        return ArtefactStatus(wanted.model, state, notice, wanted.remedy, artefact=told)
-    text = f"{manifest.label} is whole ({manifest.size_bytes / 1e6:.1f} MB)"
-    return ArtefactStatus(wanted.model, ArtefactState.COMPILED, text, artefact=artefact)
-
-
-def _problem(folder: Path, file: ArtefactFile, full: bool) -> tuple[ArtefactState, str] | None:
-    path = folder / file.path
-    try:
-        if text := wrong_size(folder, file):
-            return ArtefactState.CHANGED_FILE, text
-        if full and measure(path).sha256 != file.sha256:
-            return ArtefactState.CHANGED_FILE, f"{path} was changed: its hash is another one"
-    except FileNotFoundError:
-        return ArtefactState.MISSING_FILE, f"{path} is missing"
-    except OSError as error:
-        return ArtefactState.MISSING_FILE, f"{path} cannot be read: {error.strerror}"
-    return None
-
-
-def _words(runtime: RuntimeIdentity) -> tuple[str, ...]:
-    return runtime.onnxruntime, runtime.provider, runtime.architecture, *runtime.cpu_features

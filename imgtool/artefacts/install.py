@@ -1,48 +1,39 @@
-"""Putting a compiled model in its place, and putting right what a kill left on the way there.
-
-A folder that is there cannot be replaced in one step: it is moved aside, then the new one is moved in. Between the two
-the one that was moved aside is the only whole copy, so its name tells it from unfinished ones.
-"""
+"""Installs a compiled model, and cleans up after compiles that were killed."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from imgtool.artefacts.find import is_named_after
 from imgtool.artefacts.manifest import NAME, ArtefactManifest, read_manifest
-from imgtool.files import TEMPORARY, sync_folder
-from imgtool.versioned import encode
-
-FORMER = f"{TEMPORARY}former-"
-"""In the name of a compiled model that was whole and made room for another one."""
+from imgtool.files import FORMER, TEMPORARY, put_in_place, replacing, sync_folder
+from imgtool.ground.versioned import encode
 
 
 def install(manifest: ArtefactManifest, staging: Path, target: Path) -> None:
-    """Write ``manifest`` into ``staging``, flush it, and put that folder in the place of ``target``.
+    """Write ``manifest`` into ``staging``, flush everything, and replace ``target`` by that folder.
 
     Raises:
-        OSError: the folder cannot be written; what was in the place of ``target`` is there again.
+        OSError: the folder cannot be written; the former ``target`` was restored.
     """
-    _complete(manifest, staging)
-    former = target.with_name(f"{target.name}{FORMER}{os.urandom(6).hex()}")
-    try:
-        if target.exists():
-            # Runs that have the old files open keep them.
-            target.replace(former)
-        staging.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            former.replace(target)
-        raise
-    sync_folder(target.parent)
-    shutil.rmtree(former, ignore_errors=True)
+    with replacing(staging / NAME) as file:
+        file.write(encode(manifest))
+    # Some libraries write files that only their owner may read; runs of other users must read them too.
+    mode = (staging / NAME).stat().st_mode
+    for path in staging.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
+        else:
+            sync_folder(path)
+    sync_folder(staging)
+    put_in_place(staging, target)
 
 
 def sweep(root: Path, stem: str) -> None:
-    """Put right what compiles of the model called ``stem`` left that were killed; its lock must be held.
+    """Clean up after killed compiles of the model called ``stem``: restore the former model, delete unfinished ones.
+
+    The lock of the model must be held.
 
     Raises:
         OSError: ``root`` cannot be read or written.
@@ -57,7 +48,7 @@ def sweep(root: Path, stem: str) -> None:
 
 
 def is_only_copy(path: Path) -> bool:
-    """Whether ``path`` is a compiled model that was moved aside for one that never came."""
+    """Whether ``path`` is a former compiled model whose replacement was never installed."""
     if FORMER not in path.name or _place_of(path).exists():
         return False
     try:
@@ -69,19 +60,3 @@ def is_only_copy(path: Path) -> bool:
 
 def _place_of(path: Path) -> Path:
     return path.with_name(path.name.partition(TEMPORARY)[0])
-
-
-def _complete(manifest: ArtefactManifest, staging: Path) -> None:
-    """Write ``manifest`` and flush all of ``staging``, so that a power cut after the move finds it whole."""
-    temporary = staging / f"{NAME}{TEMPORARY}"
-    with temporary.open("wb") as file:
-        file.write(encode(manifest))
-        file.flush()
-        os.fsync(file.fileno())
-    # Exporters and their libraries differ about who may read what they write; the runs of others must.
-    for path in staging.rglob("*"):
-        if path.is_file():
-            path.chmod(temporary.stat().st_mode)
-    temporary.replace(staging / NAME)
-    for folder in {staging, *(path for path in staging.rglob("*") if path.is_dir())}:
-        sync_folder(folder)

@@ -1,6 +1,6 @@
-"""What stands in the folder of a compiled model: which files, what they were made from, on what, and how well.
+"""The manifest of a compiled model: its files, what they were made from and on which machine, and the comparison.
 
-The manifest is written last. A folder without one is no compiled model, whatever else is in it.
+It is written last: a folder without a manifest is not a compiled model.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from imgtool.artefacts.exported import Parity
 from imgtool.artefacts.runtime_identity import RuntimeIdentity
 from imgtool.weights.hashing import measure, sampled_sha256
-from imgtool.weights.marker import SYNTHETIC
+from imgtool.weights.synthetic.marker import SYNTHETIC
 
 SCHEMA_VERSION = 1
 COMPILER_VERSION = 1
-"""Of what this project writes into a compiled model: raise it whenever graphs or settings change their meaning."""
+"""Raise it whenever graphs or settings of compiled models change their meaning."""
 
 NAME = "manifest.json"
+SETTINGS = "settings.json"
 FAST = "fast"
 """The folder of the lossy twin."""
 
-_SMALL = 4_000_000
-SETTINGS = "settings.json"
 OPTIMISED = ".optimised.onnx"
-"""Ends the name of a graph that is opened without any work, where the runtime is the one that it was written by."""
+"""Ends the name of a graph that was optimised in advance, for the runtime that wrote it."""
+
+_SMALL = 4_000_000
 
 
 class ArtefactFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +38,23 @@ class ArtefactFile(msgspec.Struct, frozen=True, kw_only=True):
     sample: str
 
 
-class FastMode(msgspec.Struct, frozen=True, kw_only=True):
-    """The lossy twin of a compiled model on this kind of machine, and what it gives and takes.
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """How a compiled model compares with the library it came from, in this very compile.
 
-    ``executor`` is ``openvino`` or ``onnxruntime``, or empty where nothing was faster and ``fast`` runs as ``exact``
-    does. ``release`` is OpenVINO's. ``speed_up`` is how many times as fast it answers; ``parity`` compares its answers
-    with the exact ones.
+    ``figures`` are by name, with the unit in it: ``vision_max_abs_difference``, ``captions_equal_share``.
+    """
+
+    passed: bool
+    figures: dict[str, float]
+    detail: str = ""
+
+
+class FastMode(msgspec.Struct, frozen=True, kw_only=True):
+    """The lossy twin of a compiled model on this kind of machine, with its gain and loss.
+
+    ``executor`` is ``openvino`` or ``onnxruntime``, or empty if nothing was faster and ``fast`` runs as ``exact``.
+    ``release`` is OpenVINO's. ``speed_up`` is how many times as fast it answers; ``parity`` compares its answers with
+    the exact ones.
     """
 
     executor: str
@@ -90,11 +101,11 @@ class ArtefactManifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """How messages name it."""
+        """Its name in messages."""
         return f"the compiled {self.model}"
 
     def file(self, path: str) -> ArtefactFile | None:
-        """The line about the file ``path``."""
+        """The entry of the file ``path``."""
         return next((file for file in self.files if file.path == path), None)
 
 
@@ -121,39 +132,35 @@ def _read(path: Path, *_: int) -> ArtefactManifest:
         given = PurePosixPath(file.path)
         if given.is_absolute() or ".." in given.parts or "\0" in file.path:
             raise ValueError(f"the path {file.path!r} leaves its folder")
-    if missing := _needed(manifest) - {file.path for file in manifest.files}:
+    # Runs open these files, and check listed files only.
+    needed = {SETTINGS, *(f"{graph}{end}" for graph in manifest.graphs for end in (".onnx", OPTIMISED))}
+    if missing := needed - {file.path for file in manifest.files}:
         raise ValueError(f"it does not list {', '.join(sorted(missing))}")
     return manifest
 
 
-def _needed(manifest: ArtefactManifest) -> set[str]:
-    """What a run opens and would not look at if it were not listed."""
-    return {SETTINGS, *(f"{graph}{end}" for graph in manifest.graphs for end in (".onnx", OPTIMISED))}
-
-
 def wrong_size(folder: Path, file: ArtefactFile) -> str:
-    """What a look at the size of ``file`` finds wrong, in words; empty where it is right.
+    """What is wrong with ``file``, judged by its size, in words; empty if nothing is.
 
-    A link is wrong wherever it leads: onnxruntime refuses weights that lie outside of the model's folder.
+    A symbolic link is always wrong: onnxruntime refuses weights outside of the model's folder.
 
     Raises:
         FileNotFoundError: it is not there.
     """
     path = folder / file.path
-    # The folder itself may be behind one.
-    if link := next(
-        (each for each in (path, *path.parents[: len(Path(file.path).parts) - 1]) if each.is_symlink()), None
-    ):
+    # The folder itself may be a link.
+    below = (path, *path.parents[: len(Path(file.path).parts) - 1])
+    if link := next((each for each in below if each.is_symlink()), None):
         return f"{link} is a symbolic link"
     size = path.stat().st_size
-    return "" if size == file.size else f"{folder / file.path} has {size} bytes instead of {file.size}"
+    return "" if size == file.size else f"{path} has {size} bytes instead of {file.size}"
 
 
 def wrong_sample(folder: Path, file: ArtefactFile) -> str:
-    """What a quick look at the content of ``file`` finds wrong, in words; empty where nothing is.
+    """What a quick look at the content of ``file`` finds wrong, in words; empty if nothing is.
 
-    Files of up to 4 MB are read whole: graphs, settings, words. Of weights only samples are: one flipped byte between
-    two of them goes unseen, which a look at every byte (``imgtool warm-cache --full-check``) finds.
+    Files of up to 4 MB (graphs, settings, words) are read completely, of weights only samples: one flipped byte between
+    two samples is found by ``imgtool warm-cache --full-check`` only.
 
     Raises:
         OSError: it cannot be read.

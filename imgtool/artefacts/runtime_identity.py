@@ -1,4 +1,4 @@
-"""What a graph that was optimised on one machine depends on: the onnxruntime that wrote it, and the CPU. Light."""
+"""What an optimised graph depends on: the onnxruntime that wrote it, and the processor. Light."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PROVIDER = "CPUExecutionProvider"
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _HEAD_BYTES = 4096
-"""The kernel writes a block for every core as it is read; the first one tells it all."""
+"""The file has a block for each core, and all are alike: the first one is enough."""
 
 _RELEVANT = re.compile(r"^(avx|amx|asimd|sve)|^(sse4_1|sse4_2|fma|f16c|bf16|i8mm|fphp|sme|sme2)$")
-"""Extensions by which onnxruntime chooses kernels, and with them the layout of weights."""
+"""Extensions that decide which kernels onnxruntime uses, and so the layout of weights."""
 
 
 class RuntimeIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """A graph that was optimised under one identity may be wrong, not only slow, under another."""
+    """A graph that was optimised for one identity may give wrong answers, not only slow ones, on another."""
 
     onnxruntime: str
     provider: str = PROVIDER
@@ -30,15 +30,15 @@ class RuntimeIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_known(self) -> bool:
-        """Whether this machine could be told from others at all."""
+        """Whether this machine can be told from others."""
         return bool(self.onnxruntime and self.cpu_features)
 
     def serves(self, other: RuntimeIdentity) -> bool:
-        """Whether what was optimised under this identity may be opened under ``other``."""
+        """Whether a graph that was optimised for this identity may be opened on ``other``."""
         return self.is_known and self == other
 
     def difference(self, other: RuntimeIdentity) -> str:
-        """What keeps ``other`` from using it, in words; empty where nothing does."""
+        """Why ``other`` cannot use such a graph, in words; empty if it can."""
         if self.onnxruntime != other.onnxruntime:
             return f"onnxruntime {self.onnxruntime}, and this is {other.onnxruntime}"
         if self.serves(other):
@@ -55,18 +55,23 @@ class RuntimeIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=1)
 def this_runtime() -> RuntimeIdentity:
-    """The identity of this machine and this environment; imports nothing of onnxruntime."""
+    """The identity of this machine and environment. Does not import onnxruntime."""
+    try:
+        with _CPU_INFO.open("rb") as file:
+            stated = file.read(_HEAD_BYTES).decode(errors="replace")
+    except OSError:
+        stated = ""
     return RuntimeIdentity(
         onnxruntime=installed_release("onnxruntime"),
         architecture=os.uname().machine,
-        cpu_features=cpu_features(_head(_CPU_INFO)),
+        cpu_features=cpu_features(stated),
     )
 
 
 def installed_release(package: str) -> str:
-    """The installed release of ``package``, or nothing. Neither imports it nor reads an index of packages.
+    """The installed release of ``package``, or nothing; does not import it.
 
-    As its ``__init__.py`` states it, else as the folder of its metadata is called.
+    It is what ``__init__.py`` states, or else part of the name of the metadata's folder.
     """
     try:
         found = find_spec(package)
@@ -83,19 +88,11 @@ def installed_release(package: str) -> str:
 
 
 def cpu_features(text: str) -> tuple[str, ...]:
-    """The relevant ones of the first processor in ``text``, which is written as ``/proc/cpuinfo`` is; sorted.
+    """The relevant features of the first processor in ``text``, the content of ``/proc/cpuinfo``, sorted.
 
-    Where there is no such file (macOS) the processors of one architecture are taken for one.
+    Without such a file (macOS) all processors of an architecture count as the same.
     """
     match = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
     if match is None:
         return ("unknown",)
     return tuple(sorted(flag for flag in match[1].split() if _RELEVANT.search(flag)))
-
-
-def _head(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES).decode(errors="replace")
-    except OSError:
-        return ""

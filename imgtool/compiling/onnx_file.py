@@ -1,4 +1,4 @@
-"""A torch module written as an ONNX file whose weights lie beside it, so that opening it maps them."""
+"""Writes a torch module as an ONNX file with its weights in a separate file, which can be memory-mapped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 OPSET = 17
 _TRACED = {"dynamo": False}
-"""The exporter by tracing, which needs no further library. Older releases of torch have no other."""
+"""Selects torch's tracing exporter, which needs no further library; older releases have only that one."""
 _SMALLEST_OUTSIDE = 1024
 """Bytes: smaller tensors stay in the graph, where constant folding finds them."""
 
@@ -18,7 +18,7 @@ _SMALLEST_OUTSIDE = 1024
 def write_graph(module: Any, example: Any, path: Path, axes: Mapping[str, Mapping[int, str]]) -> None:
     """Write ``module``, traced with ``example``, to ``path`` and its weights to ``<path>.data``.
 
-    ``axes`` names the input first, then the outputs, each with its axes of free length.
+    ``axes`` names the input first, then the outputs, each with its axes of variable length.
 
     Raises:
         OSError: the file cannot be written.
@@ -28,7 +28,7 @@ def write_graph(module: Any, example: Any, path: Path, axes: Mapping[str, Mappin
 
     image, *outputs = axes
     with warnings.catch_warnings(), torch.no_grad():
-        # Of the tracer about branches on shapes that are fixed here, and of torch about this exporter's age.
+        # The tracer warns about branches on shapes, which are fixed here, and torch about this exporter's age.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,

@@ -1,18 +1,17 @@
-"""Writing an ONNX graph node by node, its weights to a file beside it as they come.
+"""Writes an ONNX graph node by node, and its weights to a separate file.
 
-A network that is written out by hand rather than traced holds each weight once, in the layout that the runtime
-streams fastest, comes out the same with every version of torch, and takes seconds. Compiling processes only.
+Compared with a traced network, one written by hand stores each weight once and in the layout that the runtime reads
+fastest, does not depend on the version of torch, and is written in seconds. Compiling processes only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 OPSET = 20
@@ -20,7 +19,7 @@ OPSET = 20
 
 _IR_VERSION = 9
 _ALIGNMENT = 4096
-"""Weights begin at a page, so that mapping the file is all it takes to have them."""
+"""Weights begin at page boundaries, so that they can be memory-mapped."""
 
 _INLINE_BYTES = 1024
 """Smaller tensors stand in the graph itself, where shape inference can read them."""
@@ -49,17 +48,17 @@ class GraphWriter:
         self._data.close()
 
     def input(self, name: str, shape: Shape, *, integer: bool = False) -> str:
-        """Declare an input: float32, or int64 where ``integer``. Strings in ``shape`` name what varies."""
+        """Declare an input: float32, or int64 if ``integer``. Strings in ``shape`` name variable lengths."""
         self._inputs.append(_declared(name, shape, integer))
         return name
 
     def output(self, name: str, shape: Shape) -> str:
-        """Declare an output, float32: the value that some node calls ``name``."""
+        """Declare a float32 output: the value ``name`` of some node."""
         self._outputs.append(_declared(name, shape, integer=False))
         return name
 
     def node(self, kind: str, *inputs: str, into: str = "", **attributes: Any) -> str:
-        """Add an operator with one output, called ``into`` if that is given; returns the name of that output."""
+        """Add an operator with one output, called ``into`` if given; returns the output's name."""
         return self.nodes(kind, *inputs, outputs=(into,) if into else 1, **attributes)[0]
 
     def nodes(self, kind: str, *inputs: str, outputs: int | Sequence[str], **attributes: Any) -> list[str]:
@@ -72,12 +71,12 @@ class GraphWriter:
         return names
 
     def same_outside(self, graph: Any) -> None:
-        """Declare the inputs and outputs of another graph."""
+        """Declare the same inputs and outputs as another graph."""
         self._inputs.extend(graph.input)
         self._outputs.extend(graph.output)
 
     def same_node(self, node: Any, inputs: Sequence[str]) -> None:
-        """Add an operator of another graph, with its outputs, reading ``inputs``."""
+        """Add a copy of another graph's operator, with the same outputs but reading ``inputs``."""
         from onnx import NodeProto
 
         copied = NodeProto()
@@ -94,50 +93,43 @@ class GraphWriter:
         return self._integers[values]
 
     def weight(self, array: NDArray[Any]) -> str:
-        """A constant. Large ones go to the data file at once, so that two are never in memory."""
+        """A constant. Large ones are written to the data file at once, so that they do not collect in memory."""
         import numpy as np
-        from onnx import numpy_helper
+        from onnx import TensorProto, helper, numpy_helper
 
         name = f"weight_{len(self._initializers)}"
         array = np.ascontiguousarray(array)
-        large = array.nbytes > _INLINE_BYTES
-        self._initializers.append(self._external(name, array) if large else numpy_helper.from_array(array, name))
+        if array.nbytes <= _INLINE_BYTES:
+            self._initializers.append(numpy_helper.from_array(array, name))
+            return name
+        offset = -(-self._data.tell() // _ALIGNMENT) * _ALIGNMENT
+        self._data.seek(offset)
+        array.tofile(self._data)
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        tensor = TensorProto(name=name, dims=array.shape, data_type=kind, data_location=TensorProto.EXTERNAL)
+        place = {"location": f"{self._name}.onnx.data", "offset": offset, "length": array.nbytes}
+        for key, value in place.items():
+            tensor.external_data.add(key=key, value=str(value))
+        self._initializers.append(tensor)
         return name
 
     def finish(self) -> None:
         """Write the graph.
 
         Raises:
-            onnx.checker.ValidationError: the nodes do not make a graph: a mistake in this project.
+            onnx.checker.ValidationError: the graph is invalid, which is a mistake in this project.
         """
         import onnx
 
         self._data.close()
         graph = onnx.helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, self._initializers)
-        # That of onnxruntime has but one version; naming it costs nothing where it is not used.
+        # onnxruntime's own operators have one version; naming it is harmless if none is used.
         opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("com.microsoft", 1)]
         model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="imgtool")
         path = self._folder / f"{self._name}.onnx"
         path.write_bytes(model.SerializeToString())
-        onnx.checker.check_model(str(path), full_check=not _has_foreign(self._nodes))
-
-    def _external(self, name: str, array: NDArray[np.generic]) -> Any:
-        import onnx
-
-        offset = -(-self._data.tell() // _ALIGNMENT) * _ALIGNMENT
-        self._data.seek(offset)
-        array.tofile(self._data)
-        kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-        tensor = onnx.TensorProto(name=name, dims=array.shape, data_type=kind, data_location=onnx.TensorProto.EXTERNAL)
-        where: Mapping[str, object] = {"location": f"{self._name}.onnx.data", "offset": offset, "length": array.nbytes}
-        for key, value in where.items():
-            tensor.external_data.add(key=key, value=str(value))
-        return tensor
-
-
-def _has_foreign(nodes: Sequence[Any]) -> bool:
-    """Whether an operator is there that onnx does not know, so that shapes cannot be inferred throughout."""
-    return any(node.domain for node in nodes)
+        # With an operator that onnx does not know, shapes cannot be inferred.
+        onnx.checker.check_model(str(path), full_check=not any(node.domain for node in self._nodes))
 
 
 def _declared(name: str, shape: Shape, integer: bool) -> Any:

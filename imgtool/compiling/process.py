@@ -1,4 +1,4 @@
-"""Starting the process that compiles, listening to it, and making sure that it ends."""
+"""Starts the compiling process, reads its reports, and makes sure that it ends."""
 
 from __future__ import annotations
 
@@ -7,37 +7,57 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO
 
 import msgspec
 
-from imgtool.compiling.job import Finished, Order, Phase, Refused, Report
+from imgtool.compiling.child import CompileFinished, CompileOrder, CompileRefused, CompileReport
 from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed, StoreNotWritable
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import python_calling
 from imgtool.weights.errors import LibraryMissing
 
 _TAIL_BYTES = 2000
-_MEMORY = "check the memory that is free, or leave compiling out with --no-compile"
-_TIME = "allow more with --load-timeout, or leave compiling out with --no-compile"
 
 
-def run_job(order: Order, tell: Callable[[str], None], timeout: float) -> Finished:
-    """Carry ``order`` out in a process of its own, which ends before this returns. ``tell`` gets what it begins.
+def run_compile(
+    order: CompileOrder, tell: Callable[[str], None], timeout: float, program: Callable[..., None]
+) -> CompileFinished:
+    """Carry out ``order`` in a process that runs ``program``, and end it. ``tell`` is called with each phase.
 
     Raises:
         ModelLoadFailed: the process died, a step took more than ``timeout`` seconds, or a library failed in it.
-        ImgtoolError: what went wrong, with the remedy.
+        ImgtoolError: as the process reported it, with the remedy.
     """
     with tempfile.TemporaryFile() as noise:
-        process = subprocess.Popen(
-            python_calling("imgtool.compiling.job:main"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=noise,
-        )
+        process = subprocess.Popen(python_calling(program), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise)
+        assert process.stdin is not None
+        assert process.stdout is not None
         watch = _Watch(process, timeout)
         try:
-            return _outcome(process, order, tell, watch, noise)
+            watch.begin("starting")
+            # stdin stays open until the end: the process ends when it closes, also if this one dies.
+            with suppress(BrokenPipeError), process.stdin as orders, process.stdout as reports:
+                with suppress(BrokenPipeError):
+                    orders.write(msgspec.json.encode(order) + b"\n")
+                    orders.flush()
+                for line in reports:
+                    report = msgspec.json.decode(line, type=CompileReport)
+                    if isinstance(report, CompileFinished):
+                        return report
+                    if isinstance(report, CompileRefused):
+                        raise _error(report)
+                    watch.begin(report.words)
+                    tell(report.words)
+            if watch.problem:
+                remedy = "allow more with --load-timeout, or leave compiling out with --no-compile"
+                raise ModelLoadFailed(watch.problem, remedy)
+            code = process.wait()
+            noise.seek(max(0, noise.seek(0, 2) - _TAIL_BYTES))
+            last = noise.read().decode(errors="replace").strip().rpartition("\n")[2]
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            raise ModelLoadFailed(
+                f"the process that compiles {how}{f': {last}' if last else ''}",
+                "check the free memory, or leave compiling out with --no-compile",
+            )
         finally:
             watch.end()
             process.kill()
@@ -45,7 +65,7 @@ def run_job(order: Order, tell: Callable[[str], None], timeout: float) -> Finish
 
 
 class _Watch:
-    """Ends a process of which a step takes more than ``seconds``: whoever reads what it says then reads the end."""
+    """Kills the process if a step takes more than ``seconds``; its reports then end."""
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self._process, self._seconds = process, seconds
@@ -69,47 +89,11 @@ class _Watch:
         self._process.kill()
 
 
-def _outcome(
-    process: subprocess.Popen[bytes], order: Order, tell: Callable[[str], None], watch: _Watch, noise: IO[bytes]
-) -> Finished:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    # stdin stays open until the end: that it closes tells the process that we are gone.
-    watch.begin("starting")
-    with suppress(BrokenPipeError), process.stdin as orders, process.stdout as reports:
-        with suppress(BrokenPipeError):
-            orders.write(msgspec.json.encode(order) + b"\n")
-            orders.flush()
-        for line in reports:
-            report = msgspec.json.decode(line, type=Report)
-            if isinstance(report, Finished):
-                return report
-            if isinstance(report, Refused):
-                raise _error(report)
-            assert isinstance(report, Phase)
-            watch.begin(report.words)
-            tell(report.words)
-    if watch.problem:
-        raise ModelLoadFailed(watch.problem, _TIME)
-    raise ModelLoadFailed(_how_it_died(process.wait(), noise), _MEMORY)
-
-
-def _how_it_died(code: int, noise: IO[bytes]) -> str:
-    noise.seek(max(0, noise.seek(0, 2) - _TAIL_BYTES))
-    last = noise.read().decode(errors="replace").strip().rpartition("\n")[2]
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    return f"the process that compiles {how}{f': {last}' if last else ''}"
-
-
-def _error(refused: Refused) -> ImgtoolError:
-    error: ImgtoolError
-    if refused.kind == StoreNotWritable.__name__:
-        error = StoreNotWritable(refused.message, refused.remedy)
-    elif refused.kind == LibraryMissing.__name__:
-        error = LibraryMissing(refused.message, refused.remedy)
-    elif refused.exit_code == ExitCode.INTERNAL:
+def _error(refused: CompileRefused) -> ImgtoolError:
+    for kind in (StoreNotWritable, LibraryMissing):
+        if refused.kind == kind.__name__:
+            return kind(refused.message, refused.remedy)
+    if refused.exit_code == ExitCode.INTERNAL:
         remedy = "run with --backend torch, or leave compiling out with --no-compile"
-        error = ModelLoadFailed(f"compiling failed: {refused.kind}: {refused.message}", remedy)
-    else:
-        error = ModelLoadFailed(refused.message, refused.remedy)
-    return error
+        return ModelLoadFailed(f"compiling failed: {refused.kind}: {refused.message}", remedy)
+    return ModelLoadFailed(refused.message, refused.remedy)

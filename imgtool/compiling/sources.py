@@ -1,4 +1,4 @@
-"""What a compile reads: the weights that are the model's own, in a folder where those of others may lie too."""
+"""The weights files that a compile reads; their folder may hold those of other models too."""
 
 from __future__ import annotations
 
@@ -7,40 +7,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imgtool.artefacts.request import BLIP, Wanted
+from imgtool.artefacts.requested_model import BLIP, RequestedModel
 from imgtool.weights.catalogue import CATALOGUE, DETECTOR
+from imgtool.weights.easyocr_table import table_entry
 from imgtool.weights.errors import unreadable
-from imgtool.weights.located.blip import weight_files
-from imgtool.weights.located.easyocr_tables import table_entry
+from imgtool.weights.on_disk.blip import weight_files
 
 
 @contextmanager
 def reading(store: Path) -> Iterator[None]:
-    """Tell a permission that is missing outside of ``store``, where a compile only reads, from one inside of it.
+    """Distinguish a missing permission outside of ``store``, where a compile only reads, from one inside of it.
 
     Raises:
-        WeightsUnreadable: a file elsewhere may not be read.
+        WeightsUnreadable: a file outside may not be read.
     """
     try:
         yield
     except PermissionError as error:
-        if error.filename is None or _is_inside(Path(os.fsdecode(error.filename)), store):
+        if error.filename is None:
+            raise
+        path = Path(os.fsdecode(error.filename))
+        if path.is_relative_to(store) or path.resolve().is_relative_to(store.resolve()):
             raise
         raise unreadable(error) from error
 
 
-def _is_inside(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder) or path.resolve().is_relative_to(folder.resolve())
-
-
-def own_weights(wanted: Wanted) -> list[Path]:
-    """The files of ``wanted``: of EasyOCR's directory two, of a snapshot the safetensors; none where it is not here.
+def own_weights(requested: RequestedModel) -> list[Path]:
+    """The weights files of ``requested``: two of EasyOCR's directory, or the safetensors of a snapshot.
 
     Raises:
-        imgtool.errors.ImgtoolError: they are missing or damaged, or the library that names them is not here.
+        imgtool.errors.ImgtoolError: they are missing or damaged, or the library that names them is not installed.
     """
-    if wanted.folder is None:
+    if requested.folder is None:
         return []
-    if wanted.kind == BLIP:
-        return weight_files(wanted.folder)
-    return [wanted.folder / table_entry(model).filename for model in (DETECTOR, CATALOGUE[wanted.model])]
+    if requested.kind == BLIP:
+        return weight_files(requested.folder, requested.repair)
+    return [requested.folder / table_entry(model).filename for model in (DETECTOR, CATALOGUE[requested.model])]

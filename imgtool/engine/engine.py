@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from imgtool import trace
 from imgtool.config import convert_options
-from imgtool.cores import granted_cores
 from imgtool.engine.analysis import Analysis
 from imgtool.engine.cache.background import BackgroundStore
 from imgtool.engine.cache.memory import MemoryTier
@@ -29,6 +28,7 @@ from imgtool.engine.sources import read_source
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
 from imgtool.engine.ticket import Ticket
 from imgtool.errors import Cancelled, EngineClosed, QueueFull, UsageProblem, WorkerUnusable
+from imgtool.ground.cores import granted_cores
 from imgtool.options import EngineOptions, LoadPolicy, cache_root
 from imgtool.runtime import start_process
 from imgtool.runtime.pool import Pool, PoolLimits, Post

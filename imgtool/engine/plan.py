@@ -19,7 +19,7 @@ from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMis
 from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
 from imgtool.types import Task
-from imgtool.weights.marker import SYNTHETIC
+from imgtool.weights.synthetic.marker import SYNTHETIC
 
 UNPRINTED = frozenset({"paths", "remedy", "seconds"})
 """Keys of ``Analyzer.parameters`` that are left out of the fingerprint: a moved model gives the same answers, and so

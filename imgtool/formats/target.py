@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import IO, Any, TextIO
 
 from imgtool.errors import UsageProblem
+from imgtool.files import claim_file, sweep
 from imgtool.formats.interface import is_binary
 from imgtool.formats.sink import NEAREST, ReaderGone, Sink, not_writable
-from imgtool.leftovers import claim_file, sweep
 from imgtool.options import OutputFormat
 
 __all__ = ["ReaderGone", "Target", "guess_format"]

@@ -1,9 +1,8 @@
-"""Where a session's buffers come from, and that they go back.
+"""Where the buffers of a session come from, and how they are freed.
 
 By default onnxruntime keeps all memory that it ever had, rounded up to powers of two, and plans the second image of a
-size as one block of all its buffers. Shapes vary from image to image here, and a folder has large ones. Without any
-arena, on the other hand, the system clears each buffer anew, which takes a fifth of the time of a network with large
-ones.
+size as one block of all its buffers. Here shapes vary from image to image, and some are large. Without any arena, the
+system clears each buffer anew, which takes a fifth of the time of a network with large ones.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from typing import Any
 
 
 class Arena(Enum):
-    """What suits a network."""
+    """The kinds of arena, each for a kind of network."""
 
     NONE = auto()
-    """Each buffer from the system: for one that takes little memory, or is run many times for one answer."""
+    """Each buffer comes from the system: for a network with little memory, or one that runs often for one answer."""
     OWN = auto()
-    """An arena of its own: for many buffers of middling size, and outputs that are held while others compute."""
+    """An arena of its own: for many buffers of medium size, and outputs that are held while others compute."""
     EXACT = auto()
-    """The arena that grows by what is asked for and no more: for a few buffers that are huge. One such network at a
-    time; whoever else took from it would leave holes between them."""
+    """An arena that grows by exactly what is requested: for a few huge buffers. Only one network may use it, because
+    buffers of another one would leave holes."""
 
 
 _lock = threading.Lock()
@@ -30,32 +29,17 @@ _is_registered = False
 
 
 def set_memory(options: Any, arena: Arena) -> None:
-    """Say in ``options``, onnxruntime's of a session, where its buffers come from."""
+    """Set in ``options``, those of an onnxruntime session, where its buffers come from."""
+    global _is_registered  # noqa: PLW0603 - onnxruntime has one environment a process, and so one exact arena
+    import onnxruntime
+
     options.enable_mem_pattern = False
     options.enable_cpu_mem_arena = arena is not Arena.NONE
-    # What lives as long as the session would keep the arena from shrinking.
+    # Weights live as long as the session and would keep the arena from shrinking.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    if arena is Arena.EXACT:
-        _register()
-        options.add_session_config_entry("session.use_env_allocators", "1")
-
-
-def run_options(arena: Arena) -> Any:
-    """Options of each run: the arena returns to the system what nobody uses. ``None`` where there is no arena."""
-    if arena is Arena.NONE:
-        return None
-    import onnxruntime
-
-    options = onnxruntime.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options
-
-
-def _register() -> None:
-    """Give this process the exact arena, once: onnxruntime has one environment a process, and so one such arena."""
-    global _is_registered  # noqa: PLW0603 - as said
-    import onnxruntime
-
+    if arena is not Arena.EXACT:
+        return
+    options.add_session_config_entry("session.use_env_allocators", "1")
     with _lock:
         if _is_registered:
             return
@@ -67,7 +51,18 @@ def _register() -> None:
         try:
             onnxruntime.create_and_register_allocator(place, settings)
         except RuntimeError as error:
-            # Where a program that uses imgtool has registered one of its own, that one serves.
+            # A program that uses imgtool may have registered one of its own, which is then used.
             if "already" not in str(error):
                 raise
         _is_registered = True
+
+
+def run_options(arena: Arena) -> Any:
+    """Options of each run, by which the arena returns unused memory to the system; ``None`` without an arena."""
+    if arena is Arena.NONE:
+        return None
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options

@@ -1,8 +1,7 @@
-"""Opening a graph of a compiled model; with ``_session_memory`` all that the compiled analyzers know of onnxruntime.
+"""Opens graphs of a compiled model. Only this module and ``session_memory`` use onnxruntime for compiled analyzers.
 
-Where the graph was optimised by this onnxruntime on a processor like this one, opening it maps its file and does no
-work: no optimisation, no weights copied into a layout of their own. Elsewhere such a graph could be wrong, and the
-portable one beside it is optimised as it is opened.
+A graph that was optimised by this onnxruntime for a processor like this one is memory-mapped, without any optimisation
+or copied weights. On another machine it could give wrong answers: there the portable graph is opened and optimised.
 """
 
 from __future__ import annotations
@@ -19,11 +18,8 @@ from numpy.typing import NDArray
 from imgtool.artefacts.manifest import FAST, NAME, OPTIMISED, ArtefactManifest, read_manifest, wrong_sample
 from imgtool.artefacts.runtime_identity import PROVIDER, installed_release, this_runtime
 from imgtool.errors import ImgtoolError, ModelLoadFailed
+from imgtool.ground.privacy import import_openvino
 from imgtool.inference.session_memory import Arena, run_options, set_memory
-from imgtool.privacy import import_openvino
-
-REMEDY = "run `imgtool warm-cache --compile`"
-"""Where it is not known how the model was asked for."""
 
 Feeds = Mapping[str, NDArray[Any]]
 """Inputs by name."""
@@ -32,19 +28,16 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Damaged(ModelLoadFailed):
-    """A compiled model that has to be compiled anew; whoever knows how it was asked for says with which command."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, REMEDY)
+    """A compiled model that must be compiled again; :func:`opening` adds the command."""
 
 
 @contextmanager
 def opening(what: str, folder: Path, remedy: str) -> Iterator[None]:
-    """Whatever keeps the compiled ``what`` in ``folder`` from being opened, with the ``remedy`` that compiles it anew.
+    """Turn errors of opening the compiled ``what`` in ``folder`` into one with the ``remedy`` that compiles it again.
 
     Raises:
         ModelLoadFailed: it is damaged, or a library refuses it.
-        ImgtoolError: as it was raised inside, where compiling would not help.
+        ImgtoolError: as it was raised inside, if compiling would not help.
     """
     try:
         yield
@@ -61,8 +54,8 @@ class Graph(Protocol):
     """A network that is ready to run."""
 
     def run(self, feeds: Feeds, shapes: Shapes | None = None) -> dict[str, NDArray[Any]]:
-        """Every output by name. ``shapes`` of the outputs, all float32, may be said where they are known: no part of an
-        arena is then held by them."""
+        """Every output by name. If the ``shapes`` of the outputs, all float32, are given, these do not hold memory of
+        an arena."""
 
 
 class OrtGraph:
@@ -77,8 +70,8 @@ class OrtGraph:
         set_memory(options, arena)
         if is_optimised:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-            # Packing copies every matrix into private memory. What it would gain is bought by the exporters, which
-            # write matrices in the order in which they are read.
+            # Packing copies every matrix into private memory. It would gain little, because the exporters write
+            # matrices in the order in which they are read.
             options.add_session_config_entry("session.disable_prepacking", "1")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -104,7 +97,7 @@ class OpenVinoGraph:
     def __init__(self, path: Path, threads: int | None) -> None:
         openvino = import_openvino()
         settings = {"INFERENCE_NUM_THREADS": threads} if threads else {}
-        # Mapped, privately: OpenVINO wants memory that could be written, and does not write.
+        # Mapped privately: OpenVINO requires writable memory, but does not write.
         self._blob = openvino.Tensor(np.memmap(path, dtype=np.uint8, mode="c"), shared_memory=True)
         self._request = openvino.Core().import_model(self._blob, "CPU", settings).create_infer_request()
         self._lock = threading.Lock()
@@ -118,17 +111,17 @@ class OpenVinoGraph:
 
 
 def session_options(threads: int | None) -> Any:
-    """How every session runs: see the comments."""
+    """The options of every session."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Planning which buffers may share memory takes two thirds of the time that opening takes, and a buffer is freed
-    # after its last reader anyway.
+    # Planning which buffers may share memory takes two thirds of the opening time, and buffers are freed after their
+    # last use anyway.
     options.enable_mem_reuse = False
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
-    # Captions and text are computed side by side: threads that wait busily take the processor from the other.
+    # Captions and text are computed at the same time: busy waiting would take processor time from the other.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
@@ -144,74 +137,48 @@ def open_graph(
 ) -> Graph:
     """The graph ``name`` of the compiled model in ``folder``; ``arena`` says where its buffers come from.
 
-    ``threads`` are those of each of the ``callers`` that run it at the same time.
-
-    A folder without a manifest holds an export that was never installed: its portable graph is opened. ``fast`` opens
-    the lossy twin where there is one that was measured on a machine like this; else it is the same as ``exact``.
+    Each of the ``callers`` that run it at the same time has ``threads`` of its own. A folder without a manifest holds
+    an export that was not installed: its portable graph is opened. ``fast`` opens the lossy twin if there is one that
+    was measured on a machine like this; else it means ``exact``.
 
     Raises:
-        Damaged: a file of it is missing or was changed, or the manifest cannot be used.
+        Damaged: one of its files is missing or was changed, or the manifest cannot be used.
     """
-    manifest = _manifest(folder)
-    if manifest is None:
-        return OrtGraph(folder / f"{name}.onnx", threads, arena=arena)
-    is_optimised = manifest.runtime.serves(this_runtime())
-    if precision == "fast" and is_optimised:
-        fast = _open_fast(folder, name, manifest, threads, callers, arena)
-        if fast is not None:
-            return fast
-    graph = f"{name}{OPTIMISED}" if is_optimised else f"{name}.onnx"
-    _check(folder, manifest, _of_graph(name, is_optimised))
-    return OrtGraph(folder / graph, threads, is_optimised=is_optimised, arena=arena)
-
-
-def _open_fast(
-    folder: Path, name: str, manifest: ArtefactManifest, threads: int | None, callers: int, arena: Arena
-) -> Graph | None:
-    """The lossy twin of a graph; ``None`` where there is none, or it needs another OpenVINO."""
-    fast, blob, optimised = manifest.fast, f"{FAST}/{name}.blob", f"{FAST}/{name}{OPTIMISED}"
-    if fast is None:
-        return None
-    if fast.executor == "openvino" and fast.release == installed_release("openvino"):
-        _check(folder, manifest, (blob,))
-        # It answers its callers in turn, each with the threads of all.
-        return OpenVinoGraph(folder / blob, threads and threads * callers)
-    # A twin that is being measured is not in the manifest yet; graphs that would gain nothing have none.
-    if fast.executor == "onnxruntime" and (manifest.file(optimised) or (folder / optimised).is_file()):
-        _check(folder, manifest, (optimised, f"{optimised}.data", f"{FAST}/{name}.onnx.data"))
-        return OrtGraph(folder / optimised, threads, is_optimised=True, arena=arena)
-    return None
-
-
-def _manifest(folder: Path) -> ArtefactManifest | None:
+    portable, optimised = f"{name}.onnx", f"{name}{OPTIMISED}"
     try:
-        return read_manifest(folder)
+        manifest = read_manifest(folder)
     except FileNotFoundError:
-        return None
+        return OrtGraph(folder / portable, threads, arena=arena)
     except (OSError, ValueError) as error:
         raise Damaged(f"{folder / NAME} cannot be used: {error}") from error
+    if not manifest.runtime.serves(this_runtime()):
+        _check(folder, manifest, portable, f"{portable}.data")
+        return OrtGraph(folder / portable, threads, arena=arena)
+    fast, blob, twin = manifest.fast, f"{FAST}/{name}.blob", f"{FAST}/{optimised}"
+    if precision == "fast" and fast is not None:
+        if fast.executor == "openvino" and fast.release == installed_release("openvino"):
+            _check(folder, manifest, blob)
+            # It runs one call at a time, with the threads of all callers.
+            return OpenVinoGraph(folder / blob, threads and threads * callers)
+        # A twin that is being measured is not in the manifest yet. Graphs that would not gain have none.
+        if fast.executor == "onnxruntime" and (manifest.file(twin) or (folder / twin).is_file()):
+            _check(folder, manifest, twin, f"{twin}.data", f"{FAST}/{portable}.data")
+            return OrtGraph(folder / twin, threads, is_optimised=True, arena=arena)
+    # An optimised graph has a file only for weights that differ from those of the portable one.
+    _check(folder, manifest, optimised, f"{optimised}.data", f"{portable}.data")
+    return OrtGraph(folder / optimised, threads, is_optimised=True, arena=arena)
 
 
-def _check(folder: Path, manifest: ArtefactManifest, graph: tuple[str, ...]) -> None:
+def _check(folder: Path, manifest: ArtefactManifest, *graph: str) -> None:
     """
     Raises:
-        Damaged: a file of the graph, or one that belongs to all graphs, is missing or was changed.
+        Damaged: a file of the ``graph``, or one that belongs to all graphs, is missing or was changed.
     """
     for file in manifest.files:
-        if file.path in graph or not _is_of_a_graph(file.path):
+        if file.path in graph or not file.path.endswith((".onnx", ".onnx.data", ".blob")):
             try:
                 problem = wrong_sample(folder, file)
             except OSError as error:
                 problem = f"{folder / file.path} cannot be read: {error.strerror}"
             if problem:
                 raise Damaged(f"{manifest.label} is damaged: {problem}")
-
-
-def _is_of_a_graph(path: str) -> bool:
-    return path.endswith((".onnx", ".onnx.data", ".blob"))
-
-
-def _of_graph(name: str, is_optimised: bool) -> tuple[str, ...]:
-    portable, optimised = f"{name}.onnx", f"{name}{OPTIMISED}"
-    # An optimised graph keeps in a file of its own only what differs from the portable one.
-    return (optimised, f"{optimised}.data", f"{portable}.data") if is_optimised else (portable, f"{portable}.data")

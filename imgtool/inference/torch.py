@@ -1,4 +1,4 @@
-"""What every analyzer on torch shares: one lock for building models, the choice of a device, threads.
+"""Shared by all analyzers on torch: one lock for building models, the choice of a device, threads.
 
 Imported inside ``load`` and ``run`` only; importing it does not import torch yet.
 """
@@ -14,11 +14,11 @@ from typing import Any
 
 from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed, UsageProblem
-from imgtool.weights.silence import quiet
+from imgtool.weights.library_warnings import quiet
 
 BUILDING = threading.RLock()
-"""Held while a torch model is built. ``from_pretrained`` patches ``torch.nn.Module`` for everybody while it runs: a
-model built meanwhile in another thread can end up without its weights (transformers #41782)."""
+"""Held while a torch model is built. ``from_pretrained`` patches ``torch.nn.Module`` globally while it runs: a model
+built in another thread meanwhile can end up without its weights (transformers #41782)."""
 
 _IMPORTING = threading.Lock()
 _DEVICE = re.compile(r"^(auto|cpu|mps|cuda(:\d+)?)$")
@@ -36,10 +36,10 @@ def missing_modules(*names: str) -> list[str]:
 
 
 def check_device(device: str) -> str:
-    """``device`` as it was given.
+    """Check ``device``, and return it.
 
     Raises:
-        UsageProblem: it is none of ``auto``, ``cpu``, ``cuda``, ``cuda:N`` and ``mps``.
+        UsageProblem: it is not ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     """
     if not _DEVICE.match(device):
         raise UsageProblem(f"--device: there is no device {device!r}", "one of auto, cpu, cuda, cuda:N, mps")
@@ -49,7 +49,7 @@ def check_device(device: str) -> str:
 def import_torch(threads: int | None) -> Any:
     """The ``torch`` module, set to ``threads`` CPU threads for an operation and one operation at a time.
 
-    torchvision comes along: two threads that import the two in different order can each meet a half-made module.
+    torchvision is imported too: two threads that import both in different order can meet half-initialised modules.
 
     Raises:
         ModelLoadFailed: torch is not installed, or this build of it does not run here.
@@ -63,7 +63,7 @@ def import_torch(threads: int | None) -> Any:
             raise ModelLoadFailed(f"torch cannot be imported: {error}", extra_remedy()) from error
         if threads:
             torch.set_num_threads(threads)
-            # torch takes this once a process, before its first parallel work; a second model finds it set.
+            # torch allows this once a process, before its first parallel work.
             with suppress(RuntimeError):
                 torch.set_num_interop_threads(1)
         return torch
@@ -93,7 +93,7 @@ def _count(torch: Any, kind: str) -> int:
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Raise :class:`MemoryError` where torch says in its own ways that memory, also that of the device, ran out."""
+    """Raise :class:`MemoryError` for torch's own errors about memory, also of the device, that ran out."""
     try:
         yield
     except RuntimeError as error:

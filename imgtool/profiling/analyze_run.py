@@ -13,7 +13,7 @@ from pathlib import Path
 
 from imgtool import trace
 from imgtool.errors import ExitCode
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import imgtool_command
 
 _GRACE_SECONDS = 15.0
 _TAIL_BYTES = 4000
@@ -51,7 +51,7 @@ class RunOutcome:
 
 def analyze_command(arguments: Sequence[str], *, under: Sequence[str] = ()) -> list[str]:
     """The command of an ``analyze`` run; ``under`` are options of the interpreter such as ``-X importtime``."""
-    interpreter, *rest = python_calling("imgtool.cli.main:main", words=["analyze", *arguments])
+    interpreter, *rest = imgtool_command(["analyze", *arguments])
     return [interpreter, *under, *rest]
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from imgtool.errors import OutputNotWritable
 from imgtool.files import write_output
+from imgtool.ground.versioned import encode
 from imgtool.profiling.page import page
 from imgtool.profiling.record import Profile
 from imgtool.profiling.views.chrome_trace import chrome_trace
-from imgtool.versioned import encode
 
 PAGE, FILE = "index.html", "profile.json"
 

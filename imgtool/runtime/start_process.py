@@ -12,10 +12,17 @@ import threading
 from contextlib import suppress
 
 from imgtool import trace
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import python_calling
 
 _ahead: subprocess.Popen[bytes] | None = None
 _taking = threading.Lock()
+
+
+def run_worker(*, ahead: str = "") -> None:
+    """What the process calls. It stands here because this module is all that the one who starts it has to import."""
+    from imgtool.runtime.worker.main import main
+
+    main(ahead=ahead)
 
 
 def start_ahead(library: str) -> None:
@@ -62,7 +69,7 @@ def start() -> subprocess.Popen[bytes]:
 
 def _start(**given: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        python_calling("imgtool.runtime.worker.main:main", **given),
+        python_calling(run_worker, **given),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,22 +1,21 @@
-"""What a fetch would do, without doing it: how many bytes, from where."""
+"""Predicts what a fetch would transfer, and from where."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from imgtool.weights.catalogue import Kind, ModelSpec
 from imgtool.weights.fetching import hub
-from imgtool.weights.fetching.fetch import FetchOptions
-from imgtool.weights.fetching.retry import with_retries
+from imgtool.weights.fetching.fetch_job import FetchOptions
+from imgtool.weights.fetching.transient import transferred
 from imgtool.weights.store import ModelStore
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What would be done for a model. ``exact`` says that ``size_bytes`` comes from the publisher, not our catalogue.
+    """What would be done for a model. ``exact``: ``size_bytes`` comes from the publisher, not from our catalogue.
 
-    ``size_bytes`` is what would be transferred (or copied); 0 where the model is complete.
+    ``size_bytes`` is what would be transferred or copied; 0 if the model is complete.
     """
 
     model: str
@@ -31,28 +30,27 @@ def forecast(model: ModelSpec, store: ModelStore, options: FetchOptions) -> Fore
     """What fetching ``model`` would do. One request to the hub, none for a model that is complete or offline.
 
     Raises:
-        imgtool.errors.ImgtoolError: the hub cannot be asked, or says no.
+        imgtool.errors.ImgtoolError: the hub cannot be reached, or refuses.
     """
     if not options.refresh and store.status(model, full=options.full).complete:
         return Forecast(model.name, False, "already here")
+    source, size = "", model.size_bytes
     if model.kind is Kind.SYNTHETIC:
-        return Forecast(model.name, True, "random numbers, made on this machine", model.size_bytes, exact=False)
-    if options.source is not None:
-        return Forecast(model.name, True, f"the folder {options.source}", model.size_bytes, exact=False)
-    if options.offline or hub.offline_by_environment():
-        return Forecast(model.name, True, "what is in the cache; the network is not to be used", 0, exact=False)
-    if model.kind is Kind.EASYOCR:
-        return Forecast(model.name, True, "EasyOCR's releases", model.size_bytes, exact=False)
-    return _from_hub(model, store.places.hub, options)
-
-
-def _from_hub(model: ModelSpec, cache: Path, options: FetchOptions) -> Forecast:
-    listing = with_retries(
-        lambda: hub.listing(model, model.revision),
+        source = "random numbers, made on this machine"
+    elif options.source is not None:
+        source = f"the folder {options.source}"
+    elif options.offline or hub.offline_by_environment():
+        source, size = "what is in the cache; the network must not be used", 0
+    elif model.kind is Kind.EASYOCR:
+        source = "EasyOCR's releases"
+    if source:
+        return Forecast(model.name, True, source, size, exact=False)
+    listing = transferred(
+        lambda: hub.listing(model, model.revision, store.command(model)),
         options.retry,
         f"asking the hub about {model.repository}",
         lambda *_: None,
     )
-    missing = [file for file in listing.files if not hub.cached_path(cache, model, listing.commit, file.path).exists()]
-    size = sum(file.expected.size or 0 for file in missing)
-    return Forecast(model.name, True, model.repository, size, commit=listing.commit)
+    paths = {name: hub.cached_path(store.places.hub, model, listing.commit, name) for name in listing.files}
+    missing = sum(listing.files[name].size or 0 for name, path in paths.items() if not path.exists())
+    return Forecast(model.name, True, model.repository, missing, commit=listing.commit)

@@ -1,79 +1,68 @@
-"""Which compiled models nobody needs any more: superseded ones, damaged ones, and what killed compiles left."""
+"""Which compiled models to remove: superseded ones, damaged ones, and leftovers of killed compiles."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.artefacts.find import Artefact, all_artefacts, artefacts_root, problems, status
+from imgtool.artefacts.find import all_artefacts, artefacts_root, problems, status
 from imgtool.artefacts.install import is_only_copy
-from imgtool.artefacts.request import stem_of, wanted_blip, wanted_easyocr
+from imgtool.artefacts.manifest import ArtefactManifest
+from imgtool.artefacts.requested_model import requested_blip, requested_easyocr, stem_of
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.errors import ImgtoolError
-from imgtool.files import TEMPORARY
-from imgtool.warming.prune import STALE_SECONDS, Plan, Removal, size_of
+from imgtool.files import STALE_SECONDS, TEMPORARY
+from imgtool.warming.prune import PrunePlan, Removal, size_of
 
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
 
-def plan_prune_compiled(root: Path, runtime: RuntimeIdentity | None = None, in_use: Collection[Path] = ()) -> Plan:
+def plan_prune_compiled(root: Path, runtime: RuntimeIdentity | None = None, in_use: Collection[Path] = ()) -> PrunePlan:
     """What to remove below ``root``, to be executed with ``ModelStore.at(root)``.
 
-    Of each model the newest whole one stays, and beside it those for other processors: machines may share the folder.
-    One for an onnxruntime that is no longer installed stays only where there is nothing newer. The folders ``in_use``
-    stay in any case.
+    The newest complete version of each model stays, and so do those for other processors, because machines may share
+    the folder. One for an onnxruntime that is no longer installed stays only if there is nothing newer. The folders
+    ``in_use`` always stay.
     """
-    runtime = runtime or this_runtime()
+    runtime, removals = runtime or this_runtime(), []
+    try:
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        folders = []
     whole = [each for each in all_artefacts(root) if not problems(each.folder, each.manifest.files, full=False)]
-    superseded = [each for each in _superseded(whole, runtime) if each.folder not in in_use]
-    removals = [*_leftovers(root, {each.folder for each in whole}), *map(_removal, superseded)]
-    before = sum(size_of(path) for path in _folders(root))
-    return Plan(tuple(removals), before, None)
+    intact = {each.folder for each in whole}
+    for path in folders:
+        if TEMPORARY not in path.name:
+            left = path not in intact
+        else:
+            left = time.time() - path.stat().st_mtime > STALE_SECONDS and not is_only_copy(path)
+        if left:
+            stem = path.name.partition(TEMPORARY)[0].rpartition("-")[0]
+            removals.append(Removal(stem, "damaged or unfinished", (path,), size_of(path)))
+    for one in whole:
+        superseded = any(_supersedes(other.manifest, one.manifest, runtime) for other in whole)
+        if superseded and one.folder not in in_use:
+            stem = stem_of(one.manifest.kind, one.manifest.model)
+            removals.append(Removal(stem, "superseded", (one.folder,), size_of(one.folder)))
+    return PrunePlan(tuple(removals), sum(map(size_of, folders)), None)
 
 
 def in_use(options: EngineOptions) -> list[Path]:
-    """The folders of what a run with ``options`` would open, which need not be the newest: a revision may be pinned."""
+    """The folders that a run with ``options`` would open. They need not be the newest: a revision may be pinned."""
     root, found = artefacts_root(options), []
-    for wanted in (wanted_blip, wanted_easyocr):
+    for requested in (requested_blip, requested_easyocr):
         with suppress(ImgtoolError):  # options that make no sense use none
-            if (artefact := status(root, wanted(options)).artefact) is not None:
+            if (artefact := status(root, requested(options)).artefact) is not None:
                 found.append(artefact.folder)
     return found
 
 
-def _superseded(whole: list[Artefact], runtime: RuntimeIdentity) -> Iterator[Artefact]:
-    return (one for one in whole if any(_supersedes(other, one, runtime) for other in whole))
-
-
-def _removal(one: Artefact) -> Removal:
-    stem = stem_of(one.manifest.kind, one.manifest.model)
-    return Removal(stem, "superseded", (one.folder,), size_of(one.folder))
-
-
-def _supersedes(other: Artefact, one: Artefact, runtime: RuntimeIdentity) -> bool:
-    new, old = other.manifest, one.manifest
+def _supersedes(new: ArtefactManifest, old: ArtefactManifest, runtime: RuntimeIdentity) -> bool:
     if (new.kind, new.model, new.source) != (old.kind, old.model, old.source) or new.created <= old.created:
         return False
     outdated = old.runtime.onnxruntime != runtime.onnxruntime == new.runtime.onnxruntime
     return new.runtime == old.runtime or new.model_version != old.model_version or outdated
-
-
-def _leftovers(root: Path, whole: set[Path]) -> Iterator[Removal]:
-    for path in _folders(root):
-        stem = path.name.partition(TEMPORARY)[0].rpartition("-")[0]
-        if TEMPORARY not in path.name:
-            if path not in whole:
-                yield Removal(stem, "damaged or unfinished", (path,), size_of(path))
-        elif time.time() - path.stat().st_mtime > STALE_SECONDS and not is_only_copy(path):
-            yield Removal(stem, "damaged or unfinished", (path,), size_of(path))
-
-
-def _folders(root: Path) -> list[Path]:
-    try:
-        return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError:
-        return []

@@ -1,7 +1,7 @@
 """The models by name: where each comes from, which files it needs, under which licence.
 
-Nothing here is a hash or a commit: those come from the publisher at the moment of fetching (the hub's metadata,
-EasyOCR's own table) and are kept in the manifest.
+Hashes and commits are not here: the publisher states them when a model is fetched (the hub's metadata, EasyOCR's own
+table), and the manifest keeps them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT_REVISION = "main"
 
 
 class Kind(StrEnum):
-    """Who publishes a model, and so how it is fetched. Synthetic ones nobody does: they are made here."""
+    """Who publishes a model, which decides how it is fetched. Synthetic models are made on this machine."""
 
     HUB = "hub"
     EASYOCR = "easyocr"
@@ -54,7 +54,7 @@ class ModelSpec:
 
     @property
     def pinned(self) -> bool:
-        """Whether one revision was asked for; otherwise the one that was fetched is as good as any other."""
+        """Whether one revision was asked for; else any fetched revision will do."""
         return self.kind is Kind.HUB and self.revision != DEFAULT_REVISION
 
 
@@ -70,45 +70,34 @@ _BLIP_FILES = (
     FileSpec(("generation_config.json",), required=False),
 )
 
+_BLIP_BYTES = 990_000_000
 _GENERATION_BYTES = {"gen1": 210_000_000, "gen2": 16_000_000}
 
 
-def _blip(name: str, repository: str, size_bytes: int) -> ModelSpec:
-    return ModelSpec(name, Task.CAPTION, Kind.HUB, repository, _BLIP_FILES, "BSD-3-Clause", size_bytes=size_bytes)
+def _blip(name: str, repository: str, size_bytes: int, licence: str = "BSD-3-Clause") -> ModelSpec:
+    return ModelSpec(name, Task.CAPTION, Kind.HUB, repository, _BLIP_FILES, licence, size_bytes=size_bytes)
 
 
-def _recogniser(name: str) -> ModelSpec:
-    recogniser = RECOGNISERS[name]
-    repository = f"recognition/{recogniser.generation}/{name}"
-    return ModelSpec(
-        name,
-        Task.TEXT,
-        Kind.EASYOCR,
-        repository,
-        (),
-        "Apache-2.0",
-        languages=recogniser.languages,
-        size_bytes=_GENERATION_BYTES[recogniser.generation],
-        revision="",
-    )
+def _easyocr(name: str, repository: str, size_bytes: int, languages: tuple[str, ...] = ()) -> ModelSpec:
+    return ModelSpec(name, Task.TEXT, Kind.EASYOCR, repository, (), "Apache-2.0", languages, size_bytes, revision="")
 
 
-DETECTOR = ModelSpec(
-    "craft", Task.TEXT, Kind.EASYOCR, "detection/craft", (), "Apache-2.0", size_bytes=83_000_000, revision=""
-)
+DETECTOR = _easyocr("craft", "detection/craft", 83_000_000)
 
 CATALOGUE: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
-        _blip("blip-base", "Salesforce/blip-image-captioning-base", 990_000_000),
+        _blip("blip-base", "Salesforce/blip-image-captioning-base", _BLIP_BYTES),
         _blip("blip-large", "Salesforce/blip-image-captioning-large", 1_880_000_000),
         DETECTOR,
-        *map(_recogniser, RECOGNISERS),
+        *(
+            _easyocr(name, f"recognition/{one.generation}/{name}", _GENERATION_BYTES[one.generation], one.languages)
+            for name, one in RECOGNISERS.items()
+        ),
     )
 }
 
-_ALIASES = {"blip": "blip-base", "Salesforce/blip-image-captioning-base": "blip-base"}
-_ALIASES["Salesforce/blip-image-captioning-large"] = "blip-large"
+_ALIASES = {"blip": "blip-base", **{spec.repository: spec.name for spec in CATALOGUE.values() if spec.kind is Kind.HUB}}
 
 
 def easyocr_models(languages: Sequence[str]) -> tuple[ModelSpec, ...]:
@@ -129,7 +118,10 @@ def find(text: str) -> ModelSpec:
     name, _, revision = text.partition("@")
     spec = CATALOGUE.get(_ALIASES.get(name, name))
     if spec is None:
-        raise _unknown(name)
+        names = sorted({*CATALOGUE, *_ALIASES, "easyocr"})
+        near = get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(names)}"
+        raise UnknownModel(f"{name!r} is no model that imgtool knows", hint)
     if not revision:
         return spec
     if spec.kind is not Kind.HUB:
@@ -137,18 +129,12 @@ def find(text: str) -> ModelSpec:
     return replace(spec, revision=revision)
 
 
-def named(text: str, languages: Sequence[str]) -> tuple[ModelSpec, ...]:
-    """The models behind a name that a user types: ``easyocr`` stands for what ``languages`` need of it.
-
-    Raises:
-        UnknownModel: there is no such model.
-        imgtool.weights.errors.LanguagesRefused: EasyOCR does not read ``languages``.
-    """
-    return easyocr_models(languages) if text == "easyocr" else (find(text),)
+def is_catalogued(text: str) -> bool:
+    """Whether :func:`find` knows ``text``."""
+    name = text.partition("@")[0]
+    return _ALIASES.get(name, name) in CATALOGUE
 
 
-def _unknown(name: str) -> UnknownModel:
-    names = sorted({*CATALOGUE, *_ALIASES, "easyocr"})
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(names)}"
-    return UnknownModel(f"{name!r} is no model that imgtool knows", hint)
+def blip_of(repository: str) -> ModelSpec:
+    """The captioning model in a ``repository`` of the hub, ``owner/name``, that is not in the catalogue."""
+    return _blip(repository.replace("/", "--"), repository, _BLIP_BYTES, licence="as its publisher says")

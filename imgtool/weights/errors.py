@@ -1,4 +1,4 @@
-"""What can go wrong while a model is found, fetched or checked: each with its message, exit code and remedy."""
+"""Errors of finding, fetching and checking models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from imgtool.errors import ExitCode, MissingExtra, ModelMissing, ModelNotUsable,
 
 
 class UnknownModel(UsageProblem):
-    """A name that is in no catalogue; the remedy names the nearest one."""
+    """A name that is not in the catalogue; the remedy names the nearest one."""
 
 
 class LanguagesRefused(UsageProblem):
@@ -14,7 +14,7 @@ class LanguagesRefused(UsageProblem):
 
 
 class NotInStore(ModelMissing):
-    """A model that is not (wholly) here, and that may not be fetched because the run is offline."""
+    """A model that is missing or incomplete here, and may not be fetched because the run is offline."""
 
 
 class ModelNotFound(ModelMissing):
@@ -30,11 +30,11 @@ class RepositoryIncomplete(ModelMissing):
 
 
 class DownloadFailed(ModelMissing):
-    """The server could not be reached, or kept failing, until the attempts were used up."""
+    """The server could not be reached or kept failing, and all attempts are used up."""
 
 
 class UnexpectedAnswer(DownloadFailed):
-    """Something answered that is not the server meant: usually a proxy or a login page."""
+    """The answer did not come from the server that was asked: usually a proxy or a login page answered."""
 
 
 class BrokenArchive(UnexpectedAnswer):
@@ -42,19 +42,19 @@ class BrokenArchive(UnexpectedAnswer):
 
 
 class WrongHash(ModelMissing):
-    """A file was fetched twice and is not the one that its publisher describes."""
+    """A file was fetched twice, and both times it was not the one that its publisher describes."""
 
 
 class FileRefused(ModelNotUsable):
-    """A weights file that is damaged, or of a kind that could run code when it is opened."""
+    """A weights file that is damaged, or of a kind that can run code when it is opened."""
 
 
 class WeightsUnreadable(ModelNotUsable):
-    """Weights that are here and may not be read."""
+    """Weights that are here, but without permission to read them."""
 
 
 class FetchBusy(ModelMissing):
-    """Another process has been fetching or compiling the same model for longer than we are willing to wait."""
+    """Another process has been fetching or compiling the same model for longer than the timeout."""
 
 
 class LibraryMissing(MissingExtra):
@@ -64,8 +64,8 @@ class LibraryMissing(MissingExtra):
 
 
 def unreadable(error: PermissionError) -> WeightsUnreadable:
-    """``error``, which names a file, as a message with a remedy."""
+    """``error``, which names a file, as an error with a remedy."""
     return WeightsUnreadable(
         f"{error.filename} cannot be read: {error.strerror}",
-        "mend its permissions, or those of the folders that it is in, then run this again",
+        "correct its permissions, or those of the folders above it, then run this again",
     )

@@ -1,4 +1,4 @@
-"""Hashes of files, read once in large pieces, and what a publisher says that they should be."""
+"""Hashes of files, and their comparison with what a publisher states."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 
 _PIECE = 1 << 20
 _BLOCKS, _BLOCK_BYTES = 64, 4096
+_TITLES = {"sha256": "SHA-256", "md5": "MD5", "git": "git hash"}
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A file as it is: its size in bytes and lower-case hexadecimal hashes. ``git`` is the SHA-1 of git's blob."""
+class MeasuredFile:
+    """The size in bytes of a file and its lower-case hexadecimal hashes. ``git`` is the SHA-1 of git's blob."""
 
     size: int
     sha256: str
@@ -23,59 +24,50 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Expected:
-    """A file as its publisher describes it; what is empty or ``None`` is not known."""
+class ExpectedFile:
+    """A file as its publisher describes it; empty and ``None`` mean unknown."""
 
     size: int | None = None
     sha256: str = ""
     md5: str = ""
     git: str = ""
 
-    def difference(self, found: Measured) -> str:
-        """In what ``found`` is not this file, in words; empty where it is."""
+    def difference(self, found: MeasuredFile) -> str:
+        """How ``found`` differs from this file, in words; empty if it does not."""
         if self.size is not None and self.size != found.size:
             return f"it has {found.size} bytes instead of {self.size}"
-        for name in ("sha256", "md5", "git"):
-            wanted, got = getattr(self, name), getattr(found, name)
-            if wanted and wanted != got:
-                return f"its {_TITLES[name]} is {got} instead of {wanted}"
+        for name, title in _TITLES.items():
+            expected, got = getattr(self, name), getattr(found, name)
+            if expected and expected != got:
+                return f"its {title} is {got} instead of {expected}"
         return ""
 
 
-_TITLES = {"sha256": "SHA-256", "md5": "MD5", "git": "git hash"}
-
-
-def measure(path: Path, expected: Expected | None = None) -> Measured:
-    """Size and SHA-256 of ``path``, and of the other hashes those that ``expected`` has.
+def measure(path: Path, expected: ExpectedFile | None = None) -> MeasuredFile:
+    """Size and SHA-256 of ``path``, and those other hashes that ``expected`` has.
 
     Raises:
         OSError: the file cannot be read.
     """
-    size = path.stat().st_size
-    hashes = _hashes(size, expected or Expected())
+    hashes: dict[str, Any] = {"sha256": hashlib.sha256()}
+    if expected is not None and expected.md5:
+        hashes["md5"] = hashlib.md5(usedforsecurity=False)
+    if expected is not None and expected.git:
+        hashes["git"] = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     read = 0
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             read += len(piece)
             for one in hashes.values():
                 one.update(piece)
-    return Measured(read, **{name: one.hexdigest() for name, one in hashes.items()})
-
-
-def _hashes(size: int, expected: Expected) -> dict[str, Any]:
-    hashes: dict[str, Any] = {"sha256": hashlib.sha256()}
-    if expected.md5:
-        hashes["md5"] = hashlib.md5(usedforsecurity=False)
-    if expected.git:
-        hashes["git"] = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-    return hashes
+    return MeasuredFile(read, **{name: one.hexdigest() for name, one in hashes.items()})
 
 
 def sampled_sha256(paths: Iterable[Path]) -> str:
     """SHA-256 in hex over names, sizes and 64 evenly spread blocks of 4 KiB of each file, in the order given.
 
-    Files that were trained, converted or cut off anew differ in nearly every block. This is an identity, no proof of
-    integrity: one flipped byte between two blocks goes unseen.
+    This identifies files; it does not prove that they are undamaged. Weights that were trained or converted anew differ
+    in nearly every block, but one flipped byte between two blocks is not seen.
 
     Raises:
         OSError: a file cannot be read.
@@ -84,15 +76,12 @@ def sampled_sha256(paths: Iterable[Path]) -> str:
     for path in paths:
         size = path.stat().st_size
         digest.update(f"{path.name}\0{size}\0".encode())
+        if size <= _BLOCKS * _BLOCK_BYTES:
+            offsets = list(range(0, size, _BLOCK_BYTES))
+        else:
+            offsets = [number * (size - _BLOCK_BYTES) // (_BLOCKS - 1) for number in range(_BLOCKS)]
         with path.open("rb", buffering=0) as file:
-            for offset in _offsets(size):
+            for offset in offsets:
                 file.seek(offset)
                 digest.update(file.read(_BLOCK_BYTES))
     return digest.hexdigest()
-
-
-def _offsets(size: int) -> list[int]:
-    """Where to read: everything of a small file, else from the first byte to the last block."""
-    if size <= _BLOCKS * _BLOCK_BYTES:
-        return list(range(0, size, _BLOCK_BYTES))
-    return [number * (size - _BLOCK_BYTES) // (_BLOCKS - 1) for number in range(_BLOCKS)]

@@ -1,7 +1,7 @@
 """Which recogniser EasyOCR uses for a set of languages, known without EasyOCR being installed.
 
-A run from compiled models has no EasyOCR at hand and must still know which model serves ``ko,en``. Where EasyOCR is
-installed, a test holds this table to it.
+Runs with compiled models work without EasyOCR and must still know which model reads ``ko,en``. A test compares this
+table with the installed EasyOCR.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ RECOGNISERS: dict[str, Recogniser] = {
     "cyrillic_g2": Recogniser("gen2", _CYRILLIC),
     "latin_g2": Recogniser("gen2", _LATIN),
 }
-"""In the order in which EasyOCR tries them: the first that reads a language other than English is taken."""
+"""In the order in which EasyOCR tries them: it takes the first one that reads a language other than English."""
 
 LANGUAGES = frozenset(code for recogniser in RECOGNISERS.values() for code in recogniser.languages)
 """Every code that some recogniser reads."""
@@ -67,11 +67,11 @@ _ALIASES = {
     "nb": "no",
     "fil": "tl",
 }
-"""What people write, mostly ISO 639-1, where EasyOCR has a code of its own."""
+"""Usual codes, mostly ISO 639-1, for languages for which EasyOCR has a code of its own."""
 
 
 def easyocr_codes(languages: Iterable[str]) -> tuple[str, ...]:
-    """``languages`` in EasyOCR's codes, each once, in the order given. Codes that it does not know stay as they are."""
+    """``languages`` in EasyOCR's codes, each once, in the order given. Unknown codes are kept as they are."""
     plain = (language.lower().replace("-", "_") for language in languages)
     return tuple(dict.fromkeys(_ALIASES.get(code, code) for code in plain))
 
@@ -95,7 +95,7 @@ def recogniser_for(languages: Sequence[str]) -> str:
         raise LanguagesRefused(f"EasyOCR does not read {', '.join(unknown)}", f"it reads {known}")
     others = set(languages) - {"en"}
     if not others:
-        # EasyOCR takes its English model for exactly ["en"]; repeating the code changes nothing about what is asked.
+        # EasyOCR takes its English model for exactly ["en"]; here a repeated code means the same.
         return "english_g2"
     name = next(name for name, one in RECOGNISERS.items() if others & set(one.languages))
     if extra := sorted(others - set(RECOGNISERS[name].languages)):

@@ -1,4 +1,4 @@
-"""What the store knows about a model: a small JSON file that is written last, when every file has been verified."""
+"""The manifest of a fetched model: a small JSON file that is written last, when every file has been verified."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Origin(StrEnum):
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A verified file. ``path`` is relative to the manifest's ``base``; ``fetched`` says that imgtool put it there.
 
-    Only what imgtool fetched is ever pruned: a file that was in an upstream cache before belongs to somebody else.
+    Only files that imgtool fetched are pruned: those that were in an upstream cache before belong to other programs.
     """
 
     path: str
@@ -59,7 +59,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """A short text that changes whenever a file or the commit does: part of what an answer depends on."""
+        """A short text that changes whenever a file or the commit changes."""
         digest = hashlib.sha256((self.commit or self.origin.value).encode())
         for file in sorted(self.files, key=lambda one: one.path):
             digest.update(f"\0{file.path}\0{file.sha256}".encode())
@@ -75,7 +75,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return {file.path: folder / file.path for file in self.files}
 
     def serves(self, spec: ModelSpec) -> bool:
-        """Whether this is the revision that ``spec`` asks for; one that is not pinned is served by any."""
+        """Whether this is the revision that ``spec`` asks for; without a pinned revision any will do."""
         if not spec.pinned or spec.revision == self.revision:
             return True
         return self.commit is not None and len(spec.revision) >= 7 and self.commit.startswith(spec.revision)
@@ -96,7 +96,7 @@ def decode(data: bytes) -> Manifest:
     if manifest.schema_version != SCHEMA_VERSION:
         raise ValueError(f"it has version {manifest.schema_version}, and this imgtool reads {SCHEMA_VERSION}")
     for path in (manifest.base, *(file.path for file in manifest.files)):
-        # Pruning deletes by these paths: a manifest from elsewhere must not lead out of the caches.
+        # Pruning deletes these paths: they must not lead out of the caches.
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
             raise ValueError(f"the path {path!r} leaves its folder")
     if not manifest.files:

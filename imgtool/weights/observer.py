@@ -1,4 +1,4 @@
-"""What a fetch tells while it runs. The default says nothing; the command line overrides it."""
+"""Callbacks of a running fetch. The default ones do nothing; the command line overrides them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 class FetchObserver:
-    """Told about a fetch, in the thread that runs it. Every method may be overridden; none may raise."""
+    """Called in the thread that runs the fetch. Every method may be overridden; none may raise."""
 
     def progress(self, model: str, file: str, done: int, total: int) -> None:
-        """``done`` of ``total`` bytes of ``file`` are here; ``total`` is 0 where the server does not say."""
+        """``done`` of ``total`` bytes of ``file`` are transferred; ``total`` is 0 if the server does not state it."""
 
     def verifying(self, model: str, file: str) -> None:
         """The hash of ``file`` is being computed."""
@@ -21,10 +21,10 @@ class FetchObserver:
         """A damaged file was renamed to ``path`` and is fetched again."""
 
     def waiting(self, model: str) -> None:
-        """Another process is fetching or compiling this model; we wait for it."""
+        """Another process is fetching or compiling this model; this one waits for it."""
 
     def compiling(self, model: str, phase: str) -> None:
-        """The compile of this model begins with ``phase``, in words."""
+        """Compiling this model has reached ``phase``, in words."""
 
 
 SILENT = FetchObserver()

@@ -1,11 +1,9 @@
-"""Where models lie: our store, the hub's cache, EasyOCR's directory, each found as its owner finds it.
+"""The directories of models: our store, the hub's cache and EasyOCR's directory, found as their libraries find them.
 
-The hub's cache is read by its layout, since importing its library takes a fifth of a second:
-``<cache>/models--Org--Name/refs/<revision>`` holds a commit, ``<cache>/models--Org--Name/snapshots/<commit>/`` the
-files.
+The hub's cache is read without its library, whose import takes 0.2 s: ``<cache>/models--Org--Name/refs/<revision>``
+holds a commit, ``<cache>/models--Org--Name/snapshots/<commit>/`` the files.
 
-A manifest keeps paths relative to one of these, so that a cache baked in one place (a Docker build) is whole in
-another.
+Manifests keep paths relative to one of these directories, so that a cache filled in a Docker build works elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 class Root(StrEnum):
-    """The directory that the paths of a manifest start from."""
+    """The directory to which the paths of a manifest are relative."""
 
     STORE = "store"
     HUB = "hub"
@@ -31,7 +29,7 @@ class Root(StrEnum):
 
 @dataclass(frozen=True)
 class Places:
-    """The three directories; none of them needs to exist."""
+    """The three directories, which need not exist."""
 
     store: Path
     hub: Path
@@ -43,7 +41,7 @@ class Places:
 
 
 def places(store: Path, environ: Mapping[str, str] | None = None) -> Places:
-    """The directories that ``environ`` (the process's own by default) leads to."""
+    """The directories that ``environ`` (by default the process's own) names."""
     environ = os.environ if environ is None else environ
     return Places(store, hub_cache(environ), easyocr_folder(environ))
 
@@ -63,17 +61,14 @@ def easyocr_folder(environ: Mapping[str, str]) -> Path:
     return _expand(home) / "model"
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The files of one commit of a repository in the hub's cache."""
-
-    folder: Path
-    commit: str
-
-
 def is_repository_id(name: str) -> bool:
-    """Whether ``name`` reads like ``Org/Name`` or ``Name``."""
+    """Whether ``name`` looks like ``Org/Name`` or ``Name``."""
     return bool(_REPOSITORY.match(name)) and ".." not in name and "--" not in name
+
+
+def is_commit(revision: str) -> bool:
+    """Whether ``revision`` is a whole commit, not the name of a branch or a tag."""
+    return _COMMIT.match(revision) is not None
 
 
 def repository_folder(repository: str) -> str:
@@ -81,25 +76,22 @@ def repository_folder(repository: str) -> str:
     return f"models--{repository.replace('/', '--')}"
 
 
-def find_snapshot(cache: Path, repository: str, revision: str | None = None) -> Snapshot | None:
-    """The snapshot of ``revision`` (a branch, a tag or a full commit; default ``main``) in ``cache``, or ``None``."""
+def find_snapshot(cache: Path, repository: str, revision: str | None = None) -> Path | None:
+    """The folder in ``cache`` of ``revision`` (a branch, a tag or a full commit; default ``main``), or ``None``.
+
+    It is named after the commit.
+    """
     root = cache / repository_folder(repository)
-    wanted = revision or "main"
-    commit = wanted if _COMMIT.match(wanted) else _read_ref(root / "refs", wanted)
-    if commit is None:
-        return None
+    commit = name = revision or "main"
+    if not is_commit(name):
+        if name.startswith("/") or ".." in name.split("/"):
+            return None
+        try:
+            commit = (root / "refs" / name).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
     folder = root / "snapshots" / commit
-    return Snapshot(folder, commit) if folder.is_dir() else None
-
-
-def _read_ref(refs: Path, name: str) -> str | None:
-    if name.startswith("/") or ".." in name.split("/"):
-        return None
-    try:
-        commit = (refs / name).read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return None
-    return commit if _COMMIT.match(commit) else None
+    return folder if is_commit(commit) and folder.is_dir() else None
 
 
 def _expand(text: str) -> Path:

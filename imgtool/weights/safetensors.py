@@ -1,7 +1,7 @@
-"""Whether a weights file can be trusted to be opened: a whole safetensors file, and no pickle in its place.
+"""Checks that a weights file is a complete safetensors file and not a pickle.
 
-Opening a pickle can run code; a truncated file maps and then fails in the middle of a run. The layout is that of the
-safetensors format: 8 bytes (little-endian length of the header), a JSON header, then the tensors' bytes.
+Opening a pickle can run code; a truncated file can be mapped, but fails in the middle of a run. The
+format: 8 bytes (little-endian length of the header), a JSON header, then the tensors' bytes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from pathlib import Path
 from imgtool.weights.errors import FileRefused
 
 _LARGEST_HEADER = 100_000_000
-_FETCH_AGAIN = "fetch it again with `imgtool warm-cache`, or copy it again from its source"
 
 
-def check_safetensors(path: Path) -> None:
-    """Return where ``path`` is a whole safetensors file.
+def check_safetensors(path: Path, remedy: str) -> None:
+    """Check that ``path`` is a complete safetensors file. ``remedy`` is what to do if it is damaged.
 
     Raises:
         FileRefused: it is truncated, too long, a pickle, or something else.
@@ -33,10 +32,15 @@ def check_safetensors(path: Path) -> None:
             )
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else _LARGEST_HEADER + 1
         if length > min(_LARGEST_HEADER, size - 8):
-            raise FileRefused(f"{path} is no whole safetensors file: its header is cut off", _FETCH_AGAIN)
-        end = 8 + length + _data_length(path, file.read(length))
+            raise FileRefused(f"{path} is not a complete safetensors file: its header is cut off", remedy)
+        header = file.read(length)
+    try:
+        tensors = [one for name, one in json.loads(header).items() if name != "__metadata__"]
+        end = 8 + length + max((one["data_offsets"][1] for one in tensors), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise FileRefused(f"{path} is not a safetensors file: its header is not a table of tensors", remedy) from error
     if end != size:
-        raise FileRefused(f"{path} is no whole safetensors file: {size} bytes instead of {end}", _FETCH_AGAIN)
+        raise FileRefused(f"{path} is not a complete safetensors file: it has {size} bytes instead of {end}", remedy)
 
 
 def _other_kind(start: bytes) -> str:
@@ -48,11 +52,3 @@ def _other_kind(start: bytes) -> str:
     if start.startswith(b"\x80"):
         return "a pickle (a PyTorch checkpoint)"
     return "a web page" if start.lstrip().startswith(b"<") else ""
-
-
-def _data_length(path: Path, header: bytes) -> int:
-    try:
-        entries = json.loads(header)
-        return max((one["data_offsets"][1] for name, one in entries.items() if name != "__metadata__"), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise FileRefused(f"{path} is no safetensors file: its header is no table of tensors", _FETCH_AGAIN) from error

@@ -15,25 +15,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.files import writable, write_atomically
-from imgtool.versioned import encode
-from imgtool.weights.commands import bake_spec
+from imgtool.ground.versioned import encode
+from imgtool.options import Weights, cache_root
+from imgtool.weights.easyocr_table import installed, table_entry
 from imgtool.weights.errors import FetchBusy
-from imgtool.weights.hashing import Expected, measure
+from imgtool.weights.hashing import ExpectedFile, measure
 from imgtool.weights.manifest import FileEntry, Manifest, Origin, decode
 from imgtool.weights.places import Places, places
+from imgtool.weights.warm_command import WarmCommand, cache_words, model_command
 
 if TYPE_CHECKING:
-    from filelock import FileLock
-
     from imgtool.options import EngineOptions
     from imgtool.weights.catalogue import ModelSpec
 
 MANIFEST = "manifest.json"
-FORMER = "former-"
+FORMER_MANIFEST = "former-"
 
 
-class State(StrEnum):
-    """How a model is in the store."""
+class StoredState(StrEnum):
+    """The state of a model in the store."""
 
     COMPLETE = "complete"
     NO_MANIFEST = "no manifest"
@@ -45,10 +45,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """What a look at a model found. ``message`` is a sentence for people; ``problems`` names each bad file."""
+    """The result of checking a model. ``message`` is a sentence for the user; ``problems`` names each bad file."""
 
     name: str
-    state: State
+    state: StoredState
     message: str
     remedy: str = ""
     problems: tuple[str, ...] = ()
@@ -57,15 +57,19 @@ class ModelStatus:
     @property
     def complete(self) -> bool:
         """Whether a run can use the model without any network."""
-        return self.state is State.COMPLETE
+        return self.state is StoredState.COMPLETE
 
 
 @dataclass(frozen=True)
 class ModelStore:
-    """The models under ``root`` (which need not exist) and in the upstream caches."""
+    """The models under ``root`` (which need not exist) and in the upstream caches.
+
+    ``words`` are the options that lead a command to this store.
+    """
 
     root: Path
     places: Places
+    words: tuple[str, ...] = ()
 
     @staticmethod
     def at(root: Path) -> ModelStore:
@@ -76,6 +80,10 @@ class ModelStore:
         """Where the store keeps what is its own about the model ``name``."""
         return self.root / name
 
+    def command(self, spec: ModelSpec) -> WarmCommand:
+        """The command that fetches ``spec`` into this store."""
+        return model_command(spec, *self.words)
+
     def manifest(self, name: str) -> Manifest | None:
         """The manifest of ``name``, or ``None`` where there is none that can be read."""
         try:
@@ -83,14 +91,10 @@ class ModelStore:
         except (OSError, ValueError):
             return None
 
-    def names(self) -> list[str]:
-        """The models that have a manifest, sorted."""
-        return sorted(path.parent.name for path in self.root.glob(f"*/{MANIFEST}"))
-
     def former(self, name: str) -> dict[Path, Manifest]:
         """The manifests of former versions of ``name``, oldest first, by their file."""
         found: dict[Path, Manifest] = {}
-        for path in self.folder_of(name).glob(f"{FORMER}*.json"):
+        for path in self.folder_of(name).glob(f"{FORMER_MANIFEST}*.json"):
             try:
                 found[path] = decode(path.read_bytes())
             except (OSError, ValueError):
@@ -108,36 +112,38 @@ class ModelStore:
         return None if manifest is None else manifest.folder(self.places)
 
     def status(self, spec: ModelSpec, *, full: bool = False) -> ModelStatus:
-        """How ``spec`` is here: by existence and sizes, or with ``full`` by the hash of every file."""
-        path = self.folder_of(spec.name) / MANIFEST
-        remedy = bake_spec(spec).remedy
+        """Check ``spec`` by the existence and sizes of its files, or with ``full`` by their hashes."""
+        name, path, command = spec.name, self.folder_of(spec.name) / MANIFEST, self.command(spec)
         try:
             manifest = decode(path.read_bytes())
         except FileNotFoundError:
-            return ModelStatus(spec.name, State.NO_MANIFEST, f"{spec.name} has not been fetched", remedy)
+            return ModelStatus(name, StoredState.NO_MANIFEST, f"{name} has not been fetched", command.remedy)
         except (OSError, ValueError) as error:
-            message = f"the manifest of {spec.name} cannot be used: {error}"
-            return ModelStatus(spec.name, State.UNREADABLE, message, remedy, (str(path),))
+            message = f"the manifest of {name} cannot be used: {error}"
+            return ModelStatus(name, StoredState.UNREADABLE, message, command.remedy, (str(path),))
         if not manifest.serves(spec):
-            return _other_revision(spec, manifest)
-        if _outdated(spec, manifest):
-            # EasyOCR compares with its table whenever it loads, and would delete the file and fetch another.
-            message = f"{spec.name} is here, and the installed EasyOCR describes another file"
-            return ModelStatus(spec.name, State.OTHER_REVISION, message, remedy, manifest=manifest)
-        return self._files_status(spec, manifest, remedy, full)
-
-    def _files_status(self, spec: ModelSpec, manifest: Manifest, remedy: str, full: bool) -> ModelStatus:
+            have = manifest.commit or manifest.revision or manifest.origin.value
+            message = f"{name} is here at {have}, and {spec.revision} is asked for"
+            remedy = f"{command.remedy}, or ask for {name} alone"
+            return ModelStatus(name, StoredState.OTHER_REVISION, message, remedy, manifest=manifest)
+        hashes = {file.md5 for file in manifest.files}
+        if manifest.origin is Origin.EASYOCR and installed() and table_entry(spec).md5 not in hashes:
+            # EasyOCR compares the file with its table at every load; it would delete this one and fetch another.
+            message = f"{name} is here, and the installed EasyOCR describes another file"
+            return ModelStatus(name, StoredState.OTHER_REVISION, message, command.remedy, manifest=manifest)
         folder = manifest.folder(self.places)
         problems = [found for file in manifest.files if (found := _problem(folder / file.path, file, full)) is not None]
         if not problems:
-            message = f"{spec.name} is complete ({manifest.size_bytes / 1e6:.1f} MB)"
-            return ModelStatus(spec.name, State.COMPLETE, message, manifest=manifest)
-        state = State.MISSING_FILE if any(one[0] is State.MISSING_FILE for one in problems) else State.CHANGED_FILE
-        texts = tuple(text for _, text in problems)
-        return ModelStatus(spec.name, state, f"{spec.name}: {'; '.join(texts)}", remedy, texts, manifest)
+            message = f"{name} is complete ({manifest.size_bytes / 1e6:.1f} MB)"
+            return ModelStatus(name, StoredState.COMPLETE, message, manifest=manifest)
+        states, texts = zip(*problems, strict=True)
+        state = StoredState.MISSING_FILE if StoredState.MISSING_FILE in states else StoredState.CHANGED_FILE
+        # A plain fetch compares sizes only, so a wrong hash needs --refresh.
+        remedy = command.fetching_again if full else command.remedy
+        return ModelStatus(name, state, f"{name}: {'; '.join(texts)}", remedy, texts, manifest)
 
     def record(self, manifest: Manifest) -> None:
-        """Make ``manifest`` the current one; a different one before it is kept as a former version.
+        """Make ``manifest`` the current one, and keep a different one that was there as a former version.
 
         Raises:
             imgtool.errors.StoreNotWritable: the store cannot be written.
@@ -145,10 +151,10 @@ class ModelStore:
         folder = self.folder_of(manifest.name)
         before = self.manifest(manifest.name)
         if before is not None and before.fingerprint != manifest.fingerprint:
-            write_atomically(folder / f"{FORMER}{before.fingerprint}.json", encode(before))
+            write_atomically(folder / f"{FORMER_MANIFEST}{before.fingerprint}.json", encode(before))
         write_atomically(folder / MANIFEST, encode(manifest))
         with writable(folder):
-            (folder / f"{FORMER}{manifest.fingerprint}.json").unlink(missing_ok=True)
+            (folder / f"{FORMER_MANIFEST}{manifest.fingerprint}.json").unlink(missing_ok=True)
 
     @contextmanager
     def lock(
@@ -156,8 +162,7 @@ class ModelStore:
     ) -> Iterator[None]:
         """Keep other processes from fetching or pruning ``name``; waits up to ``timeout`` seconds for them.
 
-        The lock belongs to the process: that of a process which died is free. ``work`` is what those others do, in
-        words: ``fetching blip-base``.
+        The lock of a process that died is released. ``work`` says what the lock is held for: ``fetching blip-base``.
 
         Raises:
             FetchBusy: another process held it all that time.
@@ -174,7 +179,13 @@ class ModelStore:
             except Timeout:
                 if on_wait is not None:
                     on_wait()
-                _wait(lock, timeout, work or f"at work on {name}")
+                try:
+                    lock.acquire(timeout=timeout)
+                except Timeout as error:
+                    raise FetchBusy(
+                        f"another process has been {work or f'at work on {name}'} for more than {timeout:.0f} s",
+                        "wait for the other process, or stop it",
+                    ) from error
         try:
             yield
         finally:
@@ -183,53 +194,21 @@ class ModelStore:
 
 def store_for(options: EngineOptions) -> ModelStore:
     """The store in the cache directory that ``options`` set; synthetic models have one of their own in it."""
-    from imgtool.options import Weights, cache_root
-
     root = cache_root(options) / "models"
-    synthetic = options.weights is Weights.SYNTHETIC
-    return ModelStore.at(root / "synthetic" / options.scale.value if synthetic else root)
+    if options.weights is Weights.SYNTHETIC:
+        root = root / "synthetic" / options.scale.value
+    return ModelStore(root, places(root), cache_words(options))
 
 
-def _wait(lock: FileLock, timeout: float, work: str) -> None:
-    from filelock import Timeout
-
-    try:
-        lock.acquire(timeout=timeout)
-    except Timeout as error:
-        raise FetchBusy(
-            f"another process has been {work} for more than {timeout:.0f} s",
-            "wait for it, or end it, then run this again",
-        ) from error
-
-
-def _other_revision(spec: ModelSpec, manifest: Manifest) -> ModelStatus:
-    have = manifest.commit or manifest.revision or manifest.origin.value
-    return ModelStatus(
-        spec.name,
-        State.OTHER_REVISION,
-        f"{spec.name} is here at {have}, and {spec.revision} is asked for",
-        f"run `imgtool warm-cache {spec.name}@{spec.revision}`, or ask for {spec.name} alone",
-        manifest=manifest,
-    )
-
-
-def _outdated(spec: ModelSpec, manifest: Manifest) -> bool:
-    if manifest.origin is not Origin.EASYOCR:
-        return False
-    from imgtool.weights.located.easyocr_tables import installed, table_entry
-
-    return installed() and table_entry(spec).md5 not in {file.md5 for file in manifest.files}
-
-
-def _problem(path: Path, file: FileEntry, full: bool) -> tuple[State, str] | None:
+def _problem(path: Path, file: FileEntry, full: bool) -> tuple[StoredState, str] | None:
     try:
         size = path.stat().st_size
         if size != file.size:
-            return State.CHANGED_FILE, f"{path} has {size} bytes instead of {file.size}"
-        if full and (difference := Expected(file.size, file.sha256).difference(measure(path))):
-            return State.CHANGED_FILE, f"{path} was changed: {difference}"
+            return StoredState.CHANGED_FILE, f"{path} has {size} bytes instead of {file.size}"
+        if full and (difference := ExpectedFile(file.size, file.sha256).difference(measure(path))):
+            return StoredState.CHANGED_FILE, f"{path} was changed: {difference}"
     except FileNotFoundError:
-        return State.MISSING_FILE, f"{path} is missing"
+        return StoredState.MISSING_FILE, f"{path} is missing"
     except OSError as error:
-        return State.MISSING_FILE, f"{path} cannot be read: {error.strerror}"
+        return StoredState.MISSING_FILE, f"{path} cannot be read: {error.strerror}"
     return None

@@ -21,13 +21,16 @@ from imgtool.artefacts.find import (
     status,
 )
 from imgtool.artefacts.manifest import ArtefactFile, read_manifest
-from imgtool.artefacts.request import Wanted, wanted_blip
+from imgtool.artefacts.requested_model import RequestedModel, requested_blip
 from imgtool.artefacts.runtime_identity import cpu_features, installed_release, this_runtime
 from imgtool.compiling.compile import compile_model
 from imgtool.errors import ModelMissing
 from imgtool.options import EngineOptions
-from tests.compiled import OPTIONS, Bench, change_manifest, flip, other_runtime
+from imgtool.weights.warm_command import WarmCommand
+from tests.compiled import FOREIGN_FEATURE, OPTIONS, Bench, change_manifest, flip, other_runtime
 from tests.model_files import blip_files
+
+NOTHING = WarmCommand(())
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def bench(baked: Bench, tmp_path: Path) -> Bench:
 
 
 def look(bench: Bench, *, full: bool = False) -> ArtefactStatus:
-    return status(bench.root, bench.wanted, full=full)
+    return status(bench.root, bench.requested, full=full)
 
 
 def test_what_was_compiled_is_whole_by_size_and_by_hash(bench: Bench) -> None:
@@ -136,7 +139,7 @@ def test_nothing_compiled_is_not_an_error_of_the_store(tmp_path: Path) -> None:
     ("runtime", "state", "word"),
     [
         (other_runtime(onnxruntime="0.1"), ArtefactState.OTHER_RUNTIME, "onnxruntime 0.1"),
-        (other_runtime(more=["avx512f"]), ArtefactState.OTHER_CPU, "without avx512f"),
+        (other_runtime(more=[FOREIGN_FEATURE]), ArtefactState.OTHER_CPU, f"without {FOREIGN_FEATURE}"),
         (other_runtime(less=this_runtime().cpu_features[:1]), ArtefactState.OTHER_CPU, "with "),
         (msgspec.structs.replace(this_runtime(), architecture="sparc"), ArtefactState.OTHER_CPU, "sparc"),
         (msgspec.structs.replace(this_runtime(), architecture="alpha"), ArtefactState.OTHER_CPU, "an alpha processor"),
@@ -157,13 +160,13 @@ def test_a_machine_that_cannot_be_told_from_others_opens_nothing_optimised(bench
     nameless = msgspec.structs.replace(this_runtime(), onnxruntime="", cpu_features=())
     assert not nameless.serves(nameless)
     change_manifest(bench.folder, runtime=nameless)
-    found = status(bench.root, bench.wanted, runtime=nameless)
+    found = status(bench.root, bench.requested, runtime=nameless)
     assert found.state is ArtefactState.OTHER_CPU
 
 
 def test_of_two_the_one_for_this_machine_is_taken(bench: Bench) -> None:
     here = bench.folder
-    elsewhere = bench.root / folder_name(bench.wanted, "v1", other_runtime(onnxruntime="0.1"))
+    elsewhere = bench.root / folder_name(bench.requested, "v1", other_runtime(onnxruntime="0.1"))
     shutil.copytree(here, elsewhere)
     change_manifest(elsewhere, runtime=other_runtime(onnxruntime="0.1"), created="2999-01-01T00:00:00+00:00")
     assert elsewhere != here
@@ -194,7 +197,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineOptions:
     monkeypatch.setenv("EASYOCR_MODULE_PATH", str(tmp_path / "easyocr"))
     weights = write_blip(tmp_path / "weights")
     options = EngineOptions(cache_dir=tmp_path / "cache", caption_model=str(weights))
-    compile_model(wanted_blip(options), artefacts_root(options), OPTIONS)
+    compile_model(requested_blip(options), artefacts_root(options), OPTIONS)
     return options
 
 
@@ -215,7 +218,7 @@ def test_weights_that_changed_make_it_stale_and_weights_that_are_gone_do_not(opt
     with pytest.raises(ModelMissing, match="was made from version") as caught:
         find_blip(options)
     assert "imgtool warm-cache" in caught.value.remedy
-    assert status(artefacts_root(options), wanted_blip(options)).state is ArtefactState.STALE
+    assert status(artefacts_root(options), requested_blip(options)).state is ArtefactState.STALE
     shutil.rmtree(weights)
     assert find_blip(options).folder == before
 
@@ -232,8 +235,8 @@ def plant(options: EngineOptions, **changes: object) -> Path:
     """Turn the one compiled model into another."""
     folder = find_blip(options).folder
     manifest = change_manifest(folder, **changes)
-    wanted = Wanted(kind=manifest.kind, model=manifest.model, source=manifest.source, command="")
-    return folder.rename(folder.with_name(folder_name(wanted, manifest.model_version, manifest.runtime)))
+    requested = RequestedModel(kind=manifest.kind, model=manifest.model, source=manifest.source, command=NOTHING)
+    return folder.rename(folder.with_name(folder_name(requested, manifest.model_version, manifest.runtime)))
 
 
 PUBLISHED = "Salesforce/blip-image-captioning-base"
@@ -272,9 +275,10 @@ import sys
 from pathlib import Path
 from imgtool.options import EngineOptions
 from imgtool.artefacts.find import find_blip, status
-from imgtool.artefacts.request import Wanted
-wanted = Wanted(kind="blip", model="owner/small", source="", command="")
-assert status(Path({str(bench.root)!r}), wanted).usable
+from imgtool.artefacts.requested_model import RequestedModel
+from imgtool.weights.warm_command import WarmCommand
+requested = RequestedModel(kind="blip", model="owner/small", source="", command=WarmCommand(()))
+assert status(Path({str(bench.root)!r}), requested).usable
 try:
     find_blip(EngineOptions(cache_dir=Path({str(bench.root.parent)!r}), caption_model="owner/small"))
 except Exception as error:

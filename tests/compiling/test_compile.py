@@ -18,17 +18,15 @@ from pathlib import Path
 import pytest
 
 from imgtool.artefacts.find import ArtefactState, find_blip, status
-from imgtool.artefacts.install import FORMER
 from imgtool.artefacts.manifest import OPTIMISED, read_manifest
 from imgtool.compiling.compile import NotAlike, compile_model
 from imgtool.compiling.sources import own_weights
 from imgtool.errors import ExitCode, ImgtoolError, ModelLoadFailed, StoreNotWritable
-from imgtool.files import TEMPORARY
+from imgtool.files import FORMER, TEMPORARY
 from imgtool.options import EngineOptions
 from imgtool.weights.errors import FetchBusy, WeightsUnreadable
 from imgtool.weights.observer import FetchObserver
 from tests.compiled import OPTIONS, Bench, flip
-from tests.fakes import exporter
 from tests.model_files import blip_files
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -47,7 +45,7 @@ def made(baked: Bench, bench: Bench) -> Bench:
 
 
 def state(bench: Bench, *, full: bool = True) -> ArtefactState:
-    return status(bench.root, bench.wanted, full=full).state
+    return status(bench.root, bench.requested, full=full).state
 
 
 class Watcher(FetchObserver):
@@ -163,7 +161,7 @@ def test_a_failed_attempt_at_another_one_leaves_the_former_in_its_place(made: Be
 
 def test_without_weights_there_is_nothing_to_compile(bench: Bench) -> None:
     with pytest.raises(ModelLoadFailed, match="not here"):
-        compile_model(replace(bench.wanted, folder=None, version=None), bench.root, OPTIONS)
+        compile_model(replace(bench.requested, folder=None, version=None), bench.root, OPTIONS)
 
 
 # -- killed
@@ -176,6 +174,7 @@ from dataclasses import replace
 from imgtool.weights.observer import FetchObserver
 from imgtool.options import EngineOptions
 from tests.compiled import OPTIONS, Bench
+from imgtool import files
 from imgtool.artefacts import install as installing
 
 flag, point, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
@@ -188,7 +187,7 @@ def die(*_, **__):
 if point == "before the manifest":
     installing.encode = die
 elif point == "before the move":
-    installing.sync_folder = die
+    files.put_in_place = installing.put_in_place = die
 elif point == "between two moves":
     real, calls = Path.replace, []
     def replace_(self, target):
@@ -196,7 +195,7 @@ elif point == "between two moves":
         return die() if len(calls) == 3 else real(self, target)
     Path.replace = replace_
 elif point == "after the move":
-    installing.shutil.rmtree = die
+    files.shutil.rmtree = die
 class Seen(FetchObserver):
     def compiling(self, model, phase):
         if point == "until nobody sees it" and phase == "exporting":
@@ -372,15 +371,15 @@ def test_of_a_snapshot_the_safetensors_count_alone(bench: Bench) -> None:
     (bench.weights / "model.safetensors").rename(bench.weights / "part-1.safetensors")
     (bench.weights / "other.safetensors").write_bytes(b"o")
     (bench.weights / "model.safetensors.index.json").write_text('{"weight_map": {"a": "part-1.safetensors"}}')
-    assert own_weights(bench.wanted) == [bench.weights / "part-1.safetensors"]
+    assert own_weights(bench.requested) == [bench.weights / "part-1.safetensors"]
 
 
 @pytest.mark.usefixtures("easyocr")
 def test_of_a_directory_that_all_languages_share_two_files_count(bench: Bench) -> None:
     for name in ("craft_mlt_25k", "korean_g2", "japanese_g2", "english_g2"):
         (bench.weights / f"{name}.pth").write_bytes(name.encode())
-    wanted = replace(bench.wanted, kind="easyocr", model="korean_g2")
-    done = compile_model(wanted, bench.root, replace(OPTIONS, exporters={"easyocr": exporter.NAME}))
+    wanted = replace(bench.requested, kind="easyocr", model="korean_g2")
+    done = compile_model(wanted, bench.root, OPTIONS)
     assert set(done.artefact.manifest.source_files) == {"craft_mlt_25k.pth", "korean_g2.pth"}
 
 
@@ -392,12 +391,6 @@ def test_room_is_asked_for_by_the_weights_of_the_model(bench: Bench, monkeypatch
     assert asked == [800], "1.6 bytes for each of 500"
 
 
-DENIED = """
-def export(source, into):
-    raise PermissionError(13, "Permission denied", str({folder} / "config.json"))
-"""
-
-
 @pytest.mark.parametrize(
     ("folder", "error", "code"),
     [
@@ -406,12 +399,10 @@ def export(source, into):
     ],
 )
 def test_what_cannot_be_read_is_no_fault_of_the_store(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, folder: str, error: type[ImgtoolError], code: ExitCode
+    bench: Bench, folder: str, error: type[ImgtoolError], code: ExitCode
 ) -> None:
-    (bench.weights / "denied.py").write_text(DENIED.format(folder=folder))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.environ["PYTHONPATH"], str(bench.weights)]))
     with pytest.raises(error, match="Permission denied") as caught:
-        bench.compile(replace(OPTIONS, exporters={"blip": "denied"}))
+        bench.compile(disturb=f"denied {folder}")
     assert caught.value.exit_code is code
     named = bench.weights / "config.json" if folder == "source" else bench.root
     assert str(caught.value).startswith(f"{named}")
@@ -436,7 +427,7 @@ def test_a_folder_of_weights_that_cannot_be_read(tmp_path: Path, monkeypatch: py
     def denied(paths: Iterable[Path]) -> str:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(list(paths)[-1]))
 
-    monkeypatch.setattr("imgtool.weights.located.blip.sampled_sha256", denied)
+    monkeypatch.setattr("imgtool.weights.on_disk.blip.sampled_sha256", denied)
     with pytest.raises(WeightsUnreadable, match=r"model\.safetensors cannot be read: Permission denied") as caught:
         find_blip(EngineOptions(caption_model=str(tmp_path)))
     assert "permissions" in caught.value.remedy

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgtool.artefacts.exported import Export, Parity
+from imgtool.artefacts.manifest import Parity
+from imgtool.compiling import child
+from imgtool.compiling.interface import Export, Exporter
 from imgtool.inference.sessions import open_graph
 
-NAME = "tests.fakes.exporter"
 GRAPH = "small"
 CHANNELS, SIDE, CLASSES = 16, 8, 64
 
@@ -28,7 +29,12 @@ def weights(source: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return kernel, rng.standard_normal((CLASSES, CHANNELS * SIDE * SIDE)).astype(np.float32)
 
 
-def export(source: Path, into: Path, disturb: str = "", flag: str = "") -> Export:
+def main() -> None:
+    """What the process that compiles runs, with this exporter for every kind of model."""
+    child.main(lambda _: Exporter(export, check_parity, answering))
+
+
+def export(source: Path, into: Path, remedy: str, disturb: str = "", flag: str = "") -> Export:
     import onnx
 
     onnx.save(
@@ -40,6 +46,9 @@ def export(source: Path, into: Path, disturb: str = "", flag: str = "") -> Expor
     )
     print("what libraries print is no data")
     _disturb(disturb, flag)
+    if disturb.startswith("denied"):
+        place = source if disturb == "denied source" else into
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place / "config.json"))
     return Export((GRAPH,), {"classes": CLASSES, "disturb": disturb, "flag": flag}, "tests", 17)
 
 
@@ -77,7 +86,7 @@ def _hang(flag: str) -> None:
     time.sleep(600)
 
 
-def check_parity(source: Path, artefact: Path, *, seed: int = 0, images: int = 4) -> Parity:
+def check_parity(source: Path, artefact: Path, threads: int, *, seed: int = 0, images: int = 4) -> Parity:
     import json
 
     settings = json.loads((artefact / "settings.json").read_bytes())

@@ -62,7 +62,7 @@ def test_easyocr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     make_easyocr(tmp_path / "weights", LANGUAGES, "tiny", 1)
     folder = tmp_path / "compiled"
-    exported = export(tmp_path / "weights", folder, LANGUAGES)
+    exported = export(tmp_path / "weights", folder, "", LANGUAGES)
     (folder / "settings.json").write_text(json.dumps(exported.settings), encoding="utf-8")
     exact = _easyocr_onnx.EasyOcrGraphs(folder, LANGUAGES, 2)
     with_openvino(monkeypatch, _easyocr_onnx, folder, exported.graphs)

@@ -16,7 +16,7 @@ from imgtool.inference import sessions as _sessions
 from imgtool.inference.session_memory import Arena
 from imgtool.inference.sessions import open_graph
 from imgtool.runtime.worker.memory import held
-from tests.compiled import Bench, change_manifest, flip, other_runtime
+from tests.compiled import FOREIGN_FEATURE, Bench, change_manifest, flip, other_runtime
 from tests.fakes.exporter import CLASSES, GRAPH, _scores, weights
 
 ONNX = onnxruntime.GraphOptimizationLevel
@@ -69,7 +69,7 @@ def test_its_answers_are_those_of_the_network(folder: Path, baked: Bench) -> Non
     assert np.allclose(answers(folder), _scores(image(), *weights(baked.weights)), atol=1e-3)
 
 
-@pytest.mark.parametrize("runtime", [other_runtime(onnxruntime="0.1"), other_runtime(more=["avx512f"])])
+@pytest.mark.parametrize("runtime", [other_runtime(onnxruntime="0.1"), other_runtime(more=[FOREIGN_FEATURE])])
 def test_one_from_elsewhere_is_opened_by_its_portable_graph(
     folder: Path, opened: list[tuple[str, Any]], runtime: object
 ) -> None:
@@ -105,7 +105,6 @@ def test_a_damaged_one_is_never_opened(folder: Path, opened: list[tuple[str, Any
     DAMAGE[name](folder)
     with pytest.raises(ModelLoadFailed, match=r"damaged|cannot be used") as caught:
         answers(folder)
-    assert "imgtool warm-cache --compile" in caught.value.remedy
     assert str(folder) in str(caught.value)
     assert opened == []
 

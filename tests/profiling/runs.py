@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from imgtool.ground.versioned import decode
 from imgtool.profiling.record import Profile
-from imgtool.versioned import decode
 from tests.command import Outcome, imgtool
 from tests.pictures import folder, greys
 

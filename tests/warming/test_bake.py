@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from imgtool.errors import ExitCode, ImgtoolError, MissingExtra, ModelLoadFailed, StoreNotWritable
 from imgtool.options import EngineOptions
-from imgtool.warming.bake import BakeOptions, Result, Step, StepEnded, bake, exit_code
-from imgtool.warming.trials import Trial
+from imgtool.warming.bake import BakeOptions, Step, StepResult, WarmStepEnded, bake, exit_code
+from imgtool.warming.trial_records import Trial
+from imgtool.warming.units import Unit, configured_units
 from imgtool.weights.store import ModelStore
-from imgtool.weights.wanted_units import Unit, configured_units
 from tests.fakes.hub import FakeHub
-from tests.model_files import QUICK
+from tests.model_files import QUICK, blip_files
 
 TRIAL = Trial(load_seconds=1.5, warm_up_seconds=0.5, rss_before=10, rss_after=30)
 
@@ -47,12 +47,12 @@ def units(*names: str) -> tuple[Unit, ...]:
     return tuple(unit for unit in found if not names or unit.engine in names)
 
 
-def steps(store: ModelStore, loader: Planted, *names: str) -> list[StepEnded]:
+def steps(store: ModelStore, loader: Planted, *names: str) -> list[WarmStepEnded]:
     events = bake(units(*names), store, BakeOptions(QUICK), loader)
-    return [event for event in events if isinstance(event, StepEnded)]
+    return [event for event in events if isinstance(event, WarmStepEnded)]
 
 
-def seen(ended: list[StepEnded]) -> list[tuple[str, str]]:
+def seen(ended: list[WarmStepEnded]) -> list[tuple[str, str]]:
     return [(event.step.value, event.result.value) for event in ended]
 
 
@@ -71,7 +71,7 @@ def test_the_parts_of_a_unit_come_first_then_one_load(hub: FakeHub, store: Model
         ("easyocr (ko, en)", Step.LOAD),
         ("easyocr (ko, en)", Step.WARM_UP),
     ]
-    assert {event.result for event in ended} == {Result.DONE}
+    assert {event.result for event in ended} == {StepResult.DONE}
     load, warm_up = ended[2:4]
     assert (load.seconds, load.rss_before, load.rss_after, warm_up.seconds) == (1.5, 10, 30, 0.5)
     assert exit_code(ended) is ExitCode.OK
@@ -104,7 +104,7 @@ def test_a_missing_library_skips_the_load_and_is_no_failure(hub: FakeHub, store:
 def test_one_that_fails_does_not_stop_the_others(hub: FakeHub, store: ModelStore, easyocr: Path) -> None:
     loader = Planted(whole=lambda: len(loader.loads) > 1)
     ended = steps(store, loader)
-    assert [event.model for event in ended if event.result is Result.FAILED] == ["blip-base"]
+    assert [event.model for event in ended if event.result is StepResult.FAILED] == ["blip-base"]
     assert loader.loads == ["blip-base", "easyocr (ko, en)"]
     assert exit_code(ended) is ExitCode.MODEL_MISSING
 
@@ -140,9 +140,26 @@ def test_a_damaged_file_that_only_the_load_notices_is_fetched_again(hub: FakeHub
     assert len(loader.loads) == 2
 
 
+def test_what_was_copied_and_damaged_is_copied_again_by_the_remedy(store: ModelStore, tmp_path: Path) -> None:
+    folder = tmp_path / "my stick"
+    folder.mkdir()
+    for name, content in blip_files().items():
+        (folder / name).write_bytes(content)
+    events = bake(units("blip"), store, BakeOptions(replace(QUICK, source=folder), load=False), Planted())
+    for event in events:
+        if isinstance(event, WarmStepEnded) and event.step is Step.FETCH:
+            (copied,) = store.root.glob("blip-base/files-*/model.safetensors")
+            copied.unlink()
+        if isinstance(event, WarmStepEnded) and event.step is Step.VERIFY:
+            assert event.result is StepResult.FAILED
+            assert event.remedy == f"run `imgtool warm-cache blip-base --from '{folder}' --refresh`"
+            return
+    pytest.fail("nothing was verified")
+
+
 @pytest.mark.parametrize("code", [ExitCode.NOT_WRITABLE, ExitCode.MODEL_MISSING])
 def test_the_exit_code_is_that_of_the_failures(code: ExitCode) -> None:
     error = StoreNotWritable("full")
-    failed = StepEnded("a", Step.FETCH, Result.FAILED, str(error), exit_code=error.exit_code)
-    other = StepEnded("b", Step.LOAD, Result.FAILED, exit_code=code)
+    failed = WarmStepEnded("a", Step.FETCH, StepResult.FAILED, str(error), exit_code=error.exit_code)
+    other = WarmStepEnded("b", Step.LOAD, StepResult.FAILED, exit_code=code)
     assert exit_code([failed, other]) is code

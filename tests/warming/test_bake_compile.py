@@ -11,10 +11,11 @@ import pytest
 from imgtool.errors import ExitCode, ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.options import EngineOptions
 from imgtool.types import Task
-from imgtool.warming.bake import BakeOptions, CompileOutcome, StepEnded, bake, exit_code
+from imgtool.warming.bake import BakeOptions, WarmStepEnded, bake, exit_code
+from imgtool.warming.unit_compiler import CompileOutcome
+from imgtool.warming.units import Unit, configured_units
 from imgtool.weights.observer import FetchObserver
 from imgtool.weights.store import ModelStore
-from imgtool.weights.wanted_units import Unit, configured_units
 from tests.fakes.hub import FakeHub
 from tests.model_files import QUICK
 from tests.warming.test_bake import Planted, seen, units
@@ -43,11 +44,11 @@ class Compiler:
         return CompileOutcome(anew or len(self.calls) == 1, "agrees", 2.0, 77)
 
 
-def steps(store: ModelStore, loader: Planted, compiler: Compiler | None, anew: bool = False) -> list[StepEnded]:
+def steps(store: ModelStore, loader: Planted, compiler: Compiler | None, anew: bool = False) -> list[WarmStepEnded]:
     events: Iterator[object] = bake(
         units("blip"), store, BakeOptions(QUICK, compile_anew=anew), loader, compiler=compiler
     )
-    return [event for event in events if isinstance(event, StepEnded)]
+    return [event for event in events if isinstance(event, WarmStepEnded)]
 
 
 def test_compiling_comes_between_verifying_and_loading_and_is_done_once(hub: FakeHub, store: ModelStore) -> None:
@@ -128,5 +129,5 @@ def test_a_folder_is_compiled_and_loaded(store: ModelStore, tmp_path: Path) -> N
         events = bake(
             folder, store, BakeOptions(QUICK), Planted(), compiler=Compiler(calls=[False] * (expected != "done"))
         )
-        ended = [event for event in events if isinstance(event, StepEnded)]
+        ended = [event for event in events if isinstance(event, WarmStepEnded)]
         assert seen(ended) == [("compile", expected), ("load", expected), ("warm-up", expected)]

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from imgtool.artefacts.find import folder_name
-from imgtool.artefacts.install import FORMER
 from imgtool.artefacts.manifest import read_manifest
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
+from imgtool.files import FORMER
 from imgtool.warming.prune_compiled import plan_prune_compiled
 from imgtool.weights.store import ModelStore
-from tests.compiled import Bench, change_manifest, other_runtime
+from tests.compiled import FOREIGN_FEATURE, Bench, change_manifest, other_runtime
 
 NEW, OLD = "2026-02-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00"
 
@@ -33,7 +33,7 @@ def another(bench: Bench, *, version: str = "v1", runtime: RuntimeIdentity | Non
     """A copy of the compiled model, as if it had been made from other weights, elsewhere or at another time."""
     (first, *_) = [folder for folder in bench.folders if read_manifest(folder).created == NEW]
     runtime = runtime or this_runtime()
-    folder = bench.root / folder_name(bench.wanted, version, runtime)
+    folder = bench.root / folder_name(bench.requested, version, runtime)
     if folder == first:
         folder = folder.with_name(f"{folder.name}0")
     shutil.copytree(first, folder)
@@ -63,7 +63,7 @@ def test_one_from_former_weights_goes(bench: Bench) -> None:
 
 def test_one_for_a_former_onnxruntime_goes_and_one_for_another_processor_stays(bench: Bench) -> None:
     former = another(bench, runtime=other_runtime(onnxruntime="0.1"))
-    another(bench, runtime=other_runtime(more=["avx512f"]))
+    another(bench, runtime=other_runtime(more=[FOREIGN_FEATURE]))
     assert pruned(bench) == {former}
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.weights.catalogue import CATALOGUE, Kind, easyocr_models, find, named
+from imgtool.weights import easyocr_table
+from imgtool.weights.catalogue import CATALOGUE, Kind, easyocr_models, find
 from imgtool.weights.errors import FileRefused, LanguagesRefused, UnknownModel
 from imgtool.weights.languages import LANGUAGES, RECOGNISERS, recogniser_for
-from imgtool.weights.located import easyocr_tables
 from imgtool.weights.places import easyocr_folder, hub_cache
 from imgtool.weights.safetensors import check_safetensors
 from tests.fakes.hub import noise, safetensors
@@ -24,7 +24,7 @@ def test_names_aliases_and_pins() -> None:
     assert find("blip@abc1234").revision == "abc1234"
     assert find("blip@abc1234").pinned
     assert not find("blip").pinned
-    assert [spec.name for spec in named("easyocr", ("ko", "en"))] == ["craft", "korean_g2"]
+    assert [spec.name for spec in easyocr_models(("ko", "en"))] == ["craft", "korean_g2"]
     assert all(spec.licence and spec.size_bytes for spec in CATALOGUE.values())
 
 
@@ -76,7 +76,7 @@ def test_a_recogniser_that_is_chosen_reads_everything(languages: set[str]) -> No
     assert languages <= {*RECOGNISERS[name].languages, "en"}
 
 
-@pytest.mark.skipif(not easyocr_tables.installed(), reason="EasyOCR is not installed (extra: torch)")
+@pytest.mark.skipif(not easyocr_table.installed(), reason="EasyOCR is not installed (extra: torch)")
 def test_the_table_of_languages_is_that_of_the_installed_easyocr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRU_CACHE_CAPACITY", "1")  # the table's file sets it
     package = find_spec("easyocr")
@@ -89,7 +89,7 @@ def test_the_table_of_languages_is_that_of_the_installed_easyocr(monkeypatch: py
         assert {*table[f"{family}_lang_list"], "en"} == {*RECOGNISERS[model].languages, "en"}
     for spec in CATALOGUE.values():
         if spec.kind is Kind.EASYOCR:
-            assert easyocr_tables.table_entry(spec).md5
+            assert easyocr_table.table_entry(spec).md5
 
 
 def test_caches_are_found_as_their_owners_find_them() -> None:
@@ -105,7 +105,7 @@ def test_a_whole_safetensors_file_passes(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     for size in (0, 1, 1000):
         path.write_bytes(safetensors(size))
-        check_safetensors(path)
+        check_safetensors(path, "fetch it again")
 
 
 @given(cut=st.integers(min_value=0, max_value=1000), extra=st.binary(min_size=1, max_size=20))
@@ -115,7 +115,7 @@ def test_one_that_is_cut_or_longer_is_refused(tmp_path_factory: pytest.TempPathF
     for spoilt in (whole[: len(whole) - 1 - cut], whole + extra):
         path.write_bytes(spoilt)
         with pytest.raises(FileRefused):
-            check_safetensors(path)
+            check_safetensors(path, "fetch it again")
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def test_one_that_is_cut_or_longer_is_refused(tmp_path_factory: pytest.TempPathF
         (b"\x80\x02}q\x00X\x05\x00" + noise(100), "could run code"),
         (b"<html><body>Log in</body></html>", "a web page"),
         (b"", "cut off"),
-        ((5).to_bytes(8, "little") + b"[1,2]", "no table"),
+        ((5).to_bytes(8, "little") + b"[1,2]", "not a table"),
     ],
 )
 def test_what_is_no_safetensors_file_is_refused_with_the_reason(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(FileRefused, match=words):
-        check_safetensors(path)
+        check_safetensors(path, "fetch it again")

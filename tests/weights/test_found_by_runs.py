@@ -12,10 +12,10 @@ from imgtool.options import EngineOptions
 from imgtool.weights.catalogue import find
 from imgtool.weights.errors import FileRefused
 from imgtool.weights.fetching.fetch import fetch
-from imgtool.weights.located.blip import BlipWeights, weights_for
-from imgtool.weights.marker import Marker, write_marker
-from imgtool.weights.refs import name_revision
+from imgtool.weights.fetching.from_hub import name_revision
+from imgtool.weights.on_disk.blip import BlipWeights, weights_for
 from imgtool.weights.store import ModelStore
+from imgtool.weights.synthetic.marker import Marker, write_marker
 from tests.fakes.hub import FakeHub
 from tests.model_files import BLIP, QUICK, blip_files
 

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 from imgtool.errors import ExitCode, StoreNotWritable
 from imgtool.files import not_writable, writable, write_atomically
-from imgtool.versioned import encode
-from imgtool.warming.prune import plan_prune, usage
+from imgtool.ground.versioned import encode
+from imgtool.warming.prune import plan_prune
 from imgtool.weights.catalogue import find
 from imgtool.weights.errors import FetchBusy, FileRefused, ModelNotFound, RepositoryIncomplete
-from imgtool.weights.fetching.fetch import Outcome, fetch
+from imgtool.weights.fetching.fetch import fetch
+from imgtool.weights.fetching.fetch_job import FetchOutcome
 from imgtool.weights.manifest import FileEntry, Manifest, Origin, decode, now
 from imgtool.weights.places import Root
-from imgtool.weights.store import ModelStore, State
+from imgtool.weights.store import ModelStore, StoredState
 from tests.fakes.hub import FakeHub, noise
 from tests.model_files import BLIP, CRAFT, QUICK, blip_files
 
@@ -46,25 +47,25 @@ def flip(path: Path) -> None:
 
 def test_an_empty_store_says_what_to_do(store: ModelStore) -> None:
     status = store.status(SPEC)
-    assert (status.state, store.fingerprint("blip-base"), store.names()) == (State.NO_MANIFEST, None, [])
+    assert (status.state, store.fingerprint("blip-base")) == (StoredState.NO_MANIFEST, None)
     assert "warm-cache blip-base" in status.remedy
     assert not store.root.exists()
 
 
 def test_complete_missing_changed_and_other_revision_are_told_apart(store: ModelStore) -> None:
     manifest = fetch(SPEC, store, QUICK).manifest
-    assert store.status(SPEC, full=True).state is State.COMPLETE
-    assert store.status(find("blip-base@0123456789")).state is State.OTHER_REVISION
+    assert store.status(SPEC, full=True).state is StoredState.COMPLETE
+    assert store.status(find("blip-base@0123456789")).state is StoredState.OTHER_REVISION
     paths = manifest.paths(store.places)
     flip(paths["model.safetensors"])
-    assert store.status(SPEC).state is State.COMPLETE
+    assert store.status(SPEC).state is StoredState.COMPLETE
     changed = store.status(SPEC, full=True)
-    assert (changed.state, len(changed.problems)) == (State.CHANGED_FILE, 1)
+    assert (changed.state, len(changed.problems)) == (StoredState.CHANGED_FILE, 1)
     assert "SHA-256" in changed.problems[0]
     paths["config.json"].write_bytes(b"{")
-    assert store.status(SPEC).state is State.CHANGED_FILE
+    assert store.status(SPEC).state is StoredState.CHANGED_FILE
     paths["tokenizer.json"].unlink()
-    assert store.status(SPEC).state is State.MISSING_FILE
+    assert store.status(SPEC).state is StoredState.MISSING_FILE
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema_version": 1}', b"\xff\xfe"])
@@ -72,9 +73,9 @@ def test_a_spoilt_manifest_is_no_model(store: ModelStore, content: bytes) -> Non
     manifest = fetch(SPEC, store, QUICK).manifest
     path = store.folder_of("blip-base") / "manifest.json"
     path.write_bytes(content)
-    assert store.status(SPEC).state is State.UNREADABLE
+    assert store.status(SPEC).state is StoredState.UNREADABLE
     done = fetch(SPEC, store, QUICK)
-    assert (done.outcome, done.manifest.fingerprint) == (Outcome.ADOPTED, manifest.fingerprint)
+    assert (done.outcome, done.manifest.fingerprint) == (FetchOutcome.ADOPTED, manifest.fingerprint)
 
 
 def _manifest(**changes: object) -> Manifest:
@@ -130,7 +131,7 @@ def test_a_baked_cache_is_whole_in_another_place(hub: FakeHub, store: ModelStore
 
 def test_a_folder_is_copied_and_may_then_go(hub: FakeHub, store: ModelStore, folder: Path) -> None:
     done = fetch(SPEC, store, replace(QUICK, source=folder, offline=True))
-    assert (done.outcome, done.manifest.origin) == (Outcome.IMPORTED, Origin.FOLDER)
+    assert (done.outcome, done.manifest.origin) == (FetchOutcome.IMPORTED, Origin.FOLDER)
     for path in folder.iterdir():
         path.unlink()
     copy = store.folder("blip-base")
@@ -144,7 +145,7 @@ def test_a_folder_above_the_repositorys_own_will_do(store: ModelStore, folder: P
     above = tmp_path / "above"
     above.mkdir()
     folder.rename(above / "blip-image-captioning-base")
-    assert fetch(SPEC, store, replace(QUICK, source=above)).outcome is Outcome.IMPORTED
+    assert fetch(SPEC, store, replace(QUICK, source=above)).outcome is FetchOutcome.IMPORTED
 
 
 def test_bad_folders_are_refused_with_the_reason(store: ModelStore, folder: Path, tmp_path: Path) -> None:
@@ -159,9 +160,9 @@ def test_bad_folders_are_refused_with_the_reason(store: ModelStore, folder: Path
     (folder / "pytorch_model.bin").unlink()
     with pytest.raises(RepositoryIncomplete):
         fetch(SPEC, store, taken)
-    with pytest.raises(ModelNotFound, match="no folder"):
+    with pytest.raises(ModelNotFound, match="not a folder"):
         fetch(SPEC, store, replace(QUICK, source=tmp_path / "nowhere"))
-    assert store.status(SPEC).state is State.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
     assert not list(store.folder_of("blip-base").glob("*"))
 
 
@@ -171,7 +172,7 @@ def test_a_store_that_cannot_be_made_is_a_message(store: ModelStore) -> None:
     with pytest.raises(StoreNotWritable) as caught:
         fetch(SPEC, store, QUICK)
     assert caught.value.exit_code is ExitCode.NOT_WRITABLE
-    assert store.status(SPEC).state is State.UNREADABLE
+    assert store.status(SPEC).state is StoredState.UNREADABLE
 
 
 def test_a_full_disk_is_a_message(tmp_path: Path) -> None:
@@ -225,7 +226,8 @@ def test_nothing_to_prune_in_a_fresh_store(store: ModelStore) -> None:
     fetch(SPEC, store, QUICK)
     plan = plan_prune(store)
     assert (plan.removals, plan.size_bytes) == ((), 0)
-    assert plan.before_bytes == usage(store)["blip-base"]
+    manifest = store.manifest("blip-base")
+    assert manifest is not None and plan.before_bytes == manifest.size_bytes
 
 
 def test_a_former_version_goes_and_what_it_shares_stays(hub: FakeHub, store: ModelStore) -> None:
@@ -242,7 +244,7 @@ def test_a_former_version_goes_and_what_it_shares_stays(hub: FakeHub, store: Mod
     assert store.status(SPEC, full=True).complete
     assert not former.folder(store.places).exists()
     assert plan_prune(store).removals == ()
-    assert usage(store) == {"blip-base": current.size_bytes}
+    assert plan_prune(store).before_bytes == current.size_bytes
 
 
 def test_a_former_version_that_another_program_uses_stays(hub: FakeHub, store: ModelStore) -> None:
@@ -277,7 +279,7 @@ def test_a_limit_takes_the_oldest_versions_first(hub: FakeHub, store: ModelStore
     everything = plan_prune(store, 0, keep_current=False)
     assert everything.over_bytes == 0
     everything.execute(store)
-    assert store.status(SPEC).state is State.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
     assert not [path for path in store.places.hub.rglob("*") if path.is_file() and "blobs" in path.parts]
 
 

@@ -12,79 +12,20 @@ from imgtool.inference.blip.parameters import Decoding, check_precision, writing
 from imgtool.inference.picture import Picture
 from imgtool.inference.torch import check_device, extra_remedy, import_torch, missing_modules
 from imgtool.types import Backend, Problem, Task
-from imgtool.weights.commands import bake_blip
-from imgtool.weights.located.blip import WARM, weights_for
+from imgtool.weights.on_disk.blip import how_to_repair, weights_for
 
 if TYPE_CHECKING:
+    from imgtool.inference.blip.graphs import BlipGraphs
     from imgtool.inference.blip.upstream import BlipNetwork
     from imgtool.options import EngineOptions
 
 
-class BlipTorch(Analyzer):
-    """``BlipForConditionalGeneration``: greedy or beam search, from nothing or from a prompt. Never downloads."""
-
-    spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
-        name="blip",
-        task=Task.CAPTION.value,
-        version="1",
-        backend=Backend.TORCH,
-        summary="captions by BLIP, through transformers on torch",
-        licence="BSD-3-Clause (BLIP's weights)",
-        batched=True,
-    )
-    libraries = ("transformers.models.blip.modeling_blip", "transformers.models.blip.processing_blip")
+class Blip(Analyzer):
+    """Base of both implementations: greedy or beam search, with or without a prompt. Neither downloads."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        self._network: BlipNetwork | None = None
-
-    @classmethod
-    def probe(cls, options: EngineOptions) -> Probe:
-        """Available where torch and transformers are installed and the weights are here; imports neither."""
-        if missing := missing_modules("torch", "torchvision", "transformers"):
-            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=extra_remedy())
-        try:
-            found = weights_for(options)
-        except ImgtoolError as problem:
-            return Probe(False, reason=str(problem), remedy=problem.remedy)
-        return Probe(True, model=found.model, model_version=found.version, size_bytes=found.size_bytes)
-
-    @classmethod
-    def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """How captions are written, where to run, and under ``paths`` the folder with the weights.
-
-        Raises:
-            UsageProblem: a length, the number of beams, the device or the precision makes no sense.
-            ModelMissing: the weights are not here.
-        """
-        return {
-            **writing_parameters(options),
-            "paths": {"model": str(weights_for(options).folder)},
-            "remedy": bake_blip(options).remedy,
-            "device": check_device(getattr(options, "device", "auto")),
-            "precision": check_precision(options, "torch", "exact"),
-        }
-
-    def import_libraries(self) -> None:
-        """Import torch, and of transformers what BLIP needs.
-
-        Raises:
-            ModelLoadFailed: torch is not installed, or this build of it does not run here.
-        """
-        import_torch(self.parameters_given.get("threads"))
-        super().import_libraries()
-
-    def load(self) -> None:
-        """Import torch and transformers, build the model, and move it to its device.
-
-        Raises:
-            ModelLoadFailed: a library, a device or a file is missing or damaged, with the remedy.
-        """
-        from imgtool.inference.blip.upstream import BlipNetwork
-
-        given = self.parameters_given
-        folder, remedy = Path(given["paths"]["model"]), given.get("remedy", WARM)
-        self._network = BlipNetwork(folder, given["device"], given.get("threads"), remedy)
+        self._network: BlipNetwork | BlipGraphs | None = None
 
     def warm_up(self) -> None:
         """Caption a black picture."""
@@ -106,3 +47,63 @@ class BlipTorch(Analyzer):
     def close(self) -> None:
         """Free the model."""
         self._network = None
+
+
+class BlipTorch(Blip):
+    """``BlipForConditionalGeneration``."""
+
+    spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
+        name="blip",
+        task=Task.CAPTION.value,
+        version="1",
+        backend=Backend.TORCH,
+        summary="captions by BLIP, through transformers on torch",
+        licence="BSD-3-Clause (BLIP's weights)",
+        batched=True,
+    )
+
+    @classmethod
+    def probe(cls, options: EngineOptions) -> Probe:
+        """Available if torch and transformers are installed and the weights are here; imports neither."""
+        if missing := missing_modules("torch", "torchvision", "transformers"):
+            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=extra_remedy())
+        try:
+            found = weights_for(options)
+        except ImgtoolError as problem:
+            return Probe(False, reason=str(problem), remedy=problem.remedy)
+        return Probe(True, model=found.model, model_version=found.version, size_bytes=found.size_bytes)
+
+    @classmethod
+    def parameters(cls, options: EngineOptions) -> dict[str, Any]:
+        """The decoding, the device, and under ``paths`` the folder with the weights.
+
+        Raises:
+            UsageProblem: a length, the number of beams, the device or the precision is invalid.
+            ModelMissing: the weights are not here.
+        """
+        return {
+            **writing_parameters(options),
+            "paths": {"model": str(weights_for(options).folder)},
+            "remedy": how_to_repair(options),
+            "device": check_device(options.device),
+            "precision": check_precision(options, "torch", "exact"),
+        }
+
+    def import_libraries(self) -> None:
+        """Import torch, and of transformers what BLIP needs."""
+        import_torch(self.parameters_given.get("threads"))
+
+        import transformers.models.blip.modeling_blip
+        import transformers.models.blip.processing_blip  # noqa: F401
+
+    def load(self) -> None:
+        """Import torch and transformers, build the model, and move it to its device.
+
+        Raises:
+            ModelLoadFailed: a library, a device or a file is missing or damaged, with the remedy.
+        """
+        from imgtool.inference.blip.upstream import BlipNetwork
+
+        given = self.parameters_given
+        folder = Path(given["paths"]["model"])
+        self._network = BlipNetwork(folder, given["device"], given.get("threads"), given["remedy"])

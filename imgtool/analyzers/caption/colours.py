@@ -1,4 +1,4 @@
-"""Pixels -> named colours: a histogram of sampled pixels, read through a small palette in CIELAB."""
+"""Named colours of pixels: a histogram of sampled pixels and a small palette in CIELAB."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _GOLDEN = 0.6180339887498949
 # Linear sRGB -> CIE XYZ. A row's sum is that coordinate of the white point.
 _XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
-# Several focal points of one name make the region of that name wider. The hues are the basic colour terms of
-# Berlin and Kay (1969) with the in-between ones that people use unprompted: beige, turquoise, teal, olive, magenta.
+# Several focal points of one name widen its region. The hues are the basic colour terms of Berlin and Kay (1969) and
+# common ones in between: beige, turquoise, teal, olive, magenta.
 _FOCAL: dict[str, tuple[tuple[int, int, int], ...]] = {
     "black": ((0, 0, 0), (22, 22, 22)),
     "dark grey": ((75, 75, 75),),
@@ -56,19 +56,18 @@ _FOCAL: dict[str, tuple[tuple[int, int, int], ...]] = {
 
 @dataclass(frozen=True)
 class Tables:
-    """For each of the 32768 cells of the RGB cube: L*a*b* (n, 3) float32, and which name is nearest (n,) intp."""
+    """For each of the 32768 cells of the RGB cube: L*a*b* (n, 3) float32, and the nearest of the ``names`` (n,) intp.
+
+    Distances are Euclidean in CIELAB (CIE 1976 ΔE*ab).
+    """
 
     lab: NDArray[np.float32]
     nearest: NDArray[np.intp]
     names: tuple[str, ...]
 
-    def name(self, cell: int) -> str:
-        """The name of one cell."""
-        return self.names[int(self.nearest[cell])]
-
 
 @dataclass(frozen=True)
-class Sample:
+class ColourSample:
     """Cells of the RGB cube of pixels spread over an image: ``cells`` (h, w) intp and how often each occurs."""
 
     cells: NDArray[np.intp]
@@ -83,7 +82,7 @@ class Sample:
 def to_lab(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     """CIE 1976 L*a*b* under D65, (n, 3) float32, of sRGB values (n, 3) float32 in [0, 1] (IEC 61966-2-1).
 
-    OpenCV would do the same, but fills tables of its own at the first call, which takes 0.08 s.
+    OpenCV could do this too, but its first call takes 0.08 s to fill tables.
     """
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     relative = linear @ (_XYZ / _XYZ.sum(axis=1, keepdims=True)).T
@@ -94,7 +93,7 @@ def to_lab(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def tables() -> Tables:
-    """Lab value and name of every cell, computed once a process (under 0.05 s)."""
+    """L*a*b* value and name of every cell, computed once a process (under 0.05 s)."""
     steps = np.linspace(0, 1, _LEVELS, dtype=np.float32)
     lab = to_lab(np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3))
     names = tuple(_FOCAL)
@@ -105,20 +104,15 @@ def tables() -> Tables:
     return Tables(lab, owner[nearest], names)
 
 
-def colour_name(red: int, green: int, blue: int) -> str:
-    """The palette's name nearest in CIELAB (Euclidean, CIE 1976 ΔE*ab) to an sRGB colour of 0..255."""
-    return tables().name((red >> 3 << 10) | (green >> 3 << 5) | blue >> 3)
-
-
-def sample(pixels: NDArray[np.uint8]) -> Sample:
+def sample(pixels: NDArray[np.uint8]) -> ColourSample:
     """At most 512 x 512 pixels of (H, W, 3) uint8 RGB, one from each cell of a grid.
 
-    Pixels are picked, not averaged: averaging black letters with white paper makes greys that are nowhere in the
-    picture. The golden ratio shifts the pick within its grid cell, so that a regular pattern is not seen as one colour.
+    Pixels are picked, not averaged: the average of black letters and white paper is a grey that is not in the picture.
+    The golden ratio shifts the pick within its grid cell, so that a regular pattern is not seen as one colour.
     """
     picked = pixels[_spread(pixels.shape[0])][:, _spread(pixels.shape[1])].astype(np.intp) >> 3
     cells: NDArray[np.intp] = (picked[..., 0] << 10) | (picked[..., 1] << 5) | picked[..., 2]
-    return Sample(cells, np.bincount(cells.ravel(), minlength=_LEVELS**3))
+    return ColourSample(cells, np.bincount(cells.ravel(), minlength=_LEVELS**3))
 
 
 def _spread(length: int) -> NDArray[np.intp]:
@@ -130,7 +124,7 @@ def _spread(length: int) -> NDArray[np.intp]:
 
 
 def shares(counts: NDArray[np.intp], total: int) -> tuple[ColourShare, ...]:
-    """Named colours of a histogram of cells as shares of ``total``, largest first; ties in alphabetical order."""
+    """The named colours of a histogram of cells as shares of ``total``, largest first; ties in alphabetical order."""
     table = tables()
     by_name = np.bincount(table.nearest, weights=counts, minlength=len(table.names)) / total
     found = [ColourShare(name, float(share)) for name, share in zip(table.names, by_name, strict=True) if share > 0]
@@ -143,7 +137,7 @@ def near(cell: int, radius: float) -> NDArray[np.bool_]:
     return np.asarray(((lab - lab[cell]) ** 2).sum(axis=1) <= radius**2)
 
 
-def is_greyscale(sampled: Sample) -> bool:
+def is_greyscale(sampled: ColourSample) -> bool:
     """Whether less than one pixel in a thousand has channels more than about 16 levels apart."""
     used = np.flatnonzero(sampled.counts)
     channels = np.stack([used >> 10, used >> 5 & 31, used & 31])
@@ -151,14 +145,14 @@ def is_greyscale(sampled: Sample) -> bool:
     return bool(sampled.counts[used][coloured].sum() < 0.001 * sampled.total)
 
 
-def is_flat(sampled: Sample) -> bool:
+def is_flat(sampled: ColourSample) -> bool:
     """Whether all but one pixel in ten thousand are within ΔE*ab 8 of the most frequent colour."""
     within = sampled.counts[near(int(sampled.counts.argmax()), 8)].sum()
     return bool(sampled.total - within <= 0.0001 * sampled.total)
 
 
-def plain_ground(sampled: Sample) -> int | None:
-    """The cell of a plain background, or ``None`` where there is none.
+def plain_ground(sampled: ColourSample) -> int | None:
+    """The cell of a plain background, or ``None``.
 
     Plain means that one colour (ΔE*ab 8) holds four fifths of the image's outer frame and half of the whole image.
     """

@@ -1,4 +1,4 @@
-"""``describe``: a caption composed from what can be measured, for where no captioning model is to be had.
+"""``describe``: a caption composed from measurements, for machines without a captioning model.
 
 It says how an image looks (shape, brightness, colours, contrast, sharpness), what text was read in it and whether codes
 could be decoded. It never guesses what the image shows.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -27,7 +28,7 @@ def _remedy() -> str:
 
 
 class Describe(Analyzer):
-    """A sentence from measurements; takes the text answer into account where there is one."""
+    """A sentence from measurements, and from the text answer if there is one."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="describe",
@@ -38,27 +39,39 @@ class Describe(Analyzer):
         licence="Apache-2.0",
         after=(Task.TEXT,),
     )
-    libraries = ("imgtool.analyzers.caption.measure",)
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available wherever numpy and OpenCV are installed; the version is OpenCV's, which reads the codes."""
-        missing = [name for name in ("numpy", "cv2") if find_spec(name) is None]
+        """Available if numpy and OpenCV are installed; the version is OpenCV's, which reads the codes."""
+        missing, opencv = [name for name in ("numpy", "cv2") if find_spec(name) is None], find_spec("cv2")
         if missing:
             return Probe(False, reason=f"{' and '.join(missing)} cannot be imported", remedy=_remedy())
-        return Probe(True, model="measurements", model_version=_opencv_version())
+        # Read from its package, without importing 60 MB of it.
+        stated = ""
+        if opencv is not None and opencv.origin is not None:
+            with suppress(OSError):
+                stated = (Path(opencv.origin).parent / "version.py").read_text(encoding="utf-8")
+        found = re.search(r"opencv_version\s*=\s*[\"']([^\"']+)", stated)
+        return Probe(True, model="measurements", model_version=f"opencv-{found[1]}" if found else "")
+
+    def import_libraries(self) -> None:
+        """Import OpenCV."""
+        import imgtool.analyzers.caption.measure  # noqa: F401
 
     def load(self) -> None:
         """Import OpenCV and compute the colour tables.
 
         Raises:
-            ModelLoadFailed: OpenCV is installed but cannot be imported, for the want of a system library for instance.
+            ModelLoadFailed: OpenCV is installed but cannot be imported, for example because of a missing system
+            library.
         """
         try:
-            from imgtool.analyzers.caption.measure import prepare
+            import imgtool.analyzers.caption.measure  # noqa: F401
         except ImportError as error:
             raise ModelLoadFailed(f"OpenCV cannot be loaded: {error}", _remedy()) from error
-        prepare()
+        from imgtool.analyzers.caption.colours import tables
+
+        tables()
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         """One sentence a picture, of at most 300 characters."""
@@ -66,16 +79,3 @@ class Describe(Analyzer):
         from imgtool.analyzers.caption.sentence import compose
 
         return [compose(measure(picture.pixels, picture.answers.get(Task.TEXT) or ())) for picture in pictures]
-
-
-def _opencv_version() -> str:
-    """OpenCV's version as its package states it, read without importing 60 MB of it; empty where it does not say."""
-    spec = find_spec("cv2")
-    if spec is None or spec.origin is None:
-        return ""
-    try:
-        stated = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    found = re.search(r"opencv_version\s*=\s*[\"']([^\"']+)", stated)
-    return f"opencv-{found[1]}" if found else ""

@@ -1,4 +1,4 @@
-"""What can be measured of an image's pixels, on copies of bounded size: deterministic, and alike at any resolution."""
+"""Measures an image's pixels, on copies of limited size: deterministic, and similar at every resolution."""
 
 from __future__ import annotations
 
@@ -8,35 +8,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imgtool.analyzers.caption import colours as _colours
-from imgtool.analyzers.caption.codes import count_barcodes, count_qr_codes
-from imgtool.analyzers.caption.sentence import ColourShare, Measurements, summarise_text
+from imgtool.analyzers.caption import colours
+from imgtool.analyzers.caption.barcodes import count_barcodes, count_qr_codes
+from imgtool.analyzers.caption.sentence import Measurements, summarise_text
 from imgtool.types import TextLine
 
 FINE = 2048
 COARSE = 1024
 
 _TILES = 8
-# Mean squared gradient (grey levels per pixel, squared) under which a tile holds noise of the sensor and no edge.
+# A tile with a smaller mean squared gradient (grey levels per pixel, squared) holds sensor noise and no edge.
 _EDGE_FLOOR = 1.0
-# Share of a tile's gradient that is the same all over the tile, above which the tile is shading: a sky, a ramp.
+# If a larger share of a tile's gradient is constant over the tile, it is shading: a sky, a ramp.
 _SHADING = 0.8
-# The smoothing before derivatives are taken, in pixels: without it single-pixel noise counts as the sharpest of edges.
+# Smoothing before derivatives, in pixels: without it single-pixel noise would count as the sharpest edge.
 _SMOOTHING = 1.0
 
 
-def prepare() -> None:
-    """Compute the colour tables, so that the first image is not slower than the others."""
-    _colours.tables()
-
-
 def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measurements:
-    """Measure one upright image, (H, W, 3) uint8 RGB, and sum up the lines of text that were read in it."""
+    """Measure one upright image, (H, W, 3) uint8 RGB, and summarise the text that was read in it."""
     height, width = pixels.shape[:2]
-    sampled = _colours.sample(pixels)
+    sampled = colours.sample(pixels)
     lightness, contrast = tone(sampled)
-    ground = _colours.plain_ground(sampled)
-    flat = _colours.is_flat(sampled)
+    ground = colours.plain_ground(sampled)
+    apart = sampled.counts if ground is None else np.where(colours.near(ground, 8), 0, sampled.counts)
+    flat, table = colours.is_flat(sampled), colours.tables()
     fine = cv2.cvtColor(halved(pixels, FINE), cv2.COLOR_RGB2GRAY)
     coarse = shrunk(fine, COARSE)
     return Measurements(
@@ -44,38 +40,33 @@ def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measure
         height=height,
         lightness=lightness,
         contrast=contrast,
-        greyscale=_colours.is_greyscale(sampled),
+        greyscale=colours.is_greyscale(sampled),
         flat=flat,
         edge_width=None if flat else edge_width(coarse),
-        colours=_colours.shares(sampled.counts, sampled.total),
-        ground=None if ground is None else _colours.tables().name(ground),
-        figure=() if ground is None else _figure(sampled, ground),
+        colours=colours.shares(sampled.counts, sampled.total),
+        ground=None if ground is None else table.names[int(table.nearest[ground])],
+        figure=() if ground is None else colours.shares(apart, sampled.total),
         text=summarise_text(text, width, height),
         qr_codes=0 if flat else count_qr_codes(coarse, fine),
         barcodes=0 if flat else count_barcodes(fine),
     )
 
 
-def _figure(sampled: _colours.Sample, ground: int) -> tuple[ColourShare, ...]:
-    apart = np.where(_colours.near(ground, 8), 0, sampled.counts)
-    return _colours.shares(apart, sampled.total)
-
-
-def tone(sampled: _colours.Sample) -> tuple[float, float]:
+def tone(sampled: colours.ColourSample) -> tuple[float, float]:
     """Mean lightness and contrast of an image, both in L* of CIE 1976, [0, 100].
 
-    Contrast is the distance between the mean of the dark and of the light part, parted by Otsu's threshold ("A
-    threshold selection method from gray-level histograms", 1979). Unlike the standard deviation of RMS contrast it
-    does not depend on how much ink is on the page.
+    Contrast is the distance between the means of the dark and the light part, separated by Otsu's threshold ("A
+    threshold selection method from gray-level histograms", 1979). Unlike RMS contrast it does not depend on the amount
+    of ink on a page.
     """
-    levels = np.clip(np.rint(_colours.tables().lab[:, 0]), 0, 100).astype(np.intp)
+    levels = np.clip(np.rint(colours.tables().lab[:, 0]), 0, 100).astype(np.intp)
     histogram = np.bincount(levels, weights=sampled.counts, minlength=101) / sampled.total
     mass = np.cumsum(histogram)
     moment = np.cumsum(histogram * np.arange(101))
     mean = moment[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = (mean - moment) / (1 - mass) - moment / mass
-    # An empty side has no mean, and rounding leaves sides of 1e-16 of an image that have a meaningless one.
+    # An empty side has no mean; that of a side of 1e-16 of the image, left by rounding, is meaningless.
     distance = np.where((mass > 1e-9) & (mass < 1 - 1e-9), distance, 0.0)
     between = mass * (1 - mass) * distance**2
     return float(mean), float(distance[between.argmax()])
@@ -85,15 +76,15 @@ def edge_width(grey: NDArray[np.uint8]) -> float | None:
     """How blurred the sharp parts of (H, W) uint8 are, as the standard deviation in pixels of their edges' blur.
 
     The variance of the Laplacian (Pech-Pacheco and others, "Diatom autofocusing in brightfield microscopy", 2000) falls
-    with blur but also with contrast and with the number of edges. Divided by the gradient's energy both cancel out: a
-    step blurred by a Gaussian of σ has E[gradient²] / E[Laplacian²] = 2 σ². Taken tile by tile, and from the sharpest
-    quarter of the tiles, so that a sharp subject before a blurred background is sharp. Shading is no edge; ``None``
-    where there is none at all.
+    with blur, but also with contrast and the number of edges. Dividing by the gradient's energy cancels both: a step
+    blurred by a Gaussian of σ has E[gradient²] / E[Laplacian²] = 2 σ². It is taken tile by tile, from the sharpest
+    quarter of the tiles, so that a sharp subject on a blurred background counts as sharp. Shading is not an edge;
+    ``None`` if there is no edge.
     """
     if min(grey.shape) < 4 * _TILES:
         return None
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _SMOOTHING)
-    # The outermost pixels have no neighbour on one side: their derivatives are the border rule's, not the image's.
+    # The derivatives of the outermost pixels depend on the border rule, not on the image.
     inner = np.s_[2:-2, 2:-2]
     laplacian = cv2.Laplacian(smooth, cv2.CV_32F)[inner]
     horizontal, vertical = (cv2.Sobel(smooth, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5)[inner] for dx in (1, 0))
@@ -108,7 +99,7 @@ def edge_width(grey: NDArray[np.uint8]) -> float | None:
 
 
 def _tile_means(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The means of 8 x 8 equal tiles of (H, W); the rows and columns that are left over are not looked at."""
+    """The means of 8 x 8 equal tiles of (H, W); remaining rows and columns are ignored."""
     height, width = (side // _TILES for side in values.shape)
     tiles = values[: height * _TILES, : width * _TILES].reshape(_TILES, height, _TILES, width)
     return np.asarray(tiles.mean(axis=(1, 3)))
@@ -119,7 +110,7 @@ def halved(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     while max(pixels.shape[:2]) > longest:
         height, width = pixels.shape[:2]
         size = max(1, width // 2), max(1, height // 2)
-        # An odd last row or column would make the ratio uneven: it is left out.
+        # An odd last row or column is left out, so that the ratio is exactly two.
         even = pixels[: size[1] * min(2, height), : size[0] * min(2, width)]
         pixels = cv2.resize(even, size, interpolation=cv2.INTER_AREA)
     return pixels

@@ -1,7 +1,7 @@
-"""Measurements of an image -> one English sentence. Pure: nothing is measured here and nothing heavy is imported.
+"""Composes an English sentence from an image's measurements. Nothing is measured here, and nothing heavy is imported.
 
-Only what was measured is said; what lies in the ordinary middle (neither bright nor dark, neither sharp nor blurry)
-is left unsaid, so that what is said means something.
+The sentence mentions only what is remarkable: not, for example, what is neither bright nor dark, or neither sharp nor
+blurry.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgtool.types import Box, TextLine
+from imgtool.types import TextLine
 
 QUOTE_WORDS = 6
 QUOTE_CHARACTERS = 40
 
-# Joiners shape letters in Persian, in Indic scripts and in emoji: dropping them would change the words quoted.
+# Joiners change letters in Persian, Indic scripts and emoji: without them the quoted words would differ.
 _JOINERS = "\u200c\u200d"
 _DOUBLE_QUOTES = dict.fromkeys(map(ord, '"“”„‟″«»＂'), "'")
 
@@ -31,7 +31,7 @@ class ColourShare:
 
 @dataclass(frozen=True)
 class TextSummary:
-    """How much text was read: its number of lines, the share of the image they cover in [0, 1], the first line."""
+    """How much text was read: the number of lines, the share of the image they cover in [0, 1], the first line."""
 
     lines: int = 0
     share: float = 0.0
@@ -44,8 +44,8 @@ class Measurements:
 
     ``width`` and ``height`` are pixels. ``lightness`` is the mean L* and ``contrast`` the distance in L* between the
     dark and the light part, both in [0, 100]. ``edge_width`` is the standard deviation in pixels of the blur of its
-    edges once the longest side is at most 1024, ``None`` where there is no edge to judge by. ``colours`` covers the
-    whole image, largest first; where ``ground`` names a plain background, ``figure`` covers what stands out from it.
+    edges at a longest side of at most 1024, ``None`` if there is no edge. ``colours`` are those of the whole image,
+    largest first; if ``ground`` names a plain background, ``figure`` are the colours of what stands out from it.
     """
 
     width: int
@@ -64,10 +64,19 @@ class Measurements:
 
 
 def compose(found: Measurements) -> str:
-    """One line of at most 300 characters that ends with a full stop and holds no control character."""
-    clauses = [_subject(found)]
+    """One line of at most 300 characters, with a full stop at the end and without control characters."""
+    shape = orientation(found.width, found.height)
+    if found.flat:
+        clauses = [f"A plain {found.colours[0].name} {shape} image"]
+    else:
+        kind = "greyscale" if found.greyscale else ""
+        words = filter(None, ("A", brightness(found.lightness), kind, shape, "image"))
+        details = colour_phrase(found), contrast_word(found.contrast), sharpness_word(found.edge_width)
+        clauses = [", ".join([" ".join(words), *filter(None, details)])]
     if found.text.lines:
-        clauses.append(_text_clause(found.text))
+        where = " over much of it" if found.text.share >= 0.25 else ""
+        beginning = f" beginning {quoted(found.text.first)}" if one_line(found.text.first) else ""
+        clauses.append(f"{_counted(found.text.lines, 'line')} of text{where}{beginning}")
     codes = [_counted(found.qr_codes, "QR code"), _counted(found.barcodes, "barcode")]
     if any(codes):
         clauses.append(_joined([code for code in codes if code]))
@@ -79,7 +88,11 @@ def summarise_text(lines: Sequence[TextLine], width: int, height: int) -> TextSu
     readable = [(line, text) for line in lines if (text := one_line(line.text))]
     if not readable:
         return TextSummary()
-    covered = sum(_area(line.box) for line, _ in readable)
+    covered = 0.0
+    for line, _ in readable:
+        # The area of a simple polygon in square pixels (the shoelace formula).
+        corners = zip(line.box, (*line.box[1:], line.box[0]), strict=True)
+        covered += abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in corners)) / 2
     return TextSummary(len(readable), min(1.0, covered / max(1, width * height)), readable[0][1])
 
 
@@ -112,7 +125,7 @@ def contrast_word(contrast: float) -> str:
 
 
 def sharpness_word(edge_width: float | None) -> str:
-    """Word for the blur of the edges at 1024 pixels: crisp edges have less than one. Empty for in between."""
+    """Word for the blur of the edges at 1024 pixels: sharp edges have less than one. Empty in between."""
     if edge_width is None:
         return ""
     if edge_width < 1.2:
@@ -142,7 +155,13 @@ def quoted(text: str) -> str:
     taken = words[:QUOTE_WORDS]
     while len(taken) > 1 and len(" ".join(taken)) > QUOTE_CHARACTERS:
         taken.pop()
-    start = _clipped(" ".join(taken))
+    start = " ".join(taken)
+    if len(start) > QUOTE_CHARACTERS:
+        # Not between a letter and the accents that follow it.
+        end = QUOTE_CHARACTERS
+        while end > 1 and unicodedata.combining(start[end]):
+            end -= 1
+        start = start[:end].rstrip()
     return f'"{start}…"' if start != " ".join(words) else f'"{start}"'
 
 
@@ -157,32 +176,6 @@ def _printable(character: str) -> str:
     if category == "Cf":
         return character if character in _JOINERS else ""
     return " " if category in {"Cc", "Cs", "Cn", "Co", "Zl", "Zp"} else character
-
-
-def _clipped(text: str) -> str:
-    """At most forty characters, never parting a letter from the accents that follow it."""
-    if len(text) <= QUOTE_CHARACTERS:
-        return text
-    end = QUOTE_CHARACTERS
-    while end > 1 and unicodedata.combining(text[end]):
-        end -= 1
-    return text[:end].rstrip()
-
-
-def _subject(found: Measurements) -> str:
-    shape = orientation(found.width, found.height)
-    if found.flat:
-        return f"A plain {found.colours[0].name} {shape} image"
-    kind = "greyscale" if found.greyscale else ""
-    words = [word for word in ("A", brightness(found.lightness), kind, shape, "image") if word]
-    details = [colour_phrase(found), contrast_word(found.contrast), sharpness_word(found.edge_width)]
-    return ", ".join([" ".join(words), *filter(None, details)])
-
-
-def _text_clause(text: TextSummary) -> str:
-    where = " over much of it" if text.share >= 0.25 else ""
-    opening = f"{_counted(text.lines, 'line')} of text{where}"
-    return f"{opening} beginning {quoted(text.first)}" if one_line(text.first) else opening
 
 
 def _folded(colours: Iterable[ColourShare]) -> list[ColourShare]:
@@ -201,30 +194,23 @@ def _folded(colours: Iterable[ColourShare]) -> list[ColourShare]:
 def _figure_names(figure: Iterable[ColourShare], ground: str) -> list[str]:
     """The colours that stand out from a plain background, three at most.
 
-    Smoothed edges of black letters on white make greys that nobody put there: a grey counts only where it holds a
-    quarter of what stands out and a twentieth of the image, or where nothing else stands out.
+    The smoothed edges of black letters on white are grey, so a grey counts only if it has a quarter of what stands out
+    and a twentieth of the image, or if nothing else stands out.
     """
     folded = [colour for colour in _folded(figure) if colour.name != ground]
     total = sum(colour.share for colour in folded)
     if total < 0.003:
         return []
-    strong = [colour for colour in folded if colour.share >= _least_share(colour.name, total)]
+    strong = []
+    for colour in folded:
+        least = max(0.25 * total, 0.05) if _hue(colour.name) == "grey" else 0.067 * total
+        strong += [colour] if colour.share >= least else []
     return [colour.name for colour in strong or folded[:1]][:3]
-
-
-def _least_share(name: str, total: float) -> float:
-    return max(0.25 * total, 0.05) if _hue(name) == "grey" else 0.067 * total
 
 
 def _hue(name: str) -> str:
     """``dark blue`` is a shade of ``blue``."""
     return name.rsplit(" ", 1)[-1]
-
-
-def _area(box: Box) -> float:
-    """The area of a simple polygon in square pixels (the shoelace formula)."""
-    following = (*box[1:], box[0])
-    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(box, following, strict=True))) / 2
 
 
 def _counted(number: int, thing: str) -> str:

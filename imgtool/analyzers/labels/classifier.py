@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 REMEDY = "--labels-model model.onnx --labels-file labels.txt"
 
 FLAG, MODEL, FOLDER = "flag", "model", "folder"
-"""How a labels file came to be used: it was named, bears the model's name, or is the ``labels.txt`` of its folder."""
+"""Why a labels file is used: it was named, has the model's name, or is the ``labels.txt`` of its folder."""
 
 
 class Classifier(Analyzer):
-    """An image classifier as an ONNX file, with its names and its preprocessing from files beside it or from flags."""
+    """An ONNX image classifier; class names and preprocessing come from files beside it or from flags."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="classifier",
@@ -38,7 +38,6 @@ class Classifier(Analyzer):
         licence="Apache-2.0 (the model's own licence is that of who made it)",
         batched=True,
     )
-    libraries = ("imgtool.analyzers.labels.network",)
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
@@ -49,10 +48,10 @@ class Classifier(Analyzer):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available where ``labels_model`` is set and can be read. Reads the file once, for its hash."""
+        """Available if ``labels_model`` is set and can be read. Reads the file once, for its hash."""
         if options.labels_model is None:
             return Probe(available=False, reason="no classifier is given", remedy=REMEDY)
-        path = _absolute(options.labels_model)
+        path = options.labels_model.expanduser().absolute()
         if not path.is_file():
             what = "is not a file" if path.exists() else "does not exist"
             return Probe(available=False, model=path.name, reason=f"the classifier {path} {what}", remedy=REMEDY)
@@ -66,9 +65,9 @@ class Classifier(Analyzer):
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """Hashes of the files, the flags as given, and under ``paths`` where the files lie.
+        """Hashes of the files, the flags as given, and under ``paths`` the files.
 
-        ``paths`` is no part of the fingerprint: a model that was moved gives the same answers.
+        ``paths`` is not part of the fingerprint: a model that was moved gives the same answers.
 
         Raises:
             UsageProblem: a flag is malformed or names a file that does not exist.
@@ -77,27 +76,40 @@ class Classifier(Analyzer):
         if options.labels_model is None:
             raise UsageProblem("no classifier is given", REMEDY)
         model = _existing(options.labels_model, "--labels-model")
-        labels, labels_from = _find_labels(options, model)
-        sidecar = _find_sidecar(options, model)
+        own, shared = model.with_suffix(".txt"), model.with_name("labels.txt")
+        labels: Path | None
+        if options.labels_file is not None:
+            labels, labels_from = _existing(options.labels_file, "--labels-file"), FLAG
+        elif own.is_file():
+            labels, labels_from = own, MODEL
+        else:
+            labels, labels_from = (shared if shared.is_file() else None), FOLDER
+        if options.labels_config is not None:
+            sidecar: Path | None = _existing(options.labels_config, "--labels-config")
+        else:
+            beside = (model.with_name(f"{model.name}.json"), model.with_suffix(".json"))
+            sidecar = next((path for path in beside if path.is_file()), None)
         if sidecar is not None:
             from_sidecar(sidecar)
+        flags = convert(options.classifier, "--classifier")
         return {
-            "paths": {"model": str(model), "labels": _text(labels), "sidecar": _text(sidecar)},
+            "paths": {"model": str(model), "labels": labels and str(labels), "sidecar": sidecar and str(sidecar)},
             "model_sha256": _hashed(model),
             "weights_sha256": [_hashed(path) for path in _external_data(model)],
             "labels_sha256": _hashed(labels),
             "labels_from": labels_from,
             "sidecar_sha256": _hashed(sidecar),
-            "preprocessing": {
-                key: list(value) if isinstance(value, tuple) else value
-                for key, value in convert(options.classifier, "--classifier").items()
-            },
+            "preprocessing": {key: list(value) if isinstance(value, tuple) else value for key, value in flags.items()},
             "top_k": options.top_k,
             "threshold": options.threshold,
         }
 
+    def import_libraries(self) -> None:
+        """Import onnxruntime."""
+        import imgtool.analyzers.labels.network  # noqa: F401
+
     def load(self) -> None:
-        """Open the model and settle names and preprocessing.
+        """Open the model and choose names and preprocessing.
 
         Raises:
             ModelNotUsable: the file is no ONNX image classifier, or the settings contradict it.
@@ -125,7 +137,7 @@ class Classifier(Analyzer):
         self._network = network
 
     def warm_up(self) -> None:
-        """One run on a black image; a model whose outputs turn out not to fit is refused here already.
+        """Run once on a black image; a model whose outputs do not fit is refused here.
 
         Raises:
             ModelNotUsable, LabelsMismatch: as :meth:`load`, for what the model does not declare.
@@ -136,26 +148,25 @@ class Classifier(Analyzer):
 
     def run(self, pictures: Sequence[Picture]) -> list[tuple[Label, ...] | Problem]:
         """The best classes of each picture, as many at once as the model takes."""
+        from imgtool.analyzers.labels.scores import answer
+
+        top_k, threshold = self.parameters_given["top_k"], self.parameters_given["threshold"]
         answers: list[tuple[Label, ...] | Problem] = []
         while len(answers) < len(pictures):
             start = len(answers)
-            answers += self._run_some(pictures[start : start + self._ready().batch])
+            some = pictures[start : start + self._ready().batch]
+            try:
+                rows = self._rows(some)
+            except ImgtoolError as error:
+                code = "labels_mismatch" if isinstance(error, LabelsMismatch) else "model_not_usable"
+                answers += [Problem(code, str(error), error.remedy) for _ in some]
+                continue
+            answers += [answer(row, self._labels, self._settings.activation, top_k, threshold) for row in rows]
         return answers
 
     def close(self) -> None:
         """Free the model."""
         self._network = None
-
-    def _run_some(self, pictures: Sequence[Picture]) -> list[tuple[Label, ...] | Problem]:
-        from imgtool.analyzers.labels.scores import answer
-
-        try:
-            rows = self._rows(pictures)
-        except ImgtoolError as error:
-            code = "labels_mismatch" if isinstance(error, LabelsMismatch) else "model_not_usable"
-            return [Problem(code, str(error), error.remedy) for _ in pictures]
-        top_k, threshold = self.parameters_given["top_k"], self.parameters_given["threshold"]
-        return [answer(row, self._labels, self._settings.activation, top_k, threshold) for row in rows]
 
     def _rows(self, pictures: Sequence[Picture]) -> Any:
         """The raw outputs, (N, classes) float64, checked against the names."""
@@ -172,13 +183,9 @@ class Classifier(Analyzer):
         return self._network
 
     def _choose_labels(self, sidecar: Given, metadata: Given) -> tuple[tuple[str, ...], str]:
-        """The names and where they are from: what was said of this very model before what merely lies beside it."""
+        """The names and their source: names for this model come before a file that only lies in its folder."""
         paths = self.parameters_given["paths"]
-        order = {
-            FLAG: ("file",),
-            MODEL: ("sidecar", "file", "metadata"),
-            FOLDER: ("sidecar", "metadata", "file"),
-        }
+        order = {FLAG: ("file",), MODEL: ("sidecar", "file", "metadata"), FOLDER: ("sidecar", "metadata", "file")}
         for source in order[self.parameters_given["labels_from"]]:
             if source == "sidecar" and "labels" in sidecar:
                 return sidecar["labels"], paths["sidecar"]
@@ -189,47 +196,20 @@ class Classifier(Analyzer):
         raise ModelLoadFailed("the classifier's classes have no names", f"give one a line: {REMEDY}")
 
 
-def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
 def _existing(path: Path, flag: str) -> Path:
     """``path`` made absolute.
 
     Raises:
         PathMissing: it is not a file.
     """
-    found = _absolute(path)
+    found = path.expanduser().absolute()
     if not found.is_file():
         raise PathMissing(f"{flag}: {found} is not a file", f"check the path; for example {REMEDY}")
     return found
 
 
-def _find_labels(options: EngineOptions, model: Path) -> tuple[Path | None, str]:
-    """The labels file and how it was found: ``FLAG``, ``MODEL`` or ``FOLDER``."""
-    if options.labels_file is not None:
-        return _existing(options.labels_file, "--labels-file"), FLAG
-    own = model.with_suffix(".txt")
-    if own.is_file():
-        return own, MODEL
-    shared = model.with_name("labels.txt")
-    return (shared if shared.is_file() else None), FOLDER
-
-
-def _find_sidecar(options: EngineOptions, model: Path) -> Path | None:
-    """The JSON file the user named, else ``model.onnx.json`` or ``model.json`` beside ``model.onnx``."""
-    if options.labels_config is not None:
-        return _existing(options.labels_config, "--labels-config")
-    beside = (model.with_name(f"{model.name}.json"), model.with_suffix(".json"))
-    return next((path for path in beside if path.is_file()), None)
-
-
 def _external_data(model: Path) -> list[Path]:
-    """The files in which exporters by convention put the weights of a large model."""
+    """The files in which exporters usually put the weights of a large model."""
     beside = [model.with_name(model.name + suffix) for suffix in (".data", "_data")]
     return [path for path in beside if path.is_file()]
 
@@ -247,7 +227,7 @@ def _hashed(path: Path | None) -> str | None:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file in hex; a file that has not changed is not read again by this process.
+    """The SHA-256 of a file in hex; this process does not read an unchanged file again.
 
     Raises:
         OSError: the file cannot be read.
@@ -258,8 +238,5 @@ def file_sha256(path: Path) -> str:
 
 @lru_cache(maxsize=32)
 def _sha256(path: str, _inode: int, _size: int, _mtime_ns: int) -> str:
-    digest = hashlib.sha256()
-    with Path(path).open("rb", buffering=0) as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

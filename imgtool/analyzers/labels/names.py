@@ -12,10 +12,10 @@ _SYNSET = re.compile(r"\s*n\d{8}[\s,:]+(\S.*)")
 
 
 def parse_labels(text: str) -> tuple[str, ...]:
-    """The names in ``text``, one a line; blank lines at the end do not count.
+    """The names in ``text``, one per line; blank lines at the end are ignored.
 
-    Where every line has a number in front (``0: tench``), the numbers decide the order; where every line has a WordNet
-    identifier in front (``n01440764 tench, Tinca tinca``), it is left out. Where one has none, all stay as they are.
+    If every line begins with a number (``0: tench``), the numbers decide the order. If every line begins with a WordNet
+    identifier (``n01440764 tench, Tinca tinca``), it is removed. Otherwise lines stay as they are.
     """
     lines = [line.strip() for line in re.split(r"\r\n|\n|\r", text.removeprefix("\ufeff").rstrip())]
     if lines == [""]:
@@ -33,7 +33,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """The names in the UTF-8 file ``path``.
 
     Raises:
-        ModelLoadFailed: the file is missing, cannot be read, is no text, or is empty.
+        ModelLoadFailed: the file is missing, cannot be read, is not text, or is empty.
     """
     remedy = "give a text file with one class name a line: --labels-file labels.txt"
     try:

@@ -12,90 +12,22 @@ from imgtool.inference.easyocr.parameters import reading_parameters
 from imgtool.inference.picture import Picture
 from imgtool.inference.torch import check_device, extra_remedy, import_torch, missing_modules
 from imgtool.types import Backend, Problem, Task
-from imgtool.weights.located.easyocr import WARM, how_to_get, named_folder, readable_languages, weights_for
+from imgtool.weights.on_disk.easyocr import how_to_repair, readable_languages, weights_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from imgtool.inference.easyocr.graphs import EasyOcrGraphs
     from imgtool.inference.easyocr.upstream import EasyOcrReader
     from imgtool.options import EngineOptions
 
 
-class EasyOcrTorch(Analyzer):
-    """``easyocr.Reader`` for any set of languages that it reads together. Never downloads."""
-
-    spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
-        name="easyocr",
-        task=Task.TEXT.value,
-        version="1",
-        backend=Backend.TORCH,
-        summary="lines of text by EasyOCR (CRAFT and a recogniser by language) on torch",
-        licence="Apache-2.0",
-    )
-    libraries = ("easyocr",)
+class EasyOcr(Analyzer):
+    """Base of both implementations: any set of languages that EasyOCR reads together. Neither downloads."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        self._reader: EasyOcrReader | None = None
-
-    @classmethod
-    def probe(cls, options: EngineOptions) -> Probe:
-        """Available where EasyOCR is installed, reads the languages asked for together, and has its files here."""
-        if missing := missing_modules("torch", "torchvision", "easyocr"):
-            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=extra_remedy())
-        try:
-            readable = readable_languages(named_folder(options))
-            found = weights_for(options)
-        except ImgtoolError as problem:
-            return Probe(False, reason=str(problem), remedy=problem.remedy)
-        return Probe(
-            True,
-            model=found.recogniser,
-            model_version=found.version,
-            languages=readable,
-            size_bytes=found.size_bytes,
-        )
-
-    @classmethod
-    def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """Languages in EasyOCR's codes, what differs from its defaults, where to run, and the folder under ``paths``.
-
-        Raises:
-            UsageProblem: EasyOCR does not read these languages together, or there is no such decoder or device.
-            ModelMissing: the weights are not here.
-        """
-        return {
-            **reading_parameters(options),
-            "paths": {"folder": str(weights_for(options).folder)},
-            "remedy": how_to_get(options),
-            "device": check_device(getattr(options, "device", "auto")),
-            "precision": str(options.precision.value),
-        }
-
-    def import_libraries(self) -> None:
-        """Import torch and EasyOCR.
-
-        Raises:
-            ModelLoadFailed: torch is not installed, or this build of it does not run here.
-        """
-        import_torch(self.parameters_given.get("threads"))
-        super().import_libraries()
-
-    def load(self) -> None:
-        """Import torch and EasyOCR, check and load both networks.
-
-        Raises:
-            ModelLoadFailed: a library, a device or a file is missing or damaged, with the remedy.
-        """
-        from imgtool.inference.easyocr.upstream import EasyOcrReader
-
-        given = self.parameters_given
-        folder = Path(given["paths"]["folder"])
-        # Upstream's own default on the CPU is a recogniser in 8-bit integers, whose answers differ.
-        quantize, remedy = given.get("precision") == "fast", given.get("remedy", WARM)
-        self._reader = EasyOcrReader(
-            folder, given["languages"], given["device"], given.get("threads"), quantize, remedy
-        )
+        self._reader: EasyOcrReader | EasyOcrGraphs | None = None
 
     def warm_up(self) -> None:
         """Read a small page with one dark bar, so that the recogniser runs too."""
@@ -119,3 +51,70 @@ class EasyOcrTorch(Analyzer):
     def close(self) -> None:
         """Free the model."""
         self._reader = None
+
+
+class EasyOcrTorch(EasyOcr):
+    """``easyocr.Reader``."""
+
+    spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
+        name="easyocr",
+        task=Task.TEXT.value,
+        version="1",
+        backend=Backend.TORCH,
+        summary="lines of text by EasyOCR (CRAFT and a recogniser by language) on torch",
+        licence="Apache-2.0",
+    )
+
+    @classmethod
+    def probe(cls, options: EngineOptions) -> Probe:
+        """Available if EasyOCR is installed, reads the languages together, and its files are here."""
+        if missing := missing_modules("torch", "torchvision", "easyocr"):
+            return Probe(False, reason=f"{' and '.join(missing)} not installed", remedy=extra_remedy())
+        try:
+            readable, found = readable_languages(options), weights_for(options)
+        except ImgtoolError as problem:
+            return Probe(False, reason=str(problem), remedy=problem.remedy)
+        return Probe(
+            True, model=found.recogniser, model_version=found.version, languages=readable, size_bytes=found.size_bytes
+        )
+
+    @classmethod
+    def parameters(cls, options: EngineOptions) -> dict[str, Any]:
+        """Languages in EasyOCR's codes, what differs from its defaults, the device, and the folder under ``paths``.
+
+        Raises:
+            UsageProblem: EasyOCR does not read these languages together, or there is no such decoder or device.
+            ModelMissing: the weights are not here.
+        """
+        return {
+            **reading_parameters(options),
+            "paths": {"folder": str(weights_for(options).folder)},
+            "remedy": how_to_repair(options),
+            "device": check_device(options.device),
+            "precision": str(options.precision.value),
+        }
+
+    def import_libraries(self) -> None:
+        """Import torch and EasyOCR."""
+        import_torch(self.parameters_given.get("threads"))
+
+        import easyocr  # noqa: F401
+
+    def load(self) -> None:
+        """Import torch and EasyOCR, check and load both networks.
+
+        Raises:
+            ModelLoadFailed: a library, a device or a file is missing or damaged, with the remedy.
+        """
+        from imgtool.inference.easyocr.upstream import EasyOcrReader
+
+        given = self.parameters_given
+        self._reader = EasyOcrReader(
+            Path(given["paths"]["folder"]),
+            given["languages"],
+            given["device"],
+            given.get("threads"),
+            # Upstream's own default on the CPU is a recogniser in 8-bit integers, whose answers differ.
+            quantize=given["precision"] == "fast",
+            remedy=given["remedy"],
+        )

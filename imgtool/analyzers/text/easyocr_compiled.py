@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.analyzers.interface import AnalyzerSpec, Probe
+from imgtool.analyzers.text.easyocr import EasyOcr
+from imgtool.artefacts.find import find_easyocr, precision_parameters, why_unused
 from imgtool.errors import ImgtoolError
 from imgtool.inference.easyocr.parameters import reading_parameters
-from imgtool.inference.picture import Picture
-from imgtool.types import Backend, Problem, Task
+from imgtool.types import Backend, Task
+from imgtool.weights.languages import RECOGNISERS, with_usual_codes
+from imgtool.weights.warm_command import easyocr_command
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from imgtool.inference.easyocr.graphs import EasyOcrGraphs
     from imgtool.options import EngineOptions
 
 
-class EasyOcrOnnx(Analyzer):
-    """EasyOCR's answers from a compiled model. Needs onnxruntime, numpy, Pillow and OpenCV; never downloads."""
+class EasyOcrOnnx(EasyOcr):
+    """EasyOCR's answers from a compiled model. Needs onnxruntime, numpy, Pillow and OpenCV."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="easyocr",
@@ -30,18 +29,10 @@ class EasyOcrOnnx(Analyzer):
         summary="lines of text by EasyOCR (CRAFT and a recogniser by language), compiled",
         licence="Apache-2.0",
     )
-    libraries = ("imgtool.inference.easyocr.graphs", "onnxruntime")
-
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        super().__init__(parameters)
-        self._graphs: EasyOcrGraphs | None = None
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available where a compiled model for the languages asked for is here and whole, and a CPU will do."""
-        from imgtool.artefacts.find import find_easyocr, why_unused
-        from imgtool.weights.languages import RECOGNISERS, with_usual_codes
-
+        """Available if a compiled model for the languages is here and complete, and the CPU may be used."""
         if options.device not in ("auto", "cpu"):
             reason = f"compiled models run on the CPU, not on {options.device}"
             return Probe(False, reason=reason, remedy="use --device cpu")
@@ -65,19 +56,22 @@ class EasyOcrOnnx(Analyzer):
 
         Raises:
             UsageProblem: EasyOCR does not read these languages together, or there is no such decoder.
-            ModelMissing: there is no compiled model of them here that could be used.
+            ModelMissing: there is no usable compiled model of them here.
         """
-        from imgtool.artefacts.find import find_easyocr, precision_parameters
-        from imgtool.weights.commands import bake_easyocr
-
         artefact = find_easyocr(options)
         return {
             **reading_parameters(options),
-            # Not kept together with torch's answers: the confidences differ in their last digits.
+            # Cached separately from torch's answers: the confidences differ in their last digits.
             **precision_parameters(artefact, options.precision.value),
             "paths": {"artefact": str(artefact.folder)},
-            "remedy": bake_easyocr(options).mending,
+            "remedy": easyocr_command(options).compiling,
         }
+
+    def import_libraries(self) -> None:
+        """Import what runs the graphs."""
+        import onnxruntime  # noqa: F401
+
+        import imgtool.inference.easyocr.graphs  # noqa: F401
 
     def load(self) -> None:
         """Open both graphs.
@@ -86,32 +80,9 @@ class EasyOcrOnnx(Analyzer):
             ModelLoadFailed: the compiled model is not for these languages, or damaged.
         """
         from imgtool.inference.easyocr.graphs import EasyOcrGraphs
-        from imgtool.inference.sessions import REMEDY, opening
+        from imgtool.inference.sessions import opening
 
         given = self.parameters_given
         folder = Path(given["paths"]["artefact"])
-        with opening("EasyOCR", folder, given.get("remedy", REMEDY)):
-            self._graphs = EasyOcrGraphs(folder, given["languages"], given.get("threads"), given["precision"])
-
-    def warm_up(self) -> None:
-        """Read a small page with one dark bar, so that the recogniser runs too."""
-        import numpy as np
-
-        pixels: NDArray[np.uint8] = np.full((64, 160, 3), 235, dtype=np.uint8)
-        pixels[20:44, 20:140] = 20
-        self.run([Picture(pixels, 160, 64, "")])
-
-    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
-        """The lines of each picture as a tuple of :class:`imgtool.types.TextLine`.
-
-        Raises:
-            MemoryError: a picture does not fit into memory.
-        """
-        if self._graphs is None:
-            raise RuntimeError("load() comes before run()")
-        detect, recognize = self.parameters_given["detect"], self.parameters_given["recognize"]
-        return [tuple(self._graphs.read(picture, detect, recognize)) for picture in pictures]
-
-    def close(self) -> None:
-        """Free the model."""
-        self._graphs = None
+        with opening("EasyOCR", folder, given["remedy"]):
+            self._reader = EasyOcrGraphs(folder, given["languages"], given.get("threads"), given["precision"])

@@ -1,9 +1,10 @@
-"""``text`` by RapidOCR: PP-OCR models in ONNX that come inside the ``rapidocr`` package, so nothing is downloaded."""
+"""``rapidocr``: PP-OCR models in ONNX that are part of the ``rapidocr`` package, so nothing is downloaded."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,9 +26,9 @@ FILES = {
 }
 """The models by the section of RapidOCR's configuration that uses them: find lines, turn them upright, read them."""
 
-# Every language whose whole alphabet is in the dictionary of the recognition model (18,708 entries) and which its
-# authors name among those it was trained for. The dictionary has no Hangul, no Cyrillic and no Thai, and lacks most
-# of the tone letters of Vietnamese and the accented vowels of Greek.
+# Every language whose complete alphabet is in the recognition model's dictionary (18,708 entries) and for which its
+# authors say that it was trained. The dictionary has no Hangul, Cyrillic or Thai, and lacks most tone letters of
+# Vietnamese and the accented vowels of Greek.
 LANGUAGES = (
     *("en", "zh", "ja"),
     *("af", "az", "bs", "ca", "cs", "da", "de", "es", "et", "eu", "fi", "fr", "ga", "gl", "hr", "hu", "id", "is"),
@@ -51,17 +52,18 @@ class RapidOcr(Analyzer):
         summary="Lines of printed text in Latin, Chinese and Japanese script, by PP-OCR",
         licence="Apache-2.0",
     )
-    libraries = ("imgtool.analyzers.text.rapidocr_session",)
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._reader: Reader | None = None
-        # RapidOCR keeps the state of a call in the instance (RapidAI/RapidOCR #724).
+        # RapidOCR stores the state of a call in the instance (RapidAI/RapidOCR #724).
         self._lock = threading.Lock()
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
         """Whether the package is installed and its models are in it."""
+        from importlib.metadata import PackageNotFoundError, version
+
         folder = _models_folder()
         if folder is None:
             return Probe(available=False, reason="the package rapidocr is not installed", remedy=_remedy())
@@ -69,13 +71,21 @@ class RapidOcr(Analyzer):
         if missing:
             reason = f"rapidocr is installed without {', '.join(missing)}"
             return Probe(available=False, model=MODEL, reason=reason, remedy=_remedy())
+        try:
+            release = version("rapidocr")
+        except PackageNotFoundError:
+            release = "unknown"
         return Probe(
             available=True,
             model=MODEL,
-            model_version=_installed_version(),
+            model_version=release,
             languages=LANGUAGES,
             size_bytes=sum((folder / name).stat().st_size for name in FILES.values()),
         )
+
+    def import_libraries(self) -> None:
+        """Import onnxruntime and OpenCV; RapidOCR itself is imported while its models are opened."""
+        import imgtool.analyzers.text.rapidocr_session  # noqa: F401
 
     def load(self) -> None:
         """Open the three models and the pipeline around them; never touches the network.
@@ -83,15 +93,14 @@ class RapidOcr(Analyzer):
         Raises:
             ModelLoadFailed: the package or one of its models is missing or broken.
         """
-        from importlib import import_module
-
         folder = _models_folder()
         if folder is None:
             raise ModelLoadFailed("rapidocr is not installed", _remedy())
         try:
-            reading = import_module("imgtool.analyzers.text.rapidocr_session")
+            from imgtool.analyzers.text.rapidocr_session import open_reader
+
             threads = self.parameters_given.get("threads")
-            self._reader = reading.open_reader({key: folder / name for key, name in FILES.items()}, threads)
+            self._reader = open_reader({key: folder / name for key, name in FILES.items()}, threads)
         except MemoryError:
             raise
         except Exception as error:
@@ -104,22 +113,20 @@ class RapidOcr(Analyzer):
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         """A tuple of :class:`imgtool.types.TextLine` for each picture, in reading order; empty where there is none."""
-        return [self._run_one(picture) for picture in pictures]
-
-    def _run_one(self, picture: Picture) -> Answer | Problem:
-        try:
-            with self._lock:
-                return self._loaded().read(picture.pixels)
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - one image must not take the others, whatever is raised below
-            cause = error.__cause__ or error
-            said = str(cause).strip().splitlines()
-            return Problem(
-                "model_failed",
-                f"rapidocr failed on this image: {type(cause).__name__}: {said[-1] if said else ''}",
-                "convert the image to PNG and try again, or leave it out",
-            )
+        answers: list[Answer | Problem] = []
+        for picture in pictures:
+            try:
+                with self._lock:
+                    answers.append(self._loaded().read(picture.pixels))
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one image must not take the others, whatever is raised below
+                cause = error.__cause__ or error
+                said = str(cause).strip().splitlines()
+                text = f"rapidocr failed on this image: {type(cause).__name__}: {said[-1] if said else ''}"
+                remedy = "convert the image to PNG and try again, or leave it out"
+                answers.append(Problem("model_failed", text, remedy))
+        return answers
 
     def close(self) -> None:
         """Free the models."""
@@ -133,18 +140,7 @@ class RapidOcr(Analyzer):
 
 def _models_folder() -> Path | None:
     """Where the package keeps its models, found without importing it."""
-    from importlib.util import find_spec
-
     found = find_spec("rapidocr")
     if found is None or found.origin is None:
         return None
     return Path(found.origin).parent / "models"
-
-
-def _installed_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("rapidocr")
-    except PackageNotFoundError:
-        return "unknown"

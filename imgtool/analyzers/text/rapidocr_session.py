@@ -1,11 +1,11 @@
-"""Opening RapidOCR quickly and offline, and asking it for lines. Loaded by the worker process only.
+"""Opens RapidOCR quickly and offline, and reads lines with it. Imported by the worker only.
 
-Two thirds of a bare start are ``import rapidocr`` (most of it parsing one YAML file, twice) and opening three models.
-The models are opened by a thread while the import runs, and the file is parsed once. What is computed afterwards is
-RapidOCR's own, with its own settings.
+Two thirds of a plain start are ``import rapidocr`` (mostly parsing one YAML file, twice) and opening three models. Here
+the models are opened by a thread during the import, and the file is parsed once. Answers are RapidOCR's own, with its
+own settings.
 
-Handing the sessions over ready made also keeps RapidOCR from its downloader, which it calls when a model is not where
-it looks or has another checksum.
+Because the sessions are passed to it, RapidOCR never calls its downloader, which it does if a model is missing or has
+another checksum.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from imgtool.types import Box, TextLine
+from imgtool.types import TextLine
 
 _DICTIONARY = "character"
-"""Metadata key of the recognition model. Where it is missing RapidOCR would download a dictionary."""
+"""Metadata key of the recognition model. Without it RapidOCR would download a dictionary."""
 
 _WIDEST, _TALLEST = 100, 20
-"""Width to height, and height to width, beyond which RapidOCR is not given an image as it is: it refuses what is wider
-than 125, and it enlarges a tall sliver until its short side has 736 pixels, so that one of 1 × 300 takes 20 GB."""
+"""Largest ratios of width to height, and of height to width, for unchanged images: RapidOCR refuses ratios above 125,
+and it enlarges a tall sliver until its short side has 736 pixels, which takes 20 GB for one of 1 × 300."""
 
 _WIDE, _TALL = 100, 5
-"""What such a sliver is widened to. Wide ones keep as much as they can: RapidOCR enlarges the writing in them."""
+"""The ratios to which such slivers are widened; close to the limit for wide ones, whose text RapidOCR enlarges."""
 
 
 def open_reader(files: Mapping[str, Path], threads: int | None) -> Reader:
     """A reader on the models ``files``: paths by section of RapidOCR's configuration (Det, Cls, Rec).
 
     Raises:
-        Exception: whatever onnxruntime or RapidOCR raise on missing or broken files.
+        Exception: whatever onnxruntime or RapidOCR raise for missing or broken files.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="open-models") as opener:
         opening = opener.submit(lambda: {key: _open_session(path, threads) for key, path in files.items()})
@@ -49,11 +49,19 @@ def open_reader(files: Mapping[str, Path], threads: int | None) -> Reader:
         sessions = opening.result()
     if _DICTIONARY not in sessions["Rec"].get_modelmeta().custom_metadata_map:
         raise ValueError(f"{files['Rec'].name} carries no dictionary")
-    return Reader(_build(engine_class, sessions, files))
+    from omegaconf import flag_override
+
+    # The paths are not opened again; without them RapidOCR would look for its models elsewhere.
+    paths = {f"{section}.model_path": str(path) for section, path in files.items()}
+    engine = engine_class(params={"Global.log_level": "error", **paths})
+    with flag_override(engine.cfg, "allow_objects", True):
+        for section, session in sessions.items():
+            engine.cfg[section].session = session
+    return Reader(engine)
 
 
 def _open_session(path: Path, threads: int | None) -> ort.InferenceSession:
-    """With the very options that RapidOCR would open it with."""
+    """With the same options as RapidOCR itself."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.enable_cpu_mem_arena = False
@@ -82,18 +90,6 @@ def _import_engine() -> Any:
     return RapidOCR
 
 
-def _build(engine_class: Any, sessions: Mapping[str, ort.InferenceSession], files: Mapping[str, Path]) -> Any:
-    from omegaconf import flag_override
-
-    # The paths are not opened again; they are there so that nothing is ever looked for elsewhere.
-    paths = {f"{section}.model_path": str(path) for section, path in files.items()}
-    engine = engine_class(params={"Global.log_level": "error", **paths})
-    with flag_override(engine.cfg, "allow_objects", True):
-        for section, session in sessions.items():
-            engine.cfg[section].session = session
-    return engine
-
-
 class Reader:
     """RapidOCR's pipeline on open sessions. Not safe for two threads at once."""
 
@@ -103,36 +99,27 @@ class Reader:
     def read(self, pixels: NDArray[np.uint8]) -> tuple[TextLine, ...]:
         """Lines in reading order of an (H, W, 3) uint8 RGB image; boxes in its pixels."""
         height, width = pixels.shape[:2]
-        output = self._engine(_padded(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)))
+        # A sliver is widened by repeating its last row or column: coordinates stay as they are.
+        rows = math.ceil(width / _WIDE) - height if width > _WIDEST * height else 0
+        columns = math.ceil(height / _TALL) - width if height > _TALLEST * width else 0
+        image = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        if rows or columns:
+            image = np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge")
+        output = self._engine(image)
         if getattr(output, "txts", None) is None or getattr(output, "boxes", None) is None:
             return ()
         lines = zip(output.txts, output.scores, output.boxes, strict=True)
-        return tuple(
-            TextLine(text=text, confidence=_unit(score), box=_box(corners, width, height))
-            for text, score, corners in lines
-        )
+        found = []
+        for text, score, corners in lines:
+            one, two, three, four = (
+                (min(float(width), max(0.0, float(x))), min(float(height), max(0.0, float(y)))) for x, y in corners
+            )
+            confidence = min(1.0, max(0.0, float(score)))
+            found.append(TextLine(text=text, confidence=confidence, box=(one, two, three, four)))
+        return tuple(found)
 
     def warm_up(self) -> None:
         """Read a drawn word."""
         page: NDArray[np.uint8] = np.full((120, 320, 3), 255, np.uint8)
         cv2.putText(page, "Ready 123", (20, 75), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (0, 0, 0), 3)
         self.read(page)
-
-
-def _padded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Widen the short side of a sliver by repeating its last row or column; coordinates stay as they are."""
-    height, width = image.shape[:2]
-    rows = math.ceil(width / _WIDE) - height if width > _WIDEST * height else 0
-    columns = math.ceil(height / _TALL) - width if height > _TALLEST * width else 0
-    return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge") if rows or columns else image
-
-
-def _unit(score: Any) -> float:
-    return min(1.0, max(0.0, float(score)))
-
-
-def _box(corners: Any, width: int, height: int) -> Box:
-    one, two, three, four = (
-        (min(float(width), max(0.0, float(x))), min(float(height), max(0.0, float(y)))) for x, y in corners
-    )
-    return one, two, three, four

@@ -1,4 +1,4 @@
-"""``tesseract``: lines of text by the Tesseract program, where it is installed with the languages asked for."""
+"""``tesseract``: lines of text by the Tesseract program, if it is installed with the languages asked for."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 INSTALL = "install it, for example `apt-get install tesseract-ocr tesseract-ocr-kor` or `brew install tesseract-lang`"
 PAGE_MODE = 4
-"""A column of text of varying sizes. The program's own default, 3, looks for vertical text too, and with its Korean
-data takes rows of syllables for columns: it loses most lines of a Korean notice that 4 reads."""
+"""A column of text of varying sizes. The program's own default, 3, also looks for vertical text, and with its Korean
+data mistakes rows of syllables for columns: it loses most lines of a Korean notice that 4 reads."""
 
 DPI = 300
-"""Said of every picture: pictures seldom tell, and what the program then guesses from the size of the letters made it
-drop the table of the same notice."""
+"""Stated for every picture: few pictures state it, and the program's guess from the size of the letters made it lose
+the table of the same notice."""
 
 _BOTH = ("-c", "tessedit_create_tsv=1", "-c", "tessedit_create_txt=1")
-"""Boxes and confidences are in the TSV, the spaces between Korean words in the plain text only."""
+"""Boxes and confidences are in the TSV only, the spaces between Korean words in the plain text only."""
 
 _SHARE, _GRACE_SECONDS = 0.75, 30.0
-"""How much of the worker's own time (``--timeout``) the program may take for a picture: that share of it, or all but
-so many seconds if that is more."""
+"""How much of ``--timeout`` the program may take for a picture: this share of it, or all of it except so many seconds
+if that is more."""
 
 
 class Tesseract(Analyzer):
-    """The installed ``tesseract``, one process a picture; pictures go in through its standard input."""
+    """The installed ``tesseract``, one process per picture, which it reads from standard input."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="tesseract",
@@ -53,9 +53,9 @@ class Tesseract(Analyzer):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available where the program is on the PATH with at least one of the languages asked for.
+        """Available if the program is on the PATH with at least one of the languages.
 
-        Runs ``tesseract --version`` (10 ms) once a process, and only where there is such a language.
+        Runs ``tesseract --version`` (10 ms) once a process, and only if there is such a language.
         """
         binary = find_binary()
         if binary is None:
@@ -92,7 +92,7 @@ class Tesseract(Analyzer):
         return {"paths": {"binary": str(binary)}, "languages": wanted, "psm": mode, "seconds": seconds}
 
     def load(self) -> None:
-        """Nothing stays loaded between pictures; only looks whether the program still runs.
+        """Check that the program still runs; nothing stays loaded between pictures.
 
         Raises:
             ModelLoadFailed: it does not.
@@ -112,12 +112,15 @@ class Tesseract(Analyzer):
         given = self.parameters_given
         how = ["-l", "+".join(given["languages"]), "--psm", str(given["psm"]), "--dpi", str(DPI)]
         header = f"P6\n{width} {height}\n255\n".encode()
+        # Messages and numbers in the C locale. One thread: Tesseract's threads wait busily for each other, and two of
+        # them on busy cores were measured to take more than five times as long as one.
+        environment = {**os.environ, "LC_ALL": "C", "OMP_THREAD_LIMIT": "1"}
         try:
             done = subprocess.run(
                 [given["paths"]["binary"], "-", "-", *how, *_BOTH],
                 input=header + picture.pixels.tobytes(),
                 capture_output=True,
-                env=_environment(),
+                env=environment,
                 timeout=given["seconds"],
                 check=False,
             )
@@ -126,7 +129,14 @@ class Tesseract(Analyzer):
             return Problem("timeout", f"tesseract took longer than {limit:.0f} s on this image", "raise --timeout")
         except OSError as error:
             return Problem("model_failed", f"tesseract could not be started: {error}", INSTALL)
-        return _answer(done, width, height)
+        if done.returncode:
+            said = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+            text = f"tesseract failed on this image: {said[0] if said else f'exit status {done.returncode}'}"
+            return Problem("model_failed", text, "try another engine with --text-engine")
+        try:
+            return tuple(parse_lines(done.stdout.decode("utf-8"), width, height))
+        except (DamagedOutput, UnicodeDecodeError) as error:
+            return Problem("damaged_answer", f"tesseract's answer cannot be read: {error}", "try another engine")
 
 
 def find_binary() -> Path | None:
@@ -140,26 +150,9 @@ def _wanted(options: EngineOptions, installed: Mapping[str, Path | None]) -> lis
     return [code for code in codes if code in installed]
 
 
-def _environment() -> dict[str, str]:
-    """Messages and numbers in the C locale. One thread: Tesseract's threads wait for each other by spinning, and on
-    cores that do anything else two of them were measured to take five times as long as one, and more."""
-    return {**os.environ, "LC_ALL": "C", "OMP_THREAD_LIMIT": "1"}
-
-
-def _answer(done: subprocess.CompletedProcess[bytes], width: int, height: int) -> tuple[Any, ...] | Problem:
-    if done.returncode:
-        said = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-        text = f"tesseract failed on this image: {said[0] if said else f'exit status {done.returncode}'}"
-        return Problem("model_failed", text, "try another engine with --text-engine")
-    try:
-        return tuple(parse_lines(done.stdout.decode("utf-8"), width, height))
-    except (DamagedOutput, UnicodeDecodeError) as error:
-        return Problem("damaged_answer", f"tesseract's answer cannot be read: {error}", "try another engine")
-
-
 @lru_cache(maxsize=4)
 def _version(binary: Path, _mtime_ns: int) -> str:
-    """The program's release; empty where it does not say. Part of the fingerprint, so asked rather than guessed."""
+    """The program's release, which is part of the fingerprint; empty if it does not say."""
     try:
         asked = subprocess.run([binary, "--version"], capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""Which of Tesseract's language files are installed, and what they are called in ISO 639-1. Light, for the probe."""
+"""The installed language files of Tesseract and their ISO 639-1 codes. Light, for the probe."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SUFFIX = ".traineddata"
 
 
 def tesseract_code(language: str) -> str:
-    """Tesseract's code for ``language``; a code that is not known is taken for one of Tesseract's own."""
+    """Tesseract's code for ``language``; an unknown code is assumed to be Tesseract's own."""
     plain = language.lower().replace("-", "_")
     return _CODES.get(plain, plain)
 
@@ -57,9 +57,9 @@ def spoken_names(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def installed_languages(binary: Path, environ: Mapping[str, str] | None = None) -> dict[str, Path | None]:
-    """Tesseract's codes of the installed languages, each with its file; ``None`` where only the program told.
+    """Tesseract's codes of the installed languages, each with its file, or ``None`` if only the program knows it.
 
-    Looks where the program would, and asks the program (10 ms) where that finds nothing.
+    Looks where the program does, and asks the program (10 ms) if that finds nothing.
     """
     environ = os.environ if environ is None else environ
     for folder in _folders(binary, environ):
@@ -71,7 +71,7 @@ def installed_languages(binary: Path, environ: Mapping[str, str] | None = None) 
 
 def _folders(binary: Path, environ: Mapping[str, str]) -> Iterator[Path]:
     if prefix := environ.get("TESSDATA_PREFIX"):
-        # Whatever is in there or not: the program looks nowhere else then.
+        # The program then looks nowhere else, whether there is something or not.
         yield Path(prefix)
         yield Path(prefix) / "tessdata"
         return

@@ -1,4 +1,4 @@
-"""Tesseract's TSV: one row a page, block, paragraph, line or word. Words are joined to lines here."""
+"""Parses Tesseract's TSV, with a row for each page, block, paragraph, line and word, into lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby, takewhile
 
-from imgtool.types import Box, TextLine
+from imgtool.types import TextLine
 
 HEADER = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
 _ROW = re.compile(r"\d+\t\d+(\t|$)")
@@ -19,7 +19,7 @@ class DamagedOutput(ValueError):
 
 
 @dataclass(frozen=True)
-class _Row:
+class _TsvRow:
     """``place`` numbers page, block, paragraph and line; the box is ``left, top, right, bottom``."""
 
     level: int
@@ -30,50 +30,50 @@ class _Row:
 
     @property
     def is_word(self) -> bool:
-        """Whether something was read: pictures and rules are words of spaces, or without a confidence."""
+        """Whether it is text: pictures and rules are words of spaces, or without a confidence."""
         return self.level == _WORD and bool(self.text) and 0 <= self.confidence <= 1
 
 
 def parse_lines(output: str, width: int, height: int) -> list[TextLine]:
     """The lines in ``output``, in its order, for a picture of ``width`` x ``height`` pixels.
 
-    ``output`` is the TSV, followed by the plain text where the program was asked for both. A line's confidence is the
-    mean of its words'; its box is an upright rectangle.
+    ``output`` is the TSV, followed by the plain text if the program was asked for both. A line's confidence is the mean
+    of its words'; its box is an upright rectangle.
 
     Raises:
-        DamagedOutput: a row is cut off or holds something else than numbers where they belong.
+        DamagedOutput: a row is cut off, or not a number where one is expected.
     """
-    table, text = _parted(output)
+    # Words can contain characters at which str.splitlines would split.
+    header, *below = output.replace("\r\n", "\n").split("\n")
+    if header != HEADER:
+        raise DamagedOutput(f"the first line is no header: {header[:80]!r}")
+    if below and below.pop().strip("\f"):
+        raise DamagedOutput("the last row is cut off")
+    table = list(takewhile(_ROW.match, below))
     rows = [_row(row, number) for number, row in enumerate(table, 2)]
-    # A line's own row: the boxes of its words can reach into the next line, those of Korean syllables do.
+    # From a line's own row: the boxes of words can reach into the next line, as those of Korean syllables do.
     boxes = {row.place: row.box for row in rows if row.level == _LINE}
-    spelling = _Spelling(text)
+    spelling = _Spelling(below[len(table) :])
     lines = []
     for place, group in groupby((row for row in rows if row.is_word), key=lambda row: row.place):
         words = list(group)
-        box = boxes.get(place) or _around([word.box for word in words])
+        box = boxes.get(place)
+        if box is None:
+            lefts, tops, rights, bottoms = zip(*(word.box for word in words), strict=True)
+            box = min(lefts), min(tops), max(rights), max(bottoms)
+        left, right = (float(min(max(x, 0), width)) for x in box[::2])
+        top, bottom = (float(min(max(y, 0), height)) for y in box[1::2])
+        corners = (left, top), (right, top), (right, bottom), (left, bottom)
         confidence = sum(word.confidence for word in words) / len(words)
-        lines.append(TextLine(spelling.of([word.text for word in words]), confidence, _clamped(box, width, height)))
+        lines.append(TextLine(spelling.of([word.text for word in words]), confidence, corners))
     return lines
 
 
-def _parted(output: str) -> tuple[list[str], list[str]]:
-    """The rows of the TSV without its header, and the lines of the plain text after it."""
-    # Words can hold characters that str.splitlines takes for the end of a line.
-    header, *lines = output.replace("\r\n", "\n").split("\n")
-    if header != HEADER:
-        raise DamagedOutput(f"the first line is no header: {header[:80]!r}")
-    if lines and lines.pop().strip("\f"):
-        raise DamagedOutput("the last row is cut off")
-    rows = list(takewhile(_ROW.match, lines))
-    return rows, lines[len(rows) :]
-
-
 class _Spelling:
-    """Where the spaces of a line are, as the plain text has them.
+    """Finds the spaces of a line in the plain text.
 
-    Korean is recognised syllable by syllable: the TSV has a row for each, and only the text says which of them make a
-    word (``preserve_interword_spaces`` in Tesseract's Korean data).
+    Korean is recognised syllable by syllable: the TSV has a row for each, and only the text shows which form a word
+    (``preserve_interword_spaces`` in Tesseract's Korean data).
     """
 
     def __init__(self, text: Iterable[str]) -> None:
@@ -81,7 +81,7 @@ class _Spelling:
         self._next = 0
 
     def of(self, words: list[str]) -> str:
-        """The line that the text has for ``words``, else the words joined by rule. Lines are asked for in order."""
+        """The line of the text with these ``words``, else the words joined by rule. Lines are asked for in order."""
         wanted = "".join("".join(words).split())
         for number in range(self._next, len(self._lines)):
             if self._lines[number].replace(" ", "") == wanted:
@@ -90,7 +90,7 @@ class _Spelling:
         return join_words(words)
 
 
-def _row(row: str, number: int) -> _Row:
+def _row(row: str, number: int) -> _TsvRow:
     cells = row.split("\t")
     try:
         level, *place, left, top, width, height = (int(cell) for cell in cells[:10])
@@ -99,18 +99,7 @@ def _row(row: str, number: int) -> _Row:
         raise DamagedOutput(f"row {number} cannot be read: {row[:80]!r}") from error
     if len(cells) != 12:
         raise DamagedOutput(f"row {number} has {len(cells)} cells instead of 12")
-    return _Row(level, tuple(place[:4]), (left, top, left + width, top + height), confidence, cells[11].strip())
-
-
-def _around(boxes: list[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
-
-
-def _clamped(box: tuple[int, int, int, int], width: int, height: int) -> Box:
-    left, right = (float(min(max(x, 0), width)) for x in box[::2])
-    top, bottom = (float(min(max(y, 0), height)) for y in box[1::2])
-    return (left, top), (right, top), (right, bottom), (left, bottom)
+    return _TsvRow(level, tuple(place[:4]), (left, top, left + width, top + height), confidence, cells[11].strip())
 
 
 def join_words(words: Iterable[str]) -> str:

@@ -10,9 +10,9 @@ from imgtool.bench.arms.definitions import BUILT_IN, EAGER, analyze_command, eag
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.experiment import Contender
 from imgtool.bench.measure.pagecache import model_files
-from imgtool.cores import granted_cores
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.errors import ModelMissing, UsageProblem
+from imgtool.ground.cores import granted_cores
 from imgtool.options import EngineOptions
 from imgtool.types import Backend
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from imgtool.bench.arms import eager
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.errors import UsageProblem
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import imgtool_command, python_calling
 
 EAGER, CACHED = "eager", "cached"
 
@@ -107,11 +108,11 @@ def analyze_command(arm: Arm, common: Sequence[str], images: Sequence[str]) -> A
     words = ("analyze", *images, "--format", "jsonl", "--quiet", *keep, *common, *arm.options)
     # By the script, as users start it; without one by the module.
     script = Path(sys.executable).with_name("imgtool")
-    program = [str(script)] if script.is_file() else python_calling("imgtool.__main__:main")
+    program = [str(script)] if script.is_file() else imgtool_command()
     return msgspec.structs.replace(arm, command=(*program, *words))
 
 
 def eager_command(arm: Arm, options: Sequence[str], images: Sequence[str]) -> Arm:
     """The eager arm with the command of its samples; ``options`` are those of :mod:`imgtool.bench.arms.eager`."""
-    command = python_calling("imgtool.bench.arms.eager:main", words=[*options, *images])
+    command = python_calling(eager.main, words=[*options, *images])
     return msgspec.structs.replace(arm, command=tuple(command))

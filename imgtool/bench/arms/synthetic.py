@@ -7,7 +7,7 @@ import sys
 
 from imgtool.bench.measure.child import ChildFailed
 from imgtool.errors import ExitCode
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import imgtool_command
 from imgtool.options import EngineOptions
 
 
@@ -24,7 +24,7 @@ def make_models(options: EngineOptions) -> None:
         *("--languages", ",".join(options.languages)),
     ]
     # Not to stdout, which belongs to the figures.
-    done = subprocess.run(python_calling("imgtool.__main__:main", words=words), stdout=sys.stderr, check=False)
+    done = subprocess.run(imgtool_command(words), stdout=sys.stderr, check=False)
     if done.returncode:
         raise ChildFailed(
             "the synthetic models could not be made",

@@ -12,7 +12,7 @@ from imgtool.bench.data.record import Experiment, RunSample
 from imgtool.errors import UsageProblem
 from imgtool.files import write_output
 from imgtool.formats.clean import well_formed_tree
-from imgtool.versioned import decode, encode
+from imgtool.ground.versioned import decode, encode
 
 _AGAIN = "measure it again with `imgtool bench --save FILE`"
 _UNITS = {"time": "seconds", "memory": "bytes"}

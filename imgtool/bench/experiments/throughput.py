@@ -18,7 +18,7 @@ from imgtool.bench.measure.experiment import Contender
 from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from imgtool.bench.stats.statistics import Summary, summarise
-from imgtool.cores import granted_cores
+from imgtool.ground.cores import granted_cores
 
 SCHEMA_VERSION = 1
 

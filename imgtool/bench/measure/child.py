@@ -11,13 +11,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from imgtool.errors import ExitCode, ImgtoolError
-from imgtool.fresh import python_calling
+from imgtool.ground.fresh import python_calling
 from imgtool.runtime.process import describe_exit
 
 _TAIL_CHARACTERS = 2000
@@ -62,7 +61,7 @@ def ask(
     """
     name = f"the process for {function.__name__.replace('_', ' ')}"
     process = subprocess.Popen(
-        python_calling(f"{__name__}:{answer.__name__}", f"{function.__module__}:{function.__name__}"),
+        python_calling(answer, function),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -92,12 +91,10 @@ def ask(
     return msgspec.convert(envelope.value, reply)
 
 
-def answer(name: str) -> None:
+def answer(function: Callable[[Any], object]) -> None:
     """The child's side: read the request, call the function, write what it returned, leave."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # libraries that print must not spoil the reply
-    module, _, attribute = name.partition(":")
-    function = getattr(import_module(module), attribute)
     request_type = next(kind for parameter, kind in get_type_hints(function).items() if parameter != "return")
     try:
         request = msgspec.json.decode(sys.stdin.buffer.read(), type=request_type)

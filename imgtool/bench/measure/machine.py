@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from imgtool.bench.data.record import Machine
-from imgtool.cores import granted_cores
+from imgtool.ground.cores import granted_cores
 
 LIBRARIES = (
     "torch",

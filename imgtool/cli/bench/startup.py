@@ -23,9 +23,9 @@ from imgtool.cli.bench.options import BenchOptions
 from imgtool.cli.bench.outputs import check_outputs, write_outputs
 from imgtool.cli.bench.progress import BenchProgress
 from imgtool.cli.console import Messages
-from imgtool.cores import granted_cores
 from imgtool.errors import ExitCode, UsageProblem
 from imgtool.formats.clean import printable
+from imgtool.ground.cores import granted_cores
 
 _TAIL_LINES = 12
 _STILL_COLD = 0.1

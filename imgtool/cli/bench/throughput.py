@@ -43,8 +43,8 @@ def throughput(
     with boundary(verbose=verbose):
         from imgtool.bench.experiments.throughput import Throughput, measure
         from imgtool.cli.bench.common import made_ready, parsed_option, print_json, split_options, teller
-        from imgtool.cores import granted_cores
         from imgtool.errors import ExitCode
+        from imgtool.ground.cores import granted_cores
         from imgtool.quantities import parse_duration
 
         seconds, say = parsed_option("--timeout", timeout, parse_duration), teller(quiet)

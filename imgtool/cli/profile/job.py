@@ -11,11 +11,11 @@ from imgtool.bench.report.units import bytes_text, seconds_text
 from imgtool.cli.console import Messages
 from imgtool.errors import ExitCode, UsageProblem
 from imgtool.formats.clean import printable
+from imgtool.ground.versioned import encode
 from imgtool.profiling.output_folder import PAGE, open_folder, write_folder
 from imgtool.profiling.page import absence_text, import_causes
 from imgtool.profiling.record import Profile
 from imgtool.profiling.runner import ProfileRequest, Runner
-from imgtool.versioned import encode
 
 _ROWS = 5
 

@@ -49,7 +49,7 @@ def warm_cache(
     dry_run: Annotated[bool, _flag(_LOOK, "Say what would be fetched or removed.", "--dry-run", "-n")] = False,
     source: Annotated[o.Text, _value(_SOURCE, "Take files from this folder.", "--from", takes="DIR")] = None,
     offline: Annotated[bool, _flag(_SOURCE, "Use what is here; no network call.", "--offline")] = False,
-    refresh: Annotated[bool, _flag(_SOURCE, "Ask the hub for a newer version.", "--refresh")] = False,
+    refresh: Annotated[bool, _flag(_SOURCE, "Hash all files; fetch damaged and newer ones.", "--refresh")] = False,
     prune: Annotated[bool, _flag(_ROOM, "Remove old versions and unfinished files.", "--prune")] = False,
     max_size: Annotated[o.Text, _value(_ROOM, "With --prune: stop when this much is left.", takes="SIZE")] = None,
     cache_dir: o.CacheDir = None,
@@ -91,9 +91,9 @@ def warm_cache(
 
 
 def _answer(request: WarmRequest, resolved: Resolved) -> ExitCode:
-    from imgtool.weights.located.easyocr import easyocr_codes
+    from imgtool.warming.units import configured_units, named_units
+    from imgtool.weights.languages import easyocr_codes
     from imgtool.weights.store import store_for
-    from imgtool.weights.wanted_units import configured_units, named_units
 
     options = resolved.engine
     store = store_for(options)

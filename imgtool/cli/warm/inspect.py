@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from imgtool.cli.warm.request import WarmRequest
     from imgtool.options import EngineOptions
     from imgtool.types import Problem
-    from imgtool.warming.prune import Plan
+    from imgtool.warming.prune import PrunePlan
+    from imgtool.warming.units import Unit
     from imgtool.weights.catalogue import ModelSpec
     from imgtool.weights.store import ModelStatus, ModelStore
-    from imgtool.weights.wanted_units import Unit
 
 
 def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, options: EngineOptions) -> ExitCode:
@@ -27,8 +27,8 @@ def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, option
     A complete compiled model is enough for a run: the weights it was made from need not be here.
     """
     from imgtool.options import BackendChoice
-    from imgtool.warming.compiling import UnitCompiler
-    from imgtool.warming.trial import WorkerLoader
+    from imgtool.warming.unit_compiler import UnitCompiler
+    from imgtool.warming.unit_loader import UnitLoader
 
     found = {model: store.status(model, full=request.full) for model in _models(units)}
     compiled: list[ArtefactStatus] = []
@@ -43,7 +43,7 @@ def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, option
     damaged = [one for one in compiled if one.problems]
     unready: list[Problem] = []
     if not absent:
-        loader = WorkerLoader(options)
+        loader = UnitLoader(options)
         unready = [problem for unit in units if (problem := loader.unready(unit, store)) is not None]
     code = ExitCode.MODEL_MISSING if absent or damaged or unready else ExitCode.OK
     if request.json:
@@ -151,7 +151,7 @@ def _compiled_object(status: ArtefactStatus) -> dict[str, Any]:
     }
 
 
-def _plan_object(plan: Plan, dry_run: bool) -> dict[str, Any]:
+def _plan_object(plan: PrunePlan, dry_run: bool) -> dict[str, Any]:
     return {
         "executed": bool(plan.removals) and not dry_run,
         "removals": plan.removals,
@@ -162,7 +162,7 @@ def _plan_object(plan: Plan, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _print_plan(plan: Plan, dry_run: bool, what: str) -> None:
+def _print_plan(plan: PrunePlan, dry_run: bool, what: str) -> None:
     for removal in plan.removals:
         verb = "would remove" if dry_run else "removed"
         print_line(f"{verb} {removal.model}, {removal.reason}: {megabytes(removal.size_bytes)}")

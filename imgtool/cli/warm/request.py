@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from imgtool.options import Weights
-    from imgtool.weights.fetching.job import FetchOptions
+    from imgtool.weights.fetching.fetch_job import FetchOptions
 
 _NOT_WITH = "cannot be combined with"
 _LOOKING = "--check, --dry-run or --prune"
@@ -42,7 +42,6 @@ class WarmRequest:
         from imgtool.options import Weights
 
         looking = self.check or self.dry_run or self.prune
-        foreign = "--from" if self.source is not None else "--refresh" if self.refresh else ""
         for wrong, text, remedy in (
             (self.max_size is not None and not self.prune, "--max-size needs --prune", "add --prune"),
             (self.prune and bool(self.names), "--prune takes no models", "leave their names out"),
@@ -56,9 +55,9 @@ class WarmRequest:
             (self.anew and not self.compile, f"--compile {_NOT_WITH} --no-compile or --no-load", "leave one out"),
             (self.refresh and self.offline, f"--refresh {_NOT_WITH} --offline", "leave one out"),
             (
-                weights is Weights.SYNTHETIC and bool(foreign),
-                f"{foreign} {_NOT_WITH} --weights synthetic: those are made on this machine",
-                f"leave {foreign} out",
+                weights is Weights.SYNTHETIC and self.source is not None,
+                f"--from {_NOT_WITH} --weights synthetic: those are made on this machine",
+                "leave --from out",
             ),
         ):
             if wrong:
@@ -66,6 +65,6 @@ class WarmRequest:
 
     def fetching(self) -> FetchOptions:
         """How to fetch."""
-        from imgtool.weights.fetching.job import FetchOptions
+        from imgtool.weights.fetching.fetch_job import FetchOptions
 
         return FetchOptions(offline=self.offline, source=self.source, full=self.full, refresh=self.refresh)

@@ -14,16 +14,16 @@ from imgtool.cli.progress import ProgressLine, progress_text
 from imgtool.cli.warm.progress import FetchProgress
 from imgtool.cli.warm.steps import print_report, print_steps, steps_object
 from imgtool.errors import ExitCode
-from imgtool.warming.bake import BakeOptions, Began, Result, Step, StepEnded, bake, exit_code
-from imgtool.warming.compiling import UnitCompiler
-from imgtool.warming.trial import WorkerLoader
+from imgtool.warming.bake import BakeOptions, Step, StepResult, WarmStepBegan, WarmStepEnded, bake, exit_code
+from imgtool.warming.unit_compiler import UnitCompiler
+from imgtool.warming.unit_loader import UnitLoader
 
 if TYPE_CHECKING:
     from imgtool.cli.warm.request import WarmRequest
     from imgtool.config import Resolved
     from imgtool.engine.statistics import Statistics
+    from imgtool.warming.units import Unit
     from imgtool.weights.store import ModelStore
-    from imgtool.weights.wanted_units import Unit
 
 
 class WarmRun:
@@ -47,7 +47,7 @@ class WarmRun:
         code = exit_code(steps)
         figures = None
         if code is ExitCode.OK:
-            loader = WorkerLoader(self._options)
+            loader = UnitLoader(self._options)
             for problem in filter(None, (loader.unfound(unit, self._store) for unit in units)):
                 self._messages.notice(f"{problem.message}; {problem.remedy}")
             if self._request.analyze:
@@ -61,14 +61,14 @@ class WarmRun:
             self._show(steps, code, figures, seconds)
         return code
 
-    def _bake(self, units: Sequence[Unit]) -> list[StepEnded]:
+    def _bake(self, units: Sequence[Unit]) -> list[WarmStepEnded]:
         progress = FetchProgress(self._messages, self._line)
         options = BakeOptions(self._request.fetching(), self._request.load, self._request.anew)
         compiler = UnitCompiler(self._options) if self._request.compile else None
-        steps: list[StepEnded] = []
+        steps: list[WarmStepEnded] = []
         try:
-            for event in bake(units, self._store, options, WorkerLoader(self._options), progress, compiler):
-                if isinstance(event, Began):
+            for event in bake(units, self._store, options, UnitLoader(self._options), progress, compiler):
+                if isinstance(event, WarmStepBegan):
                     self._line.show(f"{event.model}: {event.step.value}")
                 else:
                     steps.append(event)
@@ -97,7 +97,7 @@ class WarmRun:
                 return figures, ExitCode.NONE_ANSWERED
             return figures, code_of(figures, engine.model_problems)
 
-    def _show(self, steps: Sequence[StepEnded], code: ExitCode, figures: Statistics | None, seconds: float) -> None:
+    def _show(self, steps: Sequence[WarmStepEnded], code: ExitCode, figures: Statistics | None, seconds: float) -> None:
         if not steps:
             self._messages.plain("nothing to do: the engines that are configured need no model to be fetched")
         elif _nothing_done(steps):
@@ -108,11 +108,11 @@ class WarmRun:
             with verdict(code):
                 print_steps(steps)
         for step in steps:
-            if step.result is Result.FAILED:
+            if step.result is StepResult.FAILED:
                 self._messages.error(f"{step.model}: {step.step.value}: {step.detail}", step.remedy)
         # Of two steps of a model that were left out the later one says why.
         words = {Step.COMPILE: "compiled", Step.LOAD: "loaded"}
-        skipped = {step.model: step for step in steps if step.result is Result.SKIPPED and step.remedy}
+        skipped = {step.model: step for step in steps if step.result is StepResult.SKIPPED and step.remedy}
         for model, step in skipped.items():
             self._messages.notice(f"{model} was not {words[step.step]}: {step.detail}; {step.remedy}")
         if figures is not None:
@@ -123,7 +123,7 @@ class WarmRun:
             self._messages.notice("the images were not analyzed, because not every model is ready")
 
 
-def _nothing_done(steps: Sequence[StepEnded]) -> bool:
+def _nothing_done(steps: Sequence[WarmStepEnded]) -> bool:
     """Whether all had been done before. A look at the store is no change."""
-    idle = (Result.UNCHANGED, Result.SKIPPED)
-    return all(step.result in idle or (step.step is Step.VERIFY and step.result is Result.DONE) for step in steps)
+    idle = (StepResult.UNCHANGED, StepResult.SKIPPED)
+    return all(step.result in idle or (step.step is Step.VERIFY and step.result is StepResult.DONE) for step in steps)

@@ -10,12 +10,12 @@ from imgtool.cli.console import data_console, megabytes, print_json
 
 if TYPE_CHECKING:
     from imgtool.errors import ExitCode
-    from imgtool.warming.bake import StepEnded
+    from imgtool.warming.bake import WarmStepEnded
 
 _STYLES = {"done": "green", "unchanged": "", "skipped": "yellow", "failed": "red"}
 
 
-def print_steps(steps: Sequence[StepEnded]) -> None:
+def print_steps(steps: Sequence[WarmStepEnded]) -> None:
     """The steps of each model under its name, a line each: result, time, bytes, memory of the process that loaded.
 
     What else there is to say of a step stands below it, so that nothing is cut however narrow the terminal.
@@ -39,7 +39,7 @@ def print_steps(steps: Sequence[StepEnded]) -> None:
                 console.print(Padding(Text(step.detail, "dim"), (0, 0, 0, 11), expand=False))
 
 
-def steps_object(steps: Sequence[StepEnded]) -> list[dict[str, Any]]:
+def steps_object(steps: Sequence[WarmStepEnded]) -> list[dict[str, Any]]:
     """The steps as JSON values. Seconds and bytes; memory is the resident set of the process that loaded."""
     return [
         {

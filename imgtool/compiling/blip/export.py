@@ -7,18 +7,16 @@ Compiling processes only: they import torch and transformers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from imgtool.artefacts.exported import Export, Parity
 from imgtool.compiling.blip.graphs import DECODER, VISION, Sizes, write_decoder, write_vision
+from imgtool.compiling.interface import Ask, Export
 from imgtool.compiling.onnx_writer import OPSET
 from imgtool.inference.torch import extra_remedy
 from imgtool.weights.errors import FileRefused, LibraryMissing
 
 _BICUBIC = 3
-_TORCH = "leave it to torch: `--backend torch`"
 
 _PLAIN_GENERATION: Mapping[str, tuple[Any, ...]] = {
     "repetition_penalty": (None, 1.0),
@@ -40,8 +38,9 @@ _PLAIN_GENERATION: Mapping[str, tuple[Any, ...]] = {
 """Settings of transformers' ``generate`` that change captions, with the values that change nothing."""
 
 
-def export(source: Path, into: Path) -> Export:
-    """Write the graphs and the tokenizer of the BLIP in the folder ``source`` into ``into``.
+def export(source: Path, into: Path, remedy: str = "") -> Export:
+    """Write the graphs and the tokenizer of the BLIP in the folder ``source`` into ``into``; ``remedy`` is what
+    to do where a file of it is damaged.
 
     Raises:
         LibraryMissing: a library that compiling needs is not installed.
@@ -49,59 +48,26 @@ def export(source: Path, into: Path) -> Export:
         ImgtoolError: the weights are missing or damaged.
         OSError: the folder cannot be written.
     """
-    onnx = _import_onnx()
-    network = _load(source)
+    try:
+        import onnx
+    except ImportError as error:
+        raise LibraryMissing(f"onnx cannot be imported: {error}", extra_remedy()) from error
+    from imgtool.inference.blip.upstream import BlipNetwork
+
+    network = BlipNetwork(source, "cpu", None, remedy)
     model, processor = network.model, network.processor
     _check_supported(model, processor, source)
     into.mkdir(parents=True, exist_ok=True)
-    sizes = _sizes(model)
+    text, image = model.config.text_config, processor.image_processor
+    heads, side = text.num_attention_heads, model.config.vision_config.image_size
+    sizes = Sizes(text.num_hidden_layers, heads, text.hidden_size // heads, text.vocab_size, side)
     write_vision(model, sizes, into)
     write_decoder(model, sizes, into)
     processor.tokenizer.backend_tokenizer.save(str(into / "tokenizer.json"), pretty=False)
-    exporter = f"imgtool, onnx {onnx.__version__}"
-    return Export((VISION, DECODER), _settings(model, processor, sizes), exporter, OPSET)
-
-
-def check_parity(source: Path, artefact: Path, *, seed: int = 0, images: int = 4, threads: int | None = None) -> Parity:
-    """Hold the compiled model in ``artefact``, run as the analyzer runs it, to the one in ``source`` on torch.
-
-    Vision features may differ by 1e-3; captions of ``images`` made-up pictures must be the same, greedy and with three
-    beams, but where torch itself ranks two of them alike. ``threads`` for each of the two, all there are by default.
-
-    Raises:
-        ImgtoolError: one of the two cannot be loaded.
-    """
-    from imgtool.compiling.blip.parity import compare
-    from imgtool.inference.blip.graphs import BlipGraphs
-
-    return compare(_load(source, threads), BlipGraphs(artefact, threads), seed, images)
-
-
-def _load(source: Path, threads: int | None = None) -> Any:
-    from imgtool.inference.blip.upstream import BlipNetwork
-
-    return BlipNetwork(source, "cpu", threads)
-
-
-def _import_onnx() -> Any:
-    try:
-        return import_module("onnx")
-    except ImportError as error:
-        raise LibraryMissing(f"onnx cannot be imported: {error}", extra_remedy()) from error
-
-
-def _sizes(model: Any) -> Sizes:
-    text, vision = model.config.text_config, model.config.vision_config
-    heads = text.num_attention_heads
-    return Sizes(text.num_hidden_layers, heads, text.hidden_size // heads, text.vocab_size, vision.image_size)
-
-
-def _settings(model: Any, processor: Any, sizes: Sizes) -> dict[str, Any]:
-    text, image = model.config.text_config, processor.image_processor
-    return {
+    settings = {
         "image": {
-            "height": sizes.image,
-            "width": sizes.image,
+            "height": side,
+            "width": side,
             "mean": list(image.image_mean),
             "std": list(image.image_std),
             "rescale_factor": image.rescale_factor,
@@ -114,15 +80,25 @@ def _settings(model: Any, processor: Any, sizes: Sizes) -> dict[str, Any]:
         "head_size": sizes.head_size,
         "vocabulary": sizes.vocabulary,
     }
+    return Export((VISION, DECODER), settings, f"imgtool, onnx {onnx.__version__}", OPSET)
+
+
+def answering(folder: Path, precision: str, threads: int) -> Ask:
+    """Captions of four pictures of random colours, (384, 384, 3) uint8."""
+    import numpy as np
+
+    from imgtool.inference.blip.graphs import BlipGraphs
+    from imgtool.inference.blip.parameters import Decoding
+
+    graphs, pictures = BlipGraphs(folder, threads, precision), []
+    for seed in range(4):
+        coarse = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        pictures.append(coarse.repeat(32, axis=0).repeat(32, axis=1))
+    return lambda: graphs.caption(pictures, Decoding(1, 12, 0, ""))
 
 
 def _check_supported(model: Any, processor: Any, source: Path) -> None:
     """Refuse what would be computed another way than torch does."""
-    if odd := [*_odd_settings(model, processor), *_odd_generation(model.text_decoder.generation_config)]:
-        raise FileRefused(f"the model in {source} cannot be compiled: {', '.join(odd)}", _TORCH)
-
-
-def _odd_settings(model: Any, processor: Any) -> list[str]:
     text, vision, image = model.config.text_config, model.config.vision_config, processor.image_processor
     size = {"height": vision.image_size, "width": vision.image_size}
     expected = {
@@ -135,9 +111,13 @@ def _odd_settings(model: Any, processor: Any) -> list[str]:
         "image do_normalize": (image.do_normalize, True),
         "image processor": (getattr(image, "backend", "torchvision"), "torchvision"),
     }
-    return [f"its {name} is {value!r}" for name, (value, wanted) in expected.items() if value != wanted]
+    odd = [f"its {name} is {value!r}" for name, (value, plain) in expected.items() if value != plain]
+    if odd := odd + odd_generation(model.text_decoder.generation_config):
+        remedy = "leave it to torch: `--backend torch`"
+        raise FileRefused(f"the model in {source} cannot be compiled: {', '.join(odd)}", remedy)
 
 
-def _odd_generation(generation: Any) -> list[str]:
+def odd_generation(generation: Any) -> list[str]:
+    """The settings of transformers' ``GenerationConfig`` that would change captions, in words."""
     given = {name: getattr(generation, name, None) for name in _PLAIN_GENERATION}
     return [f"its {name} is {value!r}" for name, value in given.items() if value not in _PLAIN_GENERATION[name]]

@@ -52,7 +52,12 @@ def write_vision(model: Any, sizes: Sizes, into: Path) -> None:
         features = graph.output("features", ("images", length, width))
         build.reshaped(rows, -1, length, width, into=features)
         for index, layer in enumerate(model.text_decoder.bert.encoder.layer):
-            _cross_inputs(build, layer.crossattention.self, rows, length, index)
+            attention = layer.crossattention.self
+            heads, size = attention.num_attention_heads, attention.attention_head_size
+            for module, name, axes in ((attention.key, "key", (0, 2, 3, 1)), (attention.value, "value", (0, 2, 1, 3))):
+                apart = build.reshaped(build.linear(rows, module), -1, length, heads, size)
+                shape = [("images", length, heads, size)[axis] for axis in axes]
+                build.transposed(apart, *axes, into=graph.output(f"cross_{name}_{index}", shape))
         graph.finish()
 
 
@@ -139,28 +144,17 @@ def _vision_layer(build: _Blocks, layer: Any, rows: str, length: int) -> str:
     attention = layer.self_attn
     heads, size, width = attention.num_heads, attention.head_dim, attention.embed_dim
     normal = build.normalised(rows, layer.layer_norm1)
-    mixed = build.reshaped(_scaled_qkv(build, attention, normal), -1, length, 3 * heads, size)
+    # Queries, keys and values in one, (rows, 3C), the queries scaled.
+    weight, bias = _array(attention.qkv.weight).copy(), _array(attention.qkv.bias).copy()
+    for each in (weight, bias):
+        each[:width] *= attention.scale
+    qkv = build.gemm(normal, build.graph.weight(weight), build.graph.weight(bias))
+    mixed = build.reshaped(qkv, -1, length, 3 * heads, size)
     query, key, value = build.split(build.transposed(mixed, 0, 2, 1, 3), axis=1)
     context = build.attended(query, build.transposed(key, 0, 1, 3, 2), value)
     rows = build.add(build.linear(build.reshaped(context, -1, width), attention.projection), rows)
     inner = build.gelu(build.linear(build.normalised(rows, layer.layer_norm2), layer.mlp.fc1))
     return build.add(build.linear(inner, layer.mlp.fc2), rows)
-
-
-def _scaled_qkv(build: _Blocks, attention: Any, rows: str) -> str:
-    """Queries, keys and values in one, (rows, 3C), the queries scaled."""
-    weight, bias = _array(attention.qkv.weight).copy(), _array(attention.qkv.bias).copy()
-    for each in (weight, bias):
-        each[: attention.embed_dim] *= attention.scale
-    return build.gemm(rows, build.graph.weight(weight), build.graph.weight(bias))
-
-
-def _cross_inputs(build: _Blocks, attention: Any, rows: str, length: int, index: int) -> None:
-    heads, size = attention.num_attention_heads, attention.attention_head_size
-    for module, name, axes in ((attention.key, "key", (0, 2, 3, 1)), (attention.value, "value", (0, 2, 1, 3))):
-        apart = build.reshaped(build.linear(rows, module), -1, length, heads, size)
-        shape = [("images", length, heads, size)[axis] for axis in axes]
-        build.transposed(apart, *axes, into=build.graph.output(f"cross_{name}_{index}", shape))
 
 
 class _Step(_Blocks):
@@ -212,32 +206,26 @@ class _Step(_Blocks):
         mixed = self.linear(rows, attention.query, attention.key, attention.value, scale=_scale(attention))
         apart = self.transposed(self.graph.node("Reshape", mixed, self._own_shape), 0, 2, 1, 3)
         query, *new = self.split(apart, axis=1)
-        key, value = (self._with_past(name, each, index) for name, each in zip(("key", "value"), new, strict=True))
+        heads, size = self._sizes.heads, self._sizes.head_size
+        for place, name in enumerate(("key", "value")):
+            past = self.graph.input(f"past_{name}_{index}", ("rows", heads, "past", size))
+            both = self.graph.output(f"{name}_{index}", ("rows", heads, "past + tokens", size))
+            new[place] = self.graph.node("Concat", past, new[place], into=both, axis=2)
+        key, value = new
         context = self.attended(query, self.transposed(key, 0, 1, 3, 2), value, self._mask)
         return self.reshaped(context, -1, self._width)
-
-    def _with_past(self, name: str, new: str, index: int) -> str:
-        heads, size = self._sizes.heads, self._sizes.head_size
-        past = self.graph.input(f"past_{name}_{index}", ("rows", heads, "past", size))
-        both = self.graph.output(f"{name}_{index}", ("rows", heads, "past + tokens", size))
-        return self.graph.node("Concat", past, new, into=both, axis=2)
 
     def _cross(self, attention: Any, rows: str, index: int) -> str:
         """Attention to the image. All tokens of all rows of an image are queries to the one set of keys it has."""
         heads, size = self._sizes.heads, self._sizes.head_size
         key = self.graph.input(f"cross_key_{index}", ("images", heads, size, "positions"))
         value = self.graph.input(f"cross_value_{index}", ("images", heads, "positions", size))
-        query = self.graph.node(
-            "Reshape", self.linear(rows, attention.query, scale=_scale(attention)), self._shape_by_image(key)
-        )
-        return self.reshaped(self.attended(self.transposed(query, 0, 2, 1, 3), key, value), -1, self._width)
-
-    def _shape_by_image(self, key: str) -> str:
+        query = self.linear(rows, attention.query, scale=_scale(attention))
         if not self._image_shape:
             images = self.graph.node("Shape", key, start=0, end=1)
-            rest = self.graph.integers(-1, self._sizes.heads, self._sizes.head_size)
-            self._image_shape = self.graph.node("Concat", images, rest, axis=0)
-        return self._image_shape
+            self._image_shape = self.graph.node("Concat", images, self.graph.integers(-1, heads, size), axis=0)
+        query = self.graph.node("Reshape", query, self._image_shape)
+        return self.reshaped(self.attended(self.transposed(query, 0, 2, 1, 3), key, value), -1, self._width)
 
 
 def _scale(attention: Any) -> float:

@@ -24,53 +24,41 @@ _STEPS = 63
 def quantise(folder: Path, into: Path, name: str) -> None:
     """Write the graph ``name`` of ``folder`` into ``into``, under the same name, with the same inputs and outputs.
 
+    Weights are read one at a time.
+
     Raises:
         OSError: a file of it cannot be read or written.
     """
     import onnx
+    from onnx import numpy_helper
 
     into.mkdir(parents=True, exist_ok=True)
     model = onnx.load(folder / f"{name}.onnx", load_external_data=False).graph
+    weights = {each.name: each for each in model.initializer}
+    readers = Counter(name for node in model.node for name in node.input)
+
+    def array(name: str) -> NDArray[Any]:
+        found: NDArray[Any] = numpy_helper.to_array(weights[name], str(folder))
+        return found
+
     with GraphWriter(into, name) as graph:
-        _Rewriting(graph, model, folder).run()
+        moved = {"": ""}
+
+        def written(name: str) -> str:
+            """What ``name`` is called in the new graph; a weight is written when it is first asked for."""
+            if name in weights and name not in moved:
+                moved[name] = graph.weight(array(name))
+            return moved.get(name, name)
+
+        graph.same_outside(model)
+        for node in model.node:
+            if node.op_type != "Gemm" or readers[node.input[1]] > 1:
+                graph.same_node(node, [written(each) for each in node.input])
+                continue
+            rows, matrix, bias = node.input
+            given = [*map(graph.weight, _rounded(array(matrix))), "", written(bias)]
+            graph.node("DynamicQuantizeMatMul", rows, *given, into=node.output[0], domain="com.microsoft")
         graph.finish()
-
-
-class _Rewriting:
-    """A graph on its way into another. Weights are read one at a time."""
-
-    def __init__(self, graph: GraphWriter, model: Any, folder: Path) -> None:
-        self._graph, self._model, self._folder = graph, model, folder
-        self._weights = {each.name: each for each in model.initializer}
-        self._readers = Counter(name for node in model.node for name in node.input)
-        self._moved: dict[str, str] = {"": ""}
-
-    def run(self) -> None:
-        """Inputs, outputs, then the nodes in their order."""
-        self._graph.same_outside(self._model)
-        for node in self._model.node:
-            if node.op_type == "Gemm" and self._readers[node.input[1]] == 1:
-                self._in_eight_bits(node)
-            else:
-                self._graph.same_node(node, [self._name(each) for each in node.input])
-
-    def _in_eight_bits(self, node: Any) -> None:
-        rows, matrix, bias = node.input
-        rounded, scales = _rounded(self._array(matrix))
-        given = [self._graph.weight(rounded), self._graph.weight(scales), "", self._name(bias)]
-        self._graph.node("DynamicQuantizeMatMul", rows, *given, into=node.output[0], domain="com.microsoft")
-
-    def _name(self, name: str) -> str:
-        """What ``name`` is called in the new graph; a weight is written when it is first asked for."""
-        if name in self._weights and name not in self._moved:
-            self._moved[name] = self._graph.weight(self._array(name))
-        return self._moved.get(name, name)
-
-    def _array(self, name: str) -> NDArray[Any]:
-        from onnx import numpy_helper
-
-        array: NDArray[Any] = numpy_helper.to_array(self._weights[name], str(self._folder))
-        return array
 
 
 def _rounded(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

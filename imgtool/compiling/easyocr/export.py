@@ -8,15 +8,18 @@ Two graphs: ``craft`` takes ``image`` (1, 3, H, W) float32, H and W multiples of
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imgtool.artefacts.exported import Export, Parity
-from imgtool.compiling.easyocr.networks import Networks, load_networks
+import msgspec
+
+from imgtool.artefacts.manifest import SETTINGS
+from imgtool.compiling.easyocr.networks import load_networks
+from imgtool.compiling.interface import Ask, Export
 from imgtool.compiling.onnx_file import OPSET, write_graph
 from imgtool.weights.languages import RECOGNISERS
-from imgtool.weights.silence import quiet
+from imgtool.weights.library_warnings import quiet
 
 DETECTOR, RECOGNISER = "craft", "recogniser"
 _HEIGHT = 64
@@ -24,8 +27,9 @@ _SHARED_SYMBOLS = "0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ "
 """What EasyOCR reads in every language where its table says nothing else."""
 
 
-def export(source: Path, into: Path, languages: Sequence[str]) -> Export:
-    """Write the graphs for ``languages`` (EasyOCR's codes) into ``into``, from the weights in the folder ``source``.
+def export(source: Path, into: Path, remedy: str, languages: Sequence[str]) -> Export:
+    """Write the graphs for ``languages`` (EasyOCR's codes) into ``into``, from the weights in the folder ``source``;
+    ``remedy`` is what to do where a file of them is damaged.
 
     The compiled model reads every language of the recogniser, alone or together, not only those asked for.
 
@@ -33,10 +37,11 @@ def export(source: Path, into: Path, languages: Sequence[str]) -> Export:
         ImgtoolError: EasyOCR is missing, or the weights are missing or damaged.
         OSError: the folder cannot be written.
     """
+    import easyocr
     import torch
 
     quiet()
-    networks = load_networks(source, languages)
+    networks = load_networks(source, languages, remedy)
     into.mkdir(parents=True, exist_ok=True)
     write_graph(
         _score_maps(networks.craft),
@@ -51,16 +56,55 @@ def export(source: Path, into: Path, languages: Sequence[str]) -> Export:
         into / f"{RECOGNISER}.onnx",
         {"image": {0: "batch", 3: "width"}, "logits": {0: "batch", 1: "steps"}},
     )
-    settings = _settings(networks, languages, into)
+    package, recogniser = Path(easyocr.__file__).parent, RECOGNISERS[networks.name]
+    # EasyOCR reads a language alone if it has a list of its characters.
+    alphabets = {code: package / "character" / f"{code}_char.txt" for code in recogniser.languages}
+    settings = {
+        "recogniser": networks.name,
+        "generation": recogniser.generation,
+        "script": networks.row["model_script"],
+        "languages": list(languages),
+        "characters": "".join(networks.row["characters"]),
+        "symbols": networks.row.get("symbols") or _SHARED_SYMBOLS,
+        "alphabets": {
+            code: "".join(path.read_text(encoding="utf-8-sig").splitlines())
+            for code, path in alphabets.items()
+            if path.is_file()
+        },
+        "words": copy_words(package / "dict", recogniser.languages, into),
+        "height": _HEIGHT,
+        "easyocr": easyocr.__version__,
+    }
     return Export((DETECTOR, RECOGNISER), settings, f"torch {torch.__version__}, opset {OPSET}", OPSET)
 
 
-def check_parity(source: Path, artefact: Path, *, seed: int = 0, images: int = 4) -> Parity:
-    """How the compiled model in ``artefact`` compares with the networks in ``source``: see ``_easyocr_parity``."""
-    from imgtool.compiling.easyocr.parity import compare
+def copy_words(folder: Path, codes: Sequence[str], into: Path) -> dict[str, str]:
+    """Copy the word lists for ``wordbeamsearch`` beside the graphs; returns their names by language."""
+    found = {code: f"words-{code}.txt" for code in codes if (folder / f"{code}.txt").is_file()}
+    for code, name in found.items():
+        shutil.copyfile(folder / f"{code}.txt", into / name)
+    return found
 
-    quiet()
-    return compare(source, artefact, seed, images)
+
+def answering(folder: Path, precision: str, threads: int) -> Ask:
+    """What is read on three pages, (480, 640, 3) uint8, with lines of letters on white."""
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    from imgtool.inference.easyocr.graphs import EasyOcrGraphs
+    from imgtool.inference.picture import Picture
+
+    settings = msgspec.json.decode((folder / SETTINGS).read_bytes())
+    graphs, pages = EasyOcrGraphs(folder, settings["languages"], threads, precision), []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        image = Image.new("RGB", (640, 480), "white")
+        draw = ImageDraw.Draw(image)
+        for row in range(8):
+            letters = "".join(chr(code) for code in rng.integers(97, 123, 12))
+            draw.text((30, 20 + 56 * row), letters, fill=(10, 10, 10), font=ImageFont.load_default(size=28))
+        pages.append(Picture(np.asarray(image), 640, 480, "PNG"))
+    return lambda: [" ".join(line.text for line in graphs.read(page, {}, {})) for page in pages]
 
 
 def _score_maps(craft: Any) -> Any:
@@ -107,40 +151,3 @@ def _logits(recogniser: Any) -> Any:
             return self.network.Prediction(self.network.SequenceModeling(features))
 
     return Logits().eval()
-
-
-def _settings(networks: Networks, languages: Sequence[str], into: Path) -> dict[str, Any]:
-    import easyocr
-
-    package = Path(easyocr.__file__).parent
-    codes = RECOGNISERS[networks.name].languages
-    return {
-        "recogniser": networks.name,
-        "generation": RECOGNISERS[networks.name].generation,
-        "script": networks.row["model_script"],
-        "languages": list(languages),
-        "characters": "".join(networks.row["characters"]),
-        "symbols": networks.row.get("symbols") or _SHARED_SYMBOLS,
-        "alphabets": _alphabets(package / "character", codes),
-        "words": _words(package / "dict", codes, into),
-        "height": _HEIGHT,
-        "easyocr": easyocr.__version__,
-    }
-
-
-def _alphabets(folder: Path, codes: Sequence[str]) -> Mapping[str, str]:
-    """The characters of each language that EasyOCR has a list of; it cannot read the others by themselves either."""
-    files = {code: folder / f"{code}_char.txt" for code in codes}
-    return {
-        code: "".join(path.read_text(encoding="utf-8-sig").splitlines())
-        for code, path in files.items()
-        if path.is_file()
-    }
-
-
-def _words(folder: Path, codes: Sequence[str], into: Path) -> Mapping[str, str]:
-    """The word lists for ``wordbeamsearch``, copied beside the graphs, by language. Some releases have none."""
-    found = {code: f"words-{code}.txt" for code in codes if (folder / f"{code}.txt").is_file()}
-    for code, name in found.items():
-        shutil.copyfile(folder / f"{code}.txt", into / name)
-    return found

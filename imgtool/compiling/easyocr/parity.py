@@ -1,14 +1,16 @@
-"""A compiled EasyOCR held to the networks it came from: score maps and readings of made-up pictures."""
+"""A compiled EasyOCR compared with the networks it came from: score maps and readings of made-up pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from imgtool.artefacts.exported import Parity
-from imgtool.compiling.easyocr.networks import Networks, load_networks
+import msgspec
+
+from imgtool.artefacts.manifest import SETTINGS, Parity
+from imgtool.compiling.easyocr.networks import load_networks
+from imgtool.weights.library_warnings import quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +26,8 @@ _CROPS_PER_IMAGE = 8
 _HEIGHT = 64
 
 
-def compare(source: Path, artefact: Path, seed: int, images: int) -> Parity:
-    """Hold the compiled model in ``artefact`` to the weights in ``source``, as the analyzer would use it.
+def check_parity(source: Path, artefact: Path, threads: int | None = None, *, seed: int = 0, images: int = 4) -> Parity:
+    """Compare the compiled model in ``artefact``, as the analyzer would use it, with the weights in ``source``.
 
     Score maps may differ by 1e-3 at most, and what is read from crops not at all but where torch itself has two
     classes that are equal within rounding. ``images`` pictures, and eight crops of different widths for each.
@@ -34,82 +36,48 @@ def compare(source: Path, artefact: Path, seed: int, images: int) -> Parity:
         ImgtoolError: EasyOCR is missing, or the weights are missing or damaged.
     """
     import numpy as np
+    import torch
 
     from imgtool.inference.easyocr.graphs import EasyOcrGraphs
 
-    settings = _settings(artefact)
-    networks = load_networks(source, settings["languages"])
-    graphs = EasyOcrGraphs(artefact, settings["languages"], None)
+    quiet()
+    languages = msgspec.json.decode((artefact / SETTINGS).read_bytes())["languages"]
+    networks, graphs = load_networks(source, languages, ""), EasyOcrGraphs(artefact, languages, threads)
     rng = np.random.default_rng(seed)
-    maps = [_maps_difference(networks, graphs, image) for image in _pictures(rng, images)]
-    crops = [_compared(networks, graphs, crop) for crop in _crops(rng, images * _CROPS_PER_IMAGE)]
-    figures = {
-        "maps_max_abs_difference": max(maps, default=0.0),
-        "logits_max_abs_difference": max((crop.difference for crop in crops), default=0.0),
-        "texts_equal_share": sum(crop.is_equal for crop in crops) / max(len(crops), 1),
-    }
+    maps, logits, equal, right = [0.0], [0.0], 0, 0
+    for number in range(images):
+        image = _blocks(rng, 3, _SIZES[number % len(_SIZES)], scale=2.0)
+        with torch.inference_mode():
+            expected = networks.craft(torch.from_numpy(image))[0][0].numpy()
+        maps += [float(abs(expected[:, :, at] - one).max()) for at, one in enumerate(graphs.score_maps(image))]
+    crops = images * _CROPS_PER_IMAGE
+    for number in range(crops):
+        # From a square one to one of twelve heights' length.
+        crop = _blocks(rng, 1, (_HEIGHT, _HEIGHT * (1 + number % 12)), scale=1.0).clip(-1, 1)
+        with torch.inference_mode():
+            expected = networks.recogniser(torch.from_numpy(crop), None).numpy()
+        answered = graphs.logits(crop)
+        if answered.shape != expected.shape:
+            logits.append(float("inf"))
+            continue
+        best = answered.argmax(2)
+        behind = expected.max(2) - np.take_along_axis(expected, best[..., None], 2)[..., 0]
+        logits.append(float(abs(expected - answered).max()))
+        equal += bool((expected.argmax(2) == best).all())
+        right += bool((behind <= _ROUNDING * abs(expected).max()).all())
     return Parity(
-        passed=figures["maps_max_abs_difference"] <= MAPS_TOLERANCE and all(crop.is_right for crop in crops),
-        figures=figures,
-        detail=f"{len(maps)} pictures through the detector, {len(crops)} crops through the recogniser",
+        passed=max(maps) <= MAPS_TOLERANCE and right == crops,
+        figures={
+            "maps_max_abs_difference": max(maps),
+            "logits_max_abs_difference": max(logits),
+            "texts_equal_share": equal / max(crops, 1),
+        },
+        detail=f"{images} pictures through the detector, {crops} crops through the recogniser",
     )
-
-
-def _settings(artefact: Path) -> dict[str, Any]:
-    import json
-
-    found: dict[str, Any] = json.loads((artefact / "settings.json").read_text(encoding="utf-8"))
-    return found
-
-
-def _maps_difference(networks: Networks, graphs: Any, image: NDArray[np.float32]) -> float:
-    import torch
-
-    with torch.inference_mode():
-        maps, _ = networks.craft(torch.from_numpy(image))
-    return max(float(abs(maps[0, :, :, at].numpy() - one).max()) for at, one in enumerate(graphs.score_maps(image)))
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """A crop: is the same class best at every step, or tied with the best, and how far are the logits apart at most."""
-
-    is_equal: bool
-    is_right: bool
-    difference: float
-
-
-def _compared(networks: Networks, graphs: Any, crop: NDArray[np.float32]) -> _Compared:
-    import numpy as np
-    import torch
-
-    with torch.inference_mode():
-        expected = networks.recogniser(torch.from_numpy(crop), None).numpy()
-    answered = graphs.logits(crop)
-    if answered.shape != expected.shape:
-        return _Compared(False, False, float("inf"))
-    best = answered.argmax(2)
-    behind = expected.max(2) - np.take_along_axis(expected, best[..., None], 2)[..., 0]
-    return _Compared(
-        bool((expected.argmax(2) == best).all()),
-        bool((behind <= _ROUNDING * abs(expected).max()).all()),
-        float(abs(expected - answered).max()),
-    )
-
-
-def _pictures(rng: np.random.Generator, count: int) -> Iterator[NDArray[np.float32]]:
-    """Normalised pictures (1, 3, H, W) of blocks and noise."""
-    for number in range(count):
-        yield _blocks(rng, 3, _SIZES[number % len(_SIZES)], scale=2.0)
-
-
-def _crops(rng: np.random.Generator, count: int) -> Iterator[NDArray[np.float32]]:
-    """Crops (1, 1, 64, W) in [-1, 1], from a square one to one of twelve heights' length."""
-    for number in range(count):
-        yield _blocks(rng, 1, (_HEIGHT, _HEIGHT * (1 + number % 12)), scale=1.0).clip(-1, 1)
 
 
 def _blocks(rng: np.random.Generator, channels: int, size: Sequence[int], scale: float) -> NDArray[np.float32]:
+    """(1, channels, H, W) of blocks and noise."""
     import numpy as np
 
     height, width = size

@@ -1,15 +1,15 @@
-"""Pictures as BLIP's processor hands them to the network: resized, rescaled, normalised; equal to the last bit.
+"""Prepares pictures for the network exactly as BLIP's processor does: resized, rescaled, normalised.
 
 transformers' ``BlipImageProcessor`` resizes with torchvision, and that, for bytes on a CPU, is torch's antialiased
 bicubic filter in fixed point (``UpSampleKernel.cpp``: weights of 16 bits, width before height, bytes in between).
-Pillow's filter keeps its weights in 22 bits, so that it is a grey level off here and there: a hundred times more than
-what the network's own arithmetic loses. Hence the filter is computed here, in doubles, which hold every sum exactly.
+Pillow's filter has weights of 22 bits and differs by a grey level in some places, a hundred times more than the
+network's rounding errors. So the filter is computed here, in doubles, which hold every sum exactly.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,10 +24,10 @@ _SUPPORT = 2.0
 _WEIGHT_BITS = 15
 _MOST_PRECISE = 22
 _BAND = 16
-"""Outputs that are computed together, from the inputs that any of them reads."""
+"""Number of outputs that are computed together, from all inputs that any of them reads."""
 
 _AT_ONCE = 1 << 17
-"""Doubles that are converted at once: what a core's cache holds."""
+"""Number of doubles that are converted at once: they fit into a core's cache."""
 
 
 class PixelSettings:
@@ -54,30 +54,22 @@ def prepare(pictures: Sequence[NDArray[np.uint8]], settings: PixelSettings) -> N
 
 def resize(planes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """(3, H, W) -> (3, height, width), as ``torchvision.transforms.v2.functional.resize``, bicubic with antialias."""
-    return _down(_across(planes, width), height)
-
-
-def _across(planes: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    if planes.shape[2] == width:
-        return planes
-    rows = planes.reshape(-1, planes.shape[2])
-    result: NDArray[np.uint8] = np.empty((len(rows), width), dtype=np.uint8)
-    for band in _bands(planes.shape[2], width):
-        step = max(1, _AT_ONCE // (band.stop - band.start))
-        for first in range(0, len(rows), step):
-            some = slice(first, first + step)
-            source = rows[some, band.start : band.stop].astype(np.float64)
-            result[some, band.outputs] = _levels(source @ band.weights.T)
-    return result.reshape(3, -1, width)
-
-
-def _down(planes: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
-    if planes.shape[1] == height:
-        return planes
-    result: NDArray[np.uint8] = np.empty((3, height, planes.shape[2]), dtype=np.uint8)
-    for band in _bands(planes.shape[1], height):
-        result[:, band.outputs] = _levels(band.weights @ planes[:, band.start : band.stop].astype(np.float64))
-    return result
+    if planes.shape[2] != width:
+        rows = planes.reshape(-1, planes.shape[2])
+        across: NDArray[np.uint8] = np.empty((len(rows), width), dtype=np.uint8)
+        for band in _bands(planes.shape[2], width):
+            step = max(1, _AT_ONCE // (band.stop - band.start))
+            for first in range(0, len(rows), step):
+                some = slice(first, first + step)
+                source = rows[some, band.start : band.stop].astype(np.float64)
+                across[some, band.outputs] = _levels(source @ band.weights.T)
+        planes = across.reshape(3, -1, width)
+    if planes.shape[1] != height:
+        down: NDArray[np.uint8] = np.empty((3, height, planes.shape[2]), dtype=np.uint8)
+        for band in _bands(planes.shape[1], height):
+            down[:, band.outputs] = _levels(band.weights @ planes[:, band.start : band.stop].astype(np.float64))
+        planes = down
+    return planes
 
 
 def _levels(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -99,10 +91,7 @@ class _Band:
 @lru_cache(maxsize=32)
 def _bands(length: int, size: int) -> tuple[_Band, ...]:
     starts, weights = _weights(length, size)
-    return tuple(_banded(starts, weights, length))
-
-
-def _banded(starts: NDArray[np.int64], weights: NDArray[np.float64], length: int) -> Iterator[_Band]:
+    bands = []
     for first in range(0, len(starts), _BAND):
         outputs = slice(first, min(first + _BAND, len(starts)))
         inputs = starts[outputs, None] + np.arange(weights.shape[1])
@@ -110,7 +99,8 @@ def _banded(starts: NDArray[np.int64], weights: NDArray[np.float64], length: int
         dense = np.zeros((outputs.stop - first, stop - start))
         inside = inputs < stop
         dense[np.nonzero(inside)[0], inputs[inside] - start] = weights[outputs][inside]
-        yield _Band(outputs, start, stop, dense)
+        bands.append(_Band(outputs, start, stop, dense))
+    return tuple(bands)
 
 
 def _weights(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -122,23 +112,15 @@ def _weights(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.floa
     starts = np.maximum(np.trunc(centres - _SUPPORT * stretch + 0.5), 0)
     counts = np.minimum(np.trunc(centres + _SUPPORT * stretch + 0.5), length) - starts
     places = np.arange(taps)
-    weights = _cubic((places + starts[:, None] - centres[:, None] + 0.5) * (1.0 / stretch))
+    x = np.abs((places + starts[:, None] - centres[:, None] + 0.5) * (1.0 / stretch))
+    near = ((_CUBIC + 2) * x - (_CUBIC + 3)) * x * x + 1
+    far = ((_CUBIC * x - 5 * _CUBIC) * x + 8 * _CUBIC) * x - 4 * _CUBIC
+    weights = np.where(x < 1, near, np.where(x < 2, far, 0.0))
     weights[places >= counts[:, None]] = 0
     # Summed in order, as upstream does: pairwise summation would round another way.
     weights /= np.cumsum(weights, axis=1)[:, -1:]
-    return starts.astype(np.int64), _in_fixed_point(weights)
-
-
-def _cubic(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    x = np.abs(at)
-    near = ((_CUBIC + 2) * x - (_CUBIC + 3)) * x * x + 1
-    far = ((_CUBIC * x - 5 * _CUBIC) * x + 8 * _CUBIC) * x - 4 * _CUBIC
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
-
-
-def _in_fixed_point(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each weight at the finest resolution at which the largest still fits into 16 bits with its sign."""
+    # In fixed point: at the finest resolution at which the largest still fits into 16 bits with its sign.
     greatest = float(weights.max())
     finer = (bits for bits in range(_MOST_PRECISE) if int(0.5 + greatest * 2 ** (bits + 1)) >= 2**_WEIGHT_BITS)
     one = 2.0 ** next(finer, _MOST_PRECISE)
-    return np.trunc(weights * one + np.copysign(0.5, weights)) / one
+    return starts.astype(np.int64), np.trunc(weights * one + np.copysign(0.5, weights)) / one

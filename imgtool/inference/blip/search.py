@@ -1,43 +1,34 @@
-"""Greedy and beam search, token for token as transformers 5 ``generate`` does them.
+"""Greedy and beam search with the same results as ``generate`` of transformers 5, token for token.
 
-What is fixed there by default is fixed here: a length penalty of 1, no early stopping, one answer an image. Images do
-not influence one another, so one that is done leaves the batch. Scores are single precision, as upstream's.
+Its default settings are fixed here: a length penalty of 1, no early stopping, one answer an image. Images do not
+influence each other, so finished ones leave the batch. Scores are in single precision, as upstream's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgtool.inference.blip.decoder import DecoderSteps
+
 _IMPOSSIBLE = np.float32(-1e9)
-"""Upstream's score of a beam that does not exist yet."""
-
-
-class Steps(Protocol):
-    """A decoder that remembers what it was told. It holds images, each with the same number of rows."""
-
-    def step(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """``tokens`` (rows, T) -> the logits of what comes next, (rows, vocabulary)."""
-
-    def keep(self, images: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        """Go on with these images alone, and with what these rows were told, in this order."""
+"""Upstream's initial score of all beams but the first."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Lengths in new tokens, the one that ends a caption included; ``longest`` is at least 1."""
+class LengthLimits:
+    """Lengths in new tokens, including the end token; ``longest`` is at least 1."""
 
     shortest: int
     longest: int
     end: int
 
 
-def greedy(steps: Steps, prompt: Sequence[int], images: int, limits: Limits) -> list[list[int]]:
-    """The new tokens of each image: every time the likeliest. Each ends with ``limits.end`` or is ``longest`` long."""
+def greedy(steps: DecoderSteps, prompt: Sequence[int], images: int, limits: LengthLimits) -> list[list[int]]:
+    """The new tokens of each image, always the likeliest one. Each ends with ``limits.end`` or is ``longest`` long."""
     answers: list[list[int]] = [[] for _ in range(images)]
     running = np.arange(images)
     tokens = np.tile(np.array(prompt, dtype=np.int64), (images, 1))
@@ -54,7 +45,9 @@ def greedy(steps: Steps, prompt: Sequence[int], images: int, limits: Limits) -> 
     return answers
 
 
-def beam_search(steps: Steps, prompt: Sequence[int], images: int, beams: int, limits: Limits) -> list[list[int]]:
+def beam_search(
+    steps: DecoderSteps, prompt: Sequence[int], images: int, beams: int, limits: LengthLimits
+) -> list[list[int]]:
     """The new tokens of each image: its best of ``beams`` hypotheses. ``steps`` has ``beams`` rows an image."""
     all_of_them = [_Hypotheses(beams, limits) for _ in range(images)]
     running = np.arange(images)
@@ -75,17 +68,17 @@ def beam_search(steps: Steps, prompt: Sequence[int], images: int, beams: int, li
 
 
 class _Hypotheses:
-    """The beams of one image: those that run on, and the best of those that have ended.
+    """The beams of one image: the running ones, and the best of those that have ended.
 
-    ``tokens`` (beams, length) are the running ones, likeliest first, and ``origins`` (beams,) says which of the former
-    beams each continues. transformers' ``GenerationMixin._beam_search`` is the model.
+    ``tokens`` (beams, length) are the running ones, likeliest first; ``origins`` (beams,) says which former beam each
+    continues. It follows transformers' ``GenerationMixin._beam_search``.
     """
 
-    def __init__(self, beams: int, limits: Limits) -> None:
+    def __init__(self, beams: int, limits: LengthLimits) -> None:
         self._limits = limits
         self._beams = beams
         self._scores: NDArray[np.float32] = np.full(beams, _IMPOSSIBLE, dtype=np.float32)
-        # All beams begin alike: but for the first, they must not be continued, or all would say the same.
+        # All beams begin with the same prompt: only the first one may be continued, or all would be equal.
         self._scores[0] = 0
         self._ended: list[tuple[np.float32, NDArray[np.int64]]] = []
         self.tokens: NDArray[np.int64] = np.empty((beams, 0), dtype=np.int64)
@@ -99,13 +92,15 @@ class _Hypotheses:
         totals, origins, tokens = self._likeliest(allowed)
         sequences = np.concatenate([self.tokens[origins], tokens[:, None]], axis=1)
         ends = (tokens == self._limits.end) | (length >= self._limits.longest)
-        # The second half only replaces beams that end: it is never an answer itself.
+        # The second half only replaces beams that end; it never holds answers.
         for place in np.flatnonzero(ends[: self._beams]):
             self._ended.append((totals[place] / np.float32(length), sequences[place]))
         self._ended = sorted(self._ended, key=lambda each: -each[0])[: self._beams]
         going = np.flatnonzero(~ends)[: self._beams]
         self.tokens, self.origins, self._scores = sequences[going], origins[going], totals[going]
-        self.done = not len(going) or self._cannot_improve(length)
+        # The likeliest running beam, at its present length, against the worst that has ended.
+        full = len(self._ended) == self._beams
+        self.done = not len(going) or (full and bool(self._scores[0] / np.float32(length) <= self._ended[-1][0]))
 
     def best(self) -> list[int]:
         """The best hypothesis that has ended."""
@@ -122,14 +117,9 @@ class _Hypotheses:
         places = places[np.argsort(-totals[places], kind="stable")]
         return totals[places], places // vocabulary, places % vocabulary
 
-    def _cannot_improve(self, length: int) -> bool:
-        """Whether the likeliest running beam, at its present length, scores no better than the worst that has ended."""
-        full = len(self._ended) == self._beams
-        return full and bool(self._scores[0] / np.float32(length) <= self._ended[-1][0])
-
 
 def _without(scores: NDArray[np.float32], token: int, too_early: bool) -> NDArray[np.float32]:
-    """``scores`` (rows, vocabulary), in which ``token`` cannot be chosen where it is ``too_early`` for it."""
+    """``scores`` (rows, vocabulary), in which ``token`` cannot be chosen if it is ``too_early``."""
     if too_early:
         scores = scores.copy()
         scores[:, token] = -np.inf
@@ -137,7 +127,7 @@ def _without(scores: NDArray[np.float32], token: int, too_early: bool) -> NDArra
 
 
 def _closed_up(alive: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Places of what is alive, with holes filled from the end, so that as little as possible has to be moved."""
+    """The indices that stay ``alive``, with gaps filled from the end, so that few have to be moved."""
     count = int(alive.sum())
     order = np.arange(count)
     order[~alive[:count]] = count + np.flatnonzero(alive[count:])

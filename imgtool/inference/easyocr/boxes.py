@@ -1,14 +1,13 @@
-"""From CRAFT's score maps to the boxes of words, with the rules and thresholds of EasyOCR's ``craft_utils``.
+"""Finds the boxes of words in CRAFT's score maps, with the rules and thresholds of EasyOCR's ``craft_utils``.
 
 CRAFT (Baek et al., Character Region Awareness for Text Detection, 2019) gives each point of the picture, at half its
-size, a score of being in a character and one of being between two characters of the same word. Words are connected
-regions of either; a box is the smallest rectangle, of any angle, around the character part grown a little.
+size, a score for being in a character and one for being between two characters of a word. Words are connected regions
+of high scores. A box is the smallest rectangle, at any angle, around the slightly dilated character part.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 _SMALLEST_AREA = 10
 _DIAMOND = 0.1
-"""A rectangle whose sides differ by less than this share may be one standing on its corner: its angle says nothing."""
+"""If the sides of a rectangle differ by less than this share, its angle is meaningless."""
 _MAP_SCALE = 2
 """A point of the maps is this many pixels of the picture that CRAFT saw."""
 
@@ -27,11 +26,7 @@ Quadrilateral = Any
 
 
 def find_boxes(
-    text: NDArray[np.float32],
-    link: NDArray[np.float32],
-    text_threshold: float,
-    link_threshold: float,
-    low_text: float,
+    text: NDArray[np.float32], link: NDArray[np.float32], text_threshold: float, link_threshold: float, low_text: float
 ) -> list[Quadrilateral]:
     """The boxes, in points of the maps, of the words in ``text`` and ``link``, both (H, W) float32."""
     import cv2
@@ -42,7 +37,10 @@ def find_boxes(
     either = (is_character | (gaps > 0)).astype(np.uint8)
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(either, connectivity=4)
     boxes = []
-    for label, place, area in _regions(statistics):
+    for label, (left, top, width, height, area) in enumerate(statistics.tolist()):
+        if label == 0 or area < _SMALLEST_AREA:  # the background, and what is tiny
+            continue
+        place = slice(top, top + height), slice(left, left + width)
         region = labels[place] == label
         if text[place].max(where=region, initial=-np.inf) < text_threshold:
             continue
@@ -59,17 +57,10 @@ def in_picture(boxes: list[Quadrilateral], ratio: float) -> list[NDArray[np.int3
     return [(box * factors).astype(np.float32).astype(np.int32).reshape(-1) for box in boxes]
 
 
-def _regions(statistics: NDArray[np.int32]) -> Iterator[tuple[int, tuple[slice, slice], int]]:
-    """Label, bounding box (rows, columns) and area of each region but the background and the tiny ones."""
-    for label, (left, top, width, height, area) in enumerate(statistics.tolist()):
-        if label > 0 and area >= _SMALLEST_AREA:
-            yield label, (slice(top, top + height), slice(left, left + width)), area
-
-
 def _grown(
     mask: NDArray[np.bool_], place: tuple[slice, slice], area: int, shape: tuple[int, ...]
 ) -> NDArray[np.int32] | None:
-    """The points (x, y) of ``mask``, which lies at ``place`` in the map, dilated by what its fill suggests.
+    """The points (x, y) of ``mask``, which lies at ``place`` in the map, dilated by an amount that depends on ``area``.
 
     Dilation stops at the edges of the map, and at those of a window around ``place``.
     """

@@ -1,4 +1,4 @@
-"""Lines cut out of the grey picture and made what the recogniser takes, step by step as EasyOCR does it."""
+"""Cuts lines out of the grey picture and prepares them for the recogniser, step by step as EasyOCR does."""
 
 from __future__ import annotations
 
@@ -31,22 +31,16 @@ def cut_out(
     levels: NDArray[np.uint8], upright: Sequence[Upright], slanted: Sequence[Slanted], height: int
 ) -> tuple[list[Crop], int]:
     """The crops from top to bottom, their shorter side scaled to ``height``, and the width that holds each of them."""
-    made = [_slanted_crop(levels, corners, height) for corners in slanted]
-    made += [_upright_crop(levels, box, height) for box in upright]
-    widest = math.ceil(max((ratio for _, ratio in made), default=1))
-    return sorted((crop for crop, _ in made), key=lambda crop: crop.corners[0][1]), widest * height
-
-
-def _slanted_crop(levels: NDArray[np.uint8], corners: Slanted, height: int) -> tuple[Crop, float]:
-    resized, ratio = _scaled(straightened(levels, np.array(corners, dtype=np.float32)), height)
-    return Crop(corners, resized), ratio
-
-
-def _upright_crop(levels: NDArray[np.uint8], box: Upright, height: int) -> tuple[Crop, float]:
+    cut = [Crop(corners, straightened(levels, np.array(corners, dtype=np.float32))) for corners in slanted]
     rows, columns = levels.shape
-    left, right, top, bottom = max(0, box[0]), min(box[1], columns), max(0, box[2]), min(box[3], rows)
-    resized, ratio = _scaled(levels[top:bottom, left:right], height)
-    return Crop([[left, top], [right, top], [right, bottom], [left, bottom]], resized), ratio
+    for box in upright:
+        left, right, top, bottom = max(0, box[0]), min(box[1], columns), max(0, box[2]), min(box[3], rows)
+        corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+        cut.append(Crop(corners, levels[top:bottom, left:right]))
+    scaled = [(crop.corners, *_scaled(crop.levels, height)) for crop in cut]
+    widest = math.ceil(max((ratio for _, _, ratio in scaled), default=1))
+    crops = (Crop(corners, resized) for corners, resized, _ in scaled)
+    return sorted(crops, key=lambda crop: crop.corners[0][1]), widest * height
 
 
 def straightened(levels: NDArray[np.uint8], corners: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -62,7 +56,7 @@ def straightened(levels: NDArray[np.uint8], corners: NDArray[np.float32]) -> NDA
 
 
 def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> Any:
-    # In float32, as upstream: the length is cut to a whole number.
+    # In float32, as upstream, because the length is truncated to a whole number.
     return np.sqrt(((one[0] - other[0]) ** 2) + ((one[1] - other[1]) ** 2))
 
 
@@ -76,7 +70,7 @@ def _scaled(levels: NDArray[np.uint8], height: int) -> tuple[NDArray[np.uint8], 
     if ratio < 1.0:
         ratio = 1.0 / ratio
         size = (height, int(height * ratio))
-    # Upstream asks for Pillow's number of Lanczos, which is OpenCV's of bilinear.
+    # Upstream passes Pillow's constant for Lanczos, which means bilinear to OpenCV.
     resized: NDArray[np.uint8] = cv2.resize(levels, size, interpolation=cv2.INTER_LINEAR)
     return resized, ratio
 
@@ -99,7 +93,7 @@ def recogniser_input(
 
 
 def stretched(levels: NDArray[np.uint8], target: float) -> NDArray[np.uint8]:
-    """``levels`` unchanged where their contrast reaches ``target``, else spread over the range."""
+    """``levels`` unchanged if their contrast reaches ``target``, else spread over the range."""
     high, low = np.percentile(levels, 90), np.percentile(levels, 10)
     if (high - low) / np.maximum(10, high + low) >= target:
         return levels

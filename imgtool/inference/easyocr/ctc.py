@@ -1,12 +1,12 @@
-"""Reading text off a recogniser's answer (connectionist temporal classification), with EasyOCR's three decoders.
+"""Decodes a recogniser's output (connectionist temporal classification), with EasyOCR's three decoders.
 
-Class 0 is the blank; class *n* is character *n* - 1. Numbers stay numpy's float32 scalars throughout: what is kept of
-two beams that are nearly as probable depends on how they are rounded.
+Class 0 is the blank; class *n* is character *n* - 1. Numbers stay float32 scalars of numpy: rounding decides between
+beams of nearly the same probability.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,9 +32,9 @@ def probabilities(logits: NDArray[np.float32], ignored: Sequence[int]) -> NDArra
 
 
 def confidence(shares: NDArray[np.float32]) -> float:
-    """EasyOCR's confidence of a reading: the best shares of the steps that are no blank, multiplied and tempered.
+    """EasyOCR's confidence: the best shares of the steps that are not blank, multiplied, to a power by their number.
 
-    ``shares`` is (T, C) float32. 0 where every step is blank.
+    ``shares`` is (T, C) float32. 0 if every step is blank.
     """
     best = shares.max(axis=1)[shares.argmax(axis=1) != BLANK]
     if not len(best):
@@ -44,7 +44,7 @@ def confidence(shares: NDArray[np.float32]) -> float:
 
 
 def decode_greedy(shares: NDArray[np.float32], characters: str) -> str:
-    """The most probable class of each step, repetitions and blanks left out. ``shares`` is (T, C)."""
+    """The most probable class of each step, without repetitions and blanks. ``shares`` is (T, C)."""
     best = shares.argmax(axis=1)
     kept: NDArray[np.bool_] = np.ones(len(best), dtype=bool)
     kept[1:] = best[1:] != best[:-1]
@@ -54,9 +54,9 @@ def decode_greedy(shares: NDArray[np.float32], characters: str) -> str:
 def decode_beams(
     shares: NDArray[np.float32], characters: str, beam_width: int, words: Collection[str] = frozenset()
 ) -> str:
-    """The most probable text over all ways to write it, following ``beam_width`` beginnings. ``shares`` is (T, C).
+    """The text with the highest probability over all alignments, found with ``beam_width`` beams. ``shares`` is (T, C).
 
-    With ``words``, the most probable of the first twenty readings that is one of them, if there is one.
+    With ``words``, the first of the twenty most probable readings that is one of them, if any is.
     """
     ranked = _ranked(_beams(shares, beam_width))
     if not words:
@@ -66,20 +66,15 @@ def decode_beams(
 
 
 def decode_words(shares: NDArray[np.float32], characters: str, beam_width: int, words: Collection[str]) -> str:
-    """Word by word: the steps between those that are most probably a space are decoded by themselves."""
-    is_space = shares.argmax(axis=1) == characters.rindex(" ") + 1
-    return " ".join(decode_beams(shares[run], characters, beam_width, words) for run in _runs(~is_space))
-
-
-def _runs(wanted: NDArray[np.bool_]) -> Iterator[slice]:
-    """The stretches of ``wanted`` that are true."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], wanted, [False])).astype(np.int8)))
-    for start, stop in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
-        yield slice(start, stop)
+    """Decoded word by word: words are separated by steps whose most probable class is a space."""
+    is_word = shares.argmax(axis=1) != characters.rindex(" ") + 1
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_word, [False])).astype(np.int8))).tolist()
+    runs = zip(edges[0::2], edges[1::2], strict=True)
+    return " ".join(decode_beams(shares[start:stop], characters, beam_width, words) for start, stop in runs)
 
 
 class _Beam:
-    """The probability of all ways to write one beginning: in all, and of those that end with a blank."""
+    """The probability of all alignments of one beginning: the total, and that of those that end with a blank."""
 
     __slots__ = ("blank", "other", "total")
 
@@ -90,33 +85,28 @@ class _Beam:
 def _beams(shares: NDArray[np.float32], beam_width: int) -> dict[_Labels, _Beam]:
     beams: dict[_Labels, _Beam] = {(): _Beam(total=1, blank=1)}
     for step in shares:
-        kept = _ranked(beams)[:beam_width]
         likely = np.flatnonzero(step >= 0.5 / len(step)).tolist()
-        beams = _extended({labels: beams[labels] for labels in kept}, step, likely)
+        after: dict[_Labels, _Beam] = {}
+        for labels in _ranked(beams)[:beam_width]:
+            beam = beams[labels]
+            repeated = beam.other * step[labels[-1]] if labels else 0
+            silent = beam.total * step[BLANK]
+            same = after.setdefault(labels, _Beam())
+            same.other += repeated
+            same.blank += silent
+            same.total += silent + repeated
+            for label in likely:
+                before = beam.blank if labels and labels[-1] == label else beam.total
+                share = step[label] * before
+                longer = after.setdefault(_appended(labels, label), _Beam())
+                longer.other += share
+                longer.total += share
+        beams = after
     return beams
 
 
-def _extended(beams: dict[_Labels, _Beam], step: NDArray[np.float32], likely: list[int]) -> dict[_Labels, _Beam]:
-    """``beams`` after one more ``step``: as they were, and with each of the ``likely`` classes added."""
-    after: dict[_Labels, _Beam] = {}
-    for labels, beam in beams.items():
-        repeated = beam.other * step[labels[-1]] if labels else 0
-        silent = beam.total * step[BLANK]
-        same = after.setdefault(labels, _Beam())
-        same.other += repeated
-        same.blank += silent
-        same.total += silent + repeated
-        for label in likely:
-            before = beam.blank if labels and labels[-1] == label else beam.total
-            share = step[label] * before
-            longer = after.setdefault(_appended(labels, label), _Beam())
-            longer.other += share
-            longer.total += share
-    return after
-
-
 def _appended(labels: _Labels, label: int) -> _Labels:
-    """``labels`` and one more, a blank being kept only where it ends them or stands between two of the same class."""
+    """``labels`` and one more. A blank is kept only at the end, or between two labels of the same class."""
     if label == BLANK:
         return labels if not labels or labels[-1] == BLANK else (*labels, BLANK)
     if labels and labels[-1] == BLANK and labels[-2] != label:

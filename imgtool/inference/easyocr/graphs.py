@@ -1,4 +1,4 @@
-"""EasyOCR's reading of a picture with compiled networks: nothing of torch, EasyOCR, scipy or scikit-image."""
+"""EasyOCR's pipeline with compiled networks, without torch, EasyOCR, scipy and scikit-image."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgtool.artefacts.manifest import SETTINGS
 from imgtool.distribution import pip_install
 from imgtool.errors import ModelLoadFailed
-from imgtool.inference.easyocr import ctc as _ctc
+from imgtool.inference.easyocr import ctc
 from imgtool.inference.easyocr.answers import is_inside, lowest, text_line, vanishes
 from imgtool.inference.easyocr.boxes import find_boxes, in_picture
 from imgtool.inference.easyocr.crops import Crop, cut_out, recogniser_input
@@ -72,9 +72,9 @@ class Recognition:
 
 
 class EasyOcrGraphs:
-    """The compiled networks in a folder, and the characters and words that belong to them.
+    """The compiled networks in a folder, and their characters and words.
 
-    Reads as ``easyocr.Reader`` does with its networks in fp32 (``quantize=False``) on the CPU.
+    It reads as ``easyocr.Reader`` does with networks in fp32 (``quantize=False``) on the CPU.
     """
 
     def __init__(self, folder: Path, languages: Sequence[str], threads: int | None, precision: str = "exact") -> None:
@@ -82,17 +82,27 @@ class EasyOcrGraphs:
 
         Raises:
             Damaged: the model is not for these languages, or a file is missing or was changed.
-            ModelLoadFailed: right-to-left text cannot be ordered here.
+            ModelLoadFailed: python-bidi, which right-to-left text needs, is not installed.
         """
-        self._settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+        self._settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         self._characters: str = self._settings["characters"]
-        self._readable = self._alphabet(languages)
+        self._height: int = self._settings["height"]
+        alphabets = self._settings["alphabets"]
+        if unknown := sorted(set(languages) - set(alphabets)):
+            raise Damaged(f"the compiled {self._settings['recogniser']} does not read {', '.join(unknown)}")
+        self._readable = frozenset(self._settings["symbols"]).union(*(alphabets[code] for code in languages))
         self._word_files = [folder / name for code, name in self._settings["words"].items() if code in languages]
         self._words: frozenset[str] | None = None
         self._is_right_to_left = self._settings["script"] == _RIGHT_TO_LEFT
-        self._display = _import_bidi() if self._is_right_to_left else None
+        if self._is_right_to_left:
+            try:
+                from bidi import get_display
+            except ImportError as error:
+                text = "text from right to left cannot be put in order: python-bidi is not installed"
+                raise ModelLoadFailed(text, pip_install("python-bidi")) from error
+            self._display = get_display
         self._detector = open_graph(folder, DETECTOR, threads=threads, precision=precision, arena=Arena.EXACT)
-        # A line is read step by step, which several threads hardly speed up: they read several lines instead.
+        # A line is read step by step, which threads hardly speed up: instead, each thread reads a line of its own.
         self._recogniser = open_graph(
             folder, RECOGNISER, threads=threads and 1, callers=threads or 1, precision=precision
         )
@@ -117,7 +127,8 @@ class EasyOcrGraphs:
             upright = [box for box in boxes if is_inside(box, width, height)]
             lines = self.recognise(grey(picture.pixels, picture.format), upright, slanted, recognition)
         if recognition.paragraph:
-            lines = self._joined(lines, recognition)
+            joined = join_paragraphs(lines, recognition.x_ths, recognition.y_ths, self._is_right_to_left)
+            lines = [(corners, text, lowest(corners, lines)) for corners, text in joined]
         return [text_line(corners, text, score, width, height) for corners, text, score in lines]
 
     def score_maps(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -134,37 +145,28 @@ class EasyOcrGraphs:
         return group_words(in_picture(boxes, ratio), wanted)
 
     def recognise(
-        self,
-        levels: NDArray[np.uint8],
-        upright: Sequence[Upright],
-        slanted: Sequence[Slanted],
-        wanted: Recognition,
+        self, levels: NDArray[np.uint8], upright: Sequence[Upright], slanted: Sequence[Slanted], wanted: Recognition
     ) -> list[Line]:
-        """What is written in each line of ``levels``, (H, W) uint8."""
+        """The text of each line in ``levels``, (H, W) uint8."""
         if wanted.rotation_info:
-            lines = self._best_turned(levels, upright, slanted, wanted)
+            crops, width = cut_out(levels, upright, slanted, self._height)
+            attempts = [(crop, width) for crop in crops]
+            for angle in wanted.rotation_info:
+                attempts += [(Crop(crop.corners, rotate(crop.levels, angle)), width) for crop in crops]
+            read = self._read_all(attempts, wanted)
+            turns = [read[start : start + len(crops)] for start in range(0, len(read), max(1, len(crops)))]
+            lines = [max(candidates, key=lambda line: line[2]) for candidates in zip(*turns, strict=True)]
         else:
-            # One by one, as upstream without a GPU: each padded to its own width, in the order of detection.
+            # One by one, in the order of detection and each padded to its own width, as upstream does without a GPU.
             cuts = [cut_out(levels, [box], [], self._height) for box in upright]
             cuts += [cut_out(levels, [], [corners], self._height) for corners in slanted]
-            lines = self._read_all(cuts, wanted)
-        if self._display is not None:
+            lines = self._read_all([(crop, width) for together, width in cuts for crop in together], wanted)
+        if self._is_right_to_left:
             lines = [(corners, self._display(text), score) for corners, text, score in lines]
         return lines
 
-    def _best_turned(
-        self, levels: NDArray[np.uint8], upright: Sequence[Upright], slanted: Sequence[Slanted], wanted: Recognition
-    ) -> list[Line]:
-        crops, width = cut_out(levels, upright, slanted, self._height)
-        angles = wanted.rotation_info or ()
-        attempts = [crops, *([Crop(crop.corners, rotate(crop.levels, angle)) for crop in crops] for angle in angles)]
-        lines = self._read_all([([crop], width) for attempt in attempts for crop in attempt], wanted)
-        readings = [lines[start : start + len(crops)] for start in range(0, len(lines), max(1, len(crops)))]
-        return [max(candidates, key=lambda line: line[2]) for candidates in zip(*readings, strict=True)]
-
-    def _read_all(self, cuts: Sequence[tuple[Sequence[Crop], int]], wanted: Recognition) -> list[Line]:
-        """The lines in ``cuts`` (crops, and the width that they are padded to), in order."""
-        crops = [(crop, width) for together, width in cuts for crop in together]
+    def _read_all(self, crops: Sequence[tuple[Crop, int]], wanted: Recognition) -> list[Line]:
+        """The text of the lines in ``crops``, each with the width to which it is padded, in order."""
         if wanted.decoder == "wordbeamsearch":
             self._known_words()  # read once, before several threads ask for them
         with ThreadPoolExecutor(self._readers, thread_name_prefix="line") as readers:
@@ -172,7 +174,7 @@ class EasyOcrGraphs:
             return [(crop.corners, *reading) for (crop, _), reading in zip(crops, read, strict=True)]
 
     def _best_reading(self, levels: NDArray[np.uint8], width: int, wanted: Recognition) -> tuple[str, float]:
-        """What ``levels`` say, read once more with more contrast where the first reading is doubtful."""
+        """The text of ``levels`` and its confidence; a doubtful line is read once more, with more contrast."""
         first = self._reading(recogniser_input(levels, self._height, width), wanted)
         if first[1] >= wanted.contrast_ths:
             return first
@@ -184,32 +186,24 @@ class EasyOcrGraphs:
         return self._recogniser.run({"image": images})["logits"]
 
     def _reading(self, image: NDArray[np.float32], wanted: Recognition) -> tuple[str, float]:
-        shares = _ctc.probabilities(self.logits(image[None])[0], self._ignored(wanted))
-        return self._decoded(shares, wanted), _ctc.confidence(shares)
-
-    def _decoded(self, shares: NDArray[np.float32], wanted: Recognition) -> str:
+        # The classes that must not be read: of a character that the model has twice, only the first one.
+        ignored = set(self._characters)
+        if wanted.allowlist:
+            ignored -= set(wanted.allowlist)
+        elif wanted.blocklist:
+            ignored &= set(wanted.blocklist)
+        else:
+            ignored -= self._readable
+        classes = sorted(self._characters.index(character) + 1 for character in ignored)
+        shares = ctc.probabilities(self.logits(image[None])[0], classes)
         decoder = "greedy" if self._settings["script"] in _ALWAYS_GREEDY else wanted.decoder
         if decoder == "beamsearch":
-            return _ctc.decode_beams(shares, self._characters, wanted.beamWidth)
-        if decoder == "wordbeamsearch":
-            return _ctc.decode_words(shares, self._characters, wanted.beamWidth, self._known_words())
-        return _ctc.decode_greedy(shares, self._characters)
-
-    def _ignored(self, wanted: Recognition) -> list[int]:
-        """The classes that may not be read. Of a character that the model knows twice, the first one only."""
-        known = set(self._characters)
-        if wanted.allowlist:
-            known -= set(wanted.allowlist)
-        elif wanted.blocklist:
-            known &= set(wanted.blocklist)
+            text = ctc.decode_beams(shares, self._characters, wanted.beamWidth)
+        elif decoder == "wordbeamsearch":
+            text = ctc.decode_words(shares, self._characters, wanted.beamWidth, self._known_words())
         else:
-            known -= self._readable
-        return sorted(self._characters.index(character) + 1 for character in known)
-
-    @property
-    def _height(self) -> int:
-        height: int = self._settings["height"]
-        return height
+            text = ctc.decode_greedy(shares, self._characters)
+        return text, ctc.confidence(shares)
 
     def _known_words(self) -> Collection[str]:
         if self._words is None:
@@ -217,32 +211,13 @@ class EasyOcrGraphs:
             self._words = frozenset(word for words in lists for word in words)
         return self._words
 
-    def _alphabet(self, languages: Sequence[str]) -> frozenset[str]:
-        alphabets = self._settings["alphabets"]
-        if unknown := sorted(set(languages) - set(alphabets)):
-            text = f"the compiled {self._settings['recogniser']} does not read {', '.join(unknown)}"
-            raise Damaged(text)
-        return frozenset(self._settings["symbols"]).union(*(alphabets[code] for code in languages))
-
-    def _joined(self, lines: Sequence[Line], wanted: Recognition) -> list[Line]:
-        joined = join_paragraphs(lines, wanted.x_ths, wanted.y_ths, self._is_right_to_left)
-        return [(corners, text, lowest(corners, lines)) for corners, text in joined]
-
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Raise :class:`MemoryError` where onnxruntime and OpenCV say in their own ways that memory ran out."""
+    """Raise :class:`MemoryError` for errors of onnxruntime and OpenCV about memory that ran out."""
     try:
         yield
     except Exception as error:
         if any(words in str(error) for words in _NO_MEMORY):
             raise MemoryError(str(error)) from error
         raise
-
-
-def _import_bidi() -> Any:
-    try:
-        return import_module("bidi").get_display
-    except ImportError as error:
-        text = "text from right to left cannot be put in order: python-bidi is not installed"
-        raise ModelLoadFailed(text, pip_install("python-bidi")) from error

@@ -1,7 +1,7 @@
-"""The grey levels that OpenCV's readers give, which EasyOCR's recogniser sees when it is handed a path.
+"""Converts to grey as OpenCV's readers do, because EasyOCR's recogniser sees their result if it is given a path.
 
-``cv2.imread(path, IMREAD_GRAYSCALE)`` leaves the conversion to each format's codec, and every codec rounds in its own
-way; half of the pixels of a PNG differ by one level from ``cv2.cvtColor``. Weights as in ITU-R BT.601, in fixed point.
+In ``cv2.imread(path, IMREAD_GRAYSCALE)`` the codec of each format converts, and each rounds in its own way: half of the
+pixels of a PNG differ by one level from ``cv2.cvtColor``. The weights are those of ITU-R BT.601, in fixed point.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LIBPNG = ((9797, 19234, 3737), 15, 0)
-"""``png_set_rgb_to_gray`` cuts off the fraction, of its weights and of its sums."""
+"""``png_set_rgb_to_gray`` truncates its weights and its sums."""
 
 _OPENCV = ((4899, 9617, 1868), 14, 1 << 13)
 """``icvCvt_BGR2Gray``, which OpenCV's own decoders share."""
@@ -26,8 +26,8 @@ _BY_FORMAT = {"PNG": _LIBPNG, "BMP": _OPENCV, "TIFF": _OPENCV, "PPM": _OPENCV}
 def grey(pixels: NDArray[np.uint8], image_format: str) -> NDArray[np.uint8]:
     """(H, W) uint8 from (H, W, 3) uint8 RGB as OpenCV's reader of ``image_format`` (Pillow's name) would have it.
 
-    A JPEG's own luma, which OpenCV takes without going through RGB, cannot be had from RGB: there, and for formats
-    without a rule here, this is ``cv2.cvtColor``, mostly the same and at most some levels off.
+    OpenCV takes the luma of a JPEG directly, which cannot be computed from RGB. For JPEG, and for formats without a
+    rule here, this is ``cv2.cvtColor``, which is mostly the same and at most a few levels off.
     """
     if image_format not in _BY_FORMAT:
         converted: NDArray[np.uint8] = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)

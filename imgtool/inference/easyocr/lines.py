@@ -1,4 +1,4 @@
-"""Words joined to lines by EasyOCR's rules (``group_text_box``): level ones to upright boxes, others left alone."""
+"""Joins words to lines by EasyOCR's rules (``group_text_box``): level words to upright boxes; others stay alone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Slanted = list[list[float]]
 """Four corners [x, y] in pixels, from the top left clockwise."""
 
 _SMALLEST_RUN = 10
-"""Pixels: a shorter run counts as one of this length when a slope is taken."""
+"""Pixels: the smallest run in the computation of a slope."""
 _DIAGONAL = 1.44
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """EasyOCR's parameters of grouping, under its names and with its defaults; shares of a height where not said."""
+    """EasyOCR's parameters of grouping, under its names and with its defaults; shares of a height if not stated."""
 
     slope_ths: float = 0.1
     """Rise over run up to which a word counts as level."""
@@ -53,36 +53,20 @@ def group_words(polygons: Iterable[Sequence[int]], grouping: Grouping) -> tuple[
     words: list[_Word] = []
     slanted: list[Slanted] = []
     for polygon in polygons:
-        corners = [int(number) for number in polygon]
-        if _slope(corners) < grouping.slope_ths:
+        corners = x1, y1, x2, y2, x3, y3, x4, y4 = [int(number) for number in polygon]
+        upper, lower = (y2 - y1) / max(_SMALLEST_RUN, x2 - x1), (y3 - y4) / max(_SMALLEST_RUN, x3 - x4)
+        if max(abs(upper), abs(lower)) < grouping.slope_ths:
             xs, ys = corners[0::2], corners[1::2]
             words.append(_Word(min(xs), max(xs), min(ys), max(ys)))
         else:
             slanted.append(_widened(corners, grouping.add_margin))
     upright = [_line(run, grouping.add_margin) for row in _rows(words, grouping) for run in _runs(row, grouping)]
-    return _large_enough(upright, slanted, grouping.min_size)
-
-
-def _large_enough(
-    upright: list[Upright], slanted: list[Slanted], min_size: float
-) -> tuple[list[Upright], list[Slanted]]:
-    if not min_size:
-        return upright, slanted
-    return (
-        [line for line in upright if max(line[1] - line[0], line[3] - line[2]) > min_size],
-        [line for line in slanted if max(_extent(line, 0), _extent(line, 1)) > min_size],
-    )
-
-
-def _extent(corners: Slanted, axis: int) -> float:
-    numbers = [corner[axis] for corner in corners]
-    return max(numbers) - min(numbers)
-
-
-def _slope(corners: Sequence[int]) -> float:
-    x1, y1, x2, y2, x3, y3, x4, y4 = corners
-    upper, lower = (y2 - y1) / max(_SMALLEST_RUN, x2 - x1), (y3 - y4) / max(_SMALLEST_RUN, x3 - x4)
-    return max(abs(upper), abs(lower))
+    if min_size := grouping.min_size:
+        upright = [line for line in upright if max(line[1] - line[0], line[3] - line[2]) > min_size]
+        slanted = [
+            line for line in slanted if max(max(axis) - min(axis) for axis in zip(*line, strict=True)) > min_size
+        ]
+    return upright, slanted
 
 
 def _widened(corners: Sequence[int], add_margin: float) -> Slanted:
@@ -108,36 +92,30 @@ def _diagonal(slope: float, length: int) -> tuple[float, float]:
 
 
 def _rows(words: Iterable[_Word], grouping: Grouping) -> list[list[_Word]]:
-    """``words`` from top to bottom, cut where one's centre is too far from the mean of its row so far."""
+    """``words`` from top to bottom; a new row begins if a word's centre is too far from the mean of the row."""
     rows: list[list[_Word]] = []
     for word in sorted(words, key=lambda word: word.centre):
-        if rows and _same_row(rows[-1], word, grouping):
-            rows[-1].append(word)
-        else:
-            rows.append([word])
+        if rows:
+            centre = sum(one.centre for one in rows[-1]) / len(rows[-1])
+            if abs(centre - word.centre) < grouping.ycenter_ths * _mean_height(rows[-1]):
+                rows[-1].append(word)
+                continue
+        rows.append([word])
     return rows
 
 
-def _same_row(row: Sequence[_Word], word: _Word, grouping: Grouping) -> bool:
-    centre = sum(one.centre for one in row) / len(row)
-    return abs(centre - word.centre) < grouping.ycenter_ths * _mean_height(row)
-
-
 def _runs(row: Iterable[_Word], grouping: Grouping) -> list[list[_Word]]:
-    """``row`` from left to right, cut where a word is of another height or too far from the one before it."""
+    """``row`` from left to right; a new run begins if a word has another height or is too far from the one before."""
     runs: list[list[_Word]] = []
     for word in sorted(row, key=lambda word: word.left):
-        if runs and _same_run(runs[-1], word, grouping):
-            runs[-1].append(word)
-        else:
-            runs.append([word])
+        if runs:
+            height = _mean_height(runs[-1])
+            near = word.left - runs[-1][-1].right < grouping.width_ths * word.height
+            if near and abs(height - word.height) < grouping.height_ths * height:
+                runs[-1].append(word)
+                continue
+        runs.append([word])
     return runs
-
-
-def _same_run(run: Sequence[_Word], word: _Word, grouping: Grouping) -> bool:
-    height = _mean_height(run)
-    near = word.left - run[-1].right < grouping.width_ths * word.height
-    return near and abs(height - word.height) < grouping.height_ths * height
 
 
 def _mean_height(words: Sequence[_Word]) -> float:

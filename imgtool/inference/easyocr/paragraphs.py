@@ -35,19 +35,16 @@ def join_paragraphs(
 
     Lines belong together whose ends come within ``x_ths`` and ``y_ths`` mean heights of what is already joined.
     """
-    rest = [_measured(number, line[0], line[1]) for number, line in enumerate(lines)]
-    joined = []
+    rest, joined = [], []
+    for number, (corners, text, *_) in enumerate(lines):
+        xs, ys = [int(x) for x, _ in corners], [int(y) for _, y in corners]
+        rest.append(_Line(number, text, min(xs), max(xs), min(ys), max(ys)))
     while rest:
         group = [rest.pop(0)]
         while (position := _neighbour(group, rest, x_ths, y_ths)) is not None:
             group.append(rest.pop(position))
         joined.append(sorted(group))
     return [(_around(group), _text(group, right_to_left)) for group in joined]
-
-
-def _measured(number: int, corners: Sequence[Sequence[Any]], text: str) -> _Line:
-    xs, ys = [int(x) for x, _ in corners], [int(y) for _, y in corners]
-    return _Line(number, text, min(xs), max(xs), min(ys), max(ys))
 
 
 def _neighbour(group: Sequence[_Line], rest: Sequence[_Line], x_ths: float, y_ths: float) -> int | None:

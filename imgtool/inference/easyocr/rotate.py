@@ -1,8 +1,8 @@
-"""Turning a picture by any angle as ``scipy.ndimage.rotate`` does it: cubic splines, the picture made larger to fit.
+"""Rotates a picture by any angle as ``scipy.ndimage.rotate`` does: with cubic splines, and a frame enlarged to fit.
 
-EasyOCR tries lines turned; its answers depend on how the grey levels between the points are made up. The spline is
-that of Unser, Aldroubi and Eden, B-Spline Signal Processing (1993): a recursive filter finds the coefficients, four
-of which in each direction are then weighed at every point.
+EasyOCR also reads rotated lines, and its answers depend on the interpolation. The spline is that of Unser, Aldroubi and
+Eden, B-Spline Signal Processing (1993): a recursive filter finds the coefficients, and each point is a weighted sum of
+four of them in each direction.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _POLE = math.sqrt(3.0) - 2.0
 _QUARTERS: dict[float, tuple[float, float]] = {0: (1.0, 0.0), 90: (0.0, 1.0), 180: (-1.0, 0.0), 270: (0.0, -1.0)}
-"""Cosine and sine where they are whole numbers, which rounding in radians would miss."""
+"""Cosine and sine that are whole numbers, which radians would not give exactly."""
 
 
 def rotate(levels: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
-    """(H, W) uint8 turned anticlockwise by ``angle`` degrees, in a frame that holds all of it; outside is 0."""
+    """(H, W) uint8 rotated anticlockwise by ``angle`` degrees, in a frame that holds all of it; outside is 0."""
     cosine, sine = _QUARTERS.get(angle % 360) or (math.cos(math.radians(angle)), math.sin(math.radians(angle)))
     turn = np.array([[cosine, sine], [-sine, cosine]])
     rows, columns = levels.shape
@@ -35,13 +35,13 @@ def rotate(levels: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
     at_column = turn[1, 0] * down + turn[1, 1] * across + shift[1]
     inside = (at_row >= 0) & (at_row <= rows - 1) & (at_column >= 0) & (at_column <= columns - 1)
     turned = np.zeros((height, width))
-    turned[inside] = _interpolated(_coefficients(levels), at_row[inside], at_column[inside])
+    coefficients = _filtered(_filtered(levels.astype(np.float64)).T).T
+    total = np.zeros(int(inside.sum()))
+    for row, row_weight in _taps(at_row[inside], rows):
+        for column, column_weight in _taps(at_column[inside], columns):
+            total += coefficients[row, column] * (row_weight * column_weight)
+    turned[inside] = total
     return np.clip(np.where(turned > 0, turned + 0.5, 0), 0, 255).astype(np.uint8)
-
-
-def _coefficients(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    by_rows = _filtered(levels.astype(np.float64))
-    return _filtered(by_rows.T).T
 
 
 def _filtered(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,17 +62,6 @@ def _filtered(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _interpolated(
-    coefficients: NDArray[np.float64], at_row: NDArray[np.float64], at_column: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    rows, columns = coefficients.shape
-    total = np.zeros(len(at_row))
-    for row, row_weight in _taps(at_row, rows):
-        for column, column_weight in _taps(at_column, columns):
-            total += coefficients[row, column] * (row_weight * column_weight)
-    return total
-
-
 def _taps(position: NDArray[np.float64], length: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
     """The four points around each ``position``, mirrored into the picture, and the weight of each."""
     floor = np.floor(position).astype(np.intp)
@@ -84,13 +73,7 @@ def _taps(position: NDArray[np.float64], length: int) -> Iterator[tuple[NDArray[
         (before * before * (before - 2) * 3 + 4) / 6,
         beyond**3 / 6,
     )
+    period = 2 * (length - 1) or 1
     for offset, weight in enumerate(weights, start=-1):
-        yield _mirrored(floor + offset, length), weight
-
-
-def _mirrored(index: NDArray[np.intp], length: int) -> NDArray[np.intp]:
-    if length == 1:
-        return np.zeros_like(index)
-    period = 2 * (length - 1)
-    folded = np.abs(index) % period
-    return np.where(folded < length, folded, period - folded)
+        folded = np.abs(floor + offset) % period
+        yield np.where(folded < length, folded, period - folded), weight

@@ -56,8 +56,7 @@ def _end(code: int) -> NoReturn:
 
 
 def _say(writer: BinaryIO, message: FromWorker) -> None:
-    """Tell the parent something, from any thread. Where that fails the process ends: it is no fault of the model that is
-    being loaded or run."""
+    """Tell the parent something, from any thread. Where that fails the process ends: it is no fault of a model."""
     try:
         protocol.write(writer, message)
     except BrokenPipeError:  # the parent is gone

@@ -11,22 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
-
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
 
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer
 from imgtool.analyzers.registry import load_class
 from imgtool.errors import ImgtoolError
+from imgtool.ground.retry import RetryPolicy, with_retries
 from imgtool.runtime.protocol import (
     LOAD,
     FromWorker,
@@ -46,8 +40,7 @@ _importing = threading.Lock()
 """Imports are Python's own work: two at once take turns at the interpreter and are slower than one after the other.
 What another model loads meanwhile, from files and in native code, goes on beside them."""
 
-ATTEMPTS = 3
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 5.0
+LOADING = RetryPolicy(attempts=3, first_wait=0.5, longest_wait=5.0, jitter=0.5)
 
 
 class ModelState(StrEnum):
@@ -114,10 +107,10 @@ class Model:
                     # Told now: time spent waiting for its turn does not make it late.
                     self._send(StepBegan(step=step, items=()))
                     before, began = held(), time.perf_counter()
-                    with trace.span("imports", "start"):
-                        self._attempts(analyzer.label)(analyzer.import_libraries)
+                    with trace.span("imports", "start"), suppress(Exception):
+                        analyzer.import_libraries()
                     imported = time.perf_counter() - began
-                self._attempts(analyzer.label)(analyzer.load)
+                with_retries(analyzer.load, LOADING, may_pass, partial(self._report_retry, analyzer.label))
             loaded = warmed = time.perf_counter()
             if warm_up:
                 with trace.span(analyzer.spec.name, "warm-up", task=self.task):
@@ -152,20 +145,9 @@ class Model:
             )
         self._send(StepEnded(step=step, items=()))
 
-    def _attempts(self, engine: str) -> Retrying:
-        def report(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            cause, attempt = f"{type(error).__name__}: {error}", state.attempt_number + 1
-            self._send(LoadRetried(task=self.task, analyzer=engine, cause=cause, attempt=attempt, attempts=ATTEMPTS))
-
-        return Retrying(
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS)
-            + wait_random(0, _FIRST_WAIT_SECONDS),
-            retry=retry_if_exception(may_pass),
-            before_sleep=report,
-            reraise=True,
-        )
+    def _report_retry(self, engine: str, failed: int, error: BaseException, _: float) -> None:
+        cause, attempts = f"{type(error).__name__}: {error}", LOADING.attempts
+        self._send(LoadRetried(task=self.task, analyzer=engine, cause=cause, attempt=failed + 1, attempts=attempts))
 
 
 _PASSING = frozenset(

@@ -1,25 +1,26 @@
-"""EasyOCR's weights: a zip from the address in EasyOCR's table, unpacked into EasyOCR's directory once it is right.
+"""EasyOCR's weights: a zip from the address in EasyOCR's table, verified and unpacked into EasyOCR's directory.
 
-EasyOCR's own download writes in place, has no timeout, and takes whatever the archive holds. Here the archive is
-resumed where the server allows, the MD5 of the weights is that of EasyOCR's table or nothing is installed, and the
-file appears by a rename.
+EasyOCR's own download writes in place, has no timeout, and installs whatever the archive holds. Here a transfer is
+resumed if the server allows it, the weights must have the MD5 in EasyOCR's table, and a rename installs them.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from imgtool.errors import ImgtoolError
-from imgtool.files import not_writable, require_space, sync_folder, temporary_beside, writable
+from imgtool.files import not_writable, replacing, require_space, writable
+from imgtool.weights.easyocr_table import TableEntry
 from imgtool.weights.errors import (
     AccessDenied,
     BrokenArchive,
@@ -29,33 +30,30 @@ from imgtool.weights.errors import (
     UnexpectedAnswer,
     WrongHash,
 )
-from imgtool.weights.fetching.retry import Transient, seconds_asked, transient_status
-from imgtool.weights.hashing import Expected, measure
-from imgtool.weights.located.easyocr_tables import TableEntry
+from imgtool.weights.fetching.transient import Transient, of_status
+from imgtool.weights.hashing import ExpectedFile, measure
 
 ENDPOINT_VARIABLE = "IMGTOOL_EASYOCR_ENDPOINT"
-"""A mirror: replaces the scheme and host of the addresses in EasyOCR's table; their path stays."""
+"""Names a mirror: it replaces scheme and host of the addresses in EasyOCR's table, not their path."""
 
 TIMEOUT_SECONDS = 20.0
 _PIECE = 1 << 16
 _LARGEST = 4_000_000_000
+_PROXY = f"a proxy or a login page may have answered: check HTTPS_PROXY and {ENDPOINT_VARIABLE}"
 
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class _Partial:
+class _PartialArchive:
     """An archive that is being fetched, and the validator (ETag) of the version that its bytes belong to.
 
-    The names are stable, not unique, so that a killed download is taken up again: only the holder of the model's
-    lock touches them, and what comes of them must have the right MD5.
+    Its name is stable, so that a later process can resume the download of a killed one. Only the holder of the model's
+    lock uses it, and the weights in it must have the right MD5.
     """
 
-    path: Path
-
-    @property
-    def _note(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.etag")
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._note = path.with_name(f"{path.name}.etag")
 
     @property
     def validator(self) -> str:
@@ -65,7 +63,7 @@ class _Partial:
             return ""
 
     def begin(self, validator: str) -> None:
-        """Forget what was fetched before; what comes now belongs to ``validator``."""
+        """Delete what was fetched before and start a download of the version ``validator``."""
         self.discard()
         self._note.write_text(validator, encoding="utf-8")
 
@@ -81,31 +79,46 @@ class _Partial:
 
 
 def address(entry: TableEntry) -> str:
-    """Where the archive is fetched from: the table's address, or the same path on the mirror that is set."""
+    """The address of the archive: the table's, or the same path on the mirror that is set."""
     mirror = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
     return mirror + urlsplit(entry.url).path if mirror else entry.url
 
 
-def download(entry: TableEntry, folder: Path, scratch: Path, progress: Progress) -> Path:
-    """The weights of ``entry`` in ``folder``; ``scratch`` keeps the archive until it is whole. One attempt.
+def download(entry: TableEntry, folder: Path, scratch: Path, progress: Progress) -> None:
+    """Fetch the weights of ``entry`` into ``folder``, with the unfinished archive in ``scratch``. One attempt.
 
     Raises:
-        Transient: the transfer failed in a way that may not come again.
+        Transient: the transfer failed for a reason that may pass.
         BrokenArchive, WrongHash: the archive is damaged, or its weights are not those of EasyOCR's table.
-        ImgtoolError: the server said no, or a folder cannot be written.
+        ImgtoolError: the server refused, or a folder cannot be written.
     """
     url = address(entry)
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise DownloadFailed(f"{url} is not a web address", f"check {ENDPOINT_VARIABLE}")
     with writable(scratch):
         scratch.mkdir(parents=True, exist_ok=True)
-    partial = _Partial(scratch / f"{entry.filename}.zip.part")
-    _fetch_archive(url, partial, progress)
+    partial = _PartialArchive(scratch / f"{entry.filename}.zip.part")
+    headers, have = {"User-Agent": "imgtool"}, partial.size()
+    if have and partial.validator:
+        headers |= {"Range": f"bytes={have}-", "If-Range": partial.validator}
+    request = urllib.request.Request(url, headers=headers)
     try:
-        return unpack(partial.path, entry, folder, url)
+        with closing(urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)) as response:
+            _receive(response, url, partial, progress)
+    except urllib.error.HTTPError as error:
+        with error:  # it holds the connection
+            raise _refusal(error, url, partial) from error
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise Transient(str(getattr(error, "reason", None) or error) or type(error).__name__) from error
+    except OSError as error:
+        raise (not_writable(error, scratch) or Transient(str(error))) from error
+    try:
+        unpack(partial.path, entry, folder, url)
     finally:
         partial.discard()
 
 
-def unpack(archive: Path, entry: TableEntry, folder: Path, source: str) -> Path:
+def unpack(archive: Path, entry: TableEntry, folder: Path, source: str) -> None:
     """Install the weights in ``archive``, a zip, after comparing them with EasyOCR's table.
 
     Raises:
@@ -120,113 +133,62 @@ def unpack(archive: Path, entry: TableEntry, folder: Path, source: str) -> Path:
             if size > _LARGEST:
                 raise UnexpectedAnswer(f"{source} unpacks to {size} bytes", "check where it comes from")
             require_space(folder, size)
-            return install(weights, entry, folder, source)
+            install(weights, entry, folder, source)
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise BrokenArchive(
-            f"{source} is no usable zip archive ({error})",
-            f"a proxy or a login page may stand between: check HTTPS_PROXY and {ENDPOINT_VARIABLE}",
-        ) from error
+        raise BrokenArchive(f"{source} is no usable zip archive ({error})", _PROXY) from error
     except KeyError as error:
         raise RepositoryIncomplete(
             f"{source} does not hold {entry.filename}", "upgrade EasyOCR: its address may be outdated"
         ) from error
 
 
-def install(weights: Any, entry: TableEntry, folder: Path, source: str) -> Path:
+def install(weights: Any, entry: TableEntry, folder: Path, source: str) -> None:
     """Copy ``weights`` (a binary stream) into ``folder`` if they are those of EasyOCR's table.
 
     Raises:
         WrongHash: they are not; nothing is left behind.
         imgtool.errors.StoreNotWritable: ``folder`` cannot be written.
     """
-    target = folder / entry.filename
-    with writable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_beside(target)
-        try:
-            _copy(weights, temporary)
-            expected = Expected(md5=entry.md5)
-            if difference := expected.difference(measure(temporary, expected)):
-                raise WrongHash(
-                    f"{entry.filename} from {source} is not the file that EasyOCR describes: {difference}",
-                    f"check {ENDPOINT_VARIABLE} and the proxy, or upgrade EasyOCR: the file may have been replaced",
-                )
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(folder)
-    return target
-
-
-def _copy(source: Any, target: Path) -> None:
-    with target.open("xb") as file:
-        while piece := source.read(_PIECE):
-            file.write(piece)
+    with writable(folder), replacing(folder / entry.filename) as file:
+        shutil.copyfileobj(weights, file, _PIECE)
         file.flush()
-        os.fsync(file.fileno())
+        expected = ExpectedFile(md5=entry.md5)
+        if difference := expected.difference(measure(Path(file.name), expected)):
+            raise WrongHash(
+                f"{entry.filename} from {source} is not the file that EasyOCR describes: {difference}",
+                f"check {ENDPOINT_VARIABLE} and the proxy, or upgrade EasyOCR: the file may have been replaced",
+            )
 
 
-def _fetch_archive(url: str, partial: _Partial, progress: Progress) -> None:
-    try:
-        with _open(url, partial) as response:
-            _receive(response, url, partial, progress)
-    except urllib.error.HTTPError as error:
-        with error:  # it holds the connection
-            raise _refusal(error, url, partial) from error
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise Transient(str(getattr(error, "reason", None) or error) or type(error).__name__) from error
-    except OSError as error:
-        raise (not_writable(error, partial.path.parent) or Transient(str(error))) from error
-
-
-def _open(url: str, partial: _Partial) -> Any:
-    headers = {"User-Agent": "imgtool"}
-    have, validator = partial.size(), partial.validator
-    if have and validator:
-        headers |= {"Range": f"bytes={have}-", "If-Range": validator}
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadFailed(f"{url} is no web address", f"check {ENDPOINT_VARIABLE}")
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
-
-
-def _receive(response: Any, url: str, partial: _Partial, progress: Progress) -> None:
+def _receive(response: Any, url: str, partial: _PartialArchive, progress: Progress) -> None:
     if response.headers.get_content_type() == "text/html":
-        raise UnexpectedAnswer(
-            f"{url} answered with a web page instead of an archive",
-            f"a proxy or a login page may stand between: check HTTPS_PROXY and {ENDPOINT_VARIABLE}",
-        )
+        raise UnexpectedAnswer(f"{url} answered with a web page instead of an archive", _PROXY)
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         etag = response.headers.get("ETag") or ""
-        # A weak validator promises the same meaning, not the same bytes: it cannot be resumed upon.
+        # A weak validator does not promise the same bytes, so a download cannot be resumed with it.
         partial.begin("" if etag.startswith("W/") else etag)
     done = partial.size()
     length = response.headers.get("Content-Length")
     total = done + int(length) if length and length.isdigit() else 0
     require_space(partial.path.parent, max(0, total - done))
     with partial.path.open("ab") as file:
-        done = _drain(response, file, done, total, progress)
+        while piece := response.read1(_PIECE):
+            file.write(piece)
+            done += len(piece)
+            progress(done, total)
     if total and done != total:
         raise Transient(f"the transfer ended after {done} of {total} bytes")
 
 
-def _drain(response: Any, file: BinaryIO, done: int, total: int, progress: Progress) -> int:
-    while piece := response.read1(_PIECE):
-        file.write(piece)
-        done += len(piece)
-        progress(done, total)
-    return done
-
-
-def _refusal(error: urllib.error.HTTPError, url: str, partial: _Partial) -> Transient | ImgtoolError:
+def _refusal(error: urllib.error.HTTPError, url: str, partial: _PartialArchive) -> Transient | ImgtoolError:
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         partial.discard()
-        return Transient("what was fetched before does not fit what the server has now")
-    if transient_status(error.code):
-        return Transient(f"the server answered {error.code}", seconds_asked(error.headers.get("Retry-After")))
+        return Transient("the file on the server has changed since the download began")
+    if transient := of_status(error.code, error.headers.get("Retry-After")):
+        return transient
     if error.code in (401, 403):
-        return AccessDenied(
-            f"{url}: the server answered {error.code}", f"check {ENDPOINT_VARIABLE} and the proxy settings"
-        )
+        remedy = f"check {ENDPOINT_VARIABLE} and the proxy settings"
+        return AccessDenied(f"{url}: the server answered {error.code}", remedy)
     if error.code in (404, 410):
         return ModelNotFound(f"{url}: the server has no such file", f"upgrade EasyOCR, or check {ENDPOINT_VARIABLE}")
     return DownloadFailed(f"{url}: the server answered {error.code}", "check the proxy settings")

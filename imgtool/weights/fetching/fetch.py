@@ -1,7 +1,7 @@
-"""Bringing a model here: from the hub, from EasyOCR's archive, from a cache that has it, or from a folder.
+"""Fetching a model: from the hub, from EasyOCR's archive, from a cache that has it, or from a folder.
 
-The manifest is written last, when every file is in place and verified, so a process that is killed at any point
-leaves a model that is plainly not there. Upstream's weights go where upstream's libraries look for them.
+The manifest is written last, when every file is in place and verified, so a model whose fetch was killed does not look
+complete. Upstream's weights go where upstream's libraries look for them.
 """
 
 from __future__ import annotations
@@ -11,24 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgtool.weights.catalogue import Kind, ModelSpec
-from imgtool.weights.fetching import hub, local
+from imgtool.weights.fetching.fetch_job import FetchJob, FetchOptions, FetchOutcome
 from imgtool.weights.fetching.from_easyocr import from_easyocr
+from imgtool.weights.fetching.from_folder import import_repository
 from imgtool.weights.fetching.from_hub import from_hub, from_hub_cache
 from imgtool.weights.fetching.from_synthetic import from_synthetic
-from imgtool.weights.fetching.job import FetchOptions, Job, Outcome
+from imgtool.weights.fetching.hub import offline_by_environment
 from imgtool.weights.manifest import Manifest
 from imgtool.weights.observer import SILENT, FetchObserver
 from imgtool.weights.store import ModelStore
 
-__all__ = ["FetchOptions", "Fetched", "Outcome", "fetch"]
-
 
 @dataclass(frozen=True)
 class Fetched:
-    """How a fetch went. ``bytes_downloaded`` counts files, not what was sent twice."""
+    """The result of a fetch. ``bytes_downloaded`` counts each file once, without repeated transfers."""
 
     name: str
-    outcome: Outcome
+    outcome: FetchOutcome
     manifest: Manifest
     bytes_downloaded: int = 0
     retries: int = 0
@@ -37,59 +36,46 @@ class Fetched:
 
 
 def fetch(
-    spec: ModelSpec,
-    store: ModelStore,
-    options: FetchOptions | None = None,
-    observer: FetchObserver = SILENT,
+    spec: ModelSpec, store: ModelStore, options: FetchOptions | None = None, observer: FetchObserver = SILENT
 ) -> Fetched:
-    """Make ``spec`` complete in ``store``. Does nothing, and takes no lock, where it is already.
+    """Make ``spec`` complete in ``store``. If it is already, this does nothing and takes no lock.
 
-    Of several processes that ask for the same model, one fetches; the others wait and find it complete.
+    If several processes ask for the same model, one of them fetches it and the others wait.
 
     Raises:
         imgtool.errors.ImgtoolError: one of ``imgtool.weights.errors``, with its remedy.
     """
-    options = options or FetchOptions()
-    started = time.perf_counter()
-    if (manifest := _present(spec, store, options)) is not None:
-        return Fetched(spec.name, Outcome.PRESENT, manifest, seconds=time.perf_counter() - started)
+    options, started = options or FetchOptions(), time.perf_counter()
+
+    def present() -> Fetched | None:
+        if options.refresh:
+            return None
+        status = store.status(spec, full=options.full)
+        if not status.complete or status.manifest is None:
+            return None
+        return Fetched(spec.name, FetchOutcome.PRESENT, status.manifest, seconds=time.perf_counter() - started)
+
+    if (found := present()) is not None:
+        return found
     with store.lock(
         spec.name,
         timeout=options.lock_timeout,
         on_wait=lambda: observer.waiting(spec.name),
         work=f"fetching {spec.name}",
     ):
-        if (manifest := _present(spec, store, options)) is not None:
-            return Fetched(spec.name, Outcome.PRESENT, manifest, seconds=time.perf_counter() - started)
-        job = Job(spec, store, options, observer, store.manifest(spec.name))
-        manifest = _run(job)
+        if (found := present()) is not None:
+            return found
+        job = FetchJob(spec, store, options, observer, store.manifest(spec.name))
+        if spec.kind is Kind.SYNTHETIC:
+            manifest = from_synthetic(job)
+        elif spec.kind is Kind.EASYOCR:
+            manifest = from_easyocr(job)
+        elif options.source is not None:
+            manifest = import_repository(job, options.source)
+        elif options.offline or offline_by_environment():
+            manifest = from_hub_cache(job)
+        else:
+            manifest = from_hub(job)
         store.record(manifest)
-    return Fetched(
-        spec.name,
-        job.outcome,
-        manifest,
-        job.bytes_downloaded,
-        job.retries,
-        time.perf_counter() - started,
-        tuple(job.moved),
-    )
-
-
-def _present(spec: ModelSpec, store: ModelStore, options: FetchOptions) -> Manifest | None:
-    if options.refresh:
-        return None
-    status = store.status(spec, full=options.full)
-    return status.manifest if status.complete else None
-
-
-def _run(job: Job) -> Manifest:
-    if job.spec.kind is Kind.SYNTHETIC:
-        return from_synthetic(job)
-    if job.spec.kind is Kind.EASYOCR:
-        return from_easyocr(job)
-    if job.options.source is not None:
-        job.outcome = Outcome.IMPORTED
-        return local.import_repository(job.spec, job.options.source, job.store)
-    if job.options.offline or hub.offline_by_environment():
-        return from_hub_cache(job)
-    return from_hub(job)
+    seconds = time.perf_counter() - started
+    return Fetched(spec.name, job.outcome, manifest, job.bytes_downloaded, job.retries, seconds, tuple(job.moved))

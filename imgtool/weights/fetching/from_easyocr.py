@@ -2,71 +2,50 @@
 
 from __future__ import annotations
 
+from imgtool.weights.easyocr_table import table_entry
 from imgtool.weights.errors import BrokenArchive, NotInStore, WrongHash
-from imgtool.weights.fetching import easyocr_files, local
-from imgtool.weights.fetching.job import Job, Outcome
-from imgtool.weights.hashing import Expected
-from imgtool.weights.located.easyocr_tables import TableEntry, table_entry
-from imgtool.weights.manifest import Manifest, Origin, now
+from imgtool.weights.fetching.easyocr_files import address, download
+from imgtool.weights.fetching.fetch_job import FetchJob, FetchOutcome
+from imgtool.weights.fetching.from_folder import import_weights
+from imgtool.weights.hashing import ExpectedFile
+from imgtool.weights.manifest import Manifest, Origin
 from imgtool.weights.places import Root
 
 
-def from_easyocr(job: Job) -> Manifest:
-    """The weights of ``job``'s model in EasyOCR's directory: those that are there if they are right, else new ones.
+def from_easyocr(job: FetchJob) -> Manifest:
+    """The weights of ``job``'s model in EasyOCR's directory, fetched unless the right ones are there.
 
     Raises:
         imgtool.errors.ImgtoolError: one of ``imgtool.weights.errors``.
     """
-    entry = table_entry(job.spec)
-    target, expected = job.store.places.easyocr / entry.filename, Expected(md5=entry.md5)
-    was_here = target.is_file()
-    if was_here and (difference := expected.difference(job.measured(target, expected))):
-        _require_source(job, f"{target} is damaged ({difference})")
-        job.set_aside(target, difference)
-        was_here = False
-    if not was_here:
-        _require_source(job, f"{target} is missing")
-        _bring(job, entry)
-    return Manifest(
-        name=job.spec.name,
-        origin=Origin.EASYOCR,
-        repository=job.spec.repository,
-        created=now(),
-        root=Root.EASYOCR,
-        base=".",
-        files=(job.entry(".", entry.filename, job.measured(target, expected), was_here),),
-        licence=job.spec.licence,
-    )
-
-
-def _require_source(job: Job, reason: str) -> None:
-    if job.options.offline and job.options.source is None:
+    spec, store, source, entry = job.spec, job.store, job.options.source, table_entry(job.spec)
+    folder, expected = store.places.easyocr, ExpectedFile(md5=entry.md5)
+    target, problem, difference = folder / entry.filename, "", ""
+    if not target.is_file():
+        problem = f"{target} is missing"
+    elif difference := expected.difference(job.measured(target, expected)):
+        problem = f"{target} is damaged ({difference})"
+    if problem and job.options.offline and source is None:
         raise NotInStore(
-            f"{reason}, and the network is not to be used",
-            f"run `imgtool warm-cache {job.spec.name}` where there is a network, or give --from DIR",
+            f"{problem}, and the network must not be used",
+            f"{store.command(spec).fetching_again} where there is a network, or give --from DIR",
         )
+    if difference:
+        job.set_aside(target, difference)
+    if problem and source is not None:
+        job.outcome = FetchOutcome.IMPORTED
+        import_weights(entry, source, folder)
+    elif problem:
 
+        def attempt() -> None:
+            scratch, progress = store.folder_of(spec.name), job.progress(entry.filename)
+            job.retried(lambda: download(entry, folder, scratch, progress), f"fetching {address(entry)}")
 
-def _bring(job: Job, entry: TableEntry) -> None:
-    if job.options.source is not None:
-        job.outcome = Outcome.IMPORTED
-        local.import_weights(entry, job.options.source, job.store.places.easyocr)
-        return
-    try:
-        _attempt(job, entry)
-    except (WrongHash, BrokenArchive) as error:
-        # The archive is gone by now: there was nothing in it worth setting aside.
-        job.retrying(1, str(error), 0.0)
-        _attempt(job, entry)
-
-
-def _attempt(job: Job, entry: TableEntry) -> None:
-    folder, scratch, progress = (
-        job.store.places.easyocr,
-        job.store.folder_of(job.spec.name),
-        job.progress(entry.filename),
-    )
-    job.retried(
-        lambda: easyocr_files.download(entry, folder, scratch, progress),
-        f"fetching {easyocr_files.address(entry)}",
-    )
+        try:
+            attempt()
+        except (WrongHash, BrokenArchive) as error:
+            # The damaged archive has been deleted: fetch it anew, once.
+            job.retrying(1, str(error), 0.0)
+            attempt()
+    found = job.entry(".", entry.filename, job.measured(target, expected), not problem)
+    return job.manifest(Origin.EASYOCR, Root.EASYOCR, ".", [found])

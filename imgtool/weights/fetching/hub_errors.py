@@ -1,4 +1,4 @@
-"""What the hub's library raises, as what it means: try again, or a message with a remedy."""
+"""Translates exceptions of the hub's library into ours: transient failures, and errors with a remedy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imgtool.errors import ImgtoolError, ModelMissing
+from imgtool.errors import ImgtoolError
 from imgtool.files import not_writable
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.errors import (
@@ -17,15 +17,18 @@ from imgtool.weights.errors import (
     RepositoryIncomplete,
     UnexpectedAnswer,
 )
-from imgtool.weights.fetching.retry import Transient, seconds_asked, transient_status
+from imgtool.weights.fetching.transient import Transient, of_status
+from imgtool.weights.warm_command import WarmCommand
+
+_NETWORK = {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError", "XetDownloadError"}
 
 
 @contextmanager
-def translated(spec: ModelSpec, revision: str) -> Iterator[None]:
-    """Turn failures of the library, inside the block, into ours.
+def translated(spec: ModelSpec, revision: str, command: WarmCommand) -> Iterator[None]:
+    """Turn exceptions of the library inside the block into ours. ``command`` fetches the model.
 
     Raises:
-        Transient: it may go better next time.
+        Transient: the reason may pass.
         ImgtoolError: it will not.
     """
     try:
@@ -33,54 +36,62 @@ def translated(spec: ModelSpec, revision: str) -> Iterator[None]:
     except (ImgtoolError, Transient):
         raise
     except Exception as error:
-        meaning = _meaning(error, spec, revision)
+        meaning = _meaning(error, spec, f"{spec.repository} at {revision}", command)
         if meaning is None:
             raise
         raise meaning from error
 
 
-def _meaning(error: BaseException, spec: ModelSpec, revision: str) -> Exception | None:
+def offline(spec: ModelSpec, command: WarmCommand) -> NotInStore:
+    """The error if ``spec`` is missing and the network must not be used."""
+    return NotInStore(
+        f"{spec.name} is not here, and the network must not be used",
+        f"{command.remedy} where there is a network, without --offline and HF_HUB_OFFLINE",
+    )
+
+
+def _meaning(error: BaseException, spec: ModelSpec, where: str, command: WarmCommand) -> Exception | None:
     from huggingface_hub import errors as hub
 
-    where = f"{spec.repository} at {revision}"
     if isinstance(error, hub.LocalEntryNotFoundError) and error.__cause__ is not None:
-        # The library hides why it could not ask the hub behind "not in the cache".
-        return _meaning(error.__cause__, spec, revision)
+        # The library hides the reason for a failed request behind "not in the cache".
+        return _meaning(error.__cause__, spec, where, command)
     if isinstance(error, hub.OfflineModeIsEnabled):
-        return offline(spec)
+        return offline(spec, command)
     if isinstance(error, hub.HfHubHTTPError):
         return _refusal(error, spec, where)
-    if isinstance(error, hub.FileMetadataError):
-        return _no_hub(where, error)
-    return _other(error, where)
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
+    if _may_pass(error):
+        return Transient(said)
+    if isinstance(error, OSError) and not isinstance(error, hub.FileMetadataError):
+        return not_writable(error, Path(error.filename or "the hub's cache"))
+    no_hub = UnexpectedAnswer(
+        f"{where}: the answer is not that of a hub ({said})",
+        "a proxy or a login page may have answered: check HF_ENDPOINT and HTTPS_PROXY",
+    )
+    return no_hub if isinstance(error, (hub.FileMetadataError, ValueError, KeyError, TypeError)) else None
 
 
-def _other(error: BaseException, where: str) -> Exception | None:
-    if _is_network(error):
-        return Transient(_short(error))
-    if isinstance(error, OSError):
-        if error.errno is not None:
-            return not_writable(error, Path(error.filename or "the hub's cache"))
-        # Without an error number: the library's own check, after the transfer, that the size is the announced one.
-        return Transient(_short(error))
-    return _no_hub(where, error) if isinstance(error, (ValueError, KeyError, TypeError)) else None
+def _may_pass(error: BaseException) -> bool:
+    from huggingface_hub import errors as hub
+
+    # By name, because different versions of the hub's library use different HTTP and transfer libraries.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & _NETWORK or type(error).__module__.startswith("hf_xet"):
+        return True
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return True
+    # Without an error number: the library found, after the transfer, that the size is not the announced one.
+    return isinstance(error, OSError) and error.errno is None and not isinstance(error, hub.FileMetadataError)
 
 
 def _refusal(error: Exception, spec: ModelSpec, where: str) -> Exception:
-    response = error.response  # type: ignore[attr-defined]
-    status = int(response.status_code)
-    if transient_status(status):
-        return Transient(f"the server answered {status}", seconds_asked(response.headers.get("Retry-After")))
-    if denied := _denied(error, spec, where, status):
-        return denied
-    if status == 404:
-        return _not_found(error, spec, where)
-    return DownloadFailed(f"{where}: the server answered {status}", "check HF_ENDPOINT and the proxy settings")
-
-
-def _denied(error: Exception, spec: ModelSpec, where: str, status: int) -> AccessDenied | None:
     from huggingface_hub import errors as hub
 
+    response = error.response  # type: ignore[attr-defined]
+    status = int(response.status_code)
+    if transient := of_status(status, response.headers.get("Retry-After")):
+        return transient
     if isinstance(error, hub.GatedRepoError) or status == 403:
         return AccessDenied(
             f"{where} is gated or forbidden for you (the server answered {status})",
@@ -91,44 +102,11 @@ def _denied(error: Exception, spec: ModelSpec, where: str, status: int) -> Acces
             f"{where} is private or does not exist, or the token is not accepted (the server answered 401)",
             f"check the name {spec.repository}, and set HF_TOKEN to a token that may read it",
         )
-    return None
-
-
-def _not_found(error: Exception, spec: ModelSpec, where: str) -> ModelMissing:
-    from huggingface_hub import errors as hub
-
-    if isinstance(error, hub.RevisionNotFoundError):
-        return ModelNotFound(f"{where}: there is no such revision", f"try {spec.name} without a revision")
+    if status != 404:
+        return DownloadFailed(f"{where}: the server answered {status}", "check HF_ENDPOINT and the proxy settings")
     if isinstance(error, hub.EntryNotFoundError):
         return RepositoryIncomplete(f"{where} lacks a file that it lists", "choose another revision")
-    return ModelNotFound(f"{where}: the server has no such repository", "check HF_ENDPOINT and the model's name")
-
-
-def offline(spec: ModelSpec) -> NotInStore:
-    """The refusal to fetch ``spec`` because the network is not to be used."""
-    return NotInStore(
-        f"{spec.name} is not here, and the network is not to be used",
-        f"run `imgtool warm-cache {spec.name}` where there is a network, without --offline and HF_HUB_OFFLINE",
-    )
-
-
-def _no_hub(where: str, error: BaseException) -> UnexpectedAnswer:
-    return UnexpectedAnswer(
-        f"{where}: what answered is no hub ({_short(error)})",
-        "a proxy or a login page may stand between: check HF_ENDPOINT and HTTPS_PROXY",
-    )
-
-
-_NETWORK = {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError", "XetDownloadError"}
-
-
-def _is_network(error: BaseException) -> bool:
-    # By name: which HTTP library the hub's uses, and whether it calls its own transfer library, changes by version.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    foreign = type(error).__module__.startswith("hf_xet")
-    return bool(names & _NETWORK) or foreign or isinstance(error, (ConnectionError, TimeoutError))
-
-
-def _short(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
+    text, remedy = "the server has no such repository", "check HF_ENDPOINT and the model's name"
+    if isinstance(error, hub.RevisionNotFoundError):
+        text, remedy = "there is no such revision", "ask for the model without a revision"
+    return ModelNotFound(f"{where}: {text}", remedy)

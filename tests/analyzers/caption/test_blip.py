@@ -22,10 +22,11 @@ from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.inference.torch import memory_errors
 from imgtool.options import EngineOptions
-from imgtool.weights.located.blip import find_weights
-from imgtool.weights.marker import Marker, write_marker
+from imgtool.weights.on_disk.blip import BlipWeights, find_weights
 from imgtool.weights.places import find_snapshot, is_repository_id
+from imgtool.weights.synthetic.marker import Marker, write_marker
 from imgtool.weights.synthetic.vocabulary import SEP, make_vocabulary
+from imgtool.weights.warm_command import DEFAULT_MODEL
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "transformers"))
@@ -58,24 +59,28 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
+def found_weights(model: str | None, revision: str | None) -> BlipWeights:
+    return find_weights(model or DEFAULT_MODEL, revision, "run `imgtool warm-cache blip-base`")
+
+
 class TestFiles:
     def test_nothing_in_the_hub_cache(self, hub_cache: Path) -> None:
         with pytest.raises(ModelMissing, match="not in the hub's cache") as caught:
-            find_weights(None, None)
+            found_weights(None, None)
         assert "warm-cache blip" in caught.value.remedy
 
     def test_a_snapshot_is_known_by_its_commit(self, hub_cache: Path) -> None:
         plain_folder(in_hub_cache(hub_cache))
-        found = find_weights(None, None)
+        found = found_weights(None, None)
         assert (found.model, found.version) == ("Salesforce/blip-image-captioning-base", COMMIT)
         assert found.size_bytes == len(b"weights")
-        assert find_weights(None, COMMIT).folder == found.folder
+        assert found_weights(None, COMMIT).folder == found.folder
 
     def test_another_revision_is_not_taken_for_it(self, hub_cache: Path) -> None:
         plain_folder(in_hub_cache(hub_cache))
         for revision in ("v2", "f" * 40, "../refs/main", "/etc/passwd"):
             with pytest.raises(ModelMissing):
-                find_weights(None, revision)
+                found_weights(None, revision)
 
     @pytest.mark.parametrize(
         "missing", ["config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"]
@@ -84,20 +89,20 @@ class TestFiles:
         folder = plain_folder(in_hub_cache(hub_cache))
         (folder / missing).unlink()
         with pytest.raises(ModelMissing, match=missing):
-            find_weights(None, None)
+            found_weights(None, None)
 
     def test_a_link_to_a_blob_that_was_never_finished(self, hub_cache: Path) -> None:
         folder = plain_folder(in_hub_cache(hub_cache))
         (folder / "model.safetensors").unlink()
         (folder / "model.safetensors").symlink_to("../../blobs/abc")
         with pytest.raises(ModelMissing):
-            find_weights(None, None)
+            found_weights(None, None)
 
     def test_a_pickle_is_refused(self, tmp_path: Path) -> None:
         folder = plain_folder(tmp_path / "model")
         (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
         with pytest.raises(ModelMissing, match="pickle"):
-            find_weights(str(folder), None)
+            found_weights(str(folder), None)
 
     def test_weights_in_parts(self, tmp_path: Path) -> None:
         folder = plain_folder(tmp_path / "model")
@@ -105,9 +110,9 @@ class TestFiles:
         index = folder / "model.safetensors.index.json"
         index.write_text(json.dumps({"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}))
         with pytest.raises(ModelMissing, match=r"b\.safetensors"):
-            find_weights(str(folder), None)
+            found_weights(str(folder), None)
         (folder / "b.safetensors").write_bytes(b"more")
-        assert find_weights(str(folder), None).size_bytes == len(b"weightsmore")
+        assert found_weights(str(folder), None).size_bytes == len(b"weightsmore")
 
     @pytest.mark.parametrize("index", ["no json", "{}", '{"weight_map": {"x": "../a.safetensors"}}'])
     def test_an_index_that_makes_no_sense(self, tmp_path: Path, index: str) -> None:
@@ -115,33 +120,33 @@ class TestFiles:
         (folder / "model.safetensors").unlink()
         (folder / "model.safetensors.index.json").write_text(index)
         with pytest.raises(ModelLoadFailed):
-            find_weights(str(folder), None)
+            found_weights(str(folder), None)
 
     @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
     def test_a_folder_is_known_by_its_content(self, tmp_path: Path, name: str) -> None:
         first, second = plain_folder(tmp_path / "a" / "model"), plain_folder(tmp_path / "b" / "model")
-        same = find_weights(str(first), None).version
-        assert same == find_weights(str(second), None).version
+        same = found_weights(str(first), None).version
+        assert same == found_weights(str(second), None).version
         (second / name).write_bytes(b"[changed]")
-        assert same != find_weights(str(second), None).version
+        assert same != found_weights(str(second), None).version
 
     def test_synthetic_weights_answer_only_where_their_folder_was_named(self, hub_cache: Path) -> None:
         folder = plain_folder(in_hub_cache(hub_cache))
         write_marker(folder, Marker(seed=7, size="tiny"))
         with pytest.raises(ModelMissing, match="synthetic"):
-            find_weights(None, None)
-        assert find_weights(str(folder), None).version.startswith("synthetic-7 ")
+            found_weights(None, None)
+        assert found_weights(str(folder), None).version.startswith("synthetic-7 ")
 
     def test_a_damaged_mark_is_no_missing_mark(self, tmp_path: Path) -> None:
         folder = plain_folder(tmp_path / "model")
         (folder / "SYNTHETIC").write_text("?")
         with pytest.raises(ModelLoadFailed, match="mark"):
-            find_weights(str(folder), None)
+            found_weights(str(folder), None)
 
     @pytest.mark.parametrize("name", ["./nowhere", "/nowhere", "a/b/c", "a b", "a/../b"])
     def test_what_is_neither_a_folder_nor_a_repository(self, hub_cache: Path, name: str) -> None:
         with pytest.raises(ModelMissing, match="neither"):
-            find_weights(name, None)
+            found_weights(name, None)
 
     def test_a_ref_that_is_no_commit(self, hub_cache: Path) -> None:
         snapshot = in_hub_cache(hub_cache, "Org/Name")
@@ -166,7 +171,7 @@ class TestOptions:
         )
         given = BlipTorch.parameters(options)
         assert given.pop("paths") == {"model": str(tmp_path / "model")}
-        assert given.pop("remedy").startswith("run `imgtool warm-cache caption --caption-model ")
+        assert given.pop("remedy").startswith("copy the model into ")
         assert given == {
             "beams": 3,
             "max_new_tokens": 30,

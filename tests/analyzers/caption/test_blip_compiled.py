@@ -24,7 +24,7 @@ from imgtool.engine.plan import UNPRINTED
 from imgtool.errors import ImgtoolError, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.inference.blip.parameters import Decoding
 from imgtool.inference.blip.pixels import PixelSettings, prepare, resize
-from imgtool.inference.blip.search import Limits, beam_search, greedy
+from imgtool.inference.blip.search import LengthLimits, beam_search, greedy
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions, Precision
 from tests.blips import compiled, make_source, picture
@@ -61,7 +61,7 @@ def network(source: Path) -> Any:
     """The original, on torch."""
     from imgtool.inference.blip.upstream import BlipNetwork
 
-    return BlipNetwork(source, "cpu", 1)
+    return BlipNetwork(source, "cpu", 1, "")
 
 
 def noise(width: int, height: int, seed: int = 0, kind: str = "noise") -> NDArray[np.uint8]:
@@ -158,7 +158,7 @@ class TestSearch:
     @pytest.mark.parametrize("lengths", [(1,), (1, 1, 1), (5, 1, 3), (1, 2, 3, 4), (4, 3, 2, 1), (2, 6, 2, 6, 2, 1, 7)])
     @pytest.mark.parametrize("beams", [1, 3])
     def test_images_leave_when_they_are_done(self, lengths: tuple[int, ...], beams: int) -> None:
-        script, limits = Script(endings(*lengths), beams), Limits(0, 20, END)
+        script, limits = Script(endings(*lengths), beams), LengthLimits(0, 20, END)
         if beams == 1:
             answers = greedy(script, [0, 7], len(lengths), limits)
             running = [
@@ -173,17 +173,17 @@ class TestSearch:
 
     @pytest.mark.parametrize("beams", [1, 2])
     def test_limits(self, beams: int) -> None:
-        def search(limits: Limits) -> list[list[int]]:
+        def search(limits: LengthLimits) -> list[list[int]]:
             script = Script(endings(2, 9), beams)
             if beams == 1:
                 return greedy(script, [0], 2, limits)
             return beam_search(script, [0], 2, beams, limits)
 
-        assert [len(answer) for answer in search(Limits(0, 4, END))] == [2, 4]
-        at_least = search(Limits(3, 6, END))
+        assert [len(answer) for answer in search(LengthLimits(0, 4, END))] == [2, 4]
+        at_least = search(LengthLimits(3, 6, END))
         assert END not in at_least[0][:3]
         assert [len(answer) for answer in at_least] == [4, 6]
-        assert [len(answer) for answer in search(Limits(0, 1, END))] == [1, 1]
+        assert [len(answer) for answer in search(LengthLimits(0, 1, END))] == [1, 1]
 
     def test_a_beam_finds_what_greed_misses(self) -> None:
         """The likeliest first token leads nowhere: two poor tokens after it against one sure one after the other."""
@@ -200,8 +200,8 @@ class TestSearch:
             def keep(self, images: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
                 pass
 
-        assert greedy(Fork(), [0], 1, Limits(0, 2, END)) == [[4, END]]
-        assert beam_search(Fork(), [0], 1, 2, Limits(0, 2, END)) == [[5, END]]
+        assert greedy(Fork(), [0], 1, LengthLimits(0, 2, END)) == [[4, END]]
+        assert beam_search(Fork(), [0], 1, 2, LengthLimits(0, 2, END)) == [[5, END]]
 
 
 SEARCHES = [
@@ -263,7 +263,7 @@ class TestCaptions:
         assert cleaning.text(words) == expected.strip()
 
     def test_keys_of_the_image_are_neither_copied_nor_repeated(self, graphs: Any) -> None:
-        from imgtool.inference.blip.graphs import DecoderSteps
+        from imgtool.inference.blip.decoder import DecoderSteps
 
         fed: list[Mapping[str, NDArray[Any]]] = []
 
@@ -298,7 +298,7 @@ def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             raise store.problem
         return store
 
-    monkeypatch.setattr("imgtool.artefacts.find.find_blip", find_blip)
+    monkeypatch.setattr("imgtool.analyzers.caption.blip_compiled.find_blip", find_blip)
     return store
 
 
@@ -418,7 +418,7 @@ sys.meta_path.insert(0, Refuse())
 from imgtool.analyzers.caption.blip_compiled import BlipOnnx
 light = {"numpy", "onnxruntime", "tokenizers", "PIL"} & set(sys.modules)
 assert not light, light
-analyzer = BlipOnnx({"paths": {"artefact": sys.argv[1]}, "beams": int(sys.argv[2]), "max_new_tokens": 6,
+analyzer = BlipOnnx({"paths": {"artefact": sys.argv[1]}, "remedy": "", "beams": int(sys.argv[2]), "max_new_tokens": 6,
                      "min_new_tokens": 0, "prompt": "baba", "precision": "exact", "threads": 1})
 analyzer.load()
 import numpy as np
@@ -444,17 +444,21 @@ def test_a_process_of_its_own_needs_nothing_of_torch(artefact: Path, network: An
 @pytest.mark.slow
 def test_two_hundred_captions_at_full_size(tmp_path: Path) -> None:
     """As many as the project's acceptance asks for, greedy and with three beams, token for token."""
-    from imgtool.compiling.blip.parity import _compare_captions, _features_difference
+    from imgtool.compiling.blip import parity
     from imgtool.inference.blip.graphs import BlipGraphs
     from imgtool.inference.blip.upstream import BlipNetwork
 
     source = make_source(tmp_path / "base", "base", seed=0)
-    network, graphs = BlipNetwork(source, "cpu", None), BlipGraphs(compiled(source, tmp_path / "compiled"))
+    network, graphs = BlipNetwork(source, "cpu", None, ""), BlipGraphs(compiled(source, tmp_path / "compiled"))
     pictures = [picture(seed) for seed in range(200)]
-    assert _features_difference(network, graphs, pictures[:8]) <= 1e-3
+    seen = parity._features(network, pictures[:8]).numpy()
+    assert np.abs(graphs.features(pictures[:8]) - seen).max() <= parity.FEATURES_TOLERANCE
     for beams in (1, 3):
-        compared = [_compare_captions(network, graphs, pictures[at : at + 8], beams) for at in range(0, 200, 8)]
-        notes = [note for _, notes in compared for note in notes]
+        notes = [
+            note
+            for at in range(0, 200, 8)
+            for note in parity._differing_captions(network, graphs, pictures[at : at + 8], beams)
+        ]
         # What torch itself scores alike to within rounding may come out either way.
         assert all(note.startswith("a tie: ") for note in notes), notes
         assert len(notes) <= 2, notes

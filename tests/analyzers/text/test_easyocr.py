@@ -24,8 +24,9 @@ from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions, Precision
 from imgtool.types import TextLine
-from imgtool.weights.located.easyocr import easyocr_codes, find_weights
-from imgtool.weights.marker import Marker, read_marker, write_marker
+from imgtool.weights.languages import easyocr_codes
+from imgtool.weights.on_disk.easyocr import weights_for
+from imgtool.weights.synthetic.marker import Marker, read_marker, write_marker
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr"))
 pytestmark = pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")
@@ -48,13 +49,13 @@ def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class TestFiles:
     def test_nothing_there(self, own_directory: Path) -> None:
         with pytest.raises(ModelMissing, match=r"craft_mlt_25k\.pth and korean_g2\.pth") as caught:
-            find_weights(("ko", "en"), None)
+            weights_for(EngineOptions(languages=("ko", "en")))
         assert "warm-cache easyocr" in caught.value.remedy
 
     def test_an_empty_file_is_none(self, own_directory: Path) -> None:
         (plain_folder(own_directory) / "korean_g2.pth").write_bytes(b"")
         with pytest.raises(ModelMissing, match=r"^korean_g2\.pth not in"):
-            find_weights(("ko",), None)
+            weights_for(EngineOptions(languages=("ko",)))
 
     def test_what_the_probe_tells(self, own_directory: Path) -> None:
         plain_folder(own_directory, "craft_mlt_25k.pth", "korean_g2.pth", "zh_sim_g2.pth")
@@ -87,8 +88,10 @@ class TestFiles:
     def test_synthetic_weights_answer_only_where_their_folder_was_named(self, own_directory: Path) -> None:
         write_marker(plain_folder(own_directory), Marker(seed=5, size="tiny", files={"korean_g2.pth": "abc"}))
         with pytest.raises(ModelMissing, match="synthetic"):
-            find_weights(("ko",), None)
-        assert find_weights(("ko",), own_directory).version.startswith("synthetic-5 easyocr")
+            weights_for(EngineOptions(languages=("ko",)))
+        assert weights_for(EngineOptions(languages=("ko",), easyocr_dir=own_directory)).version.startswith(
+            "synthetic-5 easyocr"
+        )
 
     def test_codes_people_write(self) -> None:
         assert easyocr_codes(("zh", "EN", "zh-CN", "zh-TW", "sr-Latn", "ko")) == (
@@ -106,7 +109,7 @@ class TestOptions:
             "languages": ["ko", "en"],
             "detect": {"mag_ratio": 1.5},
             "recognize": {"decoder": "beamsearch", "rotation_info": [90], "paragraph": False},
-            "remedy": "run `imgtool warm-cache easyocr`",
+            "remedy": "run `imgtool warm-cache easyocr --refresh`",
             "device": "auto",
             "precision": "exact",
         }

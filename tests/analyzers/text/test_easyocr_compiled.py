@@ -48,7 +48,7 @@ def compiled(languages: tuple[str, ...], weights: Path, folder: Path, seed: int)
     from imgtool.weights.synthetic.networks import make_easyocr
 
     make_easyocr(weights, languages, "tiny", seed)
-    exported = export(weights, folder, languages)
+    exported = export(weights, folder, "", languages)
     (folder / "settings.json").write_text(json.dumps(exported.settings), encoding="utf-8")
     return folder
 
@@ -57,7 +57,7 @@ def upstream_reader(weights: Path, languages: tuple[str, ...], recogniser: dict[
     """``easyocr.Reader`` in fp32, its table told of the made-up weights."""
     from easyocr import Reader, config
 
-    from imgtool.weights.marker import read_marker
+    from imgtool.weights.synthetic.marker import read_marker
 
     marker = read_marker(weights)
     assert marker is not None
@@ -77,7 +77,14 @@ def upstream_reader(weights: Path, languages: tuple[str, ...], recogniser: dict[
 
 def analyzer_for(folder: Path, languages: tuple[str, ...], **given: Any) -> EasyOcrOnnx:
     parameters = {"languages": list(languages), "detect": {}, "recognize": {}, "precision": "exact", "threads": 1}
-    analyzer = EasyOcrOnnx({**parameters, **given, "paths": {"artefact": str(folder)}})
+    analyzer = EasyOcrOnnx(
+        {
+            **parameters,
+            **given,
+            "paths": {"artefact": str(folder)},
+            "remedy": "run `imgtool warm-cache easyocr --compile`",
+        }
+    )
     analyzer.load()
     return analyzer
 
@@ -98,7 +105,7 @@ class Both:
         parameters["detect"] = detect
         parameters["recognize"] = {name: value for name, value in settings.items() if name not in detect}
         asked = EasyOcrOnnx(parameters)
-        asked._graphs = self.analyzer._graphs
+        asked._reader = self.analyzer._reader
         (found,) = asked.run([picture])
         return list(found)  # type: ignore[arg-type]
 
@@ -174,7 +181,7 @@ def with_maps(patch: pytest.MonkeyPatch, both: Both, page: TextPage) -> None:
         return page.score_maps(image.shape[2] // 2, image.shape[3] // 2)
 
     patch.setattr(both.upstream, "detector", upstream)
-    patch.setattr(both.analyzer._graphs, "score_maps", ours)
+    patch.setattr(both.analyzer._reader, "score_maps", ours)
 
 
 def compare_drawn(both: Both, folder: Path, seeds: range, settings: dict[str, Any]) -> Tally:
@@ -199,7 +206,7 @@ class TestAsUpstream:
         assert tally.ties <= 1
 
     def test_lines_read_side_by_side_come_in_order(self, both: Both) -> None:
-        graphs, alone = both.analyzer._graphs, analyzer_for(both.folder, both.languages)._graphs
+        graphs, alone = both.analyzer._reader, analyzer_for(both.folder, both.languages)._reader
         assert graphs is not None
         assert alone is not None
         levels = np.asarray(Image.fromarray(text_page(5).pixels).convert("L").resize((600, 400)))
@@ -240,7 +247,7 @@ class TestAsUpstream:
     def test_readings_of_crops(self, both: Both, count: int) -> None:
         """The recogniser alone, on crops of every kind, some hardly readable."""
         recognition = pytest.importorskip("easyocr.recognition")
-        upstream, graphs = both.upstream, both.analyzer._graphs
+        upstream, graphs = both.upstream, both.analyzer._reader
         assert graphs is not None
         from imgtool.inference.easyocr.graphs import Recognition
 
@@ -275,20 +282,28 @@ class TestAsUpstream:
         levels = np.asarray(part).astype(float) + rng.normal(0, rng.choice([0, 3, 30]), (height, width))
         return np.clip(levels, 0, 255).astype(np.uint8)
 
-    def test_languages_of_the_same_recogniser(self, both: Both) -> None:
+    def test_languages_of_the_same_recogniser(self, both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
         """One artefact serves each of its languages; what may be read follows from those asked for."""
         languages = ("ko",)
         from easyocr import config
 
-        from imgtool.inference.easyocr.graphs import Recognition
+        from imgtool.inference.easyocr import ctc
 
+        ignored: list[set[int]] = []
+        probabilities = ctc.probabilities
+
+        def record(logits: NDArray[np.float32], classes: list[int]) -> NDArray[np.float32]:
+            ignored.append(set(classes))
+            return probabilities(logits, classes)
+
+        monkeypatch.setattr(ctc, "probabilities", record)
+        pixels = text_page(5).pixels
+        for analyzer in (analyzer_for(both.folder, languages), both.analyzer):
+            analyzer.run([Picture(pixels, pixels.shape[1], pixels.shape[0], "PNG")])
         reader = upstream_reader(both.weights, languages, config.recognition_models["gen2"]["korean_g2"])
-        graphs = analyzer_for(both.folder, languages)._graphs
-        assert graphs is not None
         expected = {reader.character.index(c) + 1 for c in set(reader.character) - set(reader.lang_char)}
-        assert graphs._ignored(Recognition()) == sorted(expected)
-        assert both.analyzer._graphs is not None
-        assert graphs._ignored(Recognition()) != both.analyzer._graphs._ignored(Recognition())
+        assert ignored[0] == expected
+        assert ignored[-1] != expected
 
 
 @needs_torch
@@ -298,7 +313,7 @@ class TestTheOlderNetwork:
         """Generation 1: another network, characters that the model knows twice, text put in the order of display."""
         from easyocr import config
 
-        from imgtool.compiling.easyocr.export import check_parity
+        from imgtool.compiling.easyocr.parity import check_parity
 
         languages = ("ar", "fa")
         folder = compiled(languages, tmp_path / "weights", tmp_path / "compiled", seed=5)
@@ -337,7 +352,7 @@ class TestAnalyzer:
         pixels = np.full((91, 132, 3), 240, dtype=np.uint8)
         pixels[10:33, 8:60] = 10
         found = [[6, 62, 8, 35], [18, 127, 91, 93], [132, 140, 5, 20], [-9, 0, 5, 20]]
-        monkeypatch.setattr(both.analyzer._graphs, "detect", lambda *_: (found, []))
+        monkeypatch.setattr(both.analyzer._reader, "detect", lambda *_: (found, []))
         (lines,) = both.analyzer.run([as_picture(pixels)])
         assert [line.box for line in lines] == [((6, 8), (62, 8), (62, 35), (6, 35))]
 
@@ -356,7 +371,7 @@ class TestAnalyzer:
         def fail(*_: Any) -> Any:
             raise RuntimeError("Failed to allocate memory for requested buffer of size 123")
 
-        monkeypatch.setattr(both.analyzer._graphs, "score_maps", fail)
+        monkeypatch.setattr(both.analyzer._reader, "score_maps", fail)
         with pytest.raises(MemoryError):
             both.analyzer.run([as_picture(np.zeros((40, 40, 3), np.uint8))])
 
@@ -367,10 +382,10 @@ class TestAnalyzer:
         (tmp_path / "settings.json").unlink()
         (tmp_path / "settings.json").write_text(json.dumps({**settings, "words": {"ko": "words-ko.txt"}}))
         (tmp_path / "words-ko.txt").write_text("가나\n다라\n", encoding="utf-8-sig")
-        known = analyzer_for(tmp_path, ("ko", "en"))._graphs
+        known = analyzer_for(tmp_path, ("ko", "en"))._reader
         assert known is not None
         assert known._known_words() == {"가나", "다라"}
-        other = analyzer_for(tmp_path, ("en",))._graphs
+        other = analyzer_for(tmp_path, ("en",))._reader
         assert other is not None
         assert other._known_words() == frozenset()
 
@@ -392,7 +407,7 @@ class TestFinding:
                 raise found.problem
             return found
 
-        monkeypatch.setattr("imgtool.artefacts.find.find_easyocr", find)
+        monkeypatch.setattr("imgtool.analyzers.text.easyocr_compiled.find_easyocr", find)
         return found
 
     def test_the_probe_speaks_for_the_artefact(self, artefact: types.SimpleNamespace) -> None:
@@ -441,14 +456,14 @@ class Without:
 
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 import numpy as np
+from imgtool.analyzers.text import easyocr_compiled
 from imgtool.analyzers.text.easyocr_compiled import EasyOcrOnnx
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
-from imgtool.artefacts import find as artefacts
 
 manifest = types.SimpleNamespace(model="korean_g2", model_version="1", size_bytes=1, fast=None)
 found = types.SimpleNamespace(folder=Path(folder), manifest=manifest, notice="")
-artefacts.find_easyocr = lambda options: found
+easyocr_compiled.find_easyocr = lambda options: found
 options = EngineOptions(languages=("ko", "en"), ocr={"rotations": (45,), "paragraph": True, "min_size": 5})
 heavy = {"numpy", "PIL", "cv2", "onnxruntime"} & set(sys.modules) - {"numpy"}
 assert EasyOcrOnnx.probe(options).available

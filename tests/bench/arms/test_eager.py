@@ -17,8 +17,8 @@ from imgtool.bench.arms.definitions import CACHED, built_in
 from imgtool.bench.data.record import ArmKind, Experiment, Metric
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.errors import ExitCode
-from imgtool.fresh import python_calling
-from imgtool.versioned import decode
+from imgtool.ground.fresh import python_calling
+from imgtool.ground.versioned import decode
 from tests.command import analyze, imgtool
 
 pytestmark = pytest.mark.slow

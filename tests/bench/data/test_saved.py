@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from imgtool.bench.data.record import Experiment, Metric, PageCache
 from imgtool.bench.data.saved import BaselineUnusable, load_experiment, save_experiment
 from imgtool.errors import ExitCode, OutputNotWritable
-from imgtool.versioned import encode
+from imgtool.ground.versioned import encode
 from tests.bench.judged import around, experiment, samples
 
 WEIGHED = {"peak_rss": 8192, "peak_anon": -4096, "peak_file": 0, "tree_peak_rss": 8192, "method": "planted"}

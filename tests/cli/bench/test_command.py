@@ -20,7 +20,7 @@ from imgtool.bench.data.record import Experiment, Metric
 from imgtool.cli.bench.command import app as bench_app
 from imgtool.cli.main import app
 from imgtool.errors import ExitCode
-from imgtool.versioned import decode, encode
+from imgtool.ground.versioned import decode, encode
 from tests.command import Outcome, heed_signals, imgtool
 
 QUICK = ("--command", "quick=sleep 0.02")

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from imgtool.errors import ExitCode
-from imgtool.versioned import encode
+from imgtool.ground.versioned import encode
 from tests.bench.sample_experiments import experiment, machine
 from tests.command import Outcome, imgtool
 

@@ -77,6 +77,15 @@ class Desk:
         (path,) = (self.home / "hf").glob("hub/models--*/snapshots/*/model.safetensors")
         return path
 
+    def paste(self, remedy: str) -> Outcome:
+        """Run the command between the backticks of ``remedy``, as a shell would."""
+        environ, words = {}, shlex.split(remedy.split("`")[1])
+        while "=" in words[0]:
+            name, _, value = words.pop(0).partition("=")
+            environ[name] = value
+        assert words[:2] == ["imgtool", "warm-cache"]
+        return self.warm(*words[2:], "--no-load", **environ)
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
@@ -86,6 +95,11 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         hub.add_archive(urlsplit(CRAFT_URL).path, {"craft_mlt_25k.pth": CRAFT})
         hub.add_archive(urlsplit(KOREAN_URL).path, {"korean_g2.pth": KOREAN})
         yield Desk(hub, tmp_path / "machine", packages)
+
+
+def flip_last_byte(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
 def results(report: Any) -> dict[tuple[str, str], str]:
@@ -271,6 +285,39 @@ def test_what_was_damaged_is_mended_at_the_commit_that_it_had(desk: Desk) -> Non
     assert not [one for one in desk.hub.seen[seen:] if "tokenizer" in one.path]
 
 
+@pytest.mark.parametrize("flag", [(), ("--cache-dir", "elsewhere")])
+def test_the_remedy_for_damaged_weights_repairs_them(desk: Desk, tmp_path: Path, flag: tuple[str, ...]) -> None:
+    """A damaged file of the right size is found by its hash, so a plain warm-cache would not fetch it again."""
+    where = ("--cache-dir", str(tmp_path / flag[1])) if flag else ()
+    desk.report("--no-load", *where)
+    flip_last_byte(desk.weights().resolve())
+    flip_last_byte(desk.home / "easyocr" / "model" / "korean_g2.pth")
+    report = desk.report("--full-check", *where, code=ExitCode.MODEL_MISSING, **desk.with_torch)
+    remedies = {model["name"]: model["remedy"] for model in report["models"] if not model["complete"]}
+    assert set(remedies) == {"blip-base", "korean_g2"}
+    for remedy in remedies.values():
+        assert ("--cache-dir" in remedy) == bool(flag)
+        done = desk.paste(remedy)
+        assert done.code is ExitCode.OK, done.err
+    assert desk.report("--full-check", *where, **desk.with_torch)["models"]
+
+
+def test_a_repository_outside_the_catalogue_is_fetched_by_the_remedy_of_a_run(desk: Desk, tmp_path: Path) -> None:
+    desk.hub.add("owner/captions", blip_files(seed=3), revision="main")
+    desk.hub.add("owner/captions", blip_files(seed=4), revision="v2")
+    for environ, seed in (({}, 3), ({"IMGTOOL_CAPTION_REVISION": "v2"}, 4)):
+        asked = ("caption", "--caption-model", "owner/captions", "--check")
+        report = desk.report(*asked, code=ExitCode.MODEL_MISSING, **{**desk.with_torch, **environ})
+        (model,) = report["models"]
+        done = desk.paste(model["remedy"])
+        assert done.code is ExitCode.OK, done.err
+        assert desk.report(*asked, **{**desk.with_torch, **environ})["ok"]
+        weights = {
+            path.read_bytes() for path in (desk.home / "hf").glob("hub/models--owner*/snapshots/*/*.safetensors")
+        }
+        assert blip_files(seed=seed)["model.safetensors"] in weights
+
+
 def test_a_dry_run_asks_for_sizes_and_downloads_nothing(desk: Desk) -> None:
     rows = {row["model"]: row for row in desk.report("--dry-run")["models"]}
     wanted = ("config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
@@ -305,7 +352,7 @@ def test_a_hub_that_keeps_failing_is_asked_again_and_does_not_stop_the_other_mod
 def test_offline_makes_no_call(desk: Desk) -> None:
     done = desk.warm("--offline")
     assert done.code is ExitCode.MODEL_MISSING
-    assert "the network is not to be used" in done.err
+    assert "the network must not be used" in done.err
     assert desk.hub.seen == []
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from imgtool.artefacts.find import artefacts_root, folder_name
-from imgtool.artefacts.request import BLIP, EASYOCR, Wanted
+from imgtool.artefacts.requested_model import BLIP, EASYOCR, RequestedModel
 from imgtool.compiling.compile import compile_model
 from imgtool.errors import ExitCode
 from imgtool.options import EngineOptions
+from imgtool.weights.warm_command import WarmCommand
 from tests import pictures
 from tests.command import Outcome, analyze, imgtool
 from tests.compiled import OPTIONS, change_manifest, flip, other_runtime
@@ -43,10 +44,12 @@ class Machine:
         weights = self.folder / "weights"
         weights.mkdir(exist_ok=True)
         (weights / "model.safetensors").write_bytes(b"w")
-        wanted = Wanted(kind=BLIP, model=model, source="", command="", version=version, folder=weights)
+        wanted = RequestedModel(
+            kind=BLIP, model=model, source="", command=WarmCommand(()), version=version, folder=weights
+        )
         folder = compile_model(wanted, artefacts_root(self.options), OPTIONS).artefact.folder
         runtime = change_manifest(folder, kind=kind).runtime
-        named = Wanted(kind=kind, model=model, source="", command="")
+        named = RequestedModel(kind=kind, model=model, source="", command=WarmCommand(()))
         return folder.rename(folder.with_name(folder_name(named, version, runtime)))
 
     def warm(self, *arguments: str, **environ: str) -> Outcome:

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from imgtool.cli.warm.inspect import check, dry_run, prune
 from imgtool.errors import ExitCode
 from imgtool.options import BackendChoice, EngineOptions
-from imgtool.weights.located.easyocr import easyocr_codes
+from imgtool.warming.units import Unit, named_units
+from imgtool.weights.languages import easyocr_codes
 from imgtool.weights.store import ModelStore, store_for
-from imgtool.weights.wanted_units import Unit, named_units
 from tests.cli.warm.test_request import asking
 
 

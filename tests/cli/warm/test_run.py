@@ -12,25 +12,30 @@ from imgtool.cli.warm.run import WarmRun
 from imgtool.cli.warm.steps import steps_object
 from imgtool.config import resolve
 from imgtool.errors import ExitCode
-from imgtool.warming.bake import Began, Result, Step, StepEnded
+from imgtool.warming.bake import Step, StepResult, WarmStepBegan, WarmStepEnded
 from imgtool.weights.store import store_for
 from tests.cli.warm.test_request import asking
 
-FETCHED = StepEnded("blip-base", Step.FETCH, Result.DONE, seconds=1.5, size_bytes=2_000_000)
-VERIFIED = StepEnded("blip-base", Step.VERIFY, Result.DONE, seconds=0.01)
-KEPT = StepEnded("blip-base", Step.FETCH, Result.UNCHANGED)
-NOT_COMPILED = StepEnded("blip", Step.COMPILE, Result.SKIPPED, "torch is not installed", remedy="install it")
-NOT_LOADED = StepEnded("blip", Step.LOAD, Result.SKIPPED, "nothing can run it", remedy="install torch")
-FAILED = StepEnded(
-    "craft", Step.FETCH, Result.FAILED, "the hub is gone", remedy="try later", exit_code=ExitCode.MODEL_MISSING
+FETCHED = WarmStepEnded("blip-base", Step.FETCH, StepResult.DONE, seconds=1.5, size_bytes=2_000_000)
+VERIFIED = WarmStepEnded("blip-base", Step.VERIFY, StepResult.DONE, seconds=0.01)
+KEPT = WarmStepEnded("blip-base", Step.FETCH, StepResult.UNCHANGED)
+NOT_COMPILED = WarmStepEnded("blip", Step.COMPILE, StepResult.SKIPPED, "torch is not installed", remedy="install it")
+NOT_LOADED = WarmStepEnded("blip", Step.LOAD, StepResult.SKIPPED, "nothing can run it", remedy="install torch")
+FAILED = WarmStepEnded(
+    "craft", Step.FETCH, StepResult.FAILED, "the hub is gone", remedy="try later", exit_code=ExitCode.MODEL_MISSING
 )
 
 
 def baking(
-    steps: list[StepEnded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, quiet: bool = False, json: bool = False
+    steps: list[WarmStepEnded],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    quiet: bool = False,
+    json: bool = False,
 ) -> ExitCode:
     """The exit code of a run whose bake takes ``steps``."""
-    told = [event for step in steps for event in (Began(step.model, step.step), step)]
+    told = [event for step in steps for event in (WarmStepBegan(step.model, step.step), step)]
     monkeypatch.setattr(warm_run, "bake", lambda *_: iter(told))
     resolved = resolve({"quiet": quiet, "cache_dir": str(tmp_path)}, folder=tmp_path, user_file=tmp_path / "none")
     return WarmRun(asking(json=json), resolved, store_for(resolved.engine)).run([])
@@ -63,7 +68,7 @@ def test_steps_are_shown_under_their_model_and_causes_below(
     ],
 )
 def test_nothing_to_do(
-    steps: list[StepEnded],
+    steps: list[WarmStepEnded],
     said: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -108,7 +108,7 @@ class TestExport:
     def test_weights_in_half_precision(self, copy: Path, tmp_path: Path) -> None:
         from safetensors.torch import load_file, save_file
 
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         halved = {name: tensor.half() for name, tensor in load_file(copy / "model.safetensors").items()}
         save_file(halved, copy / "model.safetensors", metadata={"format": "pt"})
@@ -117,7 +117,7 @@ class TestExport:
 
 class TestParity:
     def test_the_compiled_model_agrees(self, source: Path, artefact: Path) -> None:
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         parity = check_parity(source, artefact, seed=1, images=6, threads=1)
         assert parity.passed, parity
@@ -126,7 +126,7 @@ class TestParity:
         assert parity.figures["captions_equal_share_beams_3"] == 1
 
     def test_other_weights_do_not(self, artefact: Path, tmp_path: Path) -> None:
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         parity = check_parity(make_source(tmp_path / "other", seed=4), artefact, images=2, threads=1)
         assert not parity.passed
@@ -135,7 +135,7 @@ class TestParity:
 
     def test_a_decoder_of_other_weights_does_not(self, source: Path, artefact: Path, tmp_path: Path) -> None:
         """Features agree here, and captions do not."""
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         mixed = Path(shutil.copytree(artefact, tmp_path / "mixed"))
         other = compiled(make_source(tmp_path / "other", seed=4), tmp_path / "compiled")
@@ -147,7 +147,7 @@ class TestParity:
         assert parity.figures["captions_equal_share_greedy"] < 1
 
     def test_another_tokenizer_does_not(self, source: Path, artefact: Path, tmp_path: Path) -> None:
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         mixed = Path(shutil.copytree(artefact, tmp_path / "mixed"))
         tokenizer = json.loads((mixed / "tokenizer.json").read_text())
@@ -162,16 +162,16 @@ class TestParity:
         """Two answers that torch scores alike within rounding; and two that it does not."""
         import torch
 
-        from imgtool.compiling.blip.parity import _note
+        from imgtool.compiling.blip.parity import judged
         from imgtool.inference.blip.upstream import BlipNetwork
 
-        network = BlipNetwork(source, "cpu", 1)
+        network = BlipNetwork(source, "cpu", 1, "")
         head = network.model.text_decoder.cls.predictions.decoder
         with torch.no_grad():
             head.weight[151] = head.weight[150] * (1 + 1e-6)
             head.bias[151] = head.bias[150]
-        assert _note(network, picture(0), [150], [151]).startswith("a tie: ")
-        assert _note(network, picture(0), [150], [152]).startswith("a difference: ")
+        assert judged(network, picture(0), [150], [151]).startswith("a tie: ")
+        assert judged(network, picture(0), [150], [152]).startswith("a difference: ")
 
 
 def text_setting(name: str, value: Any) -> Callable[[Path], None]:
@@ -221,11 +221,11 @@ class TestRefused:
     def test_generation_that_is_not_the_usual(self, setting: dict[str, Any]) -> None:
         from transformers import GenerationConfig
 
-        from imgtool.compiling.blip.export import _odd_generation
+        from imgtool.compiling.blip.export import odd_generation
 
         usual = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "max_length": 20, "num_beams": 1}
-        assert not _odd_generation(GenerationConfig(**usual))
-        assert next(iter(setting)) in _odd_generation(GenerationConfig(**{**usual, **setting}))[0]
+        assert not odd_generation(GenerationConfig(**usual))
+        assert next(iter(setting)) in odd_generation(GenerationConfig(**{**usual, **setting}))[0]
 
     def test_damaged_weights(self, copy: Path, tmp_path: Path) -> None:
         from imgtool.compiling.blip.export import export
@@ -236,7 +236,7 @@ class TestRefused:
             export(copy, tmp_path / "into")
 
     def test_a_damaged_artefact_has_no_parity(self, source: Path, artefact: Path, tmp_path: Path) -> None:
-        from imgtool.compiling.blip.export import check_parity
+        from imgtool.compiling.blip.parity import check_parity
 
         broken = Path(shutil.copytree(artefact, tmp_path / "broken"))
         (broken / "settings.json").unlink()
@@ -256,11 +256,12 @@ def test_one_step_of_the_decoder_is_what_torch_computes(source: Path, artefact: 
     """Several tokens at once, then one more after them, three rows an image: the same logits as without any cache."""
     import torch
 
-    from imgtool.inference.blip.graphs import BlipGraphs, DecoderSteps
+    from imgtool.inference.blip.decoder import DecoderSteps
+    from imgtool.inference.blip.graphs import BlipGraphs
     from imgtool.inference.blip.pixels import prepare
     from imgtool.inference.blip.upstream import BlipNetwork
 
-    network, graphs = BlipNetwork(source, "cpu", 1), BlipGraphs(artefact, 1)
+    network, graphs = BlipNetwork(source, "cpu", 1, ""), BlipGraphs(artefact, 1)
     pixels = prepare([picture(1), picture(2)], graphs._pixels)
     seen = graphs._vision.run({"pixel_values": pixels})
     steps = DecoderSteps(graphs._decoder, graphs._settings, seen, beams=3)
@@ -284,7 +285,8 @@ def test_one_step_of_the_decoder_is_what_torch_computes(source: Path, artefact: 
 def test_in_eight_bits(artefact: Path, tmp_path: Path) -> None:
     """The same inputs and outputs, a fraction of the bytes, and nearly the same logits."""
     from imgtool.compiling.blip.int8 import quantise
-    from imgtool.inference.blip.graphs import BlipGraphs, DecoderSteps
+    from imgtool.inference.blip.decoder import DecoderSteps
+    from imgtool.inference.blip.graphs import BlipGraphs
     from imgtool.inference.blip.pixels import prepare
 
     rounded = Path(shutil.copytree(artefact, tmp_path / "rounded"))

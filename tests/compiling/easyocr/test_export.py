@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgtool.artefacts.exported import Export
+from imgtool.compiling.interface import Export
 from imgtool.errors import ModelMissing
 from imgtool.weights.errors import FileRefused, LanguagesRefused
-from imgtool.weights.marker import Marker, read_marker, write_marker
+from imgtool.weights.synthetic.marker import Marker, read_marker, write_marker
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "easyocr", "onnx"))
 pytestmark = [
@@ -47,7 +47,7 @@ def made(weights: Path) -> tuple[Path, Export]:
     from imgtool.compiling.easyocr.export import export
 
     folder = weights.parent / "compiled"
-    exported = export(weights, folder, LANGUAGES)
+    exported = export(weights, folder, "do this", LANGUAGES)
     (folder / "settings.json").write_text(json.dumps(exported.settings), encoding="utf-8")
     return folder, exported
 
@@ -104,22 +104,22 @@ class TestExport:
         from imgtool.compiling.easyocr.export import export
 
         with pytest.raises(LanguagesRefused):
-            export(weights, tmp_path, ("ko", "ja"))
+            export(weights, tmp_path, "do this", ("ko", "ja"))
 
     def test_word_lists_are_copied_where_there_are_some(self, tmp_path: Path) -> None:
-        from imgtool.compiling.easyocr.export import _words
+        from imgtool.compiling.easyocr.export import copy_words
 
         lists = tmp_path / "dict"
         lists.mkdir()
         (lists / "ko.txt").write_text("가나\n", encoding="utf-8")
-        assert _words(lists, LANGUAGES, tmp_path) == {"ko": "words-ko.txt"}
+        assert copy_words(lists, LANGUAGES, tmp_path) == {"ko": "words-ko.txt"}
         assert (tmp_path / "words-ko.txt").read_text(encoding="utf-8") == "가나\n"
-        assert _words(tmp_path / "none", LANGUAGES, tmp_path) == {}
+        assert copy_words(tmp_path / "none", LANGUAGES, tmp_path) == {}
 
 
 class TestParity:
     def test_a_faithful_copy_passes(self, weights: Path, made: tuple[Path, Export]) -> None:
-        from imgtool.compiling.easyocr.export import check_parity
+        from imgtool.compiling.easyocr.parity import check_parity
 
         parity = check_parity(weights, made[0], images=1)
         assert parity.passed
@@ -128,7 +128,7 @@ class TestParity:
 
     @pytest.mark.parametrize("graph", ["craft", "recogniser"])
     def test_other_weights_do_not(self, weights: Path, made: tuple[Path, Export], tmp_path: Path, graph: str) -> None:
-        from imgtool.compiling.easyocr.export import check_parity
+        from imgtool.compiling.easyocr.parity import check_parity
 
         for path in made[0].iterdir():
             (tmp_path / path.name).symlink_to(path)
@@ -153,21 +153,21 @@ class TestDamage:
             file.seek(1000)
             file.write(b"changed")
         with pytest.raises(FileRefused, match=name):
-            export(copy, tmp_path / "into", LANGUAGES)
+            export(copy, tmp_path / "into", "do this", LANGUAGES)
 
     def test_weights_without_a_mark_are_held_to_easyocr_s_table(self, copy: Path, tmp_path: Path) -> None:
         from imgtool.compiling.easyocr.export import export
 
         (copy / "SYNTHETIC").unlink()
         with pytest.raises(FileRefused, match="2f8227d2def4037cdb3b34389dcf9ec1"):
-            export(copy, tmp_path / "into", LANGUAGES)
+            export(copy, tmp_path / "into", "do this", LANGUAGES)
 
     def test_missing_weights(self, copy: Path, tmp_path: Path) -> None:
         from imgtool.compiling.easyocr.export import export
 
         (copy / "korean_g2.pth").unlink()
         with pytest.raises(ModelMissing, match=r"korean_g2\.pth"):
-            export(copy, tmp_path / "into", LANGUAGES)
+            export(copy, tmp_path / "into", "do this", LANGUAGES)
 
     def test_a_mark_does_not_open_the_door_to_code(self, copy: Path, tmp_path: Path) -> None:
         import hashlib
@@ -185,5 +185,5 @@ class TestDamage:
         files = {**marker.files, "korean_g2.pth": hashlib.md5(harm, usedforsecurity=False).hexdigest()}
         write_marker(copy, Marker(seed=1, size="tiny", files=files))
         with pytest.raises(FileRefused, match="korean_g2"):
-            export(copy, tmp_path / "into", LANGUAGES)
+            export(copy, tmp_path / "into", "do this", LANGUAGES)
         assert not (tmp_path / "ran").exists()

@@ -86,7 +86,10 @@ def test_contrast(seed: int, spread: float, target: float) -> None:
 @given(
     st.integers(0, 99),
     st.tuples(st.integers(2, 80), st.integers(2, 80)),
-    st.one_of(st.sampled_from([0, 90, 180, 270, 360, -90, 450]), st.integers(-400, 400), st.floats(-180, 180)),
+    # Rounded: a hair beside a quarter turn, rounding decides which points of a whole edge are inside.
+    st.one_of(st.sampled_from([0, 90, 180, 270, 360, -90, 450]), st.integers(-400, 400), st.floats(-180, 180)).map(
+        lambda angle: round(angle, 3)
+    ),
 )
 def test_turned_as_scipy_turns(seed: int, size: tuple[int, int], angle: float) -> None:
     ndimage = pytest.importorskip("scipy.ndimage")

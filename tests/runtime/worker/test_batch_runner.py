@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from imgtool.ground.retry import RetryPolicy
 from imgtool.options import LoadPolicy
 from imgtool.runtime.protocol import (
     Answered,
@@ -140,7 +141,7 @@ def test_isolated_steps_go_one_by_one(it: Setting, tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_loaded_fails_its_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgtool.runtime.worker.models._FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("imgtool.runtime.worker.models.LOADING", RetryPolicy(first_wait=0.0, jitter=0.0))
     it = Setting(plan("caption", "FailsLoading"), plan("text", "Fine"))
     it.run(*images(tmp_path / "a", (1, 2, 3)))
     assert [(f.task, f.problem.code) for f in it.of(Failed)] == [("caption", "model_load_failed")]

@@ -13,6 +13,7 @@ import pytest
 
 from imgtool import Engine
 from imgtool.analyzers.interface import Analyzer
+from imgtool.ground.retry import RetryPolicy
 from imgtool.runtime.protocol import FromWorker, LoadRetried, ModelFailed, ModelLoaded, TaskPlan
 from imgtool.runtime.worker import models as module
 from imgtool.runtime.worker.memory import give_back
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(module, "LOADING", RetryPolicy(first_wait=0.0, jitter=0.0))
 
 
 def plan(*names: str, task: str = "caption") -> TaskPlan:

@@ -13,6 +13,7 @@ import pytest
 from imgtool.distribution import install_command
 from imgtool.errors import ImgtoolError
 from imgtool.weights.catalogue import find
+from imgtool.weights.easyocr_table import table_entry
 from imgtool.weights.errors import (
     AccessDenied,
     BrokenArchive,
@@ -24,9 +25,9 @@ from imgtool.weights.errors import (
     UnexpectedAnswer,
     WrongHash,
 )
-from imgtool.weights.fetching.fetch import Outcome, fetch
-from imgtool.weights.located.easyocr_tables import table_entry
-from imgtool.weights.store import ModelStore, State
+from imgtool.weights.fetching.fetch import fetch
+from imgtool.weights.fetching.fetch_job import FetchOutcome
+from imgtool.weights.store import ModelStore, StoredState
 from tests.fakes.easyocr_table import write_easyocr
 from tests.fakes.hub import FakeHub, noise
 from tests.model_files import CRAFT, KOREAN, QUICK, Recorder
@@ -53,7 +54,7 @@ def test_weights_are_fetched_verified_and_written_down(store: ModelStore) -> Non
     recorder = Recorder()
     for name, content in (("craft", CRAFT), ("korean_g2", KOREAN)):
         done = fetch(find(name), store, QUICK, recorder)
-        assert (done.outcome, done.bytes_downloaded) == (Outcome.FETCHED, len(content))
+        assert (done.outcome, done.bytes_downloaded) == (FetchOutcome.FETCHED, len(content))
         (file,) = done.manifest.files
         assert file.md5 == hashlib.md5(content).hexdigest()
         assert (store.places.easyocr / file.path).read_bytes() == content
@@ -64,7 +65,7 @@ def test_weights_are_fetched_verified_and_written_down(store: ModelStore) -> Non
 
 def test_a_second_fetch_asks_nothing(hub: FakeHub, store: ModelStore) -> None:
     fetch(SPEC, store, QUICK)
-    assert fetch(SPEC, store, QUICK).outcome is Outcome.PRESENT
+    assert fetch(SPEC, store, QUICK).outcome is FetchOutcome.PRESENT
     assert len(hub.seen) == 1
 
 
@@ -72,7 +73,7 @@ def test_weights_that_are_there_already_are_adopted(hub: FakeHub, store: ModelSt
     weights(store).parent.mkdir(parents=True)
     weights(store).write_bytes(CRAFT)
     done = fetch(SPEC, store, replace(QUICK, offline=True))
-    assert done.outcome is Outcome.ADOPTED
+    assert done.outcome is FetchOutcome.ADOPTED
     assert not done.manifest.files[0].fetched
     assert not hub.seen
 
@@ -118,7 +119,7 @@ def test_a_server_that_always_fails_ends_in_a_message(hub: FakeHub, store: Model
     hub.fail("GET /releases", status=500)
     with pytest.raises(DownloadFailed, match=r"failed 3 times"):
         fetch(SPEC, store, QUICK)
-    assert store.status(SPEC).state is State.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
     assert not weights(store).exists()
 
 
@@ -169,14 +170,14 @@ def test_another_table_is_another_revision(
     newer = noise(1000, 8)
     hub.add_archive(ARCHIVE, {"craft_mlt_25k.pth": newer})
     monkeypatch.syspath_prepend(str(write_easyocr(tmp_path / "newer", newer, KOREAN)))
-    assert store.status(SPEC).state is State.OTHER_REVISION
+    assert store.status(SPEC).state is StoredState.OTHER_REVISION
     fetch(SPEC, store, QUICK)
     assert weights(store).read_bytes() == newer
     assert store.status(SPEC).complete
 
 
 def test_without_easyocr_the_remedy_names_the_extra(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgtool.weights.located.easyocr_tables.find_spec", lambda _: None)
+    monkeypatch.setattr("imgtool.weights.easyocr_table.find_spec", lambda _: None)
     with pytest.raises(LibraryMissing, match="not installed") as caught:
         fetch(SPEC, store, QUICK)
     assert install_command("torch") in caught.value.remedy
@@ -191,7 +192,7 @@ def test_a_folder_may_hold_the_weights_or_their_archive(
     name = "craft_mlt_25k.zip" if packed else "craft_mlt_25k.pth"
     (source / name).write_bytes(hub.archives[ARCHIVE] if packed else CRAFT)
     done = fetch(SPEC, store, replace(QUICK, source=source, offline=True))
-    assert done.outcome is Outcome.IMPORTED
+    assert done.outcome is FetchOutcome.IMPORTED
     assert weights(store).read_bytes() == CRAFT
     assert not hub.seen
 

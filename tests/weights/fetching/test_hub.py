@@ -23,9 +23,10 @@ from imgtool.weights.errors import (
     UnexpectedAnswer,
     WrongHash,
 )
-from imgtool.weights.fetching.fetch import Outcome, fetch
+from imgtool.weights.fetching.fetch import fetch
+from imgtool.weights.fetching.fetch_job import FetchOutcome
 from imgtool.weights.manifest import Origin
-from imgtool.weights.store import ModelStore, State
+from imgtool.weights.store import ModelStore, StoredState
 from tests.fakes.hub import FakeHub, noise, safetensors
 from tests.model_files import BLIP, QUICK, Recorder, blip_files
 
@@ -36,7 +37,7 @@ SPEC = find("blip-base")
 def test_a_model_is_fetched_verified_and_written_down(hub: FakeHub, store: ModelStore) -> None:
     recorder = Recorder()
     done = fetch(SPEC, store, QUICK, recorder)
-    assert (done.outcome, done.retries) == (Outcome.FETCHED, 0)
+    assert (done.outcome, done.retries) == (FetchOutcome.FETCHED, 0)
     manifest = store.manifest("blip-base")
     assert manifest is not None
     assert (manifest.origin, manifest.commit, manifest.licence) == (
@@ -64,7 +65,7 @@ def test_only_what_is_needed_is_asked_for(hub: FakeHub, store: ModelStore) -> No
 def test_a_second_fetch_asks_nothing(hub: FakeHub, store: ModelStore) -> None:
     fetch(SPEC, store, QUICK)
     before = len(hub.seen)
-    assert fetch(SPEC, store, QUICK).outcome is Outcome.PRESENT
+    assert fetch(SPEC, store, QUICK).outcome is FetchOutcome.PRESENT
     assert len(hub.seen) == before
 
 
@@ -78,7 +79,7 @@ def test_a_repository_without_weights_says_what_is_missing(hub: FakeHub, store: 
     hub.add(BLIP, {"config.json": b"{}", "preprocessor_config.json": b"{}", "vocab.txt": b"a"})
     with pytest.raises(RepositoryIncomplete, match=r"model\.safetensors or pytorch_model\.bin"):
         fetch(SPEC, store, QUICK)
-    assert store.status(SPEC).state is State.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
 
 
 @pytest.mark.parametrize("where", [r"GET /api/models", r"HEAD .*resolve.*safetensors", r"GET /cdn"])
@@ -139,7 +140,7 @@ def test_a_file_that_is_always_wrong_is_never_kept(hub: FakeHub, store: ModelSto
     hub.fail(r"GET .*config\.json", flipped=True)
     with pytest.raises(WrongHash, match="fetched twice"):
         fetch(SPEC, store, QUICK)
-    assert store.status(SPEC).state is State.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
     assert not list(store.places.hub.rglob("snapshots/*/config.json"))
 
 
@@ -184,14 +185,14 @@ def test_an_unknown_repository_and_an_unknown_revision_read_differently(hub: Fak
 
 def test_a_proxy_that_returns_a_page_is_recognised(hub: FakeHub, store: ModelStore) -> None:
     hub.fail("GET /api/models", html=True)
-    with pytest.raises(UnexpectedAnswer, match="no hub") as caught:
+    with pytest.raises(UnexpectedAnswer, match="not that of a hub") as caught:
         fetch(SPEC, store, QUICK)
     assert "HTTPS_PROXY" in caught.value.remedy
 
 
 def test_a_proxy_in_front_of_the_files_is_recognised(hub: FakeHub, store: ModelStore) -> None:
     hub.fail("(HEAD|GET) .*resolve", html=True)
-    with pytest.raises(UnexpectedAnswer, match="no hub"):
+    with pytest.raises(UnexpectedAnswer, match="not that of a hub"):
         fetch(SPEC, store, QUICK)
 
 
@@ -199,7 +200,7 @@ def test_a_pickle_under_the_name_of_safetensors_is_refused(hub: FakeHub, store: 
     hub.add(BLIP, {**blip_files(), "model.safetensors": b"PK\x03\x04" + noise(5000)})
     with pytest.raises(FileRefused, match="could run code"):
         fetch(SPEC, store, QUICK)
-    assert store.status(SPEC).state is State.NO_MANIFEST
+    assert store.status(SPEC).state is StoredState.NO_MANIFEST
 
 
 def test_a_pinned_revision_is_fetched_and_told_apart(hub: FakeHub, store: ModelStore) -> None:
@@ -207,11 +208,11 @@ def test_a_pinned_revision_is_fetched_and_told_apart(hub: FakeHub, store: ModelS
     assert fetch(SPEC, store, QUICK).manifest.commit != commit
     pinned = find(f"blip-base@{commit}")
     status = store.status(pinned)
-    assert status.state is State.OTHER_REVISION
+    assert status.state is StoredState.OTHER_REVISION
     assert commit in status.remedy
     assert fetch(pinned, store, QUICK).manifest.commit == commit
     assert store.status(pinned).complete
-    assert store.status(find("blip-base@v2")).state is State.OTHER_REVISION  # asked for by another name: not known
+    assert store.status(find("blip-base@v2")).state is StoredState.OTHER_REVISION  # by another name
     assert store.status(find(f"blip-base@{commit[:8]}")).complete
     assert store.status(SPEC).complete
 
@@ -222,7 +223,7 @@ def test_a_newer_version_is_taken_only_when_asked_for_and_changes_the_fingerprin
     fetch(SPEC, store, QUICK)
     first = store.fingerprint("blip-base")
     newer = hub.add(BLIP, blip_files(seed=1))
-    assert fetch(SPEC, store, QUICK).outcome is Outcome.PRESENT
+    assert fetch(SPEC, store, QUICK).outcome is FetchOutcome.PRESENT
     assert store.fingerprint("blip-base") == first
     assert fetch(SPEC, store, replace(QUICK, refresh=True)).manifest.commit == newer
     assert store.fingerprint("blip-base") != first
@@ -237,9 +238,9 @@ def test_a_damaged_model_is_mended_at_its_own_commit(hub: FakeHub, store: ModelS
     content[-1] ^= 1
     weights.write_bytes(content)
     assert store.status(SPEC).complete
-    assert store.status(SPEC, full=True).state is State.CHANGED_FILE
+    assert store.status(SPEC, full=True).state is StoredState.CHANGED_FILE
     done = fetch(SPEC, store, replace(QUICK, full=True))
-    assert (done.outcome, done.manifest.commit) == (Outcome.FETCHED, manifest.commit)
+    assert (done.outcome, done.manifest.commit) == (FetchOutcome.FETCHED, manifest.commit)
     assert len(done.set_aside) == 1
     assert store.status(SPEC, full=True).complete
 
@@ -250,7 +251,7 @@ def test_a_missing_file_is_fetched_alone(hub: FakeHub, store: ModelStore) -> Non
     path.resolve().unlink()
     path.unlink()
     status = store.status(SPEC)
-    assert status.state is State.MISSING_FILE
+    assert status.state is StoredState.MISSING_FILE
     assert "config.json" in status.message
     done = fetch(SPEC, store, QUICK)
     assert done.bytes_downloaded == len(blip_files()["config.json"])
@@ -262,7 +263,7 @@ def test_a_cache_that_another_program_filled_is_adopted(hub: FakeHub, store: Mod
     snapshot_download(BLIP, endpoint=hub.url, cache_dir=store.places.hub)
     before = len(hub.seen)
     done = fetch(SPEC, store, replace(QUICK, offline=True))
-    assert (done.outcome, done.bytes_downloaded) == (Outcome.ADOPTED, 0)
+    assert (done.outcome, done.bytes_downloaded) == (FetchOutcome.ADOPTED, 0)
     assert not any(file.fetched for file in done.manifest.files)
     assert len(hub.seen) == before
 
@@ -282,7 +283,7 @@ def test_the_hubs_own_offline_variable_is_obeyed(
     hub: FakeHub, store: ModelStore, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, "1")
-    with pytest.raises(NotInStore, match="network is not to be used"):
+    with pytest.raises(NotInStore, match="network must not be used"):
         fetch(SPEC, store, QUICK)
     assert not hub.seen
 

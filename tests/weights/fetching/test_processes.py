@@ -15,7 +15,7 @@ import pytest
 
 from imgtool.weights.catalogue import find
 from imgtool.weights.fetching.fetch import fetch
-from imgtool.weights.store import ModelStore, State
+from imgtool.weights.store import ModelStore, StoredState
 from tests.fakes.hub import FakeHub
 from tests.model_files import BLIP, CRAFT, QUICK, blip_files
 
@@ -161,7 +161,7 @@ def killed_at_random(hub: FakeHub, store: ModelStore, chance: random.Random) -> 
     process.communicate()
     for name in ("craft", "blip-base"):
         status = store.status(find(name))
-        assert status.state in (State.COMPLETE, State.NO_MANIFEST)
+        assert status.state in (StoredState.COMPLETE, StoredState.NO_MANIFEST)
         if status.complete:
             assert store.status(find(name), full=True).complete
             forget(store, name)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +20,40 @@ from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import BackendChoice, EngineOptions, Scale, Weights
 from imgtool.types import Task
+from imgtool.warming.units import configured_units, named_units
 from imgtool.weights.errors import LanguagesRefused, LibraryMissing, UnknownModel
 from imgtool.weights.fetching import from_synthetic
 from imgtool.weights.fetching.fetch import fetch
-from imgtool.weights.located.blip import weights_for
-from imgtool.weights.located.easyocr import named_folder
+from imgtool.weights.fetching.fetch_job import FetchOptions
 from imgtool.weights.manifest import Origin
-from imgtool.weights.marker import NAME, Marker, write_marker
-from imgtool.weights.store import MANIFEST, State, store_for
+from imgtool.weights.on_disk.blip import weights_for
+from imgtool.weights.on_disk.easyocr import weights_folder
+from imgtool.weights.store import MANIFEST, StoredState, store_for
+from imgtool.weights.synthetic.marker import FILES, NAME, Marker, write_marker
 from imgtool.weights.synthetic.store import (
-    SyntheticFolders,
+    BLIP_NAME,
     blip_spec,
     easyocr_spec,
-    synthetic_folders,
     synthetic_store,
 )
-from imgtool.weights.wanted_units import configured_units, named_units
 from tests import pictures
 from tests.command import analyze, imgtool
+from tests.fakes import makers
 
 
-def ensure_synthetic(options: EngineOptions, tasks: Iterable[Task] = (Task.CAPTION, Task.TEXT)) -> SyntheticFolders:
+def folders(options: EngineOptions) -> dict[Task, Path]:
+    """Where the weights of the scale and for the languages that ``options`` set are, or would be."""
+    names = {Task.CAPTION: BLIP_NAME, Task.TEXT: easyocr_spec(options).name}
+    return {task: synthetic_store(options).folder_of(name) / FILES for task, name in names.items()}
+
+
+def ensure_synthetic(options: EngineOptions, tasks: Iterable[Task] = (Task.CAPTION, Task.TEXT)) -> dict[Task, Path]:
     """Make the weights for ``tasks`` that are not here yet; what is here is only looked at."""
     store, wanted = synthetic_store(options), set(tasks)
     for spec in (blip_spec(options), easyocr_spec(options)):
         if spec.task in wanted:
             fetch(spec, store)
-    return synthetic_folders(options)
+    return folders(options)
 
 
 LIBRARIES = ("torch", "torchvision", "transformers", "easyocr")
@@ -76,7 +85,7 @@ class TestWhere:
 
     def test_a_recogniser_has_a_folder_of_its_own_whatever_its_languages_are_called(self, tmp_path: Path) -> None:
         korean, english, chinese, simplified = (
-            synthetic_folders(options(cache_dir=tmp_path, languages=languages)).easyocr
+            folders(options(cache_dir=tmp_path, languages=languages))[Task.TEXT]
             for languages in (("ko", "en"), ("en",), ("zh",), ("ch_sim", "en"))
         )
         assert chinese == simplified
@@ -85,7 +94,7 @@ class TestWhere:
 
     def test_languages_that_no_recogniser_reads_together(self) -> None:
         with pytest.raises(LanguagesRefused):
-            synthetic_folders(options(languages=("ko", "ja")))
+            folders(options(languages=("ko", "ja")))
 
 
 class TestWhichModels:
@@ -110,10 +119,11 @@ class TestWhichModels:
 class TestMissing:
     def test_they_are_made_by_no_run_and_the_remedy_says_how(self, tmp_path: Path) -> None:
         given = options(cache_dir=tmp_path)
-        for find in (weights_for, named_folder):
+        for find in (weights_for, weights_folder):
             with pytest.raises(ModelMissing, match="synthetic") as caught:
                 find(given)
-            assert caught.value.remedy == "run `imgtool warm-cache --weights synthetic --scale small`"
+            cache = f"--cache-dir {tmp_path}"
+            assert caught.value.remedy == f"run `imgtool warm-cache --weights synthetic --scale small {cache}`"
         assert "--scale" not in _remedy(EngineOptions(cache_dir=tmp_path, weights=Weights.SYNTHETIC))
         assert not (tmp_path / "models").exists()
 
@@ -121,7 +131,7 @@ class TestMissing:
         with pytest.raises(UsageProblem, match="and the caption model blip-large"):
             weights_for(options(caption_model="blip-large"))
         with pytest.raises(UsageProblem, match="and those in"):
-            named_folder(options(easyocr_dir=tmp_path))
+            weights_folder(options(easyocr_dir=tmp_path))
 
     def test_other_engines_stand_in_as_ever_and_say_so(self, tmp_path: Path) -> None:
         plan = make_plan(options(cache_dir=tmp_path, backend=BackendChoice.TORCH, tasks=(Task.CAPTION,)))
@@ -149,55 +159,61 @@ class TestMaking:
         monkeypatch.setattr(from_synthetic, "find_spec", lambda name: object())
         return options(cache_dir=tmp_path / "cache", languages=("en",))
 
-    def program(self, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-        start = "import sys\nsys.path[0] = sys.argv[1]\nfrom pathlib import Path\nfolder = Path(sys.argv[2])\n"
-        monkeypatch.setattr(from_synthetic, "_PROGRAM", start + code)
-
-    GOOD = "(folder / 'SYNTHETIC').write_text('{\"seed\": 0, \"size\": \"tiny\"}'); (folder / 'w').write_text('1')"
-
     def test_whole_with_a_manifest_that_says_what_it_is(
         self, given: EngineOptions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        self.program(monkeypatch, self.GOOD)
-        folder = ensure_synthetic(given, [Task.CAPTION]).blip
+        monkeypatch.setattr(from_synthetic, "make_blip", makers.make_whole)
+        folder = ensure_synthetic(given, [Task.CAPTION])[Task.CAPTION]
         manifest = synthetic_store(given).manifest("blip-base")
         assert manifest is not None
         assert (manifest.origin, manifest.revision) == (Origin.SYNTHETIC, "small")
         assert {file.path for file in manifest.files} == {NAME, "w"}
         assert synthetic_store(given).folder("blip-base") == folder
-        assert store_for(EngineOptions(cache_dir=given.cache_dir)).names() == []
+        assert store_for(EngineOptions(cache_dir=given.cache_dir)).manifest("blip-base") is None
 
-    @pytest.mark.parametrize(
-        "code", ["raise SystemExit('planted trouble')", "import os; (folder / 'w').write_text('1'); os._exit(9)", "0"]
-    )
+    @pytest.mark.parametrize("make", [makers.refuse, makers.make_half, makers.make_nothing])
     def test_what_failed_leaves_nothing_that_is_taken_for_whole(
-        self, given: EngineOptions, monkeypatch: pytest.MonkeyPatch, code: str
+        self, given: EngineOptions, monkeypatch: pytest.MonkeyPatch, make: Callable[[str, str], None]
     ) -> None:
-        self.program(monkeypatch, code)
+        monkeypatch.setattr(from_synthetic, "make_blip", make)
         with pytest.raises(ModelLoadFailed, match=r"blip-base could not be made") as caught:
             ensure_synthetic(given, [Task.CAPTION])
-        assert ("planted trouble" in str(caught.value)) == ("planted" in code)
+        assert ("planted trouble" in str(caught.value)) == (make is makers.refuse)
         assert not list(synthetic_store(given).folder_of("blip-base").iterdir())
-        assert synthetic_store(given).status(blip_spec(given)).state is State.NO_MANIFEST
+        assert synthetic_store(given).status(blip_spec(given)).state is StoredState.NO_MANIFEST
 
     def test_what_a_killed_process_left_is_made_again(
         self, given: EngineOptions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        folder = synthetic_folders(given).blip
+        folder = folders(given)[Task.CAPTION]
         folder.mkdir(parents=True)
         write_marker(folder, Marker(seed=0, size="tiny"))
         (folder / "half").write_text("x")
         with pytest.raises(ModelMissing, match="no synthetic weights"):
             weights_for(given)
-        self.program(monkeypatch, self.GOOD)
+        monkeypatch.setattr(from_synthetic, "make_blip", makers.make_whole)
         ensure_synthetic(given, [Task.CAPTION])
         assert sorted(path.name for path in folder.iterdir()) == [NAME, "w"]
 
     def test_what_is_here_is_left_alone(self, given: EngineOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.program(monkeypatch, self.GOOD)
+        monkeypatch.setattr(from_synthetic, "make_blip", makers.make_whole)
         first = ensure_synthetic(given, [Task.CAPTION])
-        self.program(monkeypatch, "raise SystemExit('made twice')")
+        monkeypatch.setattr(from_synthetic, "make_blip", makers.refuse)
         assert ensure_synthetic(given, [Task.CAPTION]) == first
+
+    def test_the_remedy_for_damaged_ones_makes_them_again(
+        self, given: EngineOptions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(from_synthetic, "make_blip", makers.make_whole)
+        folder = ensure_synthetic(given, [Task.CAPTION])[Task.CAPTION]
+        (folder / "w").write_text("2")
+        store, spec = store_for(given), blip_spec(given)
+        status = store.status(spec, full=True)
+        assert status.state is StoredState.CHANGED_FILE
+        assert "warm-cache --weights synthetic --scale small" in status.remedy
+        assert status.remedy.endswith("--refresh`")
+        fetch(spec, store, FetchOptions(refresh=True))
+        assert store.status(spec, full=True).complete
 
 
 _RUN = """
@@ -221,7 +237,7 @@ class TestReallyMade:
     def test_both_models_are_found_and_say_what_they_are(self, made: Path) -> None:
         given = options(cache_dir=made)
         found = weights_for(given)
-        assert found.folder == synthetic_folders(given).blip
+        assert found.folder == folders(given)[Task.CAPTION]
         assert (found.model, found.version[:10]) == ("blip-base", "synthetic-")
         probe = EasyOcrTorch.probe(given)
         assert probe.available, probe.reason
@@ -272,12 +288,15 @@ class TestReallyMade:
         assert imgtool("warm-cache", *words, "--full-check").code is ExitCode.OK
         weights = next(tmp_path.rglob("model.safetensors"))
         weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
-        assert imgtool("warm-cache", *words, "--full-check").code is ExitCode.MODEL_MISSING
+        damaged = imgtool("warm-cache", *words, "--full-check")
+        assert damaged.code is ExitCode.MODEL_MISSING
         assert list(tmp_path.rglob(MANIFEST))
+        (remedy,) = re.findall("run `imgtool (.*?)`", damaged.err)
+        assert imgtool(*shlex.split(remedy)).code is ExitCode.OK
+        assert imgtool("warm-cache", *words, "--full-check").code is ExitCode.OK
 
 
 def test_they_come_from_nowhere_else(tmp_path: Path) -> None:
-    for flags in (("--from", str(tmp_path)), ("--refresh",)):
-        done = imgtool("warm-cache", "--weights", "synthetic", *flags)
-        assert done.code is ExitCode.USAGE
-        assert flags[0] in done.err
+    done = imgtool("warm-cache", "--weights", "synthetic", "--from", str(tmp_path))
+    assert done.code is ExitCode.USAGE
+    assert "--from" in done.err

@@ -1,0 +1,150 @@
+"""The process that compiles a model: exports, optimises, compares, and reports to its parent.
+
+It is separate, so that its end frees torch's memory and a crash is only a failed step. It reads a line of JSON, the
+order, from stdin, which stays open: when it closes, the parent has died, and this process ends too. Reports go to
+stdout, one JSON value a line; everything that libraries print goes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from imgtool.artefacts.manifest import NAME, SETTINGS, ArtefactFile, ArtefactManifest
+from imgtool.artefacts.requested_model import BLIP
+from imgtool.compiling.fast import make_fast
+from imgtool.compiling.interface import Exporter
+from imgtool.compiling.optimise import optimise
+from imgtool.compiling.sources import reading
+from imgtool.errors import ImgtoolError
+from imgtool.files import is_full, no_space, writable
+from imgtool.ground.versioned import encode
+from imgtool.weights.hashing import measure, sampled_sha256
+
+
+class CompileOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What to compile, from the folder ``source`` into the existing folder ``into``.
+
+    ``arguments`` are for the exporter, ``remedy`` is what to do if the weights are damaged. ``manifest`` lacks only
+    what compiling finds out. ``is_exported``: ``into`` has the graphs already, and only the lossy twin is added.
+    """
+
+    source: str
+    into: str
+    remedy: str
+    arguments: dict[str, Any] = {}
+    manifest: ArtefactManifest
+    threads: int
+    fast: bool = False
+    is_exported: bool = False
+
+
+class CompilePhase(msgspec.Struct, frozen=True, tag=True):
+    """A phase begins; ``words`` describe it."""
+
+    words: str
+
+
+class CompileFinished(msgspec.Struct, frozen=True, tag=True):
+    """It is done. The parent decides whether the model is installed."""
+
+    manifest: ArtefactManifest
+
+
+class CompileRefused(msgspec.Struct, frozen=True, tag=True):
+    """It failed. ``kind`` is the name of the exception's class; ``exit_code`` is that of its error."""
+
+    kind: str
+    message: str
+    remedy: str = ""
+    exit_code: int = 1
+
+
+CompileReport = CompilePhase | CompileFinished | CompileRefused
+
+
+def exporter_of(kind: str) -> Exporter:
+    """The exporter of models of ``kind``."""
+    if kind == BLIP:
+        from imgtool.compiling.blip import export as blip
+        from imgtool.compiling.blip import parity as blip_parity
+
+        return Exporter(blip.export, blip_parity.check_parity, blip.answering)
+    from imgtool.compiling.easyocr import export as easyocr
+    from imgtool.compiling.easyocr import parity as easyocr_parity
+
+    return Exporter(easyocr.export, easyocr_parity.check_parity, easyocr.answering)
+
+
+def main(exporter_for: Callable[[str], Exporter] = exporter_of) -> None:
+    """Carry out the order on stdin. Tests pass another ``exporter_for``."""
+    reports = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+
+    def say(report: CompileReport) -> None:
+        reports.write(msgspec.json.encode(report) + b"\n")
+
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=CompileOrder)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    folder = Path(order.into)
+    try:
+        with writable(folder), reading(folder):
+            say(CompileFinished(carry_out(order, exporter_for(order.manifest.kind), say)))
+    except Exception as error:  # noqa: BLE001 - whatever a library raises is a failed step, told to the parent
+        if not isinstance(error, ImgtoolError) and is_full(folder):
+            error = no_space(folder)
+        told = (error.remedy, int(error.exit_code)) if isinstance(error, ImgtoolError) else ()
+        say(CompileRefused(type(error).__name__, str(error), *told))
+
+
+def _end_with_parent() -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(1)
+
+
+def carry_out(order: CompileOrder, exporter: Exporter, say: Callable[[CompileReport], None]) -> ArtefactManifest:
+    """Fill ``order.into``; returns the complete manifest.
+
+    Raises:
+        ImgtoolError: the weights or a library are missing or damaged.
+        OSError: the folder cannot be written.
+    """
+    source, folder, manifest = Path(order.source), Path(order.into), order.manifest
+    if not order.is_exported:
+        say(CompilePhase("exporting"))
+        export = exporter.export(source, folder, order.remedy, **order.arguments)
+        (folder / SETTINGS).write_bytes(msgspec.json.encode(export.settings))
+        for name in export.graphs:
+            say(CompilePhase(f"optimising {name}"))
+            optimise(folder, name)
+        manifest = msgspec.structs.replace(
+            manifest, graphs=export.graphs, exporter=export.exporter, opset=export.opset, files=describe(folder)
+        )
+        # The comparison opens the graphs as a run does, which needs the manifest.
+        (folder / NAME).write_bytes(encode(manifest))
+        say(CompilePhase("comparing with the original"))
+        manifest = msgspec.structs.replace(manifest, parity=exporter.check_parity(source, folder, order.threads))
+    if order.fast:
+        say(CompilePhase("measuring what is fast on this machine"))
+        fast = make_fast(folder, manifest, exporter.answering, order.threads)
+        manifest = msgspec.structs.replace(manifest, fast=fast, files=describe(folder))
+    return manifest
+
+
+def describe(folder: Path) -> tuple[ArtefactFile, ...]:
+    """Every file in ``folder`` except the manifest, with its hashes, flushed to the disk."""
+    described = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        found, name = measure(path), path.relative_to(folder).as_posix()
+        sample = sampled_sha256([path])
+        described.append(ArtefactFile(path=name, size=found.size, sha256=found.sha256, sample=sample))
+    return tuple(described)
