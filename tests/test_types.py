@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from imgtool.engine.keywords import EngineKeywords
+from imgtool.options import EngineOptions
 from imgtool.types import (
     Backend,
     CaptionResult,
@@ -49,6 +51,10 @@ def result(**changes: Any) -> ImageResult:
 
 
 FAILED = result(status=Status.FAILED, error=Problem("damaged", "it is"), tasks=TaskResults())
+
+
+def test_type_checkers_know_every_option_of_the_engine() -> None:
+    assert set(EngineKeywords.__annotations__) == set(EngineOptions.__struct_fields__)
 
 
 def test_answers_are_values() -> None:

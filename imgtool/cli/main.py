@@ -115,3 +115,8 @@ def main() -> None:
         if code is None:
             raise
         sys.exit(code)
+    except SystemExit as ended:
+        # Rich and Click leave with 1 where the reader of a help has gone.
+        if ended.code == 1 and isinstance(ended.__context__, BrokenPipeError):
+            sys.exit(0)
+        raise

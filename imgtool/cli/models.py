@@ -73,7 +73,9 @@ def _print_table(rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
     for spec, probe in rows:
         if not probe.available:
             who = f"{spec.name} ({spec.backend.value})"
-            console.print(f"\n{who}: {probe.reason}\n  remedy: {probe.remedy}")
+            console.print(f"\n{who}: {probe.reason}")
+            # A command that is folded cannot be pasted.
+            console.print(f"  remedy: {probe.remedy}", soft_wrap=True)
     console.print("\nimgtool models ENGINE shows one engine and its parameters")
 
 
@@ -88,7 +90,6 @@ def _print_engine(engine: str, rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> No
         console.print(f"{spec.name} ({spec.backend.value}): {spec.summary}")
         facts = (
             ("state", "available" if probe.available else f"missing: {probe.reason}"),
-            ("remedy", "" if probe.available else probe.remedy),
             ("model", " ".join(filter(None, (probe.model, probe.model_version)))),
             ("size", _size(probe)),
             ("languages", ", ".join(probe.languages)),
@@ -99,6 +100,8 @@ def _print_engine(engine: str, rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> No
             if value:
                 table.add_row(name, value)
         console.print(table)
+        if not probe.available:
+            console.print(f"remedy: {probe.remedy}", soft_wrap=True)
     option, parameters = parameters_of(engine)
     if not parameters:
         console.print(f"\n{engine} takes no parameters by name; `imgtool analyze --help-all` lists all options")

@@ -6,8 +6,8 @@ Sizes may be texts such as ``"2GB"``, durations such as ``"30d"``, as on the com
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
 
 from imgtool.options import BackendChoice, LoadPolicy, Pages, Precision, Scale, Weights
 from imgtool.types import Task
@@ -34,29 +34,11 @@ class EngineKeywords(TypedDict, total=False):
     max_new_tokens: int
     min_new_tokens: int
     easyocr_dir: str | os.PathLike[str] | None
-    ocr_min_size: int | None
-    ocr_text_threshold: float | None
-    ocr_low_text: float | None
-    ocr_link_threshold: float | None
-    ocr_canvas_size: int | None
-    ocr_mag_ratio: float | None
-    ocr_decoder: str | None
-    ocr_beam_width: int | None
-    ocr_paragraph: bool | None
-    ocr_contrast_threshold: float | None
-    ocr_adjust_contrast: float | None
-    ocr_rotations: Iterable[int] | None
-    ocr_allowlist: str | None
-    ocr_blocklist: str | None
-    tesseract_psm: int
+    ocr: Mapping[str, Any]
     labels_model: str | os.PathLike[str] | None
     labels_file: str | os.PathLike[str] | None
     labels_config: str | os.PathLike[str] | None
-    labels_size: str | None
-    labels_mean: Iterable[float] | None
-    labels_std: Iterable[float] | None
-    labels_layout: str | None
-    labels_resize: str | None
+    classifier: Mapping[str, Any]
     top_k: int
     threshold: float
     include: Iterable[str]

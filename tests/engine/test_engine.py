@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgtool import Engine, ImageResult, Status
+from imgtool import ImageResult, Status
+from imgtool.engine.engine import Engine
 from imgtool.errors import ModelMissing, UnknownKey
 from tests import pictures, planted
 from tests.command import analyze

@@ -36,7 +36,8 @@ def _note_imports(folder: str) -> None:
             cause, depth = "", 0
             while frame is not None and depth < _DEPTH:
                 name = frame.f_globals.get("__name__", "")
-                if name == "imgtool" or name.startswith("imgtool."):
+                # A helper that only calls what it was given, such as a retry, is not the one who asked.
+                if name.partition(".")[0] == "imgtool" and not name.startswith("imgtool.ground."):
                     cause = f"{name}:{frame.f_lineno}"
                     break
                 frame, depth = frame.f_back, depth + 1
