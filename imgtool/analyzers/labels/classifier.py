@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Probe
+from imgtool.analyzers.labels.hashes import file_sha256
 from imgtool.analyzers.labels.names import check_count, read_labels
 from imgtool.analyzers.labels.settings import Given, Preprocessing, convert, resolve
 from imgtool.analyzers.labels.sources import from_metadata, from_sidecar
@@ -48,7 +47,7 @@ class Classifier(Analyzer):
 
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
-        """Available if ``labels_model`` is set and can be read. Reads the file once, for its hash."""
+        """Available if ``labels_model`` is set and can be read. Reads the file for its hash, unless that is known."""
         if options.labels_model is None:
             return Probe(available=False, reason="no classifier is given", remedy=REMEDY)
         path = options.labels_model.expanduser().absolute()
@@ -56,7 +55,7 @@ class Classifier(Analyzer):
             what = "is not a file" if path.exists() else "does not exist"
             return Probe(available=False, model=path.name, reason=f"the classifier {path} {what}", remedy=REMEDY)
         try:
-            digest = file_sha256(path)
+            digest = file_sha256(path, options)
         except OSError as error:
             reason = f"the classifier {path} cannot be read: {error.strerror}"
             return Probe(available=False, model=path.name, reason=reason, remedy="check its permissions")
@@ -94,11 +93,11 @@ class Classifier(Analyzer):
         flags = convert(options.classifier, "--classifier")
         return {
             "paths": {"model": str(model), "labels": labels and str(labels), "sidecar": sidecar and str(sidecar)},
-            "model_sha256": _hashed(model),
-            "weights_sha256": [_hashed(path) for path in _external_data(model)],
-            "labels_sha256": _hashed(labels),
+            "model_sha256": _hashed(model, options),
+            "weights_sha256": [_hashed(path, options) for path in _external_data(model)],
+            "labels_sha256": _hashed(labels, options),
             "labels_from": labels_from,
-            "sidecar_sha256": _hashed(sidecar),
+            "sidecar_sha256": _hashed(sidecar, options),
             "preprocessing": {key: list(value) if isinstance(value, tuple) else value for key, value in flags.items()},
             "top_k": options.top_k,
             "threshold": options.threshold,
@@ -214,29 +213,13 @@ def _external_data(model: Path) -> list[Path]:
     return [path for path in beside if path.is_file()]
 
 
-def _hashed(path: Path | None) -> str | None:
+def _hashed(path: Path | None, options: EngineOptions) -> str | None:
     """The SHA-256 of a file the user named, if any.
 
     Raises:
         UsageProblem: it cannot be read.
     """
     try:
-        return None if path is None else file_sha256(path)
+        return None if path is None else file_sha256(path, options)
     except OSError as error:
         raise UsageProblem(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file in hex; this process does not read an unchanged file again.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    found = path.stat()
-    return _sha256(str(path), found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=32)
-def _sha256(path: str, _inode: int, _size: int, _mtime_ns: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
