@@ -66,8 +66,7 @@ def test_no_package_stands_in_for_a_module_of_the_standard_library(tmp_path: Pat
     """Installed, imgtool lies among packages that may have any name; in this process they come last."""
     venv.create(tmp_path, with_pip=False)
     (packages,) = tmp_path.glob("lib/python*/site-packages")
-    shutil.copytree(ROOT / "imgtool" / "ground", packages / "imgtool" / "ground")
-    shutil.copy(ROOT / "imgtool" / "__init__.py", packages / "imgtool")
+    shutil.copytree(ROOT / "imgtool", packages / "imgtool", ignore=shutil.ignore_patterns("__pycache__"))
     (packages / "random.py").write_text("raise SystemExit(99)\n")
     code = (
         "import tempfile; from imgtool.ground.fresh import python_calling; "
