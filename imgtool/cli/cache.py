@@ -56,7 +56,7 @@ def prune(
     stale_index: Annotated[bool, typer.Option("--stale-index", help="Files not seen for 90 days.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Remove some of the results. At least one option says which."""
+    """Remove some of the results. Choose them with at least one option."""
     with boundary():
         from imgtool.engine.cache.upkeep import plan_prune
         from imgtool.errors import UsageProblem

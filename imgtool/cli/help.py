@@ -24,7 +24,10 @@ def _show_all(ctx: typer.Context, asked: bool) -> None:
 
 
 HelpAll = Annotated[
-    bool, typer.Option("--help-all", callback=_show_all, is_eager=True, help="Show every option, also the rarely used.")
+    bool,
+    typer.Option(
+        "--help-all", callback=_show_all, is_eager=True, help="Show every option, including rarely used ones."
+    ),
 ]
 
 

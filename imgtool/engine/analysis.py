@@ -13,12 +13,11 @@ from imgtool.engine.scheduling.page_request import PageRequest
 from imgtool.engine.scheduling.result_stream import ResultStream
 from imgtool.engine.statistics import Statistics, Tally
 from imgtool.errors import EngineClosed, TooManyFailures
+from imgtool.options import EngineOptions
 from imgtool.types import ImageResult
 
 if TYPE_CHECKING:
     import asyncio
-
-    from imgtool.engine.engine import Engine
 
 _RATE_NEEDS = 20
 """Images after which ``max_failure_rate`` may stop a run: before, one bad image is too large a share."""
@@ -32,10 +31,16 @@ class Analysis(Iterator[ImageResult], AsyncIterator[ImageResult]):
     """
 
     def __init__(
-        self, engine: Engine, stream: ResultStream, tally: Tally, to_result: Callable[[PageRequest], ImageResult]
+        self,
+        options: EngineOptions,
+        stream: ResultStream,
+        tally: Tally,
+        to_result: Callable[[PageRequest], ImageResult],
+        figures_of: Callable[[Tally], Statistics],
     ) -> None:
-        """Made by the engine."""
-        self._engine = engine  # which is not closed while somebody uses it
+        """Made by the engine, whose method ``figures_of`` is: it is not closed while somebody refers to this."""
+        self._options = options
+        self._figures_of = figures_of
         self._stream = stream
         self._tally = tally
         self._to_result = to_result
@@ -103,7 +108,7 @@ class Analysis(Iterator[ImageResult], AsyncIterator[ImageResult]):
     @property
     def statistics(self) -> Statistics:
         """The figures of this analysis up to now."""
-        return self._engine.figures_of(self._tally)
+        return self._figures_of(self._tally)
 
     def _begin(self) -> None:
         if self._process != os.getpid():
@@ -128,7 +133,7 @@ class Analysis(Iterator[ImageResult], AsyncIterator[ImageResult]):
         return result
 
     def _stop_if_too_bad(self) -> None:
-        options, figures = self._engine.options, self._tally.figures
+        options, figures = self._options, self._tally.figures
         bad = figures.images - figures.answered
         if options.fail_fast and bad:
             raise TooManyFailures(

@@ -192,7 +192,7 @@ class Engine(AbstractContextManager["Engine"]):
         if inside.begins_ahead:
             inside.begins_ahead = False
             inside.scheduler.call_soon(inside.scheduler.pool.begin)
-        return Analysis(self, stream, tally, inside.result)
+        return Analysis(self.options, stream, tally, inside.result, self.figures_of)
 
     def warm_up(self) -> None:
         """Start the workers now and have each load its models and run them once, while you do something else.

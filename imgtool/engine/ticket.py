@@ -7,15 +7,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.scheduling.page_request import PageRequest
 from imgtool.errors import Cancelled, EngineClosed
 from imgtool.types import AnyTaskResult, ImageResult, Task
-
-if TYPE_CHECKING:
-    from imgtool.engine.engine import Engine
 
 Part = tuple[Task, AnyTaskResult]
 """A task that is settled, and its result."""
@@ -32,13 +29,13 @@ class Ticket:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: object,
         cancel: Callable[[PageRequest], None],
         find_part: Callable[[PageRequest, str], AnyTaskResult],
     ) -> None:
         """Made by the engine."""
         # An engine that nobody refers to is closed: not while somebody waits for it.
-        self._engine: Engine | None = engine
+        self._engine: object = engine
         self._cancel = cancel
         self._find_part = find_part
         self._process = os.getpid()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, assert_never
 
 from imgtool.options import OutputFormat
 from imgtool.types import ImageResult
@@ -61,4 +61,8 @@ def open_writer(
         return HtmlWriter(stream, title)
     from imgtool.formats.jsonout import JsonLinesWriter, JsonWriter
 
-    return JsonWriter(stream) if format is OutputFormat.JSON else JsonLinesWriter(stream)
+    if format is OutputFormat.JSON:
+        return JsonWriter(stream)
+    if format is OutputFormat.JSONL:
+        return JsonLinesWriter(stream)
+    assert_never(format)

@@ -1,8 +1,8 @@
 """Warming: does in advance, step by step, what a run would otherwise do for the first time.
 
 For every model: fetch (each file is compared with the publisher's hash, and the manifest is written last) and verify
-(the check that a run makes). Then, for the models that an engine loads together: compile, load and run once, each in a
-process of its own. Each step is yielded as it ends; a failed one does not stop the others.
+(the check that a run makes). Then, for the models that an engine loads together: compile in a process of its own;
+load and run once in another. Each step is yielded as it ends; a failed one does not stop the others.
 """
 
 from __future__ import annotations

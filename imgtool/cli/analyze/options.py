@@ -34,12 +34,12 @@ Pages = Annotated[Text, _option(_INPUT, "Of multi-page files: first (default) or
 
 Tasks = Annotated[Text, _option(_TASKS, "caption, text, labels (default: all).", "--tasks", "-t", takes="NAMES")]
 Languages = Annotated[Text, _option(_TASKS, "Languages of text (default: ko,en).", "--languages", "-l", takes="CODES")]
-CaptionEngine = Annotated[Text, _option(_TASKS, "blip or describe.", takes="ENGINE")]
+CaptionEngine = Annotated[Text, _option(_TASKS, "blip (default) or describe.", takes="ENGINE")]
 TextEngine = Annotated[Text, _option(_TASKS, "easyocr, rapidocr or tesseract.", takes="ENGINE")]
 Ocr = Annotated[Many, _option(_TASKS, "Set a parameter of the text engine.", "--ocr", takes="NAME=VALUE")]
 LabelsModel = Annotated[Text, _option(_TASKS, "ONNX classifier that gives the labels.", takes="FILE")]
 LabelsFile = Annotated[Text, _option(_TASKS, "Its class names, one per line.", takes="FILE")]
-Classifier = Annotated[Many, _option(_TASKS, "Set its preprocessing.", "--classifier", takes="NAME=VALUE")]
+Classifier = Annotated[Many, _option(_TASKS, "Set a parameter of the classifier.", "--classifier", takes="NAME=VALUE")]
 TopK = Annotated[Text, _option(_TASKS, "Most labels per image (default: 5).", "--top-k", takes="N")]
 Strict = Annotated[Flag, _option(_TASKS, "Fail rather than use another engine.", "--strict/--no-strict")]
 
@@ -54,7 +54,7 @@ Verbose = Annotated[
 ]
 
 Cache = Annotated[Flag, _option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
-CacheDir = Annotated[Text, _option(_RUN, "Where results are stored.", takes="DIR")]
+CacheDir = Annotated[Text, _option(_RUN, "Where results and models are stored.", takes="DIR")]
 RetryFailed = Annotated[Flag, _option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
 FailFast = Annotated[Flag, _option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
 Workers = Annotated[Text, _option(_RUN, "Worker processes (default: 1).", "--workers", "-j", takes="N")]
@@ -85,9 +85,9 @@ Rehash = Annotated[Flag, _option(_LIMITS, "Read unchanged files again, too.", "-
 LoadTimeout = Annotated[Text, _option(_LIMITS, "Limit for loading a model (default: 300s).", takes="TIME")]
 IdleTtl = Annotated[Text, _option(_LIMITS, "Unload idle models after this (default: never).", takes="TIME")]
 MaxWorkerMemory = Annotated[Text, _option(_LIMITS, "Replace workers above this (default: 4GB).", takes="SIZE")]
-Threads = Annotated[Text, _option(_LIMITS, "Per worker (default: cores / workers).", takes="N")]
+Threads = Annotated[Text, _option(_LIMITS, "Threads per worker (default: cores / workers).", takes="N")]
 BatchSize = Annotated[Text, _option(_LIMITS, "Images per batch (default: 8).", takes="N")]
-BatchPixels = Annotated[Text, _option(_LIMITS, "Pixels decoded ahead (default: 48M).", takes="SIZE")]
+BatchPixels = Annotated[Text, _option(_LIMITS, "Pixels per batch (default: 48M).", takes="SIZE")]
 
 Weights = Annotated[
     Text, _option(_MEASURING, "real (default), or synthetic: random weights.", takes="NAME", hidden=True)

@@ -32,8 +32,8 @@ class _DefaultGroup(TyperGroup):
 
 app = typer.Typer(
     cls=_DefaultGroup,
-    help="Measure startup, first result, throughput and memory in fresh processes, compare, and gate. "
-    "Without a command it is `imgtool bench startup`: see `imgtool bench startup --help`.",
+    help="Measure startup, first result, throughput and memory in fresh processes, compare, and fail on regressions. "
+    "Without a command it runs `bench startup`, whose --help lists the options.",
 )
 
 
@@ -126,7 +126,7 @@ def startup(
     quiet: Annotated[bool, _option(_OUT, "Nothing on stderr but errors.", "--quiet", "-q")] = False,
     verbose: Annotated[bool, _option(_OUT, "Tracebacks.", "--verbose", "-v")] = False,
 ) -> None:
-    """Startup, first result, time an image and memory of loading strategies, each run in a fresh process."""
+    """Startup, first result, time per image and memory of loading strategies, each run in a fresh process."""
     with boundary(verbose=verbose):
         from imgtool.cli.bench.options import resolve
         from imgtool.cli.bench.startup import StartupBench

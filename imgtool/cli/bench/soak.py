@@ -46,7 +46,7 @@ def soak(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks.")] = False,
 ) -> None:
-    """100 fresh starts: all succeed, nothing is left behind, no figure grows. With --leak: does memory grow with calls?
+    """Check that 100 fresh starts succeed, leave nothing behind and do not grow. --leak: does memory grow with calls?
 
     Exit code 7 if a start failed, something was left behind, grew or leaked; 8 if a leak is inconclusive.
     """

@@ -1,4 +1,4 @@
-"""``imgtool bench throughput``: images a second, by arm, batch size and number of threads."""
+"""``imgtool bench throughput``: images per second, by arm, batch size and number of threads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def throughput(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks.")] = False,
 ) -> None:
-    """Images a second, and what more threads add, each combination in fresh processes. Exit code 3 if one failed."""
+    """Images per second, and what more threads add; each combination in fresh processes. Exit code 3 if one failed."""
     with boundary(verbose=verbose):
         from imgtool.bench.experiments.throughput import Throughput, measure
         from imgtool.cli.bench.common import made_ready, parsed_option, print_json, split_options, teller

@@ -40,7 +40,7 @@ def profile(
         ),
     ] = None,
     rate: Annotated[
-        int, typer.Option("--rate", help="Samples a second of the cpu view.", rich_help_panel=_VIEWS, min=1, max=1000)
+        int, typer.Option("--rate", help="Samples per second of the cpu view.", rich_help_panel=_VIEWS, min=1, max=1000)
     ] = 100,
     interval: Annotated[
         Text,

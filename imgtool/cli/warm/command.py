@@ -41,7 +41,7 @@ def warm_cache(
     caption_model: o.CaptionModel = None,
     easyocr_dir: o.EasyocrDir = None,
     analyze: Annotated[o.Many, _value(_STEPS, "Then analyze these images, too. Repeatable.", takes="PATH")] = None,
-    no_load: Annotated[bool, _flag(_STEPS, "Only fetch; do not compile, load and try.", "--no-load")] = False,
+    no_load: Annotated[bool, _flag(_STEPS, "Only fetch; do not compile, load or try.", "--no-load")] = False,
     no_compile: Annotated[bool, _flag(_STEPS, "Do not compile.", "--no-compile")] = False,
     anew: Annotated[bool, _flag(_STEPS, "Compile again what is already compiled.", "--compile")] = False,
     check: Annotated[bool, _flag(_LOOK, "Exit 0 if a run needs no network, else 5.", "--check")] = False,

@@ -45,4 +45,6 @@ def sample(arguments: Sequence[str], folder: Path, target: str) -> tuple[str | A
     if tables:
         return "\n\n".join(tables) + "\n", outcome
     reason = failed[0][7:].strip() if failed else f"{target} was never called in this run"
-    return Absence(view="lines", reason=reason, remedy="name a function that the run calls, module:function"), outcome
+    return Absence(
+        view="lines", reason=reason, remedy="give a function that this run calls, as module:function"
+    ), outcome

@@ -37,7 +37,7 @@ def _note_imports(folder: str) -> None:
             while frame is not None and depth < _DEPTH:
                 name = frame.f_globals.get("__name__", "")
                 # A helper that only calls what it was given, such as a retry, is not the one who asked.
-                if name.partition(".")[0] == "imgtool" and not name.startswith("imgtool.ground."):
+                if (parts := name.split("."))[0] == "imgtool" and parts[1:2] != ["ground"]:
                     cause = f"{name}:{frame.f_lineno}"
                     break
                 frame, depth = frame.f_back, depth + 1
