@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from imgtool import Engine, EngineClosed, ImageResult, Status
+from imgtool.engine.analysis import Analysis
 from tests import pictures
 from tests.conftest import ROOT
 
@@ -155,13 +156,13 @@ def test_for_and_async_for_give_the_same(photos: Path) -> None:
 def test_an_async_analysis_that_is_left_stops(tmp_path: Path) -> None:
     folder = pictures.folder(tmp_path / "many", pictures.greys(100))
 
-    async def first(made: Engine) -> ImageResult:
-        async for result in made.analyze(folder):
+    async def first(analysis: Analysis) -> ImageResult:
+        async for result in analysis:
             return result
         raise AssertionError
 
     with engine(caption_engine="tests.planted:Slow") as made:
-        assert asyncio.run(first(made)).ok
+        assert asyncio.run(first(made.analyze(folder))).ok
         gc.collect()
         deadline = time.monotonic() + 10
         while "list" in our_threads():

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from imgtool.engine.raw_image import from_array
 from imgtool.engine.sources import read_source
 from imgtool.errors import SourceProblem
 from imgtool.runtime.worker.decode import Decoder
@@ -120,9 +121,7 @@ def test_arrays_of_other_types_and_orders() -> None:
 
 @given(st.integers(1, 30), st.integers(1, 30), st.sampled_from([1, 3, 4]))
 def test_any_size_is_a_tiff_that_pillow_reads(height: int, width: int, bands: int) -> None:
-    found = read_source(np.full((height, width, bands), 77, np.uint8))
-    assert found.content is not None
-    with Image.open(io.BytesIO(found.content)) as image:
+    with Image.open(io.BytesIO(from_array(np.full((height, width, bands), 77, np.uint8)))) as image:
         assert image.size == (width, height)
         assert image.mode == {1: "L", 3: "RGB", 4: "RGBA"}[bands]
         assert image.getpixel((0, 0)) in (77, (77,) * bands)

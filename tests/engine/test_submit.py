@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgtool import Cancelled, Engine, ImgtoolError, Priority, QueueFull, Status, Task, Ticket, UsageProblem
+from imgtool import Cancelled, Engine, ImgtoolError, Priority, QueueFull, Status, Task, UsageProblem
+from imgtool.engine.ticket import Ticket
 from imgtool.errors import SourceProblem
 from tests import pictures
 
