@@ -41,7 +41,9 @@ def run(tree: Path, arguments: list[str], output: Path, environ: dict[str, str])
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     with output.open("wb") as stream:
-        environment = {**os.environ, "PYTHONPATH": str(tree), **environ}
+        # Bytecode is kept, as where imgtool is installed, but not in the trees.
+        kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(output.parent / "bytecode")}
+        environment = {**os.environ, **kept, "PYTHONPATH": str(tree), **environ}
         subprocess.run(command, cwd=tree, env=environment, stdout=stream, check=True)
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -89,7 +91,7 @@ def main() -> None:
         if given.first_result:
             image = scratch / "one.png"
             Image.effect_noise((1000, 600), random.Random(7).uniform(60, 61)).convert("RGB").save(image)
-            flags = [str(image), "-t", "caption,text", "--weights", "synthetic", "--no-cache"]
+            flags = [str(image), "-t", "caption,text", *given.models, "--no-cache"]
             print(f"one image, compiled models, nothing cached ({given.runs} runs each, interleaved)")
             compare(trees, flags, given.runs, scratch, {})
 

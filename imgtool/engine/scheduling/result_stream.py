@@ -36,6 +36,13 @@ class _Document(Struct, eq=False):
     requests: deque[PageRequest]
     next_page: int = 1
     pages: int = 1
+    counted: bool = True
+    """Whether ``pages`` is known, or of no interest."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to take, now or later."""
+        return not self.requests and self.counted and self.next_page >= self.pages
 
 
 class ResultStream:
@@ -61,10 +68,12 @@ class ResultStream:
         rules = Rules(include=options.include, exclude=options.exclude, hidden=options.hidden)
         self._finder = Finder(paths, rules, identifier.is_known_image)
         self._ahead = _COUNT_AHEAD if observer.wants_total else 0
-        self._room = max(_CHUNK, 4 * options.batch_size * options.workers)
+        self._window = self._room = max(4 * _CHUNK, 4 * options.batch_size * options.workers)
         # On top of the window: else the pages of a long document at the head of the line would wait for each other.
         self._page_room = 2 * options.batch_size * options.workers
-        self._changed = threading.Condition(threading.RLock())
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._roomy = threading.Condition(lock)
         self._listeners: list[Callable[[], None]] = []
         self._news: deque[Callable[[Observer], None]] = deque()
         self._listed: deque[tuple[ImageRef | RefusedPath, str | None]] = deque()
@@ -104,7 +113,7 @@ class ResultStream:
             Exception: what ended the listing early, once everything before it was taken.
         """
         with self._changed:
-            while self._line and not self._line[0].requests and self._line[0].next_page >= self._line[0].pages:
+            while self._line and self._line[0].is_over:
                 self._line.popleft()
             if self._line:
                 requests = self._line[0].requests
@@ -115,7 +124,8 @@ class ResultStream:
                     else:
                         self._room += 1
                     self._advance()
-                    self._changed.notify_all()
+                    if self._room >= self._window // 2:  # threads that wake each other for each file are slow
+                        self._roomy.notify_all()
                     return request
             elif self._ended or (self._complete and not self._listed):
                 error, self._error = self._error, None
@@ -197,7 +207,7 @@ class ResultStream:
                 found = self._found
                 self._news.append(lambda observer: observer.found(found, complete=False))
             self._advance()
-            self._changed.wait_for(lambda: self._ended or self._room or len(self._listed) < self._ahead)
+            self._roomy.wait_for(lambda: self._ended or self._room or len(self._listed) < self._ahead)
             return not self._ended
 
     def tick(self) -> None:
@@ -248,6 +258,7 @@ class ResultStream:
         request = self._request(entry.path, ref, sha256)
         document = _Document(deque((request,)))
         if self._options.pages is Pages.ALL:
+            document.counted = False
             request.on_done = lambda request: self._on_first_page(document, request)
         self._line.append(document)
         number, self._seq = self._seq, self._seq + 1
@@ -291,11 +302,14 @@ class ResultStream:
 
     def _on_done(self, request: PageRequest) -> None:
         with self._changed:
-            self._wake()
+            # Whoever takes the first one finds the others that are done.
+            if self._line and self._line[0].requests and self._line[0].requests[0] is request:
+                self._wake()
 
     def _on_first_page(self, document: _Document, request: PageRequest) -> None:
         with self._changed:
             document.pages = request.image.pages if request.image is not None else request.pages
+            document.counted = True
             if document.pages > 1 and not self._ended:
                 self._growing.append((document, request))
                 self._advance()
@@ -304,6 +318,8 @@ class ResultStream:
 
     def _wake(self) -> None:
         self._changed.notify_all()
+        if self._ended:
+            self._roomy.notify_all()
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
             listener()

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,37 +92,37 @@ def test_no_more_than_a_window_is_listed_before_something_is_taken(
     make: Callable[..., Streaming], tmp_path: Path
 ) -> None:
     pulled: list[int] = []
-    folder = photos(tmp_path, 200)
+    folder = photos(tmp_path, 400)
 
     def paths() -> Iterator[Path]:
-        for number in range(200):
+        for number in range(400):
             pulled.append(number)
             yield folder / f"{number:03}.png"
 
     it = make(paths(), batch_size=1)
     it.stream.begin()
     time.sleep(0.3)
-    assert len(pulled) <= 66
-    assert len(list(it)) == 200
+    assert len(pulled) <= 258
+    assert len(list(it)) == 400
 
 
 def test_the_total_is_known_early_where_somebody_wants_it(make: Callable[..., Streaming], tmp_path: Path) -> None:
-    folder = photos(tmp_path, 200)
+    folder = photos(tmp_path, 400)
     it = make([folder], wants_total=True)
     it.stream.begin()
     deadline = time.monotonic() + 30
-    while it.watching.totals[-1:] != [(200, True)] and time.monotonic() < deadline:
+    while it.watching.totals[-1:] != [(400, True)] and time.monotonic() < deadline:
         it.stream.tell_news()  # and no result is taken
         time.sleep(0.01)
-    assert it.watching.totals[-1] == (200, True)
+    assert it.watching.totals[-1] == (400, True)
 
     it = make([folder])
     it.stream.begin()
     time.sleep(0.2)
     it.stream.tell_news()
     assert not it.watching.totals[-1][1]
-    assert len(it.names()) == 200
-    assert it.watching.totals[-1] == (200, True)
+    assert len(it.names()) == 400
+    assert it.watching.totals[-1] == (400, True)
 
 
 def test_pages_of_documents_are_inside_the_window(make: Callable[..., Streaming], tmp_path: Path) -> None:
@@ -133,16 +134,38 @@ def test_pages_of_documents_are_inside_the_window(make: Callable[..., Streaming]
         seen.append((Path(request.name).name, request.page))
         most = max(most, len(it.setting.pool.asked) - len(seen))
     assert seen == [(f"{n:03}.png", page) for n in range(3) for page in range(500)]
-    assert most <= 64 + 2 * 2 + 1
+    assert most <= 256 + 2 * 2 + 1
+
+
+def test_the_pages_of_a_document_whose_first_was_taken_at_once(
+    make: Callable[..., Streaming], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request is done a moment before the stream is told."""
+    real = ResultStream._on_first_page
+
+    def late(*arguments: Any) -> None:
+        time.sleep(0.1)
+        real(*arguments)
+
+    monkeypatch.setattr(ResultStream, "_on_first_page", late)
+    it = make([photos(tmp_path, 2)], pages="all")
+    it.setting.pool.pages = 3
+    it.stream.begin()
+    found = []
+    with suppress(StopIteration):
+        while True:
+            if (request := it.stream.take()) is not None:
+                found.append((Path(request.name).name, request.page))
+    assert found == [(f"{n:03}.png", page) for n in range(2) for page in range(3)]
 
 
 def test_pages_of_a_document_are_computed_side_by_side_though_others_wait_behind_it(
     make: Callable[..., Streaming], tmp_path: Path
 ) -> None:
-    it = make([photos(tmp_path, 100)], pages="all", batch_size=2)
+    it = make([photos(tmp_path, 300)], pages="all", batch_size=2)
     it.setting.pool.pages = 50
     it.stream.begin()
-    while len(it.setting.pool.asked) < 64 + 4:
+    while len(it.setting.pool.asked) < 256 + 4:
         time.sleep(0.005)
     assert sum(item.page > 0 for item in it.setting.pool.asked) >= 4
 
