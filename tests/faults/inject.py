@@ -35,7 +35,7 @@ _once = threading.Lock()
 
 
 def _role() -> str:
-    return "worker" if "imgtool.runtime.worker.main" in " ".join(sys.orig_argv) else "parent"
+    return "worker" if "run_worker" in " ".join(sys.orig_argv) else "parent"
 
 
 def _place() -> str | None:

@@ -26,7 +26,13 @@ from imgtool.options import EngineOptions, Pages
 
 _COUNT_AHEAD = 100_000
 """Files that are listed ahead where somebody wants to know how many there are: some 30 MB."""
-_CHUNK = 64
+_WINDOW = 256
+"""Files that are asked about at once, at least."""
+
+_CHUNK = 16
+"""Known files are submitted so many at a time: threads that wake each other for each file are slow."""
+
+_TOLD_EVERY = 64
 _HELD_SECONDS = 0.05
 
 
@@ -68,7 +74,7 @@ class ResultStream:
         rules = Rules(include=options.include, exclude=options.exclude, hidden=options.hidden)
         self._finder = Finder(paths, rules, identifier.is_known_image)
         self._ahead = _COUNT_AHEAD if observer.wants_total else 0
-        self._window = self._room = max(4 * _CHUNK, 4 * options.batch_size * options.workers)
+        self._window = self._room = max(_WINDOW, 4 * options.batch_size * options.workers)
         # On top of the window: else the pages of a long document at the head of the line would wait for each other.
         self._page_room = 2 * options.batch_size * options.workers
         lock = threading.RLock()
@@ -124,7 +130,7 @@ class ResultStream:
                     else:
                         self._room += 1
                     self._advance()
-                    if self._room >= self._window // 2:  # threads that wake each other for each file are slow
+                    if self._room >= self._window // 2:
                         self._roomy.notify_all()
                     return request
             elif self._ended or (self._complete and not self._listed):
@@ -203,7 +209,7 @@ class ResultStream:
                 return False
             self._listed.append((entry, known))
             self._found += 1
-            if self._found == 1 or self._found % _CHUNK == 0:
+            if self._found == 1 or self._found % _TOLD_EVERY == 0:
                 found = self._found
                 self._news.append(lambda observer: observer.found(found, complete=False))
             self._advance()
