@@ -14,14 +14,14 @@ SECTIONS = ("bench",)
 """Tables of a configuration file that belong to a command of their own."""
 
 
-def tables(section: str, folder: Path | None = None, user_file: Path | None = None) -> list[tuple[str, dict[str, Any]]]:
+def tables(section: str) -> list[tuple[str, dict[str, Any]]]:
     """What the configuration files say under ``section``, the strongest first, each with the name of its file.
 
     Raises:
         ConfigProblem: a file cannot be read, or ``section`` is no table in it.
     """
-    found = files(folder, user_file)
-    return [(where, normalise(_table(table, section, where))) for where, table in found if section in table]
+    found = ((where, table) for where, table in files(None, None) if section in table)
+    return [(where, normalise(_table(table, section, where))) for where, table in found]
 
 
 def files(folder: Path | None, user_file: Path | None) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,7 +1,7 @@
 """How this copy of imgtool was installed, and the command that adds to it or repairs it. Remedies print that command.
 
 The distribution is called ``imgtool-batch``, because ``imgtool`` on the package index is another program. Its metadata
-are read only when a remedy is made.
+are read only when a remedy is made. :func:`installed_release` tells the release of a library.
 """
 
 from __future__ import annotations
@@ -47,6 +47,29 @@ def pip_install(*words: str) -> str:
     else:
         start = f"{python} -m pip install"
     return f"{start} {join(words)}"
+
+
+@cache
+def installed_release(package: str) -> str:
+    """The installed release of ``package``, or nothing; does not import it.
+
+    It is what ``__init__.py`` states, or else part of the name of the metadata's folder.
+    """
+    import re
+    from importlib.util import find_spec
+
+    try:
+        found = find_spec(package)
+        origin = Path(found.origin) if found is not None and found.origin else None
+        stated = origin.read_text(encoding="utf-8") if origin is not None else ""
+    except (OSError, ValueError, ImportError):
+        return ""
+    if origin is None:
+        return ""
+    if match := re.search(r"^__version__\s*=\s*[\"']([^\"']+)", stated, re.MULTILINE):
+        return match[1]
+    names = (path.name for path in origin.parent.parent.glob(f"{package}-*.dist-info"))
+    return next((name.removesuffix(".dist-info").rpartition("-")[2] for name in names), "")
 
 
 def _what_to_install(root: Path, extras: tuple[str, ...]) -> list[str]:

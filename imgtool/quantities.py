@@ -51,13 +51,13 @@ def split_settings(text: str) -> list[str]:
     return [part for part in re.split(r",(?=\s*[A-Za-z][\w-]*\s*=)", text) if part.strip()]
 
 
-def parse_option(flag: str, text: str | None, parse: Callable[[str], T]) -> T | None:
-    """What ``parse`` makes of the value of ``flag``; ``None`` where it was not given.
+def parse_option(flag: str, text: str, parse: Callable[[str], T]) -> T:
+    """What ``parse`` makes of the value of ``flag``.
 
     Raises:
         UsageProblem: it cannot be parsed.
     """
     try:
-        return None if text is None else parse(text)
+        return parse(text)
     except ValueError as error:
         raise UsageProblem(f"{flag}: {error}") from error

@@ -61,9 +61,7 @@ def process_started(role: str) -> None:
     spawned = os.environ.get(SPAWNED_VARIABLE, "")
     began = int(spawned) if spawned.isdecimal() else IMPORTED_NS
     mark("process", role=role)
-    _write(
-        {"name": "interpreter", "kind": "start", "ts": began, "dur": max(0, IMPORTED_NS - began), "args": {}},
-    )
+    _write({"name": "interpreter", "kind": "start", "ts": began, "dur": max(0, IMPORTED_NS - began), "args": {}})
     stretch("imports", "start", IMPORTED_NS)
     _started_ns = time.monotonic_ns()
     _Collector.watch()
@@ -88,11 +86,11 @@ def child_environment() -> dict[str, str] | None:
     return {**os.environ, SPAWNED_VARIABLE: str(time.monotonic_ns())}
 
 
-def memory() -> dict[str, int]:
-    """Resident memory of this process in bytes: ``anon`` (its own), ``file`` (mapped files), and ``peak``, the most
-    that both ever were together; empty elsewhere than on Linux."""
+def memory(pid: int | str = "self") -> dict[str, int]:
+    """Resident memory of this process, or of another, in bytes: ``anon`` (its own), ``file`` (mapped files), and
+    ``peak``, the most that both ever were together; empty if it is gone, and elsewhere than on Linux."""
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
             lines = dict(line.split(":", 1) for line in status if line.startswith(("RssAnon", "RssFile", "VmHWM")))
     except OSError:
         return {}

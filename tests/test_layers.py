@@ -33,11 +33,12 @@ def strings(tree: ast.AST) -> Iterator[ast.Constant]:
 
 
 def names_module(text: str) -> bool:
-    """Whether ``text`` is a module of ours, ``module:attribute`` or the beginning of one, or code that imports one."""
+    """Whether ``text`` is a module of ours, ``module:attribute`` or the beginning of one, or code that imports or runs
+    one. The text of an f-string comes in parts, each up to the next value."""
     if re.search(r"\b(from|import) imgtool\b", text):
         return True
-    whole = re.fullmatch(r"(imgtool(?:\.\w+)+)\.?(?::.*)?", text)
-    return whole is not None and whole[1] in MODULES
+    whole = re.fullmatch(r"(imgtool\.[\w.]*)(?::.*)?", text) or re.search(r"-m (imgtool\.[\w.]+)", text)
+    return whole is not None and any(module.startswith(whole[1].rstrip(".")) for module in MODULES)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,9 @@ def names_module(text: str) -> bool:
         ("imgtool.engine.plan", True),
         ("imgtool.analyzers.caption.blip:BlipTorch", True),
         ("imgtool.analyzers.", True),
+        ("imgtool.ana", True),
+        ("imgtool.", True),
+        ("python -m imgtool.engine.plan", True),
         ("import sys\nfrom imgtool.engine import plan", True),
         ("imgtool", False),
         ("imgtool.toml", False),

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from imgtool.artefacts.manifest import ArtefactFile, ArtefactManifest, read_manifest, wrong_size
 from imgtool.artefacts.requested_model import RequestedModel, requested_blip, requested_easyocr
-from imgtool.artefacts.runtime_identity import RuntimeIdentity, installed_release, this_runtime
-from imgtool.errors import ImgtoolError, ModelMissing
+from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
+from imgtool.distribution import installed_release
+from imgtool.errors import ModelMissing
 from imgtool.files import TEMPORARY
 from imgtool.options import cache_root
 from imgtool.weights.hashing import measure
@@ -108,11 +109,6 @@ def find_easyocr(options: EngineOptions) -> Artefact:
     return _found(requested_easyocr(options), options)
 
 
-def why_unused(problem: ImgtoolError) -> str:
-    """A line for the user if a compiled model is here and not used; else nothing."""
-    return f"{problem} ({problem.remedy})" if isinstance(problem, ArtefactUnusable) else ""
-
-
 def _found(requested: RequestedModel, options: EngineOptions) -> Artefact:
     found = status(artefacts_root(options), requested)
     if not found.usable or found.artefact is None:
@@ -172,7 +168,7 @@ def status(
 
 def _none_readable(root: Path, requested: RequestedModel) -> ArtefactStatus:
     model, remedy = requested.model, requested.command.remedy
-    for folder in _folders(root):
+    for folder in folders(root):
         if is_named_after(requested.stem, folder.name):
             try:
                 read_manifest(folder)
@@ -219,17 +215,17 @@ def is_named_after(stem: str, folder: str) -> bool:
 
 def all_artefacts(root: Path) -> Iterator[Artefact]:
     """Every compiled model in ``root`` whose manifest can be read, sorted by the folder's name."""
-    for folder in _folders(root):
+    for folder in folders(root):
         try:
             yield Artefact(folder, read_manifest(folder))
         except (OSError, ValueError):
             continue
 
 
-def _folders(root: Path) -> list[Path]:
+def folders(root: Path, *, unfinished: bool = False) -> list[Path]:
+    """The folders of compiled models in ``root``, sorted by name, with ``unfinished`` also what compiles left."""
     try:
-        return sorted(
-            path for path in root.iterdir() if TEMPORARY not in path.name and path.name[0] != "." and path.is_dir()
-        )
+        found = [path for path in root.iterdir() if path.name[0] != "." and path.is_dir()]
     except OSError:
         return []
+    return sorted(path for path in found if unfinished or TEMPORARY not in path.name)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
+
+from imgtool.distribution import installed_release
 
 PROVIDER = "CPUExecutionProvider"
 
@@ -66,25 +67,6 @@ def this_runtime() -> RuntimeIdentity:
         architecture=os.uname().machine,
         cpu_features=cpu_features(stated),
     )
-
-
-def installed_release(package: str) -> str:
-    """The installed release of ``package``, or nothing; does not import it.
-
-    It is what ``__init__.py`` states, or else part of the name of the metadata's folder.
-    """
-    try:
-        found = find_spec(package)
-        origin = Path(found.origin) if found is not None and found.origin else None
-        stated = origin.read_text(encoding="utf-8") if origin is not None else ""
-    except (OSError, ValueError, ImportError):
-        return ""
-    if origin is None:
-        return ""
-    if match := re.search(r"^__version__\s*=\s*[\"']([^\"']+)", stated, re.MULTILINE):
-        return match[1]
-    names = (path.name for path in origin.parent.parent.glob(f"{package}-*.dist-info"))
-    return next((name.removesuffix(".dist-info").rpartition("-")[2] for name in names), "")
 
 
 def cpu_features(text: str) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgtool.cli.analyze.options import Text
 from imgtool.cli.boundary import boundary
-from imgtool.cli.console import Messages, data_console, megabytes, print_json, print_line
+from imgtool.cli.console import Messages, data_console, megabytes, plain_table, print_json, print_line
 
 if TYPE_CHECKING:
     from imgtool.engine.cache.upkeep import CacheStats, RemovalPlan, VerifyReport
@@ -20,7 +21,6 @@ Dir = Annotated[
     str | None,
     typer.Option("--cache-dir", metavar="DIR", help="Another cache than the configured one.", show_default=False),
 ]
-Text = str | None
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be removed.")]
 
 
@@ -66,8 +66,8 @@ def prune(
             raise UsageProblem(
                 "nothing chosen to prune", "--older-than, --max-size, --engine, --failures or --stale-index"
             )
-        age = parse_option("--older-than", older_than, parse_duration)
-        size = parse_option("--max-size", max_size, parse_size)
+        age = None if older_than is None else parse_option("--older-than", older_than, parse_duration)
+        size = None if max_size is None else parse_option("--max-size", max_size, parse_size)
         _carry_out(plan_prune(_root(cache_dir), age, size, engine, failures, stale_index), dry_run)
 
 
@@ -137,12 +137,7 @@ def _print_stats(found: CacheStats) -> None:
         if value:
             print_line(f"{name:<12}{value}")
     if found.answers:
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("engine", "model", "version"):
-            table.add_column(heading, overflow="fold")
-        table.add_column("answers", justify="right")
+        table = plain_table("engine", "model", "version", "answers", figures=1)
         for row in found.answers:
             table.add_row(row.engine, row.model, row.model_version, f"{row.answers:,}")
         print_line("")

@@ -12,6 +12,7 @@ from imgtool.formats.clean import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def wants_color(stream: IO[str] | None) -> bool:
@@ -79,6 +80,16 @@ def data_console() -> Console:
     return DataConsole(highlight=False, markup=False)
 
 
+def plain_table(*heads: str, figures: int = 0) -> Table:
+    """A table without lines, whose long cells are folded. The last ``figures`` columns are set to the right."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=bool(heads), pad_edge=False, padding=(0, 2, 0, 0))
+    for place, head in enumerate(heads, figures - len(heads)):
+        table.add_column(head, justify="right" if place >= 0 else "left", overflow="fold")
+    return table
+
+
 def megabytes(size: int) -> str:
     """``1.2 GB``, ``34.5 MB``, ``12 kB``."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -110,9 +121,9 @@ class Messages:
         if not self.quiet:
             say(text + "\n")
 
-    def dim(self, text: str) -> str:
-        """Less conspicuous, where colour is shown."""
-        return f"\x1b[2m{text}\x1b[0m" if self._color else text
+    def faint(self, text: str) -> None:
+        """A line without a mark, less conspicuous where colour is shown."""
+        self.plain(f"\x1b[2m{text}\x1b[0m" if self._color else text)
 
     def bold(self, text: str) -> str:
         """More conspicuous, where colour is shown."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgtool.cli.boundary import boundary
-from imgtool.cli.console import data_console, print_json
+from imgtool.cli.console import data_console, plain_table, print_json
 
 if TYPE_CHECKING:
     from imgtool.analyzers.interface import AnalyzerSpec, Probe
@@ -57,12 +57,9 @@ def _json_object(spec: AnalyzerSpec, probe: Probe) -> dict[str, Any]:
 
 
 def _print_table(rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("task", "engine", "backend", "state", "model", "size", "languages"):
-        table.add_column(heading, overflow="fold")
+    table = plain_table("task", "engine", "backend", "state", "model", "size", "languages")
     for spec, probe in rows:
         state = Text("available", "green") if probe.available else Text("missing", "yellow")
         more = len(probe.languages) - _LANGUAGES_SHOWN
@@ -81,8 +78,6 @@ def _print_table(rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
 
 def _print_engine(engine: str, rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> None:
     """Everything about one engine, in each of its backends, then its parameters: no line is cut or folded blindly."""
-    from rich.table import Table
-
     from imgtool.parameters import parameters_of
 
     console = data_console()
@@ -95,7 +90,7 @@ def _print_engine(engine: str, rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> No
             ("languages", ", ".join(probe.languages)),
             ("licence", spec.licence),
         )
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table = plain_table()
         for name, value in facts:
             if value:
                 table.add_row(name, value)
@@ -107,9 +102,7 @@ def _print_engine(engine: str, rows: Sequence[tuple[AnalyzerSpec, Probe]]) -> No
         console.print(f"\n{engine} takes no parameters by name; `imgtool analyze --help-all` lists all options")
         return
     console.print(f"\nparameters, set with --{option} NAME=VALUE:")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("name", "default", "takes", "meaning"):
-        table.add_column(heading, overflow="fold")
+    table = plain_table("name", "default", "takes", "meaning")
     for each in parameters:
         table.add_row(each.name, each.default, each.takes, each.meaning)
     console.print(table)

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,21 +133,34 @@ def _compile(
             if base is not None:
                 # Copied, because onnx refuses files with several hard links.
                 shutil.copytree(base.folder, staging, dirs_exist_ok=True)
+                draft = base.manifest
+            else:
+                draft = ArtefactManifest(
+                    kind=requested.kind,
+                    model=requested.model,
+                    model_version=requested.version,
+                    source=requested.source,
+                    revision=requested.revision,
+                    source_files={path.name: measure(path).sha256 for path in weights},
+                    graphs=(),
+                    exporter="",
+                    opset=0,
+                    runtime=this_runtime(),
+                    files=(),
+                    created=now(),
+                )
             order = child.CompileOrder(
                 source=str(requested.folder),
                 into=str(staging),
                 remedy=requested.repair,
                 arguments=arguments,
-                manifest=_draft(requested, weights) if base is None else base.manifest,
+                manifest=draft,
                 threads=options.threads,
                 fast=options.fast,
                 is_exported=base is not None,
             )
             started = time.perf_counter()
-
-            def tell(phase: str) -> None:
-                observer.compiling(requested.model, phase)
-
+            tell = partial(observer.compiling, requested.model)
             manifest = run_compile(order, tell, options.timeout, options.program).manifest
             seconds = time.perf_counter() - started
             if manifest.parity is None or not manifest.parity.passed:
@@ -158,21 +172,3 @@ def _compile(
             manifest = msgspec.structs.replace(manifest, created=now(), seconds=seconds)
             install(manifest, staging, target)
             return Artefact(target, manifest)
-
-
-def _draft(requested: RequestedModel, weights: list[Path]) -> ArtefactManifest:
-    """The manifest before compiling."""
-    return ArtefactManifest(
-        kind=requested.kind,
-        model=requested.model,
-        model_version=requested.version or "",
-        source=requested.source,
-        revision=requested.revision,
-        source_files={path.name: measure(path).sha256 for path in weights},
-        graphs=(),
-        exporter="",
-        opset=0,
-        runtime=this_runtime(),
-        files=(),
-        created=now(),
-    )

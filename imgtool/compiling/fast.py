@@ -16,10 +16,10 @@ from pathlib import Path
 import msgspec
 
 from imgtool.artefacts.manifest import FAST, NAME, ArtefactManifest, FastMode, Parity
-from imgtool.artefacts.runtime_identity import installed_release
 from imgtool.compiling.blip.int8 import quantise
 from imgtool.compiling.interface import Answering, Ask
 from imgtool.compiling.optimise import optimise
+from imgtool.distribution import installed_release
 from imgtool.files import is_full
 from imgtool.ground.privacy import import_openvino
 from imgtool.ground.versioned import encode

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from imgtool.formats.clean import REPLACEMENT, well_formed
-from imgtool.types import ImageResult, LabelsResult, TaskResult, TextResult
+from imgtool.types import CaptionResult, ImageResult, LabelsResult
 
 COLUMNS = (
     "path",
@@ -78,38 +78,22 @@ def _cells(result: ImageResult) -> dict[str, Any]:
         if answer.error is not None and answer.error == result.error:
             continue  # the image's own failure: no engine was asked
         cells[f"{task.value}_engine"] = safe_cell(answer.engine)
-        cells.update(_answer_cells(answer))
-    cells.update(_problem_cells(result))
-    return cells
-
-
-def _answer_cells(answer: TaskResult) -> dict[str, Any]:
-    if isinstance(answer, TextResult):
-        return _text_cells(answer)
-    if isinstance(answer, LabelsResult):
-        return {"labels": safe_cell("; ".join(f"{label.label} {label.score:.4g}" for label in answer.value or ()))}
-    return {"caption": safe_cell(getattr(answer, "value", None))}
-
-
-def _text_cells(answer: TextResult) -> dict[str, Any]:
-    if answer.value is None:
-        return {}
-    count = len(answer.value)
-    mean = sum(line.confidence for line in answer.value) / count if count else None
-    return {
-        "text": safe_cell("\n".join(line.text for line in answer.value)),
-        "text_lines": count,
-        "text_confidence": "" if mean is None else round(mean, 4),
-    }
-
-
-def _problem_cells(result: ImageResult) -> dict[str, str]:
+        if isinstance(answer, CaptionResult):
+            cells["caption"] = safe_cell(answer.value)
+        elif isinstance(answer, LabelsResult):
+            cells["labels"] = safe_cell("; ".join(f"{label.label} {label.score:.4g}" for label in answer.value or ()))
+        elif answer.value is not None:
+            lines = answer.value
+            cells.update(text=safe_cell("\n".join(line.text for line in lines)), text_lines=len(lines))
+            if lines:
+                cells["text_confidence"] = round(sum(line.confidence for line in lines) / len(lines), 4)
     found = result.problems()
-    return {
-        "error_code": safe_cell("; ".join(dict.fromkeys(problem.code for _, problem in found))),
-        "error": safe_cell("; ".join(f"{task.value}: {p.message}" if task else p.message for task, p in found)),
-        "remedy": safe_cell("; ".join(dict.fromkeys(problem.remedy for _, problem in found if problem.remedy))),
-    }
+    cells.update(
+        error_code=safe_cell("; ".join(dict.fromkeys(problem.code for _, problem in found))),
+        error=safe_cell("; ".join(f"{task.value}: {p.message}" if task else p.message for task, p in found)),
+        remedy=safe_cell("; ".join(dict.fromkeys(problem.remedy for _, problem in found if problem.remedy))),
+    )
+    return cells
 
 
 def safe_cell(text: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from imgtool.distribution import install_command
 from imgtool.errors import MissingExtra
 from imgtool.formats.clean import well_formed_tree
-from imgtool.types import SCHEMA_VERSION, ImageResult, TextLine
+from imgtool.types import SCHEMA_VERSION, ImageResult
 
 ROW_GROUP = 1000
 """Rows a row group, and so rows held in memory at most."""
@@ -88,13 +88,19 @@ def schema() -> Any:
     """The ``pyarrow.Schema`` of the file."""
     import pyarrow as pa
 
-    problem = pa.struct([(name, pa.string()) for name in ("code", "message", "remedy")])
-    run = pa.struct([*((name, _run_type(name)) for name in _RUN_FIELDS), ("error", problem)])
+    types = {**dict.fromkeys(("page", "pages", "width", "height"), pa.int32()), "file_size": pa.int64()}
+    types |= {"seconds": pa.float64(), "from_cache": pa.bool_()}
+
+    def fields(names: Iterable[str]) -> list[tuple[str, Any]]:
+        return [(name, types.get(name, pa.string())) for name in names]
+
+    problem = pa.struct(fields(("code", "message", "remedy")))
+    run = pa.struct([*fields(_RUN_FIELDS), ("error", problem)])
     line = pa.struct([("text", pa.string()), ("confidence", pa.float64()), ("box", pa.list_(pa.float32()))])
     label = pa.struct([("label", pa.string()), ("score", pa.float64())])
     return pa.schema(
         [
-            *((name, _image_type(name)) for name in _IMAGE_FIELDS),
+            *fields(_IMAGE_FIELDS),
             ("status", pa.string()),
             ("caption", pa.string()),
             ("text", pa.list_(line)),
@@ -107,20 +113,6 @@ def schema() -> Any:
         ],
         metadata={"imgtool.schema_version": str(SCHEMA_VERSION)},
     )
-
-
-def _image_type(name: str) -> Any:
-    import pyarrow as pa
-
-    if name in ("path", "sha256", "format"):
-        return pa.string()
-    return pa.int64() if name == "file_size" else pa.int32()
-
-
-def _run_type(name: str) -> Any:
-    import pyarrow as pa
-
-    return {"seconds": pa.float64(), "from_cache": pa.bool_()}.get(name, pa.string())
 
 
 def _row(result: ImageResult) -> dict[str, Any]:
@@ -142,11 +134,11 @@ def _row(result: ImageResult) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
-    return [_line(item) if isinstance(item, TextLine) else msgspec.structs.asdict(item) for item in value]
-
-
-def _line(line: TextLine) -> dict[str, Any]:
-    return {"text": line.text, "confidence": line.confidence, "box": [number for point in line.box for number in point]}
+    rows = [msgspec.structs.asdict(item) for item in value]
+    for row in rows:
+        if "box" in row:
+            row["box"] = [number for point in row["box"] for number in point]
+    return rows
 
 
 def _plain(struct: msgspec.Struct | None) -> dict[str, Any] | None:

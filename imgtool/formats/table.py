@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from imgtool.formats.cells import shorten_path, wrap
 from imgtool.formats.clean import printable, printable_prose
-from imgtool.types import AnyTaskResult, CaptionResult, ImageResult, Problem, Status, TextLine, TextResult
+from imgtool.types import AnyTaskResult, CaptionResult, ImageResult, Problem, Status, TextResult
 
 MIN_WIDTH = 24
 """Cells; a narrower terminal gets lines of this width."""
@@ -119,12 +119,9 @@ def _answer_row(name: str, answer: AnyTaskResult, width: int) -> _Row:
     if isinstance(answer, CaptionResult):
         return _Row(name, printable_prose(answer.value))
     if isinstance(answer, TextResult):
-        return _Row(name, _text(answer.value, width))
+        # As much of the beginning as can be shown at all: a page of text may have thousands of lines.
+        shown = " / ".join(line.text[: _MAX_LINES * width] for line in answer.value[: _MAX_LINES * width])
+        count = len(answer.value)
+        return _Row(name, printable_prose(shown if count == 1 else f"{count:,} lines: {shown}"))
     likely = [label for label in answer.value if label.score >= _LEAST_SHOWN] or answer.value[:1]
     return _Row(name, printable_prose(" · ".join(f"{label.label} {label.score:.2f}" for label in likely)))
-
-
-def _text(lines: tuple[TextLine, ...], width: int) -> str:
-    """The count and as much of the beginning as can be shown at all: a page of text may have thousands of lines."""
-    shown = " / ".join(line.text[: _MAX_LINES * width] for line in lines[: _MAX_LINES * width])
-    return printable_prose(shown if len(lines) == 1 else f"{len(lines):,} lines: {shown}")

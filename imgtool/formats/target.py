@@ -17,10 +17,8 @@ from typing import IO, Any, TextIO
 from imgtool.errors import UsageProblem
 from imgtool.files import claim_file, sweep
 from imgtool.formats.interface import is_binary
-from imgtool.formats.sink import NEAREST, ReaderGone, Sink, not_writable
+from imgtool.formats.sink import NEAREST, Sink, not_writable
 from imgtool.options import OutputFormat
-
-__all__ = ["ReaderGone", "Target", "guess_format"]
 
 _SUFFIXES = {
     ".txt": OutputFormat.TABLE,
@@ -60,7 +58,7 @@ class Target:
     Written directly are: JSON Lines, so that ``tail -f`` can follow and an interrupted run keeps its finished lines;
     and whatever is no regular file (a pipe, a device, ``/dev/fd/3``).
 
-    Writing raises :class:`ReaderGone` where the reader of a pipe has gone, and ``OutputNotWritable`` where the disk is
+    Writing raises ``ReaderGone`` where the reader of a pipe has gone, and ``OutputNotWritable`` where the disk is
     full.
 
     Raises:
@@ -148,7 +146,10 @@ class Target:
         return TextIOWrapper(buffered, encoding=encoding, errors=NEAREST, newline="")
 
     def _open_file(self) -> int:
-        found = _stat(self._name)
+        try:
+            found = Path(self._name).stat()
+        except FileNotFoundError:
+            found = None
         if found is not None and stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if found is not None and not stat.S_ISREG(found.st_mode):
@@ -168,7 +169,9 @@ class Target:
         self._partial = partial
         claim_file(descriptor)
         if found is not None:
-            _keep_permissions(descriptor, found)
+            with suppress(PermissionError):  # only root may give a file away; otherwise the new one is the user's own
+                os.fchown(descriptor, found.st_uid, found.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
         return descriptor
 
     def _finish(self) -> None:
@@ -177,17 +180,14 @@ class Target:
             return
         if stat.S_ISREG(os.fstat(self._sink.fileno()).st_mode):
             os.fsync(self._sink.fileno())
-        if self._partial is not None:
+        if (partial := self._partial) is not None:
             self.stream.close()
-            self._move(self._partial)
-
-    def _move(self, partial: Path) -> None:
-        self._partial = None  # whatever happens now, complete results are not thrown away
-        try:
-            partial.replace(self._place)
-        except OSError:
-            _overwrite(partial, self._place)
-        sweep(self._place.parent, f"{_PARTIAL}*.part")
+            self._partial = None  # whatever happens now, complete results are not thrown away
+            try:
+                partial.replace(self._place)
+            except OSError:
+                _overwrite(partial, self._place)
+            sweep(self._place.parent, f"{_PARTIAL}*.part")
 
     def _discard(self) -> None:
         if self._sink is not None:
@@ -203,28 +203,6 @@ def _expanded(output: Path) -> str:
     with suppress(RuntimeError):  # no such user: then it is a file's name
         return str(output.expanduser())
     return str(output)
-
-
-def _stat(name: str) -> os.stat_result | None:
-    try:
-        return Path(name).stat()
-    except FileNotFoundError:
-        return None
-
-
-def _keep_permissions(descriptor: int, found: os.stat_result) -> None:
-    with suppress(PermissionError):  # only root may give a file away; otherwise the new one is the user's own
-        os.fchown(descriptor, found.st_uid, found.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
-
-
-def _kept(partial: Path) -> Path:
-    """``partial``, which is complete, under a name that no later run takes for unfinished."""
-    kept = partial.with_suffix(".complete")
-    try:
-        return partial.rename(kept)
-    except OSError:
-        return partial
 
 
 def _overwrite(partial: Path, place: Path) -> None:
@@ -243,6 +221,8 @@ def _overwrite(partial: Path, place: Path) -> None:
     except OSError as error:
         failure = not_writable(str(place), error)
         if partial.exists():
-            failure.remedy = f"the complete output is in {_kept(partial)}: move it yourself"
+            with suppress(OSError):  # under a name that no later run takes for unfinished
+                partial = partial.rename(partial.with_suffix(".complete"))
+            failure.remedy = f"the complete output is in {partial}: move it yourself"
         raise failure from error
     partial.unlink()

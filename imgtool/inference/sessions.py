@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgtool.artefacts.manifest import FAST, NAME, OPTIMISED, ArtefactManifest, read_manifest, wrong_sample
-from imgtool.artefacts.runtime_identity import PROVIDER, installed_release, this_runtime
+from imgtool.artefacts.runtime_identity import PROVIDER, this_runtime
+from imgtool.distribution import installed_release
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.ground.privacy import import_openvino
 from imgtool.inference.session_memory import Arena, run_options, set_memory

@@ -70,19 +70,19 @@ class PrunePlan:
         return self.size_bytes
 
 
-def plan_prune(store: ModelStore, max_size: int | None = None, *, keep_current: bool = True) -> PrunePlan:
+def plan_prune(store: ModelStore, max_size: int | None = None) -> PrunePlan:
     """What to remove so that all models together take at most ``max_size`` bytes.
 
     Leftovers and damaged files are always removed. Without ``max_size`` all former versions are removed; with it, only
-    as many as needed, the oldest first. With ``keep_current=False`` models in use can be removed too, the oldest first.
+    as many as needed, the oldest first. Models in use stay.
     """
     inventory = _Inventory(store)
     removals = list(_leftovers(store, inventory))
     total = rest = sum(map(size_of, inventory.users))
     total += sum(one.size_bytes for one in removals)
-    candidates = [version for version in inventory.versions if not (version.current and keep_current)]
-    for version in sorted(candidates, key=lambda version: (version.current, version.manifest.created)):
-        if rest > max_size if max_size is not None else not version.current:
+    former = (version for version in inventory.versions if version.file.name != MANIFEST)
+    for version in sorted(former, key=lambda version: version.manifest.created):
+        if max_size is None or rest > max_size:
             removals.append(inventory.removal(version))
             rest -= removals[-1].size_bytes
     return PrunePlan(tuple(removals), total, max_size)
@@ -97,10 +97,6 @@ class _Version:
     manifest: Manifest
     links: dict[Path, Path]
     fetched: frozenset[Path]
-
-    @property
-    def current(self) -> bool:
-        return self.file.name == MANIFEST
 
 
 class _Inventory:
@@ -132,9 +128,8 @@ class _Inventory:
             content = version.links[link]
             if self.users[content] <= 0 and (link == content or not self._is_linked_elsewhere(content, link)):
                 contents.add(content)
-        reason = "in use" if version.current else "a former version"
         paths = (version.file, *sorted(links | contents))
-        return Removal(version.name, reason, paths, sum(map(size_of, contents)))
+        return Removal(version.name, "a former version", paths, sum(map(size_of, contents)))
 
     def _is_linked_elsewhere(self, content: Path, link: Path) -> bool:
         snapshots = next((folder for folder in link.parents if folder.name == "snapshots"), None)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.artefacts.find import all_artefacts, artefacts_root, problems, status
+from imgtool.artefacts.find import all_artefacts, artefacts_root, folders, problems, status
 from imgtool.artefacts.install import is_only_copy
 from imgtool.artefacts.manifest import ArtefactManifest
 from imgtool.artefacts.requested_model import requested_blip, requested_easyocr, stem_of
@@ -21,21 +21,17 @@ if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
 
-def plan_prune_compiled(root: Path, runtime: RuntimeIdentity | None = None, in_use: Collection[Path] = ()) -> PrunePlan:
+def plan_prune_compiled(root: Path, in_use: Collection[Path] = ()) -> PrunePlan:
     """What to remove below ``root``, to be executed with ``ModelStore.at(root)``.
 
     The newest complete version of each model stays, and so do those for other processors, because machines may share
     the folder. One for an onnxruntime that is no longer installed stays only if there is nothing newer. The folders
     ``in_use`` always stay.
     """
-    runtime, removals = runtime or this_runtime(), []
-    try:
-        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError:
-        folders = []
+    runtime, removals, found = this_runtime(), [], folders(root, unfinished=True)
     whole = [each for each in all_artefacts(root) if not problems(each.folder, each.manifest.files, full=False)]
     intact = {each.folder for each in whole}
-    for path in folders:
+    for path in found:
         if TEMPORARY not in path.name:
             left = path not in intact
         else:
@@ -48,7 +44,7 @@ def plan_prune_compiled(root: Path, runtime: RuntimeIdentity | None = None, in_u
         if superseded and one.folder not in in_use:
             stem = stem_of(one.manifest.kind, one.manifest.model)
             removals.append(Removal(stem, "superseded", (one.folder,), size_of(one.folder)))
-    return PrunePlan(tuple(removals), sum(map(size_of, folders)), None)
+    return PrunePlan(tuple(removals), sum(map(size_of, found)), None)
 
 
 def in_use(options: EngineOptions) -> list[Path]:

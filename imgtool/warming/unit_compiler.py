@@ -12,15 +12,9 @@ from imgtool.errors import ImgtoolError, MissingExtra, ModelMissing, UsageProble
 from imgtool.ground.cores import granted_cores
 from imgtool.inference.torch import extra_remedy, missing_modules
 from imgtool.options import BackendChoice, EngineOptions, Precision
-from imgtool.warming.unit_loader import asked_for
+from imgtool.warming.unit_loader import PACKAGES, asked_for
 from imgtool.warming.units import Unit
 from imgtool.weights.observer import FetchObserver
-
-_PACKAGES = {
-    BLIP: ("torch", "torchvision", "transformers", "onnx"),
-    EASYOCR: ("torch", "torchvision", "easyocr", "onnx"),
-}
-"""What exporting needs."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class UnitCompiler:
         """
         if self.options.backend is BackendChoice.TORCH:
             return UsageProblem("the options ask for torch")
-        needed: tuple[str, ...] = _PACKAGES[unit.engine]
+        needed: tuple[str, ...] = (*PACKAGES[unit.engine], "onnx")
         try:
             found = self.status(unit)
             if not anew and found.state is ArtefactState.COMPILED and found.artefact is not None:

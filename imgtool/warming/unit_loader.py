@@ -30,7 +30,7 @@ from imgtool.weights.warm_command import easyocr_command
 
 _GRACE_SECONDS = 2.0
 
-_PACKAGES = {BLIP: ("torch", "torchvision", "transformers"), EASYOCR: ("torch", "torchvision", "easyocr")}
+PACKAGES = {BLIP: ("torch", "torchvision", "transformers"), EASYOCR: ("torch", "torchvision", "easyocr")}
 """What the engines of fetched models need."""
 
 _COMPILED = ("onnxruntime", "numpy")
@@ -51,7 +51,7 @@ class UnitLoader:
             return ModelMissing("a part of EasyOCR, loaded together with the others", command.remedy)
         if self._is_compiled(unit):
             return None
-        missing = missing_modules(*_PACKAGES[unit.engine])
+        missing = missing_modules(*PACKAGES[unit.engine])
         return MissingExtra(f"{' and '.join(missing)} not installed", extra_remedy()) if missing else None
 
     def unfound(self, unit: Unit, store: ModelStore) -> Problem | None:
@@ -62,8 +62,7 @@ class UnitLoader:
         """Why a run cannot use ``unit``, which is complete; ``None`` if it can, or if no engine loads it alone."""
         if not unit.engine:
             return None
-        options = asked_for(self.options, unit)
-        cls = load_class(choose_target(unit.engine, options))
+        options, _, cls = self._chosen(unit)
         probe, remedy = cls.probe(options), ""
         if probe.available:
             return None
@@ -81,7 +80,7 @@ class UnitLoader:
         not valid for a model that was damaged afterwards.
         """
         options, target, cls = self._chosen(unit)
-        packages = _COMPILED if cls.spec.backend is Backend.ONNX else _PACKAGES[unit.engine]
+        packages = _COMPILED if cls.spec.backend is Backend.ONNX else PACKAGES[unit.engine]
         named = {"engine": cls.spec.version, "target": target, "model": cls.probe(options).model_version}
         for package in packages:
             try:

@@ -20,16 +20,12 @@ class Recogniser:
     languages: tuple[str, ...]
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-_LATIN = _words(
+_LATIN = (
     "af az bs cs cy da de en es et fr ga hr hu id is it ku la lt lv mi ms mt nl no oc pi pl pt ro rs_latin sk sl sq"
     " sv sw tl tr uz vi"
 )
-_CYRILLIC = _words("ru rs_cyrillic be bg uk mn abq ady kbd ava dar inh che lbe lez tab tjk en")
-_DEVANAGARI = _words("hi mr ne bh mai ang bho mah sck new gom sa bgc en")
+_CYRILLIC = "ru rs_cyrillic be bg uk mn abq ady kbd ava dar inh che lbe lez tab tjk en"
+_DEVANAGARI = "hi mr ne bh mai ang bho mah sck new gom sa bgc en"
 
 RECOGNISERS: dict[str, Recogniser] = {
     "english_g2": Recogniser("gen2", ("en",)),
@@ -43,9 +39,9 @@ RECOGNISERS: dict[str, Recogniser] = {
     "kannada_g2": Recogniser("gen2", ("kn", "en")),
     "bengali_g1": Recogniser("gen1", ("bn", "as", "mni", "en")),
     "arabic_g1": Recogniser("gen1", ("ar", "fa", "ug", "ur", "en")),
-    "devanagari_g1": Recogniser("gen1", _DEVANAGARI),
-    "cyrillic_g2": Recogniser("gen2", _CYRILLIC),
-    "latin_g2": Recogniser("gen2", _LATIN),
+    "devanagari_g1": Recogniser("gen1", tuple(_DEVANAGARI.split())),
+    "cyrillic_g2": Recogniser("gen2", tuple(_CYRILLIC.split())),
+    "latin_g2": Recogniser("gen2", tuple(_LATIN.split())),
 }
 """In the order in which EasyOCR tries them: it takes the first one that reads a language other than English."""
 

@@ -40,10 +40,9 @@ class Places:
         return {Root.STORE: self.store, Root.HUB: self.hub, Root.EASYOCR: self.easyocr}[root]
 
 
-def places(store: Path, environ: Mapping[str, str] | None = None) -> Places:
-    """The directories that ``environ`` (by default the process's own) names."""
-    environ = os.environ if environ is None else environ
-    return Places(store, hub_cache(environ), easyocr_folder(environ))
+def places(store: Path) -> Places:
+    """The directories that the environment names."""
+    return Places(store, hub_cache(os.environ), easyocr_folder(os.environ))
 
 
 def hub_cache(environ: Mapping[str, str]) -> Path:

@@ -22,8 +22,9 @@ from imgtool.artefacts.find import (
 )
 from imgtool.artefacts.manifest import ArtefactFile, read_manifest
 from imgtool.artefacts.requested_model import RequestedModel, requested_blip
-from imgtool.artefacts.runtime_identity import cpu_features, installed_release, this_runtime
+from imgtool.artefacts.runtime_identity import cpu_features, this_runtime
 from imgtool.compiling.compile import compile_model
+from imgtool.distribution import installed_release
 from imgtool.errors import ModelMissing
 from imgtool.options import EngineOptions
 from imgtool.weights.warm_command import WarmCommand

@@ -21,7 +21,8 @@ import pytest
 
 from imgtool.errors import ExitCode, OutputNotWritable, UsageProblem
 from imgtool.formats.interface import open_writer
-from imgtool.formats.target import ReaderGone, Target, guess_format
+from imgtool.formats.sink import ReaderGone
+from imgtool.formats.target import Target, guess_format
 from imgtool.options import OutputFormat
 from tests.results import answered
 
@@ -34,7 +35,8 @@ ENDLESS = """
 import sys
 from imgtool.options import OutputFormat
 from imgtool.formats.interface import open_writer
-from imgtool.formats.target import ReaderGone, Target
+from imgtool.formats.sink import ReaderGone
+from imgtool.formats.target import Target
 from tests.results import answered
 format = OutputFormat(sys.argv[1])
 target = Target(None, format)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.caption.blip import Blip
+from imgtool.analyzers.compiled import probe_compiled
 from imgtool.analyzers.interface import AnalyzerSpec, Probe
-from imgtool.artefacts.find import find_blip, precision_parameters, why_unused
-from imgtool.errors import ImgtoolError
+from imgtool.artefacts.find import find_blip, precision_parameters
 from imgtool.inference.blip.parameters import check_precision, writing_parameters
 from imgtool.types import Backend, Task
 from imgtool.weights.warm_command import blip_command
@@ -34,21 +34,7 @@ class BlipOnnx(Blip):
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
         """Available if the compiled model is here and complete, and the CPU may be used."""
-        if options.device not in ("auto", "cpu"):
-            reason = f"compiled models run on the CPU, not on {options.device}"
-            return Probe(False, reason=reason, remedy="use --device cpu")
-        try:
-            artefact = find_blip(options)
-        except ImgtoolError as problem:
-            return Probe(False, reason=str(problem), remedy=problem.remedy, notice=why_unused(problem))
-        found = artefact.manifest
-        return Probe(
-            True,
-            model=found.model,
-            model_version=found.model_version,
-            size_bytes=found.size_bytes,
-            notice=artefact.notice,
-        )
+        return probe_compiled(options, find_blip)
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:

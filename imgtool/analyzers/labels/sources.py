@@ -55,9 +55,8 @@ def from_metadata(properties: Mapping[str, str]) -> Given:
         # Ultralytics trains its classifiers on pixels / 255 with no further normalisation and cropped to the shorter
         # side (ultralytics/data/augment.py, classify_transforms).
         given |= {"mean": (0.0,), "std": (1.0,), "resize": "crop", "crop_pct": 1.0}
-    own = {
-        key.removeprefix("imgtool."): _literal(text) for key, text in properties.items() if key.startswith("imgtool.")
-    }
+    parted = ((*key.partition("."), text) for key, text in properties.items())
+    own = {name: _literal(text) for prefix, dot, name, text in parted if prefix == "imgtool" and dot}
     try:
         return {**given, **convert(own, "the model's metadata")}
     except ConfigProblem as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from imgtool.analyzers.compiled import probe_compiled
 from imgtool.analyzers.interface import AnalyzerSpec, Probe
 from imgtool.analyzers.text.easyocr import EasyOcr
-from imgtool.artefacts.find import find_easyocr, precision_parameters, why_unused
-from imgtool.errors import ImgtoolError
+from imgtool.artefacts.find import find_easyocr, precision_parameters
 from imgtool.inference.easyocr.parameters import reading_parameters
 from imgtool.types import Backend, Task
 from imgtool.weights.languages import RECOGNISERS, with_usual_codes
@@ -33,22 +34,10 @@ class EasyOcrOnnx(EasyOcr):
     @classmethod
     def probe(cls, options: EngineOptions) -> Probe:
         """Available if a compiled model for the languages is here and complete, and the CPU may be used."""
-        if options.device not in ("auto", "cpu"):
-            reason = f"compiled models run on the CPU, not on {options.device}"
-            return Probe(False, reason=reason, remedy="use --device cpu")
-        try:
-            artefact = find_easyocr(options)
-        except ImgtoolError as problem:
-            return Probe(False, reason=str(problem), remedy=problem.remedy, notice=why_unused(problem))
-        found = artefact.manifest
-        return Probe(
-            True,
-            model=found.model,
-            model_version=found.model_version,
-            languages=with_usual_codes(RECOGNISERS[found.model].languages),
-            size_bytes=found.size_bytes,
-            notice=artefact.notice,
-        )
+        found = probe_compiled(options, find_easyocr)
+        if not found.available:
+            return found
+        return replace(found, languages=with_usual_codes(RECOGNISERS[found.model].languages))
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from imgtool.artefacts.find import FOLDER
 from imgtool.bench.arms.definitions import CACHED
@@ -63,16 +62,7 @@ def _fill(command: Sequence[str], timeout: float, say: Callable[[str], None]) ->
         for line in said.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]:
             say(f"    {printable(line)}")
     if done is not None and done.returncode >= 0:  # a process that was killed may have left half a line
-        results = (msgspec.json.decode(line, type=_Result) for line in done.stdout.splitlines())
-        answers = (answer for result in results for answer in result.tasks.values())
-        if engines := sorted({f"{answer.engine} ({answer.backend})" for answer in answers}):
+        results = map(msgspec.json.decode, done.stdout.splitlines())
+        answers = [answer for result in results for answer in result.get("tasks", {}).values()]
+        if engines := sorted({f"{answer['engine']} ({answer['backend']})" for answer in answers}):
             say(f"it has answers of {', '.join(engines)}")
-
-
-class _Answer(Struct):
-    engine: str
-    backend: str
-
-
-class _Result(Struct):
-    tasks: dict[str, _Answer] = {}

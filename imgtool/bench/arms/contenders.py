@@ -6,36 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgtool.bench.arms.definitions import BUILT_IN, EAGER, analyze_command, eager_command
+import msgspec
+
+from imgtool.bench.arms import eager
+from imgtool.bench.arms.definitions import BUILT_IN, CACHED, FAST, analyze_command
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.experiment import Contender
 from imgtool.bench.measure.pagecache import model_files
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.errors import ModelMissing, UsageProblem
 from imgtool.ground.cores import granted_cores
+from imgtool.ground.fresh import python_calling
 from imgtool.options import EngineOptions
-from imgtool.types import Backend
-
-Parse = Callable[[Sequence[str]], EngineOptions]
-"""Options of ``imgtool analyze`` as typed, made into the engine's, with environment and files taken in."""
-
-FAST = "compiled-fast"
-_BACKENDS = {
-    EAGER: Backend.TORCH,
-    "lazy": Backend.TORCH,
-    "parallel": Backend.TORCH,
-    "compiled": Backend.ONNX,
-    FAST: Backend.ONNX,
-}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What all arms have in common: the images, and options that come before an arm's own."""
+    """What all arms have in common: the images, options that come before an arm's own, and how options of analyze are
+    made into the engine's, with environment and files taken in."""
 
     images: tuple[str, ...]
     common: tuple[str, ...]
-    parse: Parse
+    parse: Callable[[Sequence[str]], EngineOptions]
 
 
 def contender(arm: Arm, stage: Stage) -> Contender:
@@ -56,10 +48,11 @@ def contender(arm: Arm, stage: Stage) -> Contender:
             raise
         # The user did not choose its options: what they do not allow cannot be had here.
         raise ModelMissing(f"arm {arm.name}: {problem}", problem.remedy) from problem
-    if arm in BUILT_IN:
-        _check_models(arm, plan)
+    if arm in BUILT_IN and arm.name != CACHED:
+        _check_models(arm, plan, options)
     if arm.kind is ArmKind.EAGER:
-        arm = eager_command(arm, _eager_options(plan, options), stage.images)
+        words = [*_eager_options(plan, options), *stage.images]
+        arm = msgspec.structs.replace(arm, command=tuple(python_calling(eager.main, words=words)))
     else:
         arm = analyze_command(arm, stage.common, stage.images)
     chosen = plan.chosen.values()
@@ -72,16 +65,14 @@ def contender(arm: Arm, stage: Stage) -> Contender:
     )
 
 
-def _check_models(arm: Arm, plan: Plan) -> None:
+def _check_models(arm: Arm, plan: Plan, options: EngineOptions) -> None:
     """Refuse a built-in arm if another engine would stand in for its models: it would measure something else."""
-    if (backend := _BACKENDS.get(arm.name)) is None:
-        return
     chosen = plan.chosen
     if arm.name == FAST and not any(each.parameters.get("precision") == "fast" for each in chosen.values()):
         reasons = "; ".join(filter(None, (each.notice for each in chosen.values()))) or "no model has a fast variant"
         raise ModelMissing(f"arm {arm.name}: {reasons}", "run `imgtool warm-cache --precision fast`")
     for task, each in chosen.items():
-        if each.spec.backend is not backend or each.stands_in_for:
+        if each.spec.backend.value != options.backend.value or each.stands_in_for:
             reason = each.notice or f"{task} would be answered by {each.spec.name}"
             raise ModelMissing(f"arm {arm.name}: {reason}", "run `imgtool warm-cache`, or use --weights synthetic")
 

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from imgtool.bench.arms import eager
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.errors import UsageProblem
-from imgtool.ground.fresh import imgtool_command, python_calling
+from imgtool.ground.fresh import imgtool_command
 
-EAGER, CACHED = "eager", "cached"
+EAGER, FAST, CACHED = "eager", "compiled-fast", "cached"
 
 BUILT_IN: tuple[Arm, ...] = (
     Arm(name=EAGER, kind=ArmKind.EAGER, summary="imports everything, loads one model after the other, then loops"),
@@ -39,7 +38,7 @@ BUILT_IN: tuple[Arm, ...] = (
         summary="models compiled to ONNX, answers as upstream's",
     ),
     Arm(
-        name="compiled-fast",
+        name=FAST,
         kind=ArmKind.ANALYZE,
         options=("--backend", "onnx", "--precision", "fast", "--strict"),
         summary="models compiled to ONNX, reduced precision",
@@ -93,10 +92,19 @@ def _definition(flag: str, text: str) -> tuple[str, tuple[str, ...]]:
     name, equals, words = text.partition("=")
     if not equals or not _NAME.match(name):
         raise UsageProblem(f"{flag} {text!r} is not NAME=WORDS", f"write for example {flag} 'mine=--threads 2'")
+    return name, split_words(words, f"{flag} {name}: ")
+
+
+def split_words(text: str, label: str = "") -> tuple[str, ...]:
+    """The words of ``text`` as a shell would take them; ``label`` begins the message if it would not.
+
+    Raises:
+        UsageProblem: a quote is left open.
+    """
     try:
-        return name, tuple(shlex.split(words))
+        return tuple(shlex.split(text))
     except ValueError as error:
-        raise UsageProblem(f"{flag} {name}: {words!r} cannot be read: {str(error).lower()}") from error
+        raise UsageProblem(f"{label}{text!r} cannot be read: {str(error).lower()}", "close the quotes") from error
 
 
 def analyze_command(arm: Arm, common: Sequence[str], images: Sequence[str]) -> Arm:
@@ -110,9 +118,3 @@ def analyze_command(arm: Arm, common: Sequence[str], images: Sequence[str]) -> A
     script = Path(sys.executable).with_name("imgtool")
     program = [str(script)] if script.is_file() else imgtool_command()
     return msgspec.structs.replace(arm, command=(*program, *words))
-
-
-def eager_command(arm: Arm, options: Sequence[str], images: Sequence[str]) -> Arm:
-    """The eager arm with the command of its samples; ``options`` are those of :mod:`imgtool.bench.arms.eager`."""
-    command = python_calling(eager.main, words=[*options, *images])
-    return msgspec.structs.replace(arm, command=tuple(command))

@@ -24,23 +24,16 @@ class Drawing(Struct, frozen=True):
     count: int
 
 
-class Drawn(Struct, frozen=True):
-    """Files, in order, and their bytes in all."""
-
-    files: tuple[str, ...]
-    bytes: int
-
-
-def draw_in_child(folder: Path, sizes: tuple[tuple[int, int], ...], count: int) -> Drawn:
-    """Write ``count`` JPEG files into ``folder``.
+def draw_in_child(folder: Path, sizes: tuple[tuple[int, int], ...], count: int) -> tuple[str, ...]:
+    """Write ``count`` JPEG files into ``folder``; returns their paths, in order.
 
     Raises:
         imgtool.bench.measure.child.ChildFailed: it could not be done.
     """
-    return ask(draw, Drawing(str(folder), sizes, count), Drawn)
+    return tuple(ask(draw, Drawing(str(folder), sizes, count), list[str]))
 
 
-def draw(request: Drawing) -> Drawn:
+def draw(request: Drawing) -> list[str]:
     """The child's side."""
     folder = Path(request.folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,8 +42,8 @@ def draw(request: Drawing) -> Drawn:
         width, height = request.sizes[number % len(request.sizes)]
         path = folder / f"{number:04}-{width}x{height}.jpg"
         _picture(number, width, height).save(path, quality=88)
-        files.append(path)
-    return Drawn(tuple(map(str, files)), sum(path.stat().st_size for path in files))
+        files.append(str(path))
+    return files
 
 
 def _picture(number: int, width: int, height: int) -> Any:

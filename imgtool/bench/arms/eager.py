@@ -23,17 +23,25 @@ Answer = Callable[[str], Any]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import everything, load everything, then print one JSON line an image."""
     given = _parser().parse_args(arguments)
-    libraries = _import(given)
+    import torch
+
+    if given.easyocr:
+        import easyocr  # noqa: F401 - with all else, before anything is loaded
+    if given.blip:
+        from PIL import Image  # noqa: F401
+        from transformers import BlipForConditionalGeneration, BlipProcessor  # noqa: F401
     trace.process_started("parent")
-    libraries["torch"].set_num_threads(given.threads)
-    device = _device(libraries["torch"], given.device)
+    torch.set_num_threads(given.threads)
+    device = given.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     answers: dict[str, Answer] = {}
     if given.easyocr:
         with trace.span("easyocr", "load", task="text", backend="torch"):
-            answers["text"] = _load_easyocr(libraries, Path(given.easyocr), given.languages.split(","), device)
+            answers["text"] = _load_easyocr(Path(given.easyocr), given.languages.split(","), device)
     if given.blip:
         with trace.span("blip", "load", task="caption", backend="torch"):
-            answers["caption"] = _load_blip(libraries, given.blip, given.max_new_tokens, device)
+            answers["caption"] = _load_blip(given.blip, given.max_new_tokens, device)
     for number, path in enumerate(given.images):
         result = {"path": path}
         for task, answer in answers.items():
@@ -47,9 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m imgtool.bench.arms.eager", description="Captions and text, eagerly."
-    )
+    parser = argparse.ArgumentParser(prog="eager", description="Captions and text, eagerly.")
     parser.add_argument("--blip", help="folder of a BLIP captioning model")
     parser.add_argument("--easyocr", help="folder of EasyOCR's weights")
     parser.add_argument("--languages", default="ko,en", help="languages of the text, in EasyOCR's codes")
@@ -60,37 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _device(torch: Any, device: str) -> str:
-    if device != "auto":
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _import(given: argparse.Namespace) -> dict[str, Any]:
+def _load_blip(folder: str, max_new_tokens: int, device: str) -> Answer:
     import torch
+    from PIL import Image
+    from transformers import BlipForConditionalGeneration, BlipProcessor
 
-    libraries: dict[str, Any] = {"torch": torch}
-    if given.easyocr:
-        import easyocr
-
-        libraries["easyocr"] = easyocr
-    if given.blip:
-        from PIL import Image
-        from transformers import BlipForConditionalGeneration, BlipProcessor
-
-        libraries |= {"Image": Image, "model": BlipForConditionalGeneration, "processor": BlipProcessor}
-    return libraries
-
-
-def _load_blip(libraries: dict[str, Any], folder: str, max_new_tokens: int, device: str) -> Answer:
-    processor = libraries["processor"].from_pretrained(folder, local_files_only=True)
-    model = libraries["model"].from_pretrained(folder, local_files_only=True).to(device).eval()
-    inference, image = libraries["torch"].inference_mode, libraries["Image"]
+    processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
+    model = BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True).to(device).eval()
 
     def caption(path: str) -> str:
-        with image.open(path) as opened, inference():
+        with Image.open(path) as opened, torch.inference_mode():
             inputs = processor(images=opened.convert("RGB"), return_tensors="pt").to(device)
             tokens = model.generate(**inputs, max_new_tokens=max_new_tokens)
         return str(processor.decode(tokens[0], skip_special_tokens=True)).strip()
@@ -98,9 +83,10 @@ def _load_blip(libraries: dict[str, Any], folder: str, max_new_tokens: int, devi
     return caption
 
 
-def _load_easyocr(libraries: dict[str, Any], folder: Path, languages: list[str], device: str) -> Answer:
-    easyocr = libraries["easyocr"]
-    _accept_synthetic(easyocr, folder)
+def _load_easyocr(folder: Path, languages: list[str], device: str) -> Answer:
+    import easyocr
+
+    _accept_synthetic(folder)
     reader = easyocr.Reader(
         languages,
         gpu=device != "cpu" and device,
@@ -116,7 +102,7 @@ def _load_easyocr(libraries: dict[str, Any], folder: Path, languages: list[str],
     return text
 
 
-def _accept_synthetic(easyocr: Any, folder: Path) -> None:
+def _accept_synthetic(folder: Path) -> None:
     """Put the MD5 sums of synthetic weights into EasyOCR's table, which has those of the real ones."""
     mark = folder / "SYNTHETIC"
     if not mark.exists():

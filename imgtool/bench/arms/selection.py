@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +12,11 @@ from imgtool.bench.arms.contenders import Stage, contender
 from imgtool.bench.arms.definitions import BUILT_IN, CACHED, arm_of_command, arm_of_options, built_in
 from imgtool.bench.arms.drawn_images import draw_in_child
 from imgtool.bench.data.record import Arm, ArmKind
+from imgtool.bench.measure.child import ChildFailed
 from imgtool.bench.measure.experiment import Contender
-from imgtool.errors import ModelMissing, UsageProblem
+from imgtool.errors import ExitCode, ModelMissing, UsageProblem
+from imgtool.ground.fresh import imgtool_command
+from imgtool.options import EngineOptions
 
 _BUILT_IN_NAMES = frozenset(arm.name for arm in BUILT_IN)
 
@@ -105,8 +110,30 @@ def images_for(paths: Sequence[str], folder: Path, steady: int) -> tuple[str, ..
         imgtool.bench.measure.child.ChildFailed: they cannot be drawn.
     """
     if not paths:
-        return draw_in_child(folder, ((1000, 600),), steady + 1).files
+        return draw_in_child(folder, ((1000, 600),), steady + 1)
     for path in paths:
         if not Path(path).is_file():
             raise UsageProblem(f"{path} is not a file", "name images, not folders: each arm gets the same ones")
     return tuple(str(Path(path).absolute()) for path in paths[: steady + 1])
+
+
+def make_models(options: EngineOptions) -> None:
+    """Make the weights that ``options`` ask for and compile them, unless they are there already. Its output goes to
+    stderr.
+
+    Raises:
+        ChildFailed: it failed.
+    """
+    words = [
+        "warm-cache",
+        *("--weights", options.weights.value, "--scale", options.scale.value),
+        *("--languages", ",".join(options.languages)),
+    ]
+    # Not to stdout, which belongs to the figures.
+    done = subprocess.run(imgtool_command(words), stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise ChildFailed(
+            "the synthetic models could not be made",
+            "see its output above; or name arms that need none, such as --arm slim='--text-engine rapidocr'",
+            ExitCode.MODEL_MISSING,
+        )

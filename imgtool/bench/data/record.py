@@ -198,10 +198,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
         Raises:
             KeyError: there is no such arm.
         """
-        for arm in self.arms:
-            if arm.name == name:
-                return arm
-        raise KeyError(name)
+        return {arm.name: arm for arm in self.arms}[name]
 
     def counted(self, arm: str, page_cache: PageCache | None = None) -> list[RunSample]:
         """The samples of an arm without its warm-up runs, failed ones too; in one state of the page cache, or in

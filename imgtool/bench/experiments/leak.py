@@ -83,13 +83,7 @@ class LeakReadings(Struct, frozen=True):
 
 
 def measure_leak(
-    flags: Mapping[str, str | bool],
-    image: Path,
-    *,
-    calls: int,
-    scratch: Path,
-    tolerance: int = TOLERANCE_BYTES,
-    timeout: float = 3600.0,
+    flags: Mapping[str, str | bool], image: Path, *, calls: int, scratch: Path, tolerance: int = TOLERANCE_BYTES
 ) -> Leak:
     """Call the engine ``calls`` times in a fresh process and judge the growth. ``scratch`` is a folder for a copy.
 
@@ -101,7 +95,7 @@ def measure_leak(
         raise UsageProblem(f"--calls must be at least {FEWEST_CALLS}, not {calls}", "a slope needs points")
     copy = scratch / f"again{image.suffix}"
     copy.write_bytes(image.read_bytes())
-    found = ask(repeat, LeakRequest(dict(flags), str(copy), calls), LeakReadings, timeout=timeout)
+    found = ask(repeat, LeakRequest(dict(flags), str(copy), calls), LeakReadings)
     rounds = tuple(_round(readings) for readings in found.rounds)
     verdict, reason = judge(rounds[-1], tolerance)
     return Leak(

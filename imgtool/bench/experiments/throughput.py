@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from imgtool.bench.data.record import RunSample
-from imgtool.bench.measure.experiment import Contender
+from imgtool.bench.measure.experiment import Contender, interleaved
 from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from imgtool.bench.stats.statistics import Summary, summarise
@@ -109,25 +109,23 @@ def measure(
         tempfile.TemporaryDirectory(prefix="imgtool-bench-") as scratch,
         Launcher(look_seconds=_LOOK_SECONDS) as launcher,
     ):
-        for number in range(runs):
-            # Forwards and backwards: a machine that slows down steadily slows all cells alike.
-            for cell, contender in contenders if number % 2 == 0 else reversed(contenders):
-                if cell in failed:
-                    continue
-                say(f"run {number + 1} of {runs}: {cell}")
-                sample, ended = start(contender.arm, number, launcher, Path(scratch), timeout, {})
-                if sample.error is not None:
-                    failed[cell] = sample
-                    say(f"{cell} failed: {sample.error}")
-                    continue
-                run = ThroughputRun(
-                    overall=images / sample.wall,
-                    steady=1 / sample.steady if sample.steady else None,
-                    wall=sample.wall,
-                    cpu_seconds=ended.cpu_seconds,
-                    peak_anon=None if sample.memory is None else sample.memory.peak_anon,
-                )
-                taken[cell].append(run)
+        for (cell, contender), number in interleaved(contenders, runs, warm_ups=0):
+            if cell in failed:
+                continue
+            say(f"run {number + 1} of {runs}: {cell}")
+            sample, ended = start(contender.arm, number, launcher, Path(scratch), timeout, {})
+            if sample.error is not None:
+                failed[cell] = sample
+                say(f"{cell} failed: {sample.error}")
+                continue
+            run = ThroughputRun(
+                overall=images / sample.wall,
+                steady=1 / sample.steady if sample.steady else None,
+                wall=sample.wall,
+                cpu_seconds=ended.cpu_seconds,
+                peak_anon=None if sample.memory is None else sample.memory.peak_anon,
+            )
+            taken[cell].append(run)
     results = [_result(cell, tuple(found), images, failed.get(cell)) for cell, found in taken.items()]
     fewest: dict[tuple[str, int | None], CellResult] = {}
     for result in sorted(results, key=lambda result: result.cell.threads or 0):

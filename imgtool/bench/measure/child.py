@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -32,29 +32,22 @@ class ChildFailed(ImgtoolError):
         self.exit_code = exit_code
 
 
-class _Trouble(msgspec.Struct):
-    message: str
-    remedy: str
-    exit_code: int
-
-
 class _Envelope(msgspec.Struct):
+    """What the function returned, or the error that it raised."""
+
     value: Any = None
-    trouble: _Trouble | None = None
+    message: str | None = None
+    remedy: str = ""
+    exit_code: int = 0
 
 
 def ask(
-    function: Callable[[_Request], object],
-    request: _Request,
-    reply: type[_Reply],
-    *,
-    timeout: float = 3600.0,
-    environ: Mapping[str, str] | None = None,
+    function: Callable[[_Request], object], request: _Request, reply: type[_Reply], *, timeout: float = 3600.0
 ) -> _Reply:
     """Call ``function``, which is at the top of its module, with ``request`` in a fresh process; its answer as
     ``reply``.
 
-    ``timeout`` is seconds; ``environ`` is added to this process's.
+    ``timeout`` is seconds.
 
     Raises:
         ChildFailed: the process died, took too long, or the function raised.
@@ -66,7 +59,6 @@ def ask(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env={**os.environ, **(environ or {})},
     )
     try:
         out, err = process.communicate(msgspec.json.encode(request), timeout=timeout)
@@ -85,9 +77,9 @@ def ask(
         tail = err.decode("utf-8", "replace").strip()[-_TAIL_CHARACTERS:]
         message = f"{name} {describe_exit(process.returncode)}" + (f":\n{tail}" if tail else "")
         raise ChildFailed(message) from None
-    if (trouble := envelope.trouble) is not None:
-        code = next(member for member in ExitCode if member == trouble.exit_code)
-        raise ChildFailed(trouble.message, trouble.remedy, code)
+    if envelope.message is not None:
+        code = next(member for member in ExitCode if member == envelope.exit_code)
+        raise ChildFailed(envelope.message, envelope.remedy, code)
     return msgspec.convert(envelope.value, reply)
 
 
@@ -100,6 +92,6 @@ def answer(function: Callable[[Any], object]) -> None:
         request = msgspec.json.decode(sys.stdin.buffer.read(), type=request_type)
         envelope = _Envelope(value=msgspec.to_builtins(function(request)))
     except ImgtoolError as error:
-        envelope = _Envelope(trouble=_Trouble(str(error), error.remedy, int(error.exit_code)))
+        envelope = _Envelope(message=str(error), remedy=error.remedy, exit_code=int(error.exit_code))
     out.write(msgspec.json.encode(envelope))
     out.close()

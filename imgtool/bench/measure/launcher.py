@@ -29,22 +29,20 @@ _GROWTH = 1.1
 
 
 class Tree:
-    """The memory of all descendants of this process, sampled. Sizes are bytes, times nanoseconds.
-
-    ``largest`` and ``shared`` are peaks of one process: its VmHWM, and its memory that is not anonymous. ``grew_ns``
-    and ``shared_grew_ns`` are when they last grew, ``looked_ns`` is the last reading that found a process.
-    """
+    """The memory of all descendants of this process, sampled. ``peaks`` are the fields of
+    :class:`imgtool.bench.measure.launcher_client.TreeMemory`, which says what each is."""
 
     def __init__(self) -> None:
         self.ours: set[int] = set()
         self.seen = set(_processes())
         self.fresh: set[int] = set()
-        self.peak_rss = self.peak_anon = self.peak_file = self.largest = self.shared = self.samples = 0
-        self.grew_ns = self.shared_grew_ns = self.looked_ns = self._grown = self._shared_grown = 0
+        self.peaks = dict.fromkeys(("tree_rss", "anon", "file", "largest", "shared"), 0)
+        self.peaks |= dict.fromkeys(("grew_ns", "shared_grew_ns", "looked_ns"), 0)
+        self._grown = self._shared_grown = 0
 
     def look(self) -> None:
         """Take one sample."""
-        now = time.monotonic_ns()
+        now, peaks = time.monotonic_ns(), self.peaks
         self._find_new()
         rss = anon = file = 0
         for pid in list(self.ours):
@@ -56,29 +54,15 @@ class Tree:
                 self.fresh.discard(pid)
             else:
                 rss, anon, file = rss + found["VmRSS"], anon + found["RssAnon"], file + found["RssFile"]
-                self.largest = max(self.largest, found["VmHWM"])
-                self.shared = max(self.shared, found["RssFile"] + found["RssShmem"])
-                self.looked_ns = now
-        self.peak_rss, self.peak_anon = max(self.peak_rss, rss), max(self.peak_anon, anon)
-        self.peak_file = max(self.peak_file, file)
-        self.samples += 1
-        if self.largest > self._grown * _GROWTH:
-            self._grown, self.grew_ns = self.largest, now
-        if self.shared > self._shared_grown * _GROWTH:
-            self._shared_grown, self.shared_grew_ns = self.shared, now
-
-    def peaks(self) -> dict[str, int]:
-        """The peaks, under the names of :class:`imgtool.bench.measure.launcher_client.TreeMemory`."""
-        return {
-            "tree_rss": self.peak_rss,
-            "anon": self.peak_anon,
-            "file": self.peak_file,
-            "largest": self.largest,
-            "shared": self.shared,
-            "grew_ns": self.grew_ns,
-            "shared_grew_ns": self.shared_grew_ns,
-            "looked_ns": self.looked_ns,
-        }
+                peaks["largest"] = max(peaks["largest"], found["VmHWM"])
+                peaks["shared"] = max(peaks["shared"], found["RssFile"] + found["RssShmem"])
+                peaks["looked_ns"] = now
+        for name, size in (("tree_rss", rss), ("anon", anon), ("file", file)):
+            peaks[name] = max(peaks[name], size)
+        if peaks["largest"] > self._grown * _GROWTH:
+            self._grown, peaks["grew_ns"] = peaks["largest"], now
+        if peaks["shared"] > self._shared_grown * _GROWTH:
+            self._shared_grown, peaks["shared_grew_ns"] = peaks["shared"], now
 
     def _find_new(self) -> None:
         here = set(_processes())
@@ -147,6 +131,7 @@ class LaunchLoop:
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
         self._tree = Tree()
         environment = {**os.environ, **request["environment"]}
+        write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         spawned = time.monotonic_ns()
         environment[request["spawned_variable"]] = str(spawned)
         try:
@@ -154,7 +139,11 @@ class LaunchLoop:
                 request["command"][0],
                 request["command"],
                 environment,
-                file_actions=_streams(request),
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, request["stdout"], write, 0o600),
+                    (os.POSIX_SPAWN_OPEN, 2, request["stderr"], write, 0o600),
+                ],
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT],
             )
         except OSError as error:
@@ -170,8 +159,7 @@ class LaunchLoop:
             **ended,
             "spawned_ns": spawned,
             "left_behind": left_behind,
-            "memory": tree.peaks(),
-            "looks": tree.samples,
+            "memory": tree.peaks,
         }
 
     def _watch(self, pid: int, spawned: int, timeout: float, interval: float) -> dict[str, Any]:
@@ -221,28 +209,13 @@ class LaunchLoop:
             time.sleep(0.005)
 
 
-def _streams(request: dict[str, Any]) -> list[tuple[Any, ...]]:
-    write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    return [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, request["stdout"], write, 0o600),
-        (os.POSIX_SPAWN_OPEN, 2, request["stderr"], write, 0o600),
-    ]
-
-
 def _say(answer: dict[str, Any]) -> None:
     os.write(1, json.dumps(answer).encode() + b"\n")
 
 
-def _become_subreaper() -> None:
-    try:
+if __name__ == "__main__":
+    if sys.platform == "linux":  # elsewhere orphans go to init
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):
-        return  # elsewhere than on Linux orphans go to init
-
-
-if __name__ == "__main__":
-    _become_subreaper()
     LaunchLoop().serve()

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from msgspec import Struct, convert
@@ -27,9 +26,9 @@ class LauncherGone(ImgtoolError):
 
 
 class TreeMemory(Struct, frozen=True):
-    """Peaks in bytes: sums over the processes that lived at the same moment, the largest process's own peak, and the
-    most that one process had of files and shared memory. ``grew_ns`` and ``shared_grew_ns`` are when the last two last
-    grew, ``looked_ns`` is the last reading that found a process, in nanoseconds of the monotonic clock."""
+    """Peaks in bytes: sums over the processes that lived at the same moment, the largest process's own peak (VmHWM),
+    and the most that one process had of files and shared memory. ``grew_ns`` and ``shared_grew_ns`` are when the last
+    two last grew, ``looked_ns`` is the last reading that found a process, in nanoseconds of the monotonic clock."""
 
     tree_rss: int
     anon: int
@@ -56,7 +55,6 @@ class ProcessEnd(Struct, frozen=True, kw_only=True):
     largest_waited: int = 0
     cpu_seconds: float = 0.0
     left_behind: int = 0
-    looks: int = 0
     memory: TreeMemory = TreeMemory(0, 0, 0, 0)
 
     @property
@@ -135,9 +133,7 @@ class Launcher:
     def __enter__(self) -> Launcher:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

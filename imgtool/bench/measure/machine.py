@@ -52,7 +52,7 @@ def describe_machine(weights: Mapping[str, str], threads: int) -> Machine:
         cpu=cpu,
         cores=os.cpu_count() or 1,
         granted_cores=float(granted_cores()),
-        cpu_features=tuple(sorted(filter(_matters, flags))),
+        cpu_features=tuple(sorted(f for f in flags if f in _FEATURES or f.startswith(_FEATURE_FAMILIES))),
         memory_bytes=_memory_bytes(),
         system=_system(),
         kernel=platform.release(),
@@ -62,10 +62,6 @@ def describe_machine(weights: Mapping[str, str], threads: int) -> Machine:
         threads=threads,
         thread_settings={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
     )
-
-
-def _matters(flag: str) -> bool:
-    return flag in _FEATURES or flag.startswith(_FEATURE_FAMILIES)
 
 
 def _cpu() -> tuple[str, Iterable[str]]:

@@ -21,10 +21,16 @@ def prepare(files: Iterable[Path], state: PageCache) -> float | None:
     """
     files = list(files)
     for path in files:
-        if state is PageCache.COLD:
-            _drop(path)
-        else:
-            _read(path)
+        if state is PageCache.WARM:
+            counted = _pages(path)
+            if counted is None or counted[0] < counted[1]:
+                with suppress(OSError), path.open("rb", buffering=0) as file:
+                    while file.read(_CHUNK):
+                        pass
+        elif hasattr(os, "posix_fadvise"):
+            with suppress(OSError), path.open("rb") as file:
+                os.fdatasync(file.fileno())  # pages that are still to be written cannot be dropped
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return resident_share(files)
 
 
@@ -51,23 +57,6 @@ def model_files(places: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def _drop(path: Path) -> None:
-    if not hasattr(os, "posix_fadvise"):
-        return
-    with suppress(OSError), path.open("rb") as file:
-        os.fdatasync(file.fileno())  # pages that are still to be written cannot be dropped
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def _read(path: Path) -> None:
-    counted = _pages(path)
-    if counted is not None and counted[0] == counted[1]:
-        return
-    with suppress(OSError), path.open("rb", buffering=0) as file:
-        while file.read(_CHUNK):
-            pass
-
-
 def _pages(path: Path) -> tuple[int, int] | None:
     """How many pages of ``path`` are in memory, and how many there are (``mincore(2)``)."""
     try:
@@ -77,20 +66,15 @@ def _pages(path: Path) -> tuple[int, int] | None:
                 return 0, 0
             # A private writable mapping, untouched: ctypes takes the address of writable buffers only.
             with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY) as mapped:
-                return _count(mapped, size)
+                pages = -(-size // mmap.PAGESIZE)
+                vector = (ctypes.c_ubyte * pages)()
+                anchor = ctypes.c_char.from_buffer(mapped)
+                try:
+                    failed = ctypes.CDLL(None).mincore(
+                        ctypes.c_void_p(ctypes.addressof(anchor)), ctypes.c_size_t(size), vector
+                    )
+                finally:
+                    del anchor  # the mapping cannot be closed while a buffer points into it
+            return None if failed else (sum(byte & 1 for byte in vector), pages)
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def _count(mapped: mmap.mmap, size: int) -> tuple[int, int]:
-    pages = -(-size // mmap.PAGESIZE)
-    vector = (ctypes.c_ubyte * pages)()
-    anchor = ctypes.c_char.from_buffer(mapped)
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        failed = libc.mincore(ctypes.c_void_p(ctypes.addressof(anchor)), ctypes.c_size_t(size), vector)
-    finally:
-        del anchor  # the mapping cannot be closed while a buffer points into it
-    if failed:
-        raise OSError(ctypes.get_errno(), "mincore failed")
-    return sum(byte & 1 for byte in vector), pages

@@ -24,7 +24,8 @@ def shares(sample: RunSample) -> dict[str, float]:
     end = sample.first_result
     if end is None or not sample.phases:
         return {}
-    cuts = sorted({0.0, end, *(cut for phase in sample.phases for cut in _ends(phase) if 0 < cut < end)})
+    ends = (cut for phase in sample.phases for cut in (phase.began, phase.began + phase.seconds))
+    cuts = sorted({0.0, end, *(cut for cut in ends if 0 < cut < end)})
     found: dict[str, float] = {}
     for begin, finish in pairwise(cuts):
         names = _owners(sample.phases, (begin + finish) / 2)
@@ -36,8 +37,7 @@ def shares(sample: RunSample) -> dict[str, float]:
 def median_shares(experiment: Experiment, arm: str, state: PageCache = PageCache.WARM) -> dict[str, float]:
     """The median seconds of each phase over the counted samples of an arm, in the order in which phases begin; a sample
     without it counts as 0."""
-    good = [s for s in experiment.samples if s.arm == arm and s.run >= 0 and s.page_cache is state and s.error is None]
-    counted = [(sample, found) for sample in good if (found := shares(sample))]
+    counted = [(sample, found) for sample in experiment.succeeded(arm, state) if (found := shares(sample))]
     began = {
         phase.name: phase.began for sample, _ in counted for phase in sorted(sample.phases, key=lambda p: -p.began)
     }
@@ -45,10 +45,6 @@ def median_shares(experiment: Experiment, arm: str, state: PageCache = PageCache
     ordered = sorted(names, key=lambda name: began.get(name, float("inf")))
     medians = {name: median(found.get(name, 0.0) for _, found in counted) for name in ordered}
     return {name: seconds for name, seconds in medians.items() if seconds > 0}
-
-
-def _ends(phase: SamplePhase) -> tuple[float, float]:
-    return phase.began, phase.began + phase.seconds
 
 
 def _owners(phases: Sequence[SamplePhase], moment: float) -> set[str]:

@@ -58,19 +58,22 @@ def sections(report: Report) -> list[Section]:
         imgtool.errors.UsageProblem: ``report.former`` cannot be compared with.
     """
     findings = Findings(report.experiment)
-    names = [arm.name for arm in report.experiment.arms]
+    arms = report.experiment.arms
+    names = [arm.name for arm in arms]
     if report.arm is not None and report.arm not in names:
         raise UsageProblem(f"there is no arm {report.arm!r}", f"arms are {', '.join(names)}")
     arm = report.arm or advice.default_arm(report.experiment)
     memory = charts.memory(findings)
     loads = load_rows(findings)
+    # Targets and advice are about what imgtool gains on the plain program.
+    eager = len(arms) > 1 and any(a.name == findings.reference and a.kind is ArmKind.EAGER for a in arms)
     return [
         Section("", list(_head(findings, report.judgement, arm))),
         Section("All runs", list(_runs(findings))),
         Section("Against the earlier benchmark", list(_former(report.experiment, report.former))),
         Section("Where the time to the first result goes", list(_phases(findings, arm))),
-        Section("What is left", list(_remainders(findings, arm))),
-        Section("Targets", list(_targets(findings, arm))),
+        Section("What is left", list(_remainders(findings, arm)) if eager else ()),
+        Section("Targets", list(_targets(findings, arm)) if eager else ()),
         Section("Memory at the peak", [memory] if memory else ()),
         Section(
             "Loading each model",
@@ -156,8 +159,6 @@ def _phases(findings: Findings, arm: str) -> Iterator[Block]:
 
 
 def _remainders(findings: Findings, arm: str) -> Iterator[Block]:
-    if not _against_eager(findings):
-        return
     rows = [
         (
             each.phase,
@@ -173,18 +174,10 @@ def _remainders(findings: Findings, arm: str) -> Iterator[Block]:
 
 
 def _targets(findings: Findings, arm: str) -> Iterator[Block]:
-    if not _against_eager(findings):
-        return
     words = {True: "yes", False: "no", None: "not measured"}
     rows = [(check.text, check.measured or "-", words[check.met]) for check in advice.targets(findings.experiment, arm)]
     yield Table(("target", "measured", "met"), rows, (0, 1, 2), caption=f"{arm} against {findings.reference}")
     yield Table(("option", "effect"), advice.SWITCHES, (0, 1), caption="How each fast path is switched off")
-
-
-def _against_eager(findings: Findings) -> bool:
-    """Whether the reference is the plain program: targets and advice are about what imgtool gains on it."""
-    arms = findings.experiment.arms
-    return len(arms) > 1 and any(arm.name == findings.reference and arm.kind is ArmKind.EAGER for arm in arms)
 
 
 def _figures(findings: Findings) -> Iterator[Block]:

@@ -31,7 +31,7 @@ INTERLEAVED_MARGIN = 0.05
 SAVED_MARGIN = 0.15
 """Against a saved file: no interval contains the drift between two sessions on one machine."""
 
-_RESAMPLES = 500
+_RESAMPLES, _POWER = 500, 0.9
 
 
 class Verdict(StrEnum):
@@ -54,8 +54,6 @@ class Comparison(Struct, frozen=True, kw_only=True):
     confidence: float
     margin: float
     verdict: Verdict
-    n_reference: int
-    n_values: int
     reason: str = ""
     enough: bool = False
     """Whether there were enough figures for an interval of the confidence wanted; there is no verdict without."""
@@ -113,8 +111,6 @@ def compare(
         confidence=0.0 if ratio is None else ratio.confidence,
         margin=margin,
         verdict=verdict,
-        n_reference=len(reference),
-        n_values=len(values),
         reason=reason,
         enough=enough,
     )
@@ -151,25 +147,22 @@ def verdict_of(ratio: Ratio, margin: float) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
-def detectable(
-    values: Sequence[float], runs: int | None = None, margin: float = INTERLEAVED_MARGIN, power: float = 0.9
-) -> float | None:
-    """The smallest slowdown that ``runs`` runs an arm (by default as many as ``values``) detect with probability
-    ``power``, on a machine whose figures for one arm are ``values``: 0.08 for 8 %.
+def detectable(values: Sequence[float], runs: int) -> float | None:
+    """The smallest slowdown that ``runs`` runs an arm detect nine times in ten, on a machine whose figures for one arm
+    are ``values``: 0.08 for 8 %.
 
     Pairs of arms are drawn from ``values`` with replacement, always the same ones; each needs a slowdown that lifts its
     interval above 1 and its estimate beyond the margin. ``None`` for fewer than two figures, for figures without a
     ratio, and for too few runs.
     """
-    runs = len(values) if runs is None else runs
     if len(values) < 2 or runs < 1 or min(values) <= 0 or trimmed(runs, runs, CONFIDENCE)[1] < CONFIDENCE:
         return None
     chance = random.Random(0)
     needed = []
     for _ in range(_RESAMPLES):
         ratio = ratio_of(chance.choices(values, k=runs), chance.choices(values, k=runs))
-        needed.append(max(1 / ratio.low, (1 + margin) / ratio.estimate))
-    return sorted(needed)[math.ceil(power * _RESAMPLES) - 1] - 1
+        needed.append(max(1 / ratio.low, (1 + INTERLEAVED_MARGIN) / ratio.estimate))
+    return sorted(needed)[math.ceil(_POWER * _RESAMPLES) - 1] - 1
 
 
 def fewest_runs(confidence: float = CONFIDENCE) -> int:

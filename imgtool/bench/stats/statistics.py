@@ -55,8 +55,8 @@ class Summary(Struct, frozen=True, kw_only=True):
         return self.standard_deviation / abs(self.mean)
 
 
-def summarise(values: Sequence[float], confidence: float = MEDIAN_CONFIDENCE) -> Summary:
-    """The summary of ``values``; ``confidence`` is that of the median's interval.
+def summarise(values: Sequence[float]) -> Summary:
+    """The summary of ``values``.
 
     Raises:
         ValueError: there is no figure, or one is not finite.
@@ -69,6 +69,9 @@ def summarise(values: Sequence[float], confidence: float = MEDIAN_CONFIDENCE) ->
     deviation = None
     if len(values) > 1:
         deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    distances = [abs(value - middle) for value in values]
+    mad = median(distances)
+    scale = mad / _MAD_OF_NORMAL or _MEAN_DEVIATION_OF_NORMAL * math.fsum(distances) / len(distances)
     return Summary(
         n=len(values),
         mean=mean,
@@ -76,9 +79,9 @@ def summarise(values: Sequence[float], confidence: float = MEDIAN_CONFIDENCE) ->
         maximum=max(values),
         standard_deviation=deviation,
         median=middle,
-        mad=median(abs(value - middle) for value in values),
-        outliers=_outliers(values, middle),
-        interval=median_interval(values, confidence),
+        mad=mad,
+        outliers=tuple(place for place, distance in enumerate(distances) if distance > _LIMIT * scale),
+        interval=median_interval(values),
     )
 
 
@@ -109,11 +112,3 @@ def _ranks(n: int, confidence: float) -> tuple[int, float]:
             return rank, 1 - 2 * below / whole
         below += here
         rank += 1
-
-
-def _outliers(values: Sequence[float], middle: float) -> tuple[int, ...]:
-    distances = [abs(value - middle) for value in values]
-    scale = median(distances) / _MAD_OF_NORMAL
-    if scale == 0:
-        scale = _MEAN_DEVIATION_OF_NORMAL * math.fsum(distances) / len(distances)
-    return tuple(place for place, distance in enumerate(distances) if distance > _LIMIT * scale)

@@ -20,84 +20,83 @@ Flag = bool | None
 Many = list[str] | None
 
 
-def _option(panel: str, help: str, *names: str, takes: str | None = None, hidden: bool = False) -> object:
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=False, hidden=hidden)
+def option(
+    panel: str, help: str, *names: str, takes: str | None = None, default: str | bool = False, hidden: bool = False
+) -> object:
+    """An option of the ``panel`` of a command's help; ``default`` is what is shown as its default, true for its own."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=default, hidden=hidden)
 
 
 Paths = Annotated[Many, typer.Argument(metavar="[PATH]...", hidden=True)]
-FromFile = Annotated[Text, _option(_INPUT, "Read paths from a file, one per line.", "--from-file", takes="FILE")]
-Null = Annotated[bool, _option(_INPUT, "Paths in that list end with NUL, not newline.", "--null", "-0")]
-Include = Annotated[Many, _option(_INPUT, "Only files that match. Repeatable.", "--include", takes="GLOB")]
-Exclude = Annotated[Many, _option(_INPUT, "No files or folders that match. Repeatable.", "--exclude", takes="GLOB")]
-Hidden = Annotated[Flag, _option(_INPUT, "Also hidden files and folders.", "--hidden/--no-hidden")]
-Pages = Annotated[Text, _option(_INPUT, "Of multi-page files: first (default) or all.", takes="WHICH")]
+FromFile = Annotated[Text, option(_INPUT, "Read paths from a file, one per line.", "--from-file", takes="FILE")]
+Null = Annotated[bool, option(_INPUT, "Paths in that list end with NUL, not newline.", "--null", "-0")]
+Include = Annotated[Many, option(_INPUT, "Only files that match. Repeatable.", "--include", takes="GLOB")]
+Exclude = Annotated[Many, option(_INPUT, "No files or folders that match. Repeatable.", "--exclude", takes="GLOB")]
+Hidden = Annotated[Flag, option(_INPUT, "Also hidden files and folders.", "--hidden/--no-hidden")]
+Pages = Annotated[Text, option(_INPUT, "Of multi-page files: first (default) or all.", takes="WHICH")]
 
-Tasks = Annotated[Text, _option(_TASKS, "caption, text, labels (default: all).", "--tasks", "-t", takes="NAMES")]
-Languages = Annotated[Text, _option(_TASKS, "Languages of text (default: ko,en).", "--languages", "-l", takes="CODES")]
-CaptionEngine = Annotated[Text, _option(_TASKS, "blip (default) or describe.", takes="ENGINE")]
-TextEngine = Annotated[Text, _option(_TASKS, "easyocr, rapidocr or tesseract.", takes="ENGINE")]
-Ocr = Annotated[Many, _option(_TASKS, "Set a parameter of the text engine.", "--ocr", takes="NAME=VALUE")]
-LabelsModel = Annotated[Text, _option(_TASKS, "ONNX classifier that gives the labels.", takes="FILE")]
-LabelsFile = Annotated[Text, _option(_TASKS, "Its class names, one per line.", takes="FILE")]
-Classifier = Annotated[Many, _option(_TASKS, "Set a parameter of the classifier.", "--classifier", takes="NAME=VALUE")]
-TopK = Annotated[Text, _option(_TASKS, "Most labels per image (default: 5).", "--top-k", takes="N")]
-Strict = Annotated[Flag, _option(_TASKS, "Fail rather than use another engine.", "--strict/--no-strict")]
+Tasks = Annotated[Text, option(_TASKS, "caption, text, labels (default: all).", "--tasks", "-t", takes="NAMES")]
+Languages = Annotated[Text, option(_TASKS, "Languages of text (default: ko,en).", "--languages", "-l", takes="CODES")]
+CaptionEngine = Annotated[Text, option(_TASKS, "blip (default) or describe.", takes="ENGINE")]
+TextEngine = Annotated[Text, option(_TASKS, "easyocr, rapidocr or tesseract.", takes="ENGINE")]
+Ocr = Annotated[Many, option(_TASKS, "Set a parameter of the text engine.", "--ocr", takes="NAME=VALUE")]
+LabelsModel = Annotated[Text, option(_TASKS, "ONNX classifier that gives the labels.", takes="FILE")]
+LabelsFile = Annotated[Text, option(_TASKS, "Its class names, one per line.", takes="FILE")]
+Classifier = Annotated[Many, option(_TASKS, "Set a parameter of the classifier.", "--classifier", takes="NAME=VALUE")]
+TopK = Annotated[Text, option(_TASKS, "Most labels per image (default: 5).", "--top-k", takes="N")]
+Strict = Annotated[Flag, option(_TASKS, "Fail rather than use another engine.", "--strict/--no-strict")]
 
-Format = Annotated[Text, _option(_OUTPUT, "table, json, jsonl, csv, parquet or html.", "--format", "-f", takes="NAME")]
+Format = Annotated[Text, option(_OUTPUT, "table, json, jsonl, csv, parquet or html.", "--format", "-f", takes="NAME")]
 Output = Annotated[
-    Text, _option(_OUTPUT, "Write to a file; its suffix sets the format.", "--output", "-o", takes="FILE")
+    Text, option(_OUTPUT, "Write to a file; its suffix sets the format.", "--output", "-o", takes="FILE")
 ]
-Stats = Annotated[Text, _option(_OUTPUT, "Write statistics as JSON; - is stderr.", "--stats", takes="FILE")]
-Quiet = Annotated[Flag, _option(_OUTPUT, "Only errors on stderr.", "--quiet/--no-quiet", "-q")]
+Stats = Annotated[Text, option(_OUTPUT, "Write statistics as JSON; - is stderr.", "--stats", takes="FILE")]
+Quiet = Annotated[Flag, option(_OUTPUT, "Only errors on stderr.", "--quiet/--no-quiet", "-q")]
 Verbose = Annotated[
-    Flag, _option(_OUTPUT, "Show where options come from, and tracebacks.", "--verbose/--no-verbose", "-v")
+    Flag, option(_OUTPUT, "Show where options come from, and tracebacks.", "--verbose/--no-verbose", "-v")
 ]
 
-Cache = Annotated[Flag, _option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
-CacheDir = Annotated[Text, _option(_RUN, "Where results and models are stored.", takes="DIR")]
-RetryFailed = Annotated[Flag, _option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
-FailFast = Annotated[Flag, _option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
-Workers = Annotated[Text, _option(_RUN, "Worker processes (default: 1).", "--workers", "-j", takes="N")]
-Timeout = Annotated[Text, _option(_RUN, "Limit per task and image (default: 120s).", takes="TIME")]
-Device = Annotated[Text, _option(_RUN, "auto (default), cpu, cuda, cuda:N or mps.", takes="NAME")]
-Precision = Annotated[Text, _option(_RUN, "exact (default), or fast: results may differ.", takes="NAME")]
+Cache = Annotated[Flag, option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
+CacheDir = Annotated[Text, option(_RUN, "Where results and models are stored.", takes="DIR")]
+RetryFailed = Annotated[Flag, option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
+FailFast = Annotated[Flag, option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
+Workers = Annotated[Text, option(_RUN, "Worker processes (default: 1).", "--workers", "-j", takes="N")]
+Timeout = Annotated[Text, option(_RUN, "Limit per task and image (default: 120s).", takes="TIME")]
+Device = Annotated[Text, option(_RUN, "auto (default), cpu, cuda, cuda:N or mps.", takes="NAME")]
+Precision = Annotated[Text, option(_RUN, "exact (default), or fast: results may differ.", takes="NAME")]
 
-Backend = Annotated[Text, _option(_MODELS, "auto (default), onnx (compiled) or torch.", "--backend", takes="NAME")]
-EasyocrDir = Annotated[Text, _option(_MODELS, "EasyOCR's files (default: its own folder).", takes="DIR")]
-LabelsEngine = Annotated[Text, _option(_MODELS, "classifier is the only one so far.", takes="ENGINE")]
-LabelsConfig = Annotated[Text, _option(_MODELS, "The classifier's preprocessing as JSON.", takes="FILE")]
-Threshold = Annotated[
-    Text, _option(_MODELS, "Least probability of a label (default: 0).", "--threshold", takes="SHARE")
-]
+Backend = Annotated[Text, option(_MODELS, "auto (default), onnx (compiled) or torch.", "--backend", takes="NAME")]
+EasyocrDir = Annotated[Text, option(_MODELS, "EasyOCR's files (default: its own folder).", takes="DIR")]
+LabelsEngine = Annotated[Text, option(_MODELS, "classifier is the only one so far.", takes="ENGINE")]
+LabelsConfig = Annotated[Text, option(_MODELS, "The classifier's preprocessing as JSON.", takes="FILE")]
+Threshold = Annotated[Text, option(_MODELS, "Least probability of a label (default: 0).", "--threshold", takes="SHARE")]
 
-CaptionModel = Annotated[Text, _option(_CAPTIONS, "Another BLIP: its name on the hub, or a folder.", takes="NAME")]
-CaptionRevision = Annotated[Text, _option(_CAPTIONS, "Its commit, tag or branch.", takes="REV")]
-CaptionPrompt = Annotated[Text, _option(_CAPTIONS, "How the caption begins.", takes="TEXT")]
-NumBeams = Annotated[Text, _option(_CAPTIONS, "Beams of the search (default: 1).", takes="N")]
-MaxNewTokens = Annotated[Text, _option(_CAPTIONS, "Longest caption, in tokens (default: 30).", takes="N")]
-MinNewTokens = Annotated[Text, _option(_CAPTIONS, "Shortest caption, in tokens (default: 0).", takes="N")]
+CaptionModel = Annotated[Text, option(_CAPTIONS, "Another BLIP: its name on the hub, or a folder.", takes="NAME")]
+CaptionRevision = Annotated[Text, option(_CAPTIONS, "Its commit, tag or branch.", takes="REV")]
+CaptionPrompt = Annotated[Text, option(_CAPTIONS, "How the caption begins.", takes="TEXT")]
+NumBeams = Annotated[Text, option(_CAPTIONS, "Beams of the search (default: 1).", takes="N")]
+MaxNewTokens = Annotated[Text, option(_CAPTIONS, "Longest caption, in tokens (default: 30).", takes="N")]
+MinNewTokens = Annotated[Text, option(_CAPTIONS, "Shortest caption, in tokens (default: 0).", takes="N")]
 
-MaxPixels = Annotated[Text, _option(_LIMITS, "Refuse larger images (default: 300M).", takes="SIZE")]
-MaxFailureRate = Annotated[Text, _option(_LIMITS, "Stop if a larger share fails, 0 to 1.", takes="SHARE")]
-CacheSize = Annotated[Text, _option(_LIMITS, "Size of the cache (default: 2GB).", takes="SIZE")]
-CacheTtl = Annotated[Text, _option(_LIMITS, "Recompute older results (default: never).", takes="TIME")]
-Rehash = Annotated[Flag, _option(_LIMITS, "Read unchanged files again, too.", "--rehash/--no-rehash")]
-LoadTimeout = Annotated[Text, _option(_LIMITS, "Limit for loading a model (default: 300s).", takes="TIME")]
-IdleTtl = Annotated[Text, _option(_LIMITS, "Unload idle models after this (default: never).", takes="TIME")]
-MaxWorkerMemory = Annotated[Text, _option(_LIMITS, "Replace workers above this (default: 4GB).", takes="SIZE")]
-Threads = Annotated[Text, _option(_LIMITS, "Threads per worker (default: cores / workers).", takes="N")]
-BatchSize = Annotated[Text, _option(_LIMITS, "Images per batch (default: 8).", takes="N")]
-BatchPixels = Annotated[Text, _option(_LIMITS, "Pixels per batch (default: 48M).", takes="SIZE")]
+MaxPixels = Annotated[Text, option(_LIMITS, "Refuse larger images (default: 300M).", takes="SIZE")]
+MaxFailureRate = Annotated[Text, option(_LIMITS, "Stop if a larger share fails, 0 to 1.", takes="SHARE")]
+CacheSize = Annotated[Text, option(_LIMITS, "Size of the cache (default: 2GB).", takes="SIZE")]
+CacheTtl = Annotated[Text, option(_LIMITS, "Recompute older results (default: never).", takes="TIME")]
+Rehash = Annotated[Flag, option(_LIMITS, "Read unchanged files again, too.", "--rehash/--no-rehash")]
+LoadTimeout = Annotated[Text, option(_LIMITS, "Limit for loading a model (default: 300s).", takes="TIME")]
+IdleTtl = Annotated[Text, option(_LIMITS, "Unload idle models after this (default: never).", takes="TIME")]
+MaxWorkerMemory = Annotated[Text, option(_LIMITS, "Replace workers above this (default: 4GB).", takes="SIZE")]
+Threads = Annotated[Text, option(_LIMITS, "Threads per worker (default: cores / workers).", takes="N")]
+BatchSize = Annotated[Text, option(_LIMITS, "Images per batch (default: 8).", takes="N")]
+BatchPixels = Annotated[Text, option(_LIMITS, "Pixels per batch (default: 48M).", takes="SIZE")]
 
 Weights = Annotated[
-    Text, _option(_MEASURING, "real (default), or synthetic: random weights.", takes="NAME", hidden=True)
+    Text, option(_MEASURING, "real (default), or synthetic: random weights.", takes="NAME", hidden=True)
 ]
-Scale = Annotated[
-    Text, _option(_MEASURING, "Of synthetic weights: full (default) or small.", takes="NAME", hidden=True)
-]
+Scale = Annotated[Text, option(_MEASURING, "Of synthetic weights: full (default) or small.", takes="NAME", hidden=True)]
 Load = Annotated[
-    Text, _option(_MEASURING, "When models load: lazy (default), parallel, eager.", takes="NAME", hidden=True)
+    Text, option(_MEASURING, "When models load: lazy (default), parallel, eager.", takes="NAME", hidden=True)
 ]
 Isolate = Annotated[
-    Flag, _option(_MEASURING, "Run models in this process, without a worker.", "--isolate/--no-isolate", hidden=True)
+    Flag, option(_MEASURING, "Run models in this process, without a worker.", "--isolate/--no-isolate", hidden=True)
 ]

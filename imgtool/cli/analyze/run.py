@@ -21,12 +21,13 @@ from imgtool.engine.observer import Observer
 from imgtool.engine.statistics import Statistics
 from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures, UsageProblem
 from imgtool.formats.interface import needs_thumbnails, open_writer
-from imgtool.formats.target import ReaderGone, Target, guess_format
+from imgtool.formats.sink import ReaderGone
+from imgtool.formats.target import Target, guess_format
 from imgtool.image_formats import sniff_file
 from imgtool.options import EngineOptions, OutputFormat
 
 
-class _Watcher(Observer):
+class Watcher(Observer):
     """Passes what the engine says on to the terminal."""
 
     def __init__(self, messages: Messages, line: ProgressLine) -> None:
@@ -63,7 +64,7 @@ class AnalyzeRun:
         Raises:
             imgtool.errors.ImgtoolError: the job as a whole cannot be done, or was stopped by its own failure limits.
         """
-        watcher = _Watcher(self._messages, self._line)
+        watcher = Watcher(self._messages, self._line)
         watcher.wants_total = not self._output.quiet and sys.stderr is not None and sys.stderr.isatty()
         # The engine first: what cannot begin must not have emptied the file of an earlier run.
         engine = Engine(
@@ -104,9 +105,7 @@ class AnalyzeRun:
         if self._output.stats not in (None, "-"):
             _check_writable(str(self._output.stats))
 
-    def _answer(
-        self, engine: Engine, watcher: _Watcher, target: Target, paths: Iterable[str]
-    ) -> TooManyFailures | None:
+    def _answer(self, engine: Engine, watcher: Watcher, target: Target, paths: Iterable[str]) -> TooManyFailures | None:
         """Write every result. Returns the failure that stopped the run, if any; what was answered before is written."""
         output, line = self._output.output, self._line
         writer = open_writer(

@@ -21,7 +21,7 @@ def print_summary(messages: Messages, figures: Statistics, output: Path | None) 
     rate = figures.images_per_second if figures.images > 1 else 0
     messages.plain(f"{messages.bold(', '.join(done))} in {seconds}" + (f" ({rate:,.1f} images/s)" if rate else ""))
     for line in _details(figures):
-        messages.plain(messages.dim(line))
+        messages.faint(line)
     if output is not None:
         messages.plain(f"written to {shown(str(output))}")
 

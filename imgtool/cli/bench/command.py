@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from imgtool.cli.analyze.options import Many, Text, option
 from imgtool.cli.bench.report import report
 from imgtool.cli.bench.soak import soak
 from imgtool.cli.bench.throughput import throughput
 from imgtool.cli.boundary import boundary
-
-Text = Optional[str]  # noqa: UP045 - as in cli/options.py
-Many = Optional[list[str]]  # noqa: UP045
-Flag = Annotated[bool, typer.Option()]
 
 _ARMS, _RUNS, _GATE, _OUT = "Arms", "Runs", "Gate", "Output"
 DEFAULT = "startup"
@@ -37,17 +34,13 @@ app = typer.Typer(
 )
 
 
-def _option(panel: str, help: str, *names: str, takes: str | None = None, default: str | bool = False) -> object:
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=default)
-
-
 @app.command(DEFAULT)
 def startup(
     ctx: typer.Context,
     paths: Annotated[Many, typer.Argument(help="Images to analyze.", show_default="drawn, 1000 x 600")] = None,
     arms: Annotated[
         Text,
-        _option(
+        option(
             _ARMS,
             "Built-in arms: eager, lazy, parallel, compiled, compiled-fast, cached.",
             takes="NAMES",
@@ -55,76 +48,72 @@ def startup(
         ),
     ] = None,
     arm: Annotated[
-        Many, _option(_ARMS, "An arm with its own options of analyze. Repeatable.", takes="NAME=OPTIONS")
+        Many, option(_ARMS, "An arm with its own options of analyze. Repeatable.", takes="NAME=OPTIONS")
     ] = None,
     command: Annotated[
         Many,
-        _option(_ARMS, "An arm that runs any program, such as an older install. Repeatable.", takes="NAME=COMMAND"),
+        option(_ARMS, "An arm that runs any program, such as an older install. Repeatable.", takes="NAME=COMMAND"),
     ] = None,
     reference: Annotated[
-        Text, _option(_ARMS, "The arm that the others are compared with.", takes="NAME", default="the first")
+        Text, option(_ARMS, "The arm that the others are compared with.", takes="NAME", default="the first")
     ] = None,
     tasks: Annotated[
-        Text, _option(_ARMS, "Tasks of every arm.", "--tasks", "-t", takes="NAMES", default="caption,text")
+        Text, option(_ARMS, "Tasks of every arm.", "--tasks", "-t", takes="NAMES", default="caption,text")
     ] = None,
     languages: Annotated[
-        Text, _option(_ARMS, "Languages of the text task.", "--languages", "-l", takes="CODES", default="ko,en")
+        Text, option(_ARMS, "Languages of the text task.", "--languages", "-l", takes="CODES", default="ko,en")
     ] = None,
-    weights: Annotated[
-        Text, _option(_ARMS, "real or synthetic.", takes="NAME", default="real if they are here")
-    ] = None,
+    weights: Annotated[Text, option(_ARMS, "real or synthetic.", takes="NAME", default="real if they are here")] = None,
     scale: Annotated[
-        Text, _option(_ARMS, "Size of synthetic weights, full or small.", takes="NAME", default="full")
+        Text, option(_ARMS, "Size of synthetic weights, full or small.", takes="NAME", default="full")
     ] = None,
-    runs: Annotated[Text, _option(_RUNS, "Runs an arm.", "--runs", "-n", takes="N", default="10")] = None,
-    warm_ups: Annotated[Text, _option(_RUNS, "Warm-up runs before them, not counted.", takes="N", default="1")] = None,
+    runs: Annotated[Text, option(_RUNS, "Runs an arm.", "--runs", "-n", takes="N", default="10")] = None,
+    warm_ups: Annotated[Text, option(_RUNS, "Warm-up runs before them, not counted.", takes="N", default="1")] = None,
     steady: Annotated[
-        Text, _option(_RUNS, "Images after the first, to measure the time an image.", takes="N", default="2")
+        Text, option(_RUNS, "Images after the first, to measure the time an image.", takes="N", default="2")
     ] = None,
     page_cache: Annotated[
-        Text, _option(_RUNS, "Page cache of the models' files: warm, cold or both.", takes="STATE", default="warm")
+        Text, option(_RUNS, "Page cache of the models' files: warm, cold or both.", takes="STATE", default="warm")
     ] = None,
-    timeout: Annotated[Text, _option(_RUNS, "Limit of one run.", takes="TIME", default="10m")] = None,
+    timeout: Annotated[Text, option(_RUNS, "Limit of one run.", takes="TIME", default="10m")] = None,
     self_test: Annotated[
-        bool, _option(_RUNS, "Compare an arm with itself: which difference can this machine detect?", "--self-test")
+        bool, option(_RUNS, "Compare an arm with itself: which difference can this machine detect?", "--self-test")
     ] = False,
-    save: Annotated[Text, _option(_GATE, "Save everything, as a baseline or for bench report.", takes="FILE")] = None,
+    save: Annotated[Text, option(_GATE, "Save everything, as a baseline or for bench report.", takes="FILE")] = None,
     baseline: Annotated[
         Text,
-        _option(
+        option(
             _GATE, "What relative budgets compare with: a saved run, or an arm.", takes="FILE", default="the reference"
         ),
     ] = None,
-    fail_slower: Annotated[Text, _option(_GATE, "Exit 7 if slower by more than this.", takes="PERCENT")] = None,
-    fail_memory: Annotated[Text, _option(_GATE, "Exit 7 if memory grew by more than this.", takes="PERCENT")] = None,
-    max_startup: Annotated[Text, _option(_GATE, "Exit 7 if startup takes longer than this.", takes="TIME")] = None,
+    fail_slower: Annotated[Text, option(_GATE, "Exit 7 if slower by more than this.", takes="PERCENT")] = None,
+    fail_memory: Annotated[Text, option(_GATE, "Exit 7 if memory grew by more than this.", takes="PERCENT")] = None,
+    max_startup: Annotated[Text, option(_GATE, "Exit 7 if startup takes longer than this.", takes="TIME")] = None,
     max_first_result: Annotated[
-        Text, _option(_GATE, "Exit 7 if the first result takes longer than this.", takes="TIME")
+        Text, option(_GATE, "Exit 7 if the first result takes longer than this.", takes="TIME")
     ] = None,
-    max_wall: Annotated[Text, _option(_GATE, "Exit 7 if the whole run takes longer than this.", takes="TIME")] = None,
+    max_wall: Annotated[Text, option(_GATE, "Exit 7 if the whole run takes longer than this.", takes="TIME")] = None,
     max_memory: Annotated[
-        Text, _option(_GATE, "Exit 7 if its processes take more memory than this.", takes="SIZE")
+        Text, option(_GATE, "Exit 7 if its processes take more memory than this.", takes="SIZE")
     ] = None,
     across_machines: Annotated[
         bool,
-        _option(
-            _GATE, "Allow a baseline of another machine: compare ratios to the reference arm.", "--across-machines"
-        ),
+        option(_GATE, "Allow a baseline of another machine: compare ratios to the reference arm.", "--across-machines"),
     ] = False,
     confirm: Annotated[
         bool,
-        _option(_GATE, "Measure failing arms once more before exit 7.", "--confirm/--no-confirm", default="confirm"),
+        option(_GATE, "Measure failing arms once more before exit 7.", "--confirm/--no-confirm", default="confirm"),
     ] = True,
-    json: Annotated[Text, _option(_OUT, "Write everything as JSON; - is stdout.", takes="FILE")] = None,
+    json: Annotated[Text, option(_OUT, "Write everything as JSON; - is stdout.", takes="FILE")] = None,
     markdown: Annotated[
-        Text, _option(_OUT, "Write the report as Markdown, for a pull request; - is stdout.", takes="FILE")
+        Text, option(_OUT, "Write the report as Markdown, for a pull request; - is stdout.", takes="FILE")
     ] = None,
-    html: Annotated[Text, _option(_OUT, "Write the report as a page with charts.", takes="FILE")] = None,
+    html: Annotated[Text, option(_OUT, "Write the report as a page with charts.", takes="FILE")] = None,
     history: Annotated[
-        Text, _option(_OUT, "Add this run to a folder, and write a page with the trend there.", takes="DIR")
+        Text, option(_OUT, "Add this run to a folder, and write a page with the trend there.", takes="DIR")
     ] = None,
-    quiet: Annotated[bool, _option(_OUT, "Nothing on stderr but errors.", "--quiet", "-q")] = False,
-    verbose: Annotated[bool, _option(_OUT, "Tracebacks.", "--verbose", "-v")] = False,
+    quiet: Annotated[bool, option(_OUT, "Nothing on stderr but errors.", "--quiet", "-q")] = False,
+    verbose: Annotated[bool, option(_OUT, "Tracebacks.", "--verbose", "-v")] = False,
 ) -> None:
     """Startup, first result, time per image and memory of loading strategies, each run in a fresh process."""
     with boundary(verbose=verbose):

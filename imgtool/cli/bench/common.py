@@ -1,77 +1,15 @@
-"""What the commands of ``imgtool bench`` share: reading options, reporting progress, printing figures."""
+"""What the commands of ``imgtool bench`` share: reading options and arms."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from imgtool.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from imgtool.bench.measure.experiment import Contender
-
-Value = TypeVar("Value")
-
-
-def parsed_option(flag: str, text: str, parse: Callable[[str], Value]) -> Value:
-    """What ``parse`` makes of ``text``.
-
-    Raises:
-        UsageProblem: it raised a ValueError.
-    """
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise UsageProblem(f"{flag}: {error}") from error
-
-
-def split_options(text: str | None) -> list[str]:
-    """The words of ``text`` as a shell would take them.
-
-    Raises:
-        UsageProblem: a quote is left open.
-    """
-    try:
-        return shlex.split(text or "")
-    except ValueError as error:
-        raise UsageProblem(f"{text!r} cannot be read: {str(error).lower()}", "close the quotes") from error
-
-
-def teller(quiet: bool) -> Callable[[str], None]:
-    """A function that prints progress on stderr."""
-    from imgtool.cli.console import Messages
-
-    messages = Messages(quiet=quiet)
-    return lambda text: messages.plain(messages.dim(text))
-
-
-def data_console() -> Console:
-    """A console for stdout as wide as the terminal, coloured where wanted."""
-    from rich.console import Console
-
-    from imgtool.cli.console import terminal_width, wants_color
-
-    color = wants_color(sys.stdout)
-    return Console(
-        file=sys.stdout,
-        width=terminal_width(sys.stdout),
-        force_terminal=color,
-        no_color=not color,
-        highlight=False,
-        markup=False,
-    )
-
-
-def print_json(value: Any) -> None:
-    """``value`` as indented JSON on stdout."""
-    import msgspec
-
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
 def contenders(

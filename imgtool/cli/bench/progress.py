@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from imgtool.bench.data.record import RunSample
 from imgtool.bench.measure.experiment import ExperimentObserver
-from imgtool.bench.measure.sampler import Case
 from imgtool.cli.console import Messages
 from imgtool.cli.progress import ProgressLine, duration
 
@@ -18,9 +15,8 @@ class BenchProgress(ExperimentObserver):
         self._messages = Messages(quiet=quiet)
         self._line = ProgressLine(shown=not quiet, at_once=True)
 
-    def begins(self, case: Case, done: int, total: int) -> None:
-        what = "warm-up" if case.run < 0 else f"run {case.run + 1}"
-        parts = [f"{done + 1} of {total}", f"{case.arm.name} {what}"]
+    def begins(self, arm: str, run: int, done: int, total: int) -> None:
+        parts = [f"{done + 1} of {total}", f"{arm} warm-up" if run < 0 else f"{arm} run {run + 1}"]
         if done:
             parts.append(f"about {duration(self._line.seconds / done * (total - done))} left")
         self._line.show(" · ".join(parts))
@@ -40,7 +36,5 @@ class BenchProgress(ExperimentObserver):
     def __enter__(self) -> BenchProgress:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.clear()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
+from imgtool.cli.analyze.options import Text
 from imgtool.cli.boundary import boundary
-
-Text = Optional[str]  # noqa: UP045 - as in cli/options.py
 
 
 def report(

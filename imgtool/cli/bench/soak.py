@@ -5,11 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgtool.cli.analyze.options import Many, Text
 from imgtool.cli.boundary import boundary
+from imgtool.cli.console import Messages, data_console, plain_table, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,10 +20,6 @@ if TYPE_CHECKING:
     from imgtool.bench.experiments.leak import Leak
     from imgtool.bench.experiments.soak import Soak
     from imgtool.bench.measure.experiment import Contender
-
-Text = Optional[str]  # noqa: UP045 - as in cli/options.py
-Number = Optional[int]  # noqa: UP045
-Many = Optional[list[str]]  # noqa: UP045
 
 _RESTARTS, _CALLS = 100, 500
 _TOLD_EVERY = 10
@@ -33,7 +31,8 @@ def soak(
     arm: Annotated[Many, typer.Option(metavar="NAME[=OPTIONS]", help="An arm, as in bench. Repeatable.")] = None,
     command: Annotated[Many, typer.Option(metavar="NAME=COMMAND", help="Any other program. Repeatable.")] = None,
     restarts: Annotated[
-        Number, typer.Option(min=3, max=1_000_000, help="Fresh starts of each arm.", show_default="100, 0 with --leak")
+        int | None,
+        typer.Option(min=3, max=1_000_000, help="Fresh starts of each arm.", show_default="100, 0 with --leak"),
     ] = None,
     leak: Annotated[bool, typer.Option("--leak", help="Call the engine again and again in one process.")] = False,
     calls: Annotated[
@@ -51,23 +50,24 @@ def soak(
     Exit code 7 if a start failed, something was left behind, grew or leaked; 8 if a leak is inconclusive.
     """
     with boundary(verbose=verbose):
+        from imgtool.bench.arms.definitions import split_words
         from imgtool.bench.arms.drawn_images import draw_in_child
         from imgtool.bench.experiments.leak import measure_leak
         from imgtool.bench.experiments.soak import soak as run
         from imgtool.cli.analyze.parser import engine_flags
-        from imgtool.cli.bench.common import contenders, made_ready, parsed_option, split_options, teller
+        from imgtool.cli.bench.common import contenders, made_ready
         from imgtool.errors import PathMissing
-        from imgtool.quantities import parse_duration, parse_size
+        from imgtool.quantities import parse_duration, parse_option, parse_size
 
-        seconds = parsed_option("--timeout", timeout, parse_duration)
-        bytes_a_call = parsed_option("--tolerance", tolerance, parse_size)
-        common, say = split_options(options), teller(quiet)
+        seconds = parse_option("--timeout", timeout, parse_duration)
+        bytes_a_call = parse_option("--tolerance", tolerance, parse_size)
+        common, say = split_words(options or ""), Messages(quiet=quiet).faint
         if image is not None and not Path(image).is_file():
             raise PathMissing(f"{image} is not a file", "name one image")
         starts = restarts if restarts is not None else 0 if leak else _RESTARTS
         with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as name:
             scratch = Path(name)
-            drawn = image or draw_in_child(scratch / "image", ((640, 480),), 1).files[0]
+            drawn = image or draw_in_child(scratch / "image", ((640, 480),), 1)[0]
             picture = Path(drawn).absolute()
             chosen = contenders(arm or [], command or [], common, [str(picture)])
             if leak:
@@ -95,7 +95,6 @@ def soak(
 def _report(soaks: Sequence[Soak], leaks: dict[str, Leak], json: bool) -> None:
     """Print, and leave with the exit code of the worst result."""
     from imgtool.bench.experiments.leak import LeakVerdict
-    from imgtool.cli.bench.common import data_console, print_json
     from imgtool.errors import ExitCode
 
     if json:
@@ -163,15 +162,11 @@ def _print_soak(console: Console, found: Soak) -> None:
 
 
 def _print_leak(console: Console, name: str, found: Leak) -> None:
-    from rich.table import Table
-
     from imgtool.bench.stats.slope import Slope
 
     console.print(f"{name}: {found.verdict.value} over {found.calls} calls ({', '.join(found.engines)})")
     console.print(f"  {found.reason}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("calls", "anonymous, kB a call", "C heap, kB a call", "objects a call"):
-        table.add_column(heading, justify="right", overflow="fold")
+    table = plain_table("calls", "anonymous, kB a call", "C heap, kB a call", "objects a call", figures=4)
 
     def kilobytes(slope: Slope | None) -> str:
         if slope is None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from imgtool.bench.arms.contenders import Stage
 from imgtool.bench.arms.definitions import BUILT_IN
-from imgtool.bench.arms.selection import ArmRequest, images_for, select
-from imgtool.bench.arms.synthetic import make_models
+from imgtool.bench.arms.selection import ArmRequest, images_for, make_models, select
 from imgtool.bench.data.record import Experiment, ExperimentSettings, PageCache
 from imgtool.bench.data.saved import load_experiment, save_experiment
 from imgtool.bench.gate.baseline import against
@@ -18,7 +17,7 @@ from imgtool.bench.gate.judgement import Judgement, confirm, failed_comparison, 
 from imgtool.bench.gate.self_test import doubled
 from imgtool.bench.measure.experiment import Design, planned, run_experiment
 from imgtool.cli.analyze.parser import engine_options
-from imgtool.cli.bench.common import made_ready, teller
+from imgtool.cli.bench.common import made_ready
 from imgtool.cli.bench.options import BenchOptions
 from imgtool.cli.bench.outputs import check_outputs, write_outputs
 from imgtool.cli.bench.progress import BenchProgress
@@ -37,7 +36,6 @@ class StartupBench:
 
     def __init__(self, options: BenchOptions, *, quiet: bool = False) -> None:
         self._options = options
-        self._quiet = quiet
         self._messages = Messages(quiet=quiet)
 
     def run(self) -> ExitCode:
@@ -84,7 +82,7 @@ class StartupBench:
             self._messages.notice(f"arm {name} is left out: {problem}")
         stage = selection.stage
         contenders = tuple(
-            made_ready(each, stage.common, scratch, options.timeout, teller(self._quiet))
+            made_ready(each, stage.common, scratch, options.timeout, self._messages.faint)
             for each in selection.contenders
         )
         if PageCache.COLD in options.page_cache:
@@ -117,7 +115,7 @@ class StartupBench:
         make_models(stage.parse(stage.common))
 
     def _measured(self, design: Design) -> Experiment:
-        with BenchProgress(quiet=self._quiet) as progress:
+        with BenchProgress(quiet=self._messages.quiet) as progress:
             experiment = run_experiment(design, progress)
         cold = [s.resident_share or 0.0 for s in experiment.samples if s.page_cache is PageCache.COLD]
         if cold and max(cold) > _STILL_COLD:

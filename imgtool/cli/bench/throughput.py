@@ -5,19 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgtool.cli.analyze.options import Many, Text
 from imgtool.cli.boundary import boundary
+from imgtool.cli.console import Messages, data_console, plain_table, print_json
 
 if TYPE_CHECKING:
     from imgtool.bench.experiments.throughput import Cell, Throughput
     from imgtool.bench.measure.experiment import Contender
     from imgtool.bench.stats.statistics import Summary
-
-Text = Optional[str]  # noqa: UP045 - as in cli/options.py
-Many = Optional[list[str]]  # noqa: UP045
 
 _MOST_IMAGES = 5000  # they are on a command line
 
@@ -41,17 +40,18 @@ def throughput(
 ) -> None:
     """Images per second, and what more threads add; each combination in fresh processes. Exit code 3 if one failed."""
     with boundary(verbose=verbose):
+        from imgtool.bench.arms.definitions import split_words
         from imgtool.bench.experiments.throughput import Throughput, measure
-        from imgtool.cli.bench.common import made_ready, parsed_option, print_json, split_options, teller
+        from imgtool.cli.bench.common import made_ready
         from imgtool.errors import ExitCode
         from imgtool.ground.cores import granted_cores
-        from imgtool.quantities import parse_duration
+        from imgtool.quantities import parse_duration, parse_option
 
-        seconds, say = parsed_option("--timeout", timeout, parse_duration), teller(quiet)
-        batches = parsed_option("--batch-sizes", batch_sizes or "8", _numbers)
-        counts = parsed_option("--threads", threads or str(granted_cores()), _numbers)
-        wanted = parsed_option("--sizes", sizes, _sizes)
-        common = split_options(options)
+        seconds, say = parse_option("--timeout", timeout, parse_duration), Messages(quiet=quiet).faint
+        batches = parse_option("--batch-sizes", batch_sizes or "8", _numbers)
+        counts = parse_option("--threads", threads or str(granted_cores()), _numbers)
+        wanted = parse_option("--sizes", sizes, _sizes)
+        common = split_words(options or "")
         with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
             files = _images(paths or [], wanted, images, Path(scratch))
             chosen = _cells(arm or [], command or [], common, files, batches, counts)
@@ -98,7 +98,7 @@ def _images(paths: Sequence[str], sizes: tuple[tuple[int, int], ...], count: int
     from imgtool.errors import NoImages, PathMissing, UsageProblem
 
     if not paths:
-        return draw_in_child(scratch, sizes, count).files
+        return draw_in_child(scratch, sizes, count)
     if missing := [path for path in paths if not Path(path).exists()]:
         raise PathMissing(f"{missing[0]} does not exist", "name images or folders")
     found = tuple(str(Path(ref.path).absolute()) for ref in discover(paths) if isinstance(ref, ImageRef))
@@ -139,19 +139,14 @@ def _cells(
 
 
 def _print(found: Throughput) -> None:
-    from rich.table import Table
-
     from imgtool.bench.report.findings import NOISY
-    from imgtool.cli.bench.common import data_console
     from imgtool.formats.clean import printable, printable_prose
 
     console = data_console()
     sizes = f" of {', '.join(found.sizes)}" if found.sizes else ""
     console.print(f"{found.images} images{sizes}, {found.cores} cores, {found.runs} runs of each", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("arm", overflow="fold")
-    for heading in ("batch", "threads", "images/s", "overall", "a core", "a CPU s", "efficiency"):
-        table.add_column(heading, justify="right", overflow="fold")
+    heads = ("arm", "batch", "threads", "images/s", "overall", "a core", "a CPU s", "efficiency")
+    table = plain_table(*heads, figures=7)
     for result in found.cells:
         if result.error is None:
             cell = result.cell

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
+from imgtool.cli.analyze.options import Many, Text, option
 from imgtool.cli.boundary import boundary
-
-Text = Optional[str]  # noqa: UP045 - as in cli/options.py
-Many = Optional[list[str]]  # noqa: UP045
 
 FOLDER = "imgtool-profile"
 SETTINGS: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -30,41 +27,21 @@ def profile(
         ),
     ] = None,
     view: Annotated[
-        Many,
-        typer.Option(
-            "--view",
-            help="phases, memory, cpu, imports. Repeatable.",
-            metavar="NAMES",
-            rich_help_panel=_VIEWS,
-            show_default="all",
-        ),
+        Many, option(_VIEWS, "phases, memory, cpu, imports. Repeatable.", "--view", takes="NAMES", default="all")
     ] = None,
     rate: Annotated[
         int, typer.Option("--rate", help="Samples per second of the cpu view.", rich_help_panel=_VIEWS, min=1, max=1000)
     ] = 100,
-    interval: Annotated[
-        Text,
-        typer.Option(help="Time between memory samples.", metavar="TIME", rich_help_panel=_VIEWS, show_default="50ms"),
-    ] = None,
+    interval: Annotated[Text, option(_VIEWS, "Time between memory samples.", takes="TIME", default="50ms")] = None,
     line_by_line: Annotated[
-        Text,
-        typer.Option(
-            help="Measure the memory of a function line by line.", metavar="MODULE:FUNCTION", rich_help_panel=_VIEWS
-        ),
+        Text, option(_VIEWS, "Measure the memory of a function line by line.", takes="MODULE:FUNCTION")
     ] = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="The folder to write.", metavar="DIR", rich_help_panel=_OUT)
-    ] = FOLDER,
+    output: Annotated[str, option(_OUT, "The folder to write.", "--output", "-o", takes="DIR", default=True)] = FOLDER,
     format: Annotated[
-        str,
-        typer.Option(
-            "--format", "-f", help="text, or json: the whole profile on stdout.", metavar="NAME", rich_help_panel=_OUT
-        ),
+        str, option(_OUT, "text, or json: the whole profile on stdout.", "--format", "-f", takes="NAME", default=True)
     ] = "text",
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.", rich_help_panel=_OUT)
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks.", rich_help_panel=_OUT)] = False,
+    quiet: Annotated[bool, option(_OUT, "Nothing on stderr but errors.", "--quiet", "-q")] = False,
+    verbose: Annotated[bool, option(_OUT, "Tracebacks.", "--verbose", "-v")] = False,
 ) -> None:
     """Run the real analyze job and write a folder with its phases, memory, cpu time and imports.
 
@@ -75,8 +52,7 @@ def profile(
 
     parsed = parse(arguments or [])
     with boundary(verbose=verbose):
-        from imgtool.cli.profile.job import run_profile
-        from imgtool.cli.profile.request import request_of
+        from imgtool.cli.profile.job import request_of, run_profile
 
         request, notice = request_of(
             arguments or (),
@@ -86,6 +62,5 @@ def profile(
             interval=interval,
             line_by_line=line_by_line,
             folder=Path(output).expanduser(),
-            command=("imgtool", *sys.argv[1:]),
         )
         raise typer.Exit(run_profile(request, notice, format=format, quiet=quiet))

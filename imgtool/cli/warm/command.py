@@ -23,14 +23,6 @@ _ENGINE_OPTIONS = {
 }
 
 
-def _flag(panel: str, help: str, *names: str) -> object:
-    return typer.Option(*names, help=help, rich_help_panel=panel)
-
-
-def _value(panel: str, help: str, *names: str, takes: str) -> object:
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=takes, show_default=False)
-
-
 def warm_cache(
     ctx: typer.Context,
     names: Annotated[o.Many, typer.Argument(metavar="[MODEL]...", hidden=True)] = None,
@@ -40,24 +32,24 @@ def warm_cache(
     precision: o.Precision = None,
     caption_model: o.CaptionModel = None,
     easyocr_dir: o.EasyocrDir = None,
-    analyze: Annotated[o.Many, _value(_STEPS, "Then analyze these images, too. Repeatable.", takes="PATH")] = None,
-    no_load: Annotated[bool, _flag(_STEPS, "Only fetch; do not compile, load or try.", "--no-load")] = False,
-    no_compile: Annotated[bool, _flag(_STEPS, "Do not compile.", "--no-compile")] = False,
-    anew: Annotated[bool, _flag(_STEPS, "Compile again what is already compiled.", "--compile")] = False,
-    check: Annotated[bool, _flag(_LOOK, "Exit 0 if a run needs no network, else 5.", "--check")] = False,
-    full_check: Annotated[bool, _flag(_LOOK, "The same, and hash every file.", "--full-check")] = False,
-    dry_run: Annotated[bool, _flag(_LOOK, "Say what would be fetched or removed.", "--dry-run", "-n")] = False,
-    source: Annotated[o.Text, _value(_SOURCE, "Take files from this folder.", "--from", takes="DIR")] = None,
-    offline: Annotated[bool, _flag(_SOURCE, "Use what is here; no network call.", "--offline")] = False,
-    refresh: Annotated[bool, _flag(_SOURCE, "Hash all files; fetch damaged and newer ones.", "--refresh")] = False,
-    prune: Annotated[bool, _flag(_ROOM, "Remove old versions and unfinished files.", "--prune")] = False,
-    max_size: Annotated[o.Text, _value(_ROOM, "With --prune: stop when this much is left.", takes="SIZE")] = None,
+    analyze: Annotated[o.Many, o.option(_STEPS, "Then analyze these images, too. Repeatable.", takes="PATH")] = None,
+    no_load: Annotated[bool, o.option(_STEPS, "Only fetch; do not compile, load or try.", "--no-load")] = False,
+    no_compile: Annotated[bool, o.option(_STEPS, "Do not compile.", "--no-compile")] = False,
+    anew: Annotated[bool, o.option(_STEPS, "Compile again what is already compiled.", "--compile")] = False,
+    check: Annotated[bool, o.option(_LOOK, "Exit 0 if a run needs no network, else 5.", "--check")] = False,
+    full_check: Annotated[bool, o.option(_LOOK, "The same, and hash every file.", "--full-check")] = False,
+    dry_run: Annotated[bool, o.option(_LOOK, "Say what would be fetched or removed.", "--dry-run", "-n")] = False,
+    source: Annotated[o.Text, o.option(_SOURCE, "Take files from this folder.", "--from", takes="DIR")] = None,
+    offline: Annotated[bool, o.option(_SOURCE, "Use what is here; no network call.", "--offline")] = False,
+    refresh: Annotated[bool, o.option(_SOURCE, "Hash all files; fetch damaged and newer ones.", "--refresh")] = False,
+    prune: Annotated[bool, o.option(_ROOM, "Remove old versions and unfinished files.", "--prune")] = False,
+    max_size: Annotated[o.Text, o.option(_ROOM, "With --prune: stop when this much is left.", takes="SIZE")] = None,
     cache_dir: o.CacheDir = None,
     device: o.Device = None,
     load_timeout: o.LoadTimeout = None,
     quiet: o.Quiet = None,
     verbose: o.Verbose = None,
-    json: Annotated[bool, _flag("Output", "Print JSON.", "--json")] = False,
+    json: Annotated[bool, o.option("Output", "Print JSON.", "--json")] = False,
     help_all: HelpAll = False,
 ) -> None:
     """Fetch, verify and compile models, and try each once, so that runs start at once and need no network.
@@ -83,7 +75,7 @@ def warm_cache(
                 offline=offline,
                 refresh=refresh,
                 prune=prune,
-                max_size=parse_option("--max-size", max_size, parse_size),
+                max_size=None if max_size is None else parse_option("--max-size", max_size, parse_size),
                 json=json,
             )
             request.require_sense(resolved.engine.weights)

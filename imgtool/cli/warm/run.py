@@ -77,16 +77,12 @@ class WarmRun:
         return steps
 
     def _analyze(self) -> tuple[Statistics, ExitCode]:
+        from imgtool.cli.analyze.run import Watcher
         from imgtool.cli.analyze.run import exit_code as code_of
         from imgtool.engine.engine import Engine
-        from imgtool.engine.observer import Observer
-
-        class Watcher(Observer):
-            def notice(_, text: str) -> None:  # noqa: N805 - the run is `self` here
-                self._messages.notice(text)
 
         line = ProgressLine(shown=not self._messages.quiet)
-        with Engine(self._options, observer=Watcher()) as engine:
+        with Engine(self._options, observer=Watcher(self._messages, line)) as engine:
             for _ in engine.analyze(self._request.analyze):
                 if line.due():
                     line.show(progress_text(engine.statistics, None, line.seconds))

@@ -53,7 +53,9 @@ def beam_search(
     running = np.arange(images)
     tokens = np.tile(np.array(prompt, dtype=np.int64), (images * beams, 1))
     for _ in range(limits.longest):
-        scores = _log_softmax(steps.step(tokens)).reshape(len(running), beams, -1)
+        logits = steps.step(tokens)
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        scores = (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))).reshape(len(running), beams, -1)
         for image, each in zip(running, scores, strict=True):
             all_of_them[image].advance(each)
         kept = _closed_up(np.array([not all_of_them[image].done for image in running]))
@@ -132,9 +134,3 @@ def _closed_up(alive: NDArray[np.bool_]) -> NDArray[np.int64]:
     order = np.arange(count)
     order[~alive[:count]] = count + np.flatnonzero(alive[count:])
     return order
-
-
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    result: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return result

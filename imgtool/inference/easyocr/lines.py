@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,7 +33,9 @@ class Grouping:
     """Pixels that the longer side of a line must exceed."""
 
 
-class _Word(NamedTuple):
+class Extent(NamedTuple):
+    """An upright rectangle in pixels."""
+
     left: int
     right: int
     top: int
@@ -41,26 +43,51 @@ class _Word(NamedTuple):
 
     @property
     def centre(self) -> float:
+        """Of its height."""
         return 0.5 * (self.top + self.bottom)
 
     @property
     def height(self) -> int:
+        """Rows of pixels."""
         return self.bottom - self.top
+
+
+def mean_height(parts: Sequence[Extent]) -> float:
+    """The mean of the heights of ``parts``."""
+    return sum(part.height for part in parts) / len(parts)
+
+
+def around(parts: Sequence[Extent]) -> Extent:
+    """The smallest rectangle around all ``parts``."""
+    lefts, rights, tops, bottoms = zip(*parts, strict=True)
+    return Extent(min(lefts), max(rights), min(tops), max(bottoms))
 
 
 def group_words(polygons: Iterable[Sequence[int]], grouping: Grouping) -> tuple[list[Upright], list[Slanted]]:
     """The lines made of ``polygons`` (x, y of four corners, flat): upright ones from top to bottom, slanted ones."""
-    words: list[_Word] = []
+    words: list[Extent] = []
     slanted: list[Slanted] = []
     for polygon in polygons:
         corners = x1, y1, x2, y2, x3, y3, x4, y4 = [int(number) for number in polygon]
         upper, lower = (y2 - y1) / max(_SMALLEST_RUN, x2 - x1), (y3 - y4) / max(_SMALLEST_RUN, x3 - x4)
         if max(abs(upper), abs(lower)) < grouping.slope_ths:
             xs, ys = corners[0::2], corners[1::2]
-            words.append(_Word(min(xs), max(xs), min(ys), max(ys)))
+            words.append(Extent(min(xs), max(xs), min(ys), max(ys)))
         else:
             slanted.append(_widened(corners, grouping.add_margin))
-    upright = [_line(run, grouping.add_margin) for row in _rows(words, grouping) for run in _runs(row, grouping)]
+
+    def is_level(row: Sequence[Extent], word: Extent) -> bool:
+        centre = sum(one.centre for one in row) / len(row)
+        return abs(centre - word.centre) < grouping.ycenter_ths * mean_height(row)
+
+    def continues(run: Sequence[Extent], word: Extent) -> bool:
+        height = mean_height(run)
+        near = word.left - run[-1].right < grouping.width_ths * word.height
+        return near and abs(height - word.height) < grouping.height_ths * height
+
+    rows = _grouped(words, lambda word: word.centre, is_level)
+    runs = [run for row in rows for run in _grouped(row, lambda word: word.left, continues)]
+    upright = [_line(run, grouping.add_margin) for run in runs]
     if min_size := grouping.min_size:
         upright = [line for line in upright if max(line[1] - line[0], line[3] - line[2]) > min_size]
         slanted = [
@@ -91,39 +118,20 @@ def _diagonal(slope: float, length: int) -> tuple[float, float]:
     return float(np.cos(angle) * length), float(np.sin(angle) * length)
 
 
-def _rows(words: Iterable[_Word], grouping: Grouping) -> list[list[_Word]]:
-    """``words`` from top to bottom; a new row begins if a word's centre is too far from the mean of the row."""
-    rows: list[list[_Word]] = []
-    for word in sorted(words, key=lambda word: word.centre):
-        if rows:
-            centre = sum(one.centre for one in rows[-1]) / len(rows[-1])
-            if abs(centre - word.centre) < grouping.ycenter_ths * _mean_height(rows[-1]):
-                rows[-1].append(word)
-                continue
-        rows.append([word])
-    return rows
+def _grouped(
+    words: Iterable[Extent], order: Callable[[Extent], float], joins: Callable[[Sequence[Extent], Extent], bool]
+) -> list[list[Extent]]:
+    """``words`` in ``order``; a new group begins with each that does not join the group before it."""
+    groups: list[list[Extent]] = []
+    for word in sorted(words, key=order):
+        if groups and joins(groups[-1], word):
+            groups[-1].append(word)
+        else:
+            groups.append([word])
+    return groups
 
 
-def _runs(row: Iterable[_Word], grouping: Grouping) -> list[list[_Word]]:
-    """``row`` from left to right; a new run begins if a word has another height or is too far from the one before."""
-    runs: list[list[_Word]] = []
-    for word in sorted(row, key=lambda word: word.left):
-        if runs:
-            height = _mean_height(runs[-1])
-            near = word.left - runs[-1][-1].right < grouping.width_ths * word.height
-            if near and abs(height - word.height) < grouping.height_ths * height:
-                runs[-1].append(word)
-                continue
-        runs.append([word])
-    return runs
-
-
-def _mean_height(words: Sequence[_Word]) -> float:
-    return sum(word.height for word in words) / len(words)
-
-
-def _line(words: Sequence[_Word], add_margin: float) -> Upright:
-    left, right = min(word.left for word in words), max(word.right for word in words)
-    top, bottom = min(word.top for word in words), max(word.bottom for word in words)
+def _line(words: Sequence[Extent], add_margin: float) -> Upright:
+    left, right, top, bottom = around(words)
     margin = int(add_margin * min(right - left, bottom - top))
     return [left - margin, right + margin, top - margin, bottom + margin]

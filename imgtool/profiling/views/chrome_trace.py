@@ -13,46 +13,24 @@ from imgtool.profiling.record import MemoryTimeline, Phases, Span
 
 def chrome_trace(phases: Phases, memory: MemoryTimeline | None = None) -> dict[str, Any]:
     """The JSON object of a trace file; with ``memory``, its timeline as a counter of the parent."""
-    events = [*_names(phases), *map(_complete, phases.spans), *map(_instant, phases.marks)]
+    names: dict[tuple[str, int, int], str] = {}
+    for span in (*phases.spans, *phases.marks):
+        names |= {("process_name", span.pid, 0): span.process, ("thread_name", span.pid, span.tid): span.thread}
+    events: list[dict[str, Any]] = [
+        {"ph": "M", "name": what, "pid": pid, "tid": tid, "ts": 0, "args": {"name": name}}
+        for (what, pid, tid), name in names.items()
+    ]
+    for span in phases.spans:
+        events.append({**_event(span), "ph": "X", "dur": round(span.seconds * 1e6, 3)})
+    for mark in phases.marks:
+        events.append({**_event(mark), "ph": "i", "s": "p"})
     if memory is not None and phases.spans:
-        events += _counters(memory, phases.spans[0].pid)
+        shared = {"ph": "C", "name": "memory", "cat": "memory", "pid": phases.spans[0].pid, "tid": 0}
+        for at, anon, file in zip(memory.times, memory.anon, memory.file, strict=True):
+            events.append({**shared, "ts": round(at * 1e6, 3), "args": {"anon": anon, "file": file}})
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"wall_seconds": phases.wall_seconds}}
 
 
-def _names(phases: Phases) -> list[dict[str, Any]]:
-    both = (*phases.spans, *phases.marks)
-    processes = {span.pid: span.process for span in both}
-    threads = {(span.pid, span.tid): span.thread for span in both}
-    named = [_metadata("process_name", pid, 0, name) for pid, name in processes.items()]
-    return named + [_metadata("thread_name", pid, tid, name) for (pid, tid), name in threads.items()]
-
-
-def _metadata(what: str, pid: int, tid: int, name: str) -> dict[str, Any]:
-    return {"ph": "M", "name": what, "pid": pid, "tid": tid, "ts": 0, "args": {"name": name}}
-
-
-def _complete(span: Span) -> dict[str, Any]:
-    return {**_common(span), "ph": "X", "dur": round(span.seconds * 1e6, 3)}
-
-
-def _instant(mark: Span) -> dict[str, Any]:
-    return {**_common(mark), "ph": "i", "s": "p"}
-
-
-def _common(span: Span) -> dict[str, Any]:
-    return {
-        "name": span.name,
-        "cat": span.kind,
-        "ts": round(span.began * 1e6, 3),
-        "pid": span.pid,
-        "tid": span.tid,
-        "args": span.args,
-    }
-
-
-def _counters(memory: MemoryTimeline, pid: int) -> list[dict[str, Any]]:
-    return [
-        {"ph": "C", "name": "memory", "cat": "memory", "pid": pid, "tid": 0, "ts": round(at * 1e6, 3), "args": args}
-        for at, *values in zip(memory.times, memory.anon, memory.file, strict=True)
-        for args in [{"anon": values[0], "file": values[1]}]
-    ]
+def _event(span: Span) -> dict[str, Any]:
+    moment = round(span.began * 1e6, 3)
+    return {"name": span.name, "cat": span.kind, "ts": moment, "pid": span.pid, "tid": span.tid, "args": span.args}

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from itertools import pairwise
 
@@ -30,42 +30,42 @@ class MemorySampler:
     def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self.interval_seconds = interval_seconds
         self.tree = TreeSampler(interval_seconds)
-        self.profiler = _ProfilerStream() if find_spec("memory_profiler") is not None else None
+        self.profiler = None
+        if find_spec("memory_profiler") is not None:
+            self.profiler = _ProfilerStream(max(_PROFILER_SECONDS, interval_seconds))
 
     @contextmanager
     def watch(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
         """Sample ``process`` and its descendants until the context ends."""
-        with ExitStack() as stack:
-            stack.enter_context(self.tree.watch(process))
-            if self.profiler is not None:
-                stack.enter_context(self.profiler.watch(process, max(_PROFILER_SECONDS, self.interval_seconds)))
+        with self.tree.watch(process), self.profiler.watch(process) if self.profiler else nullcontext():
             yield
 
 
 class _ProfilerStream:
     """Takes what ``memory_profiler.memory_usage`` writes while it samples, so that an early end loses nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval_seconds: float) -> None:
+        self._interval = interval_seconds
         self.times: list[int] = []
         self.rss: list[int] = []
         # memory_profiler stamps with the wall clock; the trace has the monotonic one.
         self._offset_ns = time.monotonic_ns() - time.time_ns()
 
     @contextmanager
-    def watch(self, process: subprocess.Popen[bytes], interval_seconds: float) -> Iterator[None]:
-        thread = threading.Thread(target=self._sample, args=(process, interval_seconds), name="memory_profiler")
+    def watch(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        thread = threading.Thread(target=self._sample, args=(process,), name="memory_profiler")
         thread.start()
         try:
             yield
         finally:
             thread.join()
 
-    def _sample(self, process: subprocess.Popen[bytes], interval_seconds: float) -> None:
+    def _sample(self, process: subprocess.Popen[bytes]) -> None:
         import psutil
         from memory_profiler import memory_usage
 
         try:
-            memory_usage(process, interval=interval_seconds, include_children=True, stream=self)
+            memory_usage(process, interval=self._interval, include_children=True, stream=self)
         except psutil.Error:
             return  # the process ended between two samples
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-_KIB = 1024
+from imgtool import trace
+
 _SAMPLES_A_LISTING = 4
 """Listing the processes costs ten times what reading two of them does, and workers are started seldom."""
 
@@ -47,11 +48,11 @@ class TreeSampler:
             began = time.monotonic_ns()
             if number % _SAMPLES_A_LISTING == 0:
                 members = list(_tree(pid))
-            sizes = [_resident(member) for member in members]
-            if anon := sum(own for own, _ in sizes):
+            sizes = [trace.memory(member) for member in members]
+            if anon := sum(size.get("anon", 0) for size in sizes):
                 self.times.append(began)
                 self.anon.append(anon)
-                self.file.append(sum(mapped for _, mapped in sizes))
+                self.file.append(sum(size.get("file", 0) for size in sizes))
             self._stop.wait(self._interval)
 
 
@@ -64,13 +65,3 @@ def _tree(pid: int) -> Iterator[int]:
         return
     for child in {int(word) for text in lists for word in text.split()}:
         yield from _tree(child)
-
-
-def _resident(pid: int) -> tuple[int, int]:
-    """RssAnon and RssFile in bytes; zero for a process that is gone."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
-            sizes = dict(line.split(":", 1) for line in status if line.startswith(("RssAnon", "RssFile")))
-    except OSError:
-        return 0, 0
-    return tuple(int(sizes.get(key, "0").split()[0]) * _KIB for key in ("RssAnon", "RssFile"))  # type: ignore[return-value]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
+from imgtool.distribution import installed_release
 from imgtool.errors import ModelMissing, UsageProblem
 from imgtool.options import EngineOptions, Weights
 from imgtool.weights.catalogue import CATALOGUE, DETECTOR, ModelSpec, easyocr_models
@@ -76,7 +75,7 @@ def weights_for(options: EngineOptions) -> OcrWeights:
     recogniser, entry = needed[-1].name, entries[-1]
     size = sum((place / each.filename).stat().st_size for each in entries)
     # Answers depend on EasyOCR's release and on the weights.
-    version = f"easyocr {_release()}, {recogniser} "
+    version = f"easyocr {installed_release('easyocr')}, {recogniser} "
     if marker is None:
         version += entry.md5[:12]
     else:
@@ -112,14 +111,3 @@ def _is_there(path: Path) -> bool:
 @lru_cache(maxsize=32)
 def _entry(spec: ModelSpec) -> TableEntry:
     return table_entry(spec)
-
-
-@lru_cache(maxsize=1)
-def _release() -> str:
-    """The installed release as the package states it, read without importing it."""
-    package = find_spec("easyocr")
-    if package is None or package.origin is None:
-        return ""
-    stated = Path(package.origin).read_text(encoding="utf-8")
-    found = re.search(r"__version__\s*=\s*[\"']([^\"']+)", stated)
-    return found[1] if found else ""

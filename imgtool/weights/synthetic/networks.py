@@ -23,15 +23,7 @@ from imgtool.weights.synthetic.vocabulary import PAD, SEP, make_vocabulary
 _BLIP: dict[str, dict[str, Any]] = {
     # A wide spread, so that different pictures get different captions.
     "tiny": {"hidden": 32, "inner": 64, "layers": 2, "heads": 4, "patch": 32, "words": 400, "spread": 0.5},
-    "base": {
-        "hidden": 768,
-        "inner": 3072,
-        "layers": 12,
-        "heads": 12,
-        "patch": 16,
-        "words": 30522,
-        "spread": 0.02,
-    },
+    "base": {"hidden": 768, "inner": 3072, "layers": 12, "heads": 12, "patch": 16, "words": 30522, "spread": 0.02},
 }
 _BEYOND_TOKENIZER = 2
 """BLIP's network knows two tokens more than its tokenizer: the first of them begins every caption."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from imgtool.bench.data.record import Arm, ArmKind, PageCache, PeakMemory
-from imgtool.bench.measure.launcher_client import ProcessEnd, TreeMemory
+from imgtool.bench.data.record import Arm, ArmKind, PeakMemory
+from imgtool.bench.measure.launcher_client import Launcher, ProcessEnd, TreeMemory
 from imgtool.bench.measure.memory import memory_of
 from imgtool.bench.measure.phases import Course
-from imgtool.bench.measure.sampler import Case, Sampler
+from imgtool.bench.measure.sample_process import start
 
 MB = 1_000_000
 AMOUNT = 200 * MB
@@ -20,8 +21,8 @@ AMOUNT = 200 * MB
 def weighed(*command: str) -> PeakMemory | None:
     """What a sample of ``command`` reports."""
     arm = Arm(name="program", kind=ArmKind.COMMAND, command=command)
-    with Sampler(timeout=60) as sampler:
-        sample = sampler.take(Case(arm, PageCache.WARM, 0))
+    with tempfile.TemporaryDirectory() as scratch, Launcher() as launcher:
+        sample, _ = start(arm, 0, launcher, Path(scratch), 60, {})
     assert sample.error is None, sample.stderr_tail
     return sample.memory
 

@@ -21,7 +21,7 @@ def test_a_child_is_found_and_its_memory_is_counted() -> None:
             tree.look()
             time.sleep(0.01)
         assert child.pid in tree.living()
-        peaks = tree.peaks()
+        peaks = tree.peaks
         assert 60 * MB < peaks["anon"] < 120 * MB
         assert peaks["largest"] >= peaks["anon"]
         assert 0 < peaks["grew_ns"] <= peaks["looked_ns"]

@@ -5,34 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from imgtool.bench.arms.definitions import CACHED
-from imgtool.cli.bench.common import contenders, made_ready, parsed_option, print_json, split_options
+from imgtool.bench.arms.definitions import CACHED, split_words
+from imgtool.cli.bench.common import contenders, made_ready
 from imgtool.errors import UsageProblem
-from imgtool.quantities import parse_duration, parse_size
 from tests.pictures import flat
 
 
-def test_a_value_that_cannot_be_read_names_its_option() -> None:
-    assert parsed_option("--timeout", "2m", parse_duration) == 120
-    with pytest.raises(UsageProblem, match=r"--tolerance: 'much' is not a size"):
-        parsed_option("--tolerance", "much", parse_size)
-
-
 def test_options_are_split_as_a_shell_does() -> None:
-    assert split_options("--tasks caption --cache-dir 'a b'") == ["--tasks", "caption", "--cache-dir", "a b"]
-    assert split_options(None) == []
+    assert split_words("--tasks caption --cache-dir 'a b'") == ("--tasks", "caption", "--cache-dir", "a b")
+    assert split_words("") == ()
     with pytest.raises(UsageProblem, match="cannot be read"):
-        split_options("'open")
-
-
-def test_json_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
-    print_json({"a": (1,)})
-    out = capsys.readouterr().out
-    assert msgspec.json.decode(out) == {"a": [1]}
-    assert out.count("\n") > 2
+        split_words("'open")
 
 
 def test_without_an_arm_it_is_analyze_as_it_is_configured() -> None:

@@ -36,8 +36,9 @@ def _note_imports(folder: str) -> None:
             cause, depth = "", 0
             while frame is not None and depth < _DEPTH:
                 name = frame.f_globals.get("__name__", "")
+                package, *rooms = name.split(".")
                 # A helper that only calls what it was given, such as a retry, is not the one who asked.
-                if (parts := name.split("."))[0] == "imgtool" and parts[1:2] != ["ground"]:
+                if package == "imgtool" and rooms[:1] != ["ground"]:
                     cause = f"{name}:{frame.f_lineno}"
                     break
                 frame, depth = frame.f_back, depth + 1

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.bench.arms.order import interleaved
+from imgtool.bench.measure.experiment import interleaved
 
 CELLS = st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True)
 
