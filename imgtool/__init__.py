@@ -16,24 +16,84 @@ _ask_for_silence()
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from imgtool.engine.analysis import Analysis
     from imgtool.engine.engine import Engine
-    from imgtool.errors import ImgtoolError
+    from imgtool.engine.observer import Observer
+    from imgtool.engine.statistics import Statistics
+    from imgtool.engine.ticket import Part, Parts, Ticket
+    from imgtool.errors import (
+        Cancelled,
+        EngineClosed,
+        ImgtoolError,
+        ModelMissing,
+        QueueFull,
+        SourceProblem,
+        TooManyFailures,
+        UsageProblem,
+        WorkerUnusable,
+    )
     from imgtool.options import EngineOptions
-    from imgtool.types import ImageResult, Status, Task
+    from imgtool.types import (
+        CaptionResult,
+        ImageResult,
+        Label,
+        LabelsResult,
+        Priority,
+        Problem,
+        Status,
+        Task,
+        TaskResults,
+        TextLine,
+        TextResult,
+    )
 
-__all__ = ["Engine", "EngineOptions", "ImageResult", "ImgtoolError", "Status", "Task", "__version__"]
+__all__ = [
+    "Analysis",
+    "Cancelled",
+    "CaptionResult",
+    "Engine",
+    "EngineClosed",
+    "EngineOptions",
+    "ImageResult",
+    "ImgtoolError",
+    "Label",
+    "LabelsResult",
+    "ModelMissing",
+    "Observer",
+    "Part",
+    "Parts",
+    "Priority",
+    "Problem",
+    "QueueFull",
+    "SourceProblem",
+    "Statistics",
+    "Status",
+    "Task",
+    "TaskResults",
+    "TextLine",
+    "TextResult",
+    "Ticket",
+    "TooManyFailures",
+    "UsageProblem",
+    "WorkerUnusable",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
-    module: Any
-    if name == "Engine":
-        from imgtool.engine import engine as module
-    elif name == "EngineOptions":
-        from imgtool import options as module
-    elif name == "ImgtoolError":
-        from imgtool import errors as module
-    elif name in ("ImageResult", "Status", "Task"):
-        from imgtool import types as module
-    else:
+    if name not in __all__:
         raise AttributeError(f"module 'imgtool' has no attribute {name!r}")
-    return getattr(module, name)
+    from imgtool import errors, options, types
+
+    for module in (errors, options, types):
+        if hasattr(module, name):
+            return getattr(module, name)
+    from imgtool.engine import analysis, engine, observer, statistics, ticket
+
+    return next(
+        getattr(module, name) for module in (engine, ticket, analysis, statistics, observer) if hasattr(module, name)
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

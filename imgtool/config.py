@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -200,9 +200,10 @@ def _of_kind(kind: Any, given: Any) -> Any:
     """
     value = given
     if isinstance(value, str):
-        if "tuple" in str(kind):
+        leaves = _leaves(kind)
+        if tuple in leaves:
             value = tuple(part.strip() for part in value.split(",") if part.strip())
-        elif "bool" in str(kind):
+        elif bool in leaves:
             value = {"yes": True, "on": True, "no": False, "off": False}.get(value.lower(), value)
     try:
         return msgspec.convert(value, kind, strict=False, dec_hook=_decode_path)
@@ -210,10 +211,15 @@ def _of_kind(kind: Any, given: Any) -> Any:
         raise ValueError(f"{given!r} is not {_in_words(kind)}") from error
 
 
+def _leaves(kind: Any) -> list[Any]:
+    """The types that ``kind`` is put together from."""
+    return [get_origin(kind) or kind, *(leaf for part in get_args(kind) for leaf in _leaves(part))]
+
+
 def _in_words(kind: Any) -> str:
     """What a value of ``kind`` is: ``a whole number``, ``one of first, all``, ``a list of caption, text, labels``."""
-    several = "tuple" in str(kind)
-    leaves = [kind, *get_args(kind), *(leaf for each in get_args(kind) for leaf in get_args(each))]
+    leaves = _leaves(kind)
+    several = tuple in leaves
     for leaf in leaves:
         if isinstance(leaf, type) and issubclass(leaf, Enum):
             return f"{'a list of' if several else 'one of'} {', '.join(member.value for member in leaf)}"

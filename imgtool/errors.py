@@ -118,6 +118,22 @@ class TooManyFailures(ImgtoolError):
     exit_code = ExitCode.SOME_FAILED
 
 
+class EngineClosed(ImgtoolError):
+    """An engine that was closed is asked, or was closed before it could answer."""
+
+
+class QueueFull(ImgtoolError):
+    """More is waiting for an engine than it accepts: ask again later."""
+
+
+class Cancelled(ImgtoolError):
+    """A request was cancelled before it was answered."""
+
+
+class SourceProblem(UsageProblem):
+    """What was given as an image is of no kind that an engine takes."""
+
+
 class WorkerUnusable(ImgtoolError):
     """The worker process cannot even be started."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -37,7 +38,6 @@ SET_ASIDE = ".corrupt-"
 STALE_SECONDS = 24 * 3600.0
 """An unfinished file that was not written to for so long belongs to a process that was killed."""
 
-_CLAIM = ".in-use"
 _FULL_BYTES = 1 << 20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
@@ -159,16 +159,6 @@ def set_aside(path: Path) -> Path:
 # -- leftovers of killed processes
 
 
-def claim(folder: Path) -> int | None:
-    """Mark ``folder`` as in use while the returned descriptor is open; ``None`` if that is not possible."""
-    try:
-        descriptor = os.open(folder / _CLAIM, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return None
-    claim_file(descriptor)
-    return descriptor
-
-
 def claim_file(descriptor: int) -> None:
     """Mark the file behind ``descriptor`` as being written while that is open."""
     if _LOCKS:
@@ -177,7 +167,7 @@ def claim_file(descriptor: int) -> None:
 
 
 def sweep(folder: Path, pattern: str) -> None:
-    """Remove this user's files and folders in ``folder`` that match ``pattern`` and that no process uses any more.
+    """Remove this user's files in ``folder`` that match ``pattern`` and that no process writes any more.
 
     Never raises: what cannot be examined or removed stays.
     """
@@ -186,27 +176,20 @@ def sweep(folder: Path, pattern: str) -> None:
     with suppress(OSError):
         for path in list(folder.glob(pattern)):
             with suppress(OSError):
-                if not _is_abandoned(path):
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
+                if _is_abandoned(path):
                     path.unlink()
 
 
 def _is_abandoned(path: Path) -> bool:
-    if path.is_symlink() or path.lstat().st_uid != os.getuid():
+    found = path.lstat()
+    is_ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()
+    if not is_ours or time.time() - found.st_mtime < STALE_SECONDS:
         return False
-    below = (Path(folder, name) for folder, folders, files in os.walk(path) for name in (*folders, *files))
-    if time.time() - max(each.lstat().st_mtime for each in (path, *below)) < STALE_SECONDS:
-        return False
-    claimed = path / _CLAIM if path.is_dir() else path
-    if claimed.exists():
-        with closing(os.fdopen(os.open(claimed, os.O_RDWR | os.O_CLOEXEC), "rb")) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return False
+    with closing(os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC), "rb")) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
     return True
 
 

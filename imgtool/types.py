@@ -6,7 +6,8 @@ and its JSON Schema (``imgtool schema``) is derived from the very types that are
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterator
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import msgspec
@@ -35,6 +36,14 @@ class Status(StrEnum):
     OK = "ok"
     PARTIAL = "partial"
     FAILED = "failed"
+
+
+class Priority(IntEnum):
+    """Which requests are computed first, where several wait. Any integer will do; these have names."""
+
+    LOW = -10
+    NORMAL = 0
+    HIGH = 10
 
 
 class Backend(StrEnum):
@@ -150,18 +159,18 @@ class CodesResult(TaskResult, frozen=True, kw_only=True):
 AnyTaskResult = CaptionResult | TextResult | LabelsResult | CodesResult
 
 
-class TaskResults(Struct, frozen=True, kw_only=True):
-    """One field a task; a task that was not asked is absent."""
+class TaskResults(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One field a task: ``None``, and absent in JSON, where the task was not asked."""
 
-    caption: CaptionResult | UnsetType = UNSET
-    text: TextResult | UnsetType = UNSET
-    labels: LabelsResult | UnsetType = UNSET
-    codes: CodesResult | UnsetType = UNSET
+    caption: CaptionResult | None = None
+    text: TextResult | None = None
+    labels: LabelsResult | None = None
+    codes: CodesResult | None = None
 
     def get(self, task: Task) -> AnyTaskResult | None:
         """The result of ``task``, or ``None`` where it was not asked."""
-        found: AnyTaskResult | UnsetType = getattr(self, task.value)
-        return None if found is UNSET else found
+        found: AnyTaskResult | None = getattr(self, task.value)
+        return found
 
     def items(self) -> list[tuple[Task, AnyTaskResult]]:
         """The tasks that were asked, in the order of :class:`Task`."""
@@ -169,7 +178,11 @@ class TaskResults(Struct, frozen=True, kw_only=True):
 
 
 class ImageResult(Struct, frozen=True, kw_only=True):
-    """Everything said about one image (or one page of a file). One JSON object an image."""
+    """Everything said about one image (or one page of a file). One JSON object an image.
+
+    ``caption``, ``text``, ``lines`` and ``labels`` are the answers, or ``None`` where there is none. ``tasks`` says
+    more about each: every task that was asked is there, with ``error`` set where it failed.
+    """
 
     schema_version: int = SCHEMA_VERSION
     path: str
@@ -189,10 +202,110 @@ class ImageResult(Struct, frozen=True, kw_only=True):
     thumbnail: bytes | UnsetType = UNSET
     """A small JPEG; present only where the output asked for it (the HTML gallery does)."""
 
+    @property
+    def caption(self) -> str | None:
+        """The sentence about the image."""
+        return None if self.tasks.caption is None else self.tasks.caption.value
+
+    @property
+    def text(self) -> str | None:
+        """The text in the image, a line a line; empty where there is none."""
+        lines = self.lines
+        return None if lines is None else "\n".join(line.text for line in lines)
+
+    @property
+    def lines(self) -> tuple[TextLine, ...] | None:
+        """The lines of text with their confidence and place, in reading order."""
+        return None if self.tasks.text is None else self.tasks.text.value
+
+    @property
+    def labels(self) -> tuple[Label, ...] | None:
+        """The classes of the image, most probable first."""
+        return None if self.tasks.labels is None else self.tasks.labels.value
+
+    @property
+    def ok(self) -> bool:
+        """Whether every task was answered."""
+        return self.status is Status.OK
+
     def problems(self) -> list[tuple[Task | None, Problem]]:
-        """Everything that went wrong: the image's own problem (task ``None``), then each task's."""
-        own: list[tuple[Task | None, Problem]] = [] if self.error is None else [(None, self.error)]
-        return own + [(task, found.error) for task, found in self.tasks.items() if found.error is not None]
+        """Everything that went wrong: the image's own problem (task ``None``), then each task's own."""
+        found: list[tuple[Task | None, Problem]] = [] if self.error is None else [(None, self.error)]
+        for task, answer in self.tasks.items():
+            if answer.error is not None and answer.error != self.error:
+                found.append((task, answer.error))
+        return found
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The JSON object that the command line writes, in one line or indented."""
+        data = msgspec.json.encode(self)
+        return (data if indent is None else msgspec.json.format(data, indent=indent)).decode()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same object as dictionaries, lists, strings and numbers."""
+        found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return found
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ImageResult:
+        """The result that ``text`` holds.
+
+        Raises:
+            ValueError: it holds none.
+        """
+        return msgspec.json.decode(text, type=cls)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> ImageResult:
+        """The result that :meth:`to_dict` made into ``data``.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return msgspec.convert(data, cls)
+
+    # ``dict(result)``, which FastAPI also uses for what it does not know.
+
+    def keys(self) -> Iterator[str]:
+        """The names of the fields, as in :meth:`to_dict`."""
+        return iter(name for name in self.__struct_fields__ if getattr(self, name) is not UNSET)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.__struct_fields__:
+            raise KeyError(name)
+        return msgspec.json.decode(msgspec.json.encode(getattr(self, name)))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """A result as a field of a pydantic model, and as what a FastAPI endpoint returns."""
+        from pydantic_core import core_schema
+
+        def validate(value: Any) -> ImageResult:
+            if isinstance(value, cls):
+                return value
+            return cls.from_json(value) if isinstance(value, str | bytes) else cls.from_dict(value)
+
+        return core_schema.no_info_plain_validator_function(
+            validate, serialization=core_schema.plain_serializer_function_ser_schema(cls.to_dict)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        # Within an API description other schemas stand beside it: its own are put where they are referred to.
+        whole = msgspec.json.schema(cls)
+        named = whole["$defs"]
+
+        def inlined(part: Any) -> Any:
+            if isinstance(part, list):
+                return [inlined(each) for each in part]
+            if not isinstance(part, dict):
+                return part
+            if "$ref" in part:
+                return inlined(named[part["$ref"].rpartition("/")[2]])
+            return {key: inlined(each) for key, each in part.items()}
+
+        found: dict[str, Any] = inlined(whole)
+        return {key: value for key, value in found.items() if key != "$defs"}
 
 
 RESULT_TYPES: dict[Task, type[AnyTaskResult]] = {

@@ -36,7 +36,8 @@ from imgtool.bench.arms.drawn_images import draw_in_child
 from imgtool.bench.data.record import PageCache
 from imgtool.bench.measure.pagecache import model_files, prepare
 from imgtool.cli.analyze.parser import engine_options
-from imgtool.engine.cache.store import ImageFacts, ResultStore, StoredAnswer, Update
+from imgtool.engine.cache.records import ImageFacts, StoredAnswer, Update
+from imgtool.engine.cache.store import ResultStore
 from imgtool.errors import ExitCode
 from imgtool.quantities import parse_duration
 from imgtool.types import Backend

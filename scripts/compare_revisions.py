@@ -1,6 +1,7 @@
 """Compare two checkouts of imgtool: a run in which every answer is cached, and the first result of compiled models.
 
     python scripts/compare_revisions.py BEFORE AFTER [--images 10000] [--runs 10] [--first-result]
+        [--models '--weights synthetic --scale small']
 
 BEFORE and AFTER are folders with a checkout, each with its environment in ``.venv``. The runs are interleaved: before,
 after, before, after. Printed are medians with the range, of wall time and of CPU time (user and system, with workers).
@@ -13,6 +14,7 @@ import argparse
 import os
 import random
 import resource
+import shlex
 import statistics
 import subprocess
 import tempfile
@@ -41,7 +43,9 @@ def run(tree: Path, arguments: list[str], output: Path, environ: dict[str, str])
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     with output.open("wb") as stream:
-        environment = {**os.environ, "PYTHONPATH": str(tree), **environ}
+        # Bytecode is kept, as where imgtool is installed, but not in the trees.
+        kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(output.parent / "bytecode")}
+        environment = {**os.environ, **kept, "PYTHONPATH": str(tree), **environ}
         subprocess.run(command, cwd=tree, env=environment, stdout=stream, check=True)
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -74,7 +78,8 @@ def main() -> None:
     parser.add_argument("after", type=Path)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--first-result", action="store_true", help="also one image with compiled synthetic models")
+    parser.add_argument("--first-result", action="store_true", help="also one image with compiled models")
+    parser.add_argument("--models", default="--weights synthetic", help="options for that image, in quotes")
     given = parser.parse_args()
     trees = {"before": given.before.resolve(), "after": given.after.resolve()}
     with tempfile.TemporaryDirectory(prefix="imgtool-compare-") as name:
@@ -88,8 +93,8 @@ def main() -> None:
         compare(trees, [str(photos), *PLANTED], given.runs, scratch, environ)
         if given.first_result:
             image = scratch / "one.png"
-            Image.effect_noise((1000, 600), random.Random(7).uniform(60, 61)).convert("RGB").save(image)
-            flags = [str(image), "-t", "caption,text", "--weights", "synthetic", "--no-cache"]
+            Image.effect_noise((320, 240), random.Random(7).uniform(60, 61)).convert("RGB").save(image)
+            flags = [str(image), "-t", "caption,text", *shlex.split(given.models), "--no-cache"]
             print(f"one image, compiled models, nothing cached ({given.runs} runs each, interleaved)")
             compare(trees, flags, given.runs, scratch, {})
 

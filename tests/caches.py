@@ -10,12 +10,13 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from imgtool.engine.cache.store import ImageFacts, ResultStore, StoredAnswer, Update
+from imgtool.engine.cache.records import ImageFacts, StoredAnswer, Update
+from imgtool.engine.cache.store import ResultStore
 from imgtool.engine.files.discover import ImageRef
 from imgtool.types import Backend, Problem
 

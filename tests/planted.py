@@ -6,6 +6,7 @@ Named on a command line or to an engine as ``tests.planted:Hazard``; they run in
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import time
@@ -17,7 +18,7 @@ from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.errors import UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
-from imgtool.types import Backend, Problem, Task
+from imgtool.types import Backend, Label, Problem, Task, TextLine
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 YELLOW, MAGENTA, CYAN = (255, 255, 0), (255, 0, 255), (0, 255, 255)
@@ -147,12 +148,12 @@ class HangsLoading(Hazard):
 
 
 class FailsLoading(Hazard):
-    """Raises while loading."""
+    """Raises while loading, and may as well not the next time."""
 
     spec = _spec("fails-loading")
 
     def load(self) -> None:
-        raise RuntimeError("planted load failure")
+        raise OSError(errno.EIO, "planted load failure")
 
 
 class LoadsOnce(Slow):
@@ -180,7 +181,7 @@ class FailsTwice(Hazard):
         self._attempts += 1
         log(f"attempt {self._attempts}")
         if self._attempts < 3:
-            raise OSError("planted passing failure")
+            raise OSError(errno.EIO, "planted passing failure")
 
 
 class Heavy(Hazard):
@@ -235,3 +236,37 @@ class Hungry(Hazard):
         self._kept.append(os.urandom(1) * 50_000_000)
         log(f"pid {os.getpid()}")
         return "hungry"
+
+
+class Numbered(Hazard):
+    """Says the number that an image carries in its colour, with one task or another; says so in the log, too."""
+
+    spec = _spec("numbered")
+
+    def _one(self, picture: Picture) -> Any:
+        red, green, blue = (int(channel) for channel in picture.pixels[0, 0])
+        number = red * 256 + green
+        log(f"{self.spec.task} {number}")
+        time.sleep(float(os.environ.get("PLANTED_SECONDS", "0")))
+        return self._say(number, blue)
+
+    def _say(self, number: int, blue: int) -> Any:
+        return f"number {number}"
+
+
+class NumberedText(Numbered):
+    """The number as a line of text."""
+
+    spec = _spec("numbered-text", Task.TEXT)
+
+    def _say(self, number: int, blue: int) -> Any:
+        return (TextLine(text=f"number {number}", confidence=0.5, box=((0, 0), (1, 0), (1, 1), (0, 1))),)
+
+
+class NumberedLabels(Numbered):
+    """The colour of the image as a label."""
+
+    spec = _spec("numbered-labels", Task.LABELS)
+
+    def _say(self, number: int, blue: int) -> Any:
+        return (Label(label=f"blue {blue}", score=1.0),)

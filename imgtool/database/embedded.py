@@ -22,7 +22,7 @@ from imgtool.types import RESULT_TYPES, VALUE_TYPES, ImageResult, Status, Task, 
 
 if TYPE_CHECKING:
     from imgtool.engine.cache.listing import Row
-    from imgtool.engine.cache.store import Record, StoredAnswer
+    from imgtool.engine.cache.records import Record, StoredAnswer
 
 _CONTENTS = "contents"
 _COMPLETE = "complete"

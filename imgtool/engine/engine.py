@@ -1,39 +1,55 @@
-"""The engine: opens what a run needs, lazily, and keeps the workers between runs."""
+"""The engine: what callers see. It opens what it needs, lazily, and keeps the workers until it is closed."""
 
 from __future__ import annotations
 
 import os
-import queue
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
-from typing import Any
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from imgtool import trace
 from imgtool.config import convert_options
+from imgtool.engine.analysis import Analysis
+from imgtool.engine.cache.background import BackgroundStore
+from imgtool.engine.cache.memory import MemoryTier
+from imgtool.engine.cache.records import Tier
 from imgtool.engine.cache.store import ResultStore
-from imgtool.engine.files.discover import discover
+from imgtool.engine.files.identify import Identifier
 from imgtool.engine.files.identity import Identity
-from imgtool.engine.files.selection import Rules
 from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan, make_plan
-from imgtool.engine.run import Run
+from imgtool.engine.scheduling.page_request import PageRequest
+from imgtool.engine.scheduling.result_stream import ResultStream
+from imgtool.engine.scheduling.scheduler import Scheduler
+from imgtool.engine.sources import read_source
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
+from imgtool.engine.ticket import Ticket
 from imgtool.engine.worker_count import threads_of, with_workers
-from imgtool.files import claim, sweep
+from imgtool.errors import Cancelled, EngineClosed, QueueFull, UsageProblem, WorkerUnusable
 from imgtool.options import EngineOptions, LoadPolicy, cache_root
-from imgtool.runtime.pool import Pool, PoolLimits
-from imgtool.runtime.process import Post, Worker, WorkerProcess
-from imgtool.runtime.protocol import Setup, TaskPlan
-from imgtool.runtime.start_process import is_ahead
-from imgtool.types import ImageResult, Problem
+from imgtool.runtime import start_process
+from imgtool.runtime.pool import Pool, PoolLimits, Post
+from imgtool.runtime.process import Worker, WorkerProcess
+from imgtool.runtime.protocol import ModelLoaded, Setup, TaskPlan
+from imgtool.types import ImageResult, Priority, Problem, Task
 
-_SCRATCH = "imgtool-run-"
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from imgtool.engine.keywords import EngineKeywords
+    from imgtool.engine.sources import Source
+
+CallSoon = Callable[[Callable[[], None]], None]
+
+_HASHED_AT_ONCE = 1 << 18
+"""Bytes that are hashed by who submits them: that takes less time than to have it done."""
 
 
 class Engine(AbstractContextManager["Engine"]):
-    """Answers about images; the command line and the Python API are both this.
+    """Answers about images; the command line, services and the Python API are all this.
 
     ::
 
@@ -41,12 +57,15 @@ class Engine(AbstractContextManager["Engine"]):
 
         with Engine(tasks=["text"], cache_dir="cache") as engine:
             for result in engine.analyze(["photos"]):
-                print(result.path, result.tasks.text)
-            print(engine.statistics.hit_rate_percent)
+                print(result.path, result.text)
+            print(engine.submit(photo_bytes).result().text)
 
     Keyword arguments are those of :class:`imgtool.options.EngineOptions`; environment and configuration files are the
-    command line's matter and are not read here. An engine is used from one thread, one ``analyze`` at a time; its
-    worker processes stay for the next ``analyze`` and end with ``close``.
+    command line's matter and are not read here.
+
+    All methods may be called from any number of threads and event loops at once: what is asked about the same content
+    is computed once. Worker processes start with the first image that is not in the cache, and end with ``close``, or
+    when nobody refers to the engine any more. A process that is forked from one with an engine begins afresh.
     """
 
     def __init__(
@@ -56,150 +75,382 @@ class Engine(AbstractContextManager["Engine"]):
         observer: Observer | None = None,
         thumbnails: bool = False,
         echo_worker: bool = False,
-        **overrides: Any,
+        queue_limit: int = 1000,
+        queue_bytes: int = 1_000_000_000,
+        **overrides: Unpack[EngineKeywords],
     ) -> None:
         """
+        ``queue_limit`` is how many tickets may be open at once, ``queue_bytes`` how many bytes of images they may hold;
+        ``analyze`` has a window of its own. ``echo_worker`` shows what workers write to stderr.
+
         Raises:
             imgtool.errors.ModelMissing: a task that was asked for cannot be answered here.
             imgtool.errors.UsageProblem: an option has an impossible value.
         """
         base = options or EngineOptions()
         self.options = convert_options(base, overrides) if overrides else base
-        self._observer = observer or Observer()
-        self._echo_worker = echo_worker
         with trace.span("plan", "parent"):
             self.plan: Plan = make_plan(self.options, thumbnails=thumbnails)
         self._gradual = not self.options.workers
         self.options = with_workers(self.options, self.plan)
-        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._pool: Pool | None = None
-        self._store: ResultStore | None = None
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
-        self._claim: int | None = None
-        self._identity: Identity | None = None
-        self._awaited = False
-        self._tally = Tally()
-        self.model_problems: dict[str, Problem] = {}
-        """Tasks whose model could not be loaded, with the reason."""
+        self._queue_limit = queue_limit
+        self._queue_bytes = queue_bytes
+        self._echo_worker = echo_worker
+        self._reporter = _Reporter(observer or Observer())
+        self._inside: _Inside | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        _engines.add(self)
         for notice in self.plan.notices:
-            self._observer.notice(notice)
+            self._reporter.notice(notice)
 
-    def analyze(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[ImageResult]:
-        """Yield one result for each image under ``paths`` (files, folders, globs), in that order.
+    # -- use
+
+    def submit(
+        self,
+        source: Source,
+        tasks: Iterable[Task | str] | None = None,
+        *,
+        page: int = 0,
+        name: str | None = None,
+        priority: int = Priority.NORMAL,
+        deadline: float | None = None,
+        caller: Hashable = None,
+    ) -> Ticket:
+        """Ask about one image; returns at once.
+
+        ``source`` is the path of a file, the bytes of one, an open binary file (read to its end), an image of Pillow,
+        or a numpy array: (H, W) or (H, W, 1) grey, (H, W, 3) RGB, (H, W, 4) RGBA, ``uint8`` or floats in [0, 1].
+        ``page`` counts from 0. ``name`` stands as ``path`` in the result of what has none. ``tasks`` are some of the
+        engine's. ``deadline`` is seconds from now: what is not answered by then fails, with what is answered. Of what
+        waits, a higher ``priority`` is computed first, and of equal ones the ``caller``s take turns.
+
+        A file that cannot be read, or is no image, is a result with ``error``, not an exception.
+
+        Raises:
+            imgtool.errors.QueueFull: ``queue_limit`` or ``queue_bytes`` is reached.
+            imgtool.errors.EngineClosed: the engine was closed.
+            imgtool.errors.SourceProblem: ``source`` is of no kind that is taken.
+            imgtool.errors.UsageProblem: ``tasks`` names one that this engine does not answer.
+        """
+        inside = self._open()
+        wanted = self._wanted(tasks)
+        found = read_source(source, name)
+        size = len(found.content or b"")
+        inside.admit(size, self._queue_limit, self._queue_bytes)
+        ticket = Ticket(self, inside.scheduler.cancel, inside.part)
+
+        def on_done(request: PageRequest) -> None:
+            inside.leave(size)
+            if request.cancelled:
+                ticket.on_done(None, Cancelled("this was cancelled before it was answered", "submit it again"))
+            elif request.failure is not None:
+                ticket.on_done(None, request.failure)
+            else:
+                result = inside.result(request)
+                inside.tally.result(result)
+                ticket.on_done(result, None)
+
+        request = PageRequest(
+            name=found.name,
+            tasks=wanted,
+            on_done=on_done,
+            on_part=ticket.on_part,
+            tally=inside.tally,
+            content=found.content,
+            content_size=size if found.content is not None else None,
+            page=page,
+            priority=priority,
+            caller=caller,
+            deadline=None if deadline is None else time.monotonic() + deadline,
+            error=found.problem,
+        )
+        if found.content is not None and size <= _HASHED_AT_ONCE:
+            import hashlib
+
+            request.sha256 = hashlib.sha256(found.content).hexdigest()
+        ticket.begin(request)
+        inside.scheduler.submit((request,))
+        return ticket
+
+    def analyze(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Analysis:
+        """One result for each image under ``paths`` (files, folders, globs), in that order: for ``for`` and for ``async
+        for``. A single path is one path.
 
         A file that cannot be answered is a result with ``error`` set, not an exception.
 
         Raises:
-            imgtool.errors.TooManyFailures: ``fail_fast`` or ``max_failure_rate`` ended the run.
-            imgtool.errors.WorkerUnusable: the worker process cannot be started at all.
+            imgtool.errors.EngineClosed: the engine was closed.
         """
-        self._tally = Tally()
-        pool = self._open_pool()
-        self._awaited = is_ahead() and self.options.isolate
-        if self._awaited:
-            pool.begin()
-        store, identity = self._open_cache()
-        run = Run(self.options, self.plan, store, pool, self._events, self._tally, self._observer)
-        rules = Rules(include=self.options.include, exclude=self.options.exclude, hidden=self.options.hidden)
-        source = discover(paths, rules, identity.is_known_image)
-        finished = False
-        try:
-            yield from run.results(source, identity)
-            finished = True
-        finally:
-            self.model_problems = run.model_problems
-            identity.flush()
-            if not finished:
-                self._abandon_pool()
+        inside = self._open()
+        named = (paths,) if isinstance(paths, str | os.PathLike) else paths
+        tally = Tally()
+        tasks = self._wanted(None)
+        stream = ResultStream(
+            inside.scheduler, inside.identifier, self.options, tasks, named, self._reporter.observer, tally
+        )
+        inside.latest = tally
+        self._reporter.follow(stream)
+        if inside.begins_ahead:
+            inside.begins_ahead = False
+            inside.scheduler.call_soon(inside.scheduler.pool.begin)
+        return Analysis(self.options, stream, tally, inside.result, self.figures_of)
 
     def warm_up(self) -> None:
-        """Start the workers now and have each load its models and run them once, while you do something else."""
-        self._open_pool().warm_up()
+        """Start the workers now and have each load its models and run them once, while you do something else.
+
+        Raises:
+            imgtool.errors.EngineClosed: the engine was closed.
+        """
+        self._open().scheduler.warm_up()
 
     @property
     def statistics(self) -> Statistics:
-        """The figures of the present or last ``analyze``."""
+        """The figures of the latest ``analyze``; where there was none, of everything that was submitted."""
+        inside = self._inside
+        if inside is None:
+            return Tally().statistics()
+        return self.figures_of(inside.latest or inside.tally)
+
+    @property
+    def model_problems(self) -> dict[str, Problem]:
+        """Tasks whose model could not be loaded, with the reason."""
+        return dict(self._reporter.model_problems)
+
+    def figures_of(self, tally: Tally) -> Statistics:
+        """The figures of a tally, with those of the engine's models, workers and cache."""
+        inside = self._inside
         cache = CacheStatistics(enabled=False)
-        if self._store is not None and self._store.enabled and self.options.cache:
-            cache = CacheStatistics(
-                enabled=True,
-                directory=str(cache_root(self.options)),
-                entries=self._store.entries(),
-                bytes=self._store.bytes(),
-                limit_bytes=self.options.cache_size,
-            )
-        return self._tally.statistics(self._pool.counters if self._pool else None, cache)
+        if inside is not None and self.options.cache and inside.scheduler.store.enabled:
+            entries, size = inside.scheduler.store.figures() or (None, None)
+            root, limit = str(cache_root(self.options)), self.options.cache_size
+            cache = CacheStatistics(enabled=True, directory=root, entries=entries, bytes=size, limit_bytes=limit)
+        workers = None if inside is None else inside.scheduler.pool.statistics
+        return tally.statistics(self._reporter.models, workers, cache)
 
     def close(self) -> None:
-        """End the workers and close the caches."""
-        with trace.span("close", "parent"), ExitStack() as stack:
-            if self._claim is not None:
-                stack.callback(os.close, self._claim)
-            for opened in (self._scratch, self._store, self._identity, self._pool):
-                if opened is not None:
-                    stack.callback(opened.cleanup if isinstance(opened, tempfile.TemporaryDirectory) else opened.close)
-            self._claim = self._scratch = self._store = self._identity = self._pool = None
+        """End the workers and close the caches; what is open fails with :class:`imgtool.errors.EngineClosed`."""
+        self._close(at_once=False)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._abandon_pool()
-        self.close()
+        self._close(at_once=kind is not None)
 
-    def _open_cache(self) -> tuple[ResultStore, Identity]:
-        if self._store is None or self._identity is None:
-            options, root = self.options, cache_root(self.options)
-            warn = self._observer.notice
-            if not options.cache:
-                # The same content named twice is still computed once, and thousands of answers still do not pile up
-                # in memory: a store that lives as long as the engine.
-                self._scratch = tempfile.TemporaryDirectory(prefix=_SCRATCH, ignore_cleanup_errors=True)
-                root = Path(self._scratch.name)
-                self._claim = claim(root)
-                sweep(root.parent, f"{_SCRATCH}*")
-            with trace.span("open store", "parent"):
-                self._store = ResultStore(root, size_limit=options.cache_size, ttl=options.cache_ttl, warn=warn)
-                self._identity = Identity(root, rehash=options.rehash, warn=warn)
-        return self._store, self._identity
+    def __reduce__(self) -> Any:
+        raise TypeError("an Engine cannot be pickled or copied: make one in each process")
 
-    def _open_pool(self) -> Pool:
+    # -- what is opened when it is needed
+
+    def _close(self, *, at_once: bool) -> None:
+        with self._lock:
+            self._closed = True
+            inside = self._inside
+        if inside is not None:
+            with trace.span("close", "parent"):
+                inside.close(at_once=at_once)
+
+    def _wanted(self, tasks: Iterable[Task | str] | None) -> tuple[str, ...]:
+        chosen = self.plan.chosen
+        if tasks is None:
+            return tuple(chosen)
+        names = [tasks] if isinstance(tasks, str) else [str(task) for task in tasks]
+        if unknown := [name for name in names if name not in {task.value for task in Task} & chosen.keys()]:
+            answered = ", ".join(task.value for task in Task if task.value in chosen)
+            raise UsageProblem(f"this engine does not answer {unknown[0]!r}", f"it answers {answered}")
+        if not names:
+            raise UsageProblem("no task is asked for", "leave tasks out to ask for all of the engine's")
+        return tuple(task for task in chosen if task in names)
+
+    def _open(self) -> _Inside:
+        with self._lock:
+            if self._closed:
+                raise EngineClosed("the engine is closed", "make another one")
+            if self._inside is None:
+                try:
+                    self._inside = _Inside(self.options, self.plan, self._reporter, self._echo_worker, self._gradual)
+                except RuntimeError as error:
+                    raise _no_threads(error) from error
+                weakref.finalize(self, self._inside.close, at_once=True)
+            return self._inside
+
+    def forget(self) -> None:
+        """In a forked child: begin afresh, and let go of what belongs to the parent."""
+        self._lock = threading.Lock()
+        inside, self._inside = self._inside, None
+        if inside is not None:
+            _inherited.append(inside)
+            inside.forget()
+
+
+class _Inside:
+    """What an open engine consists of. Knows nothing of the engine, so that one that is dropped can be closed."""
+
+    def __init__(
+        self, options: EngineOptions, plan: Plan, reporter: _Reporter, echo_worker: bool, gradual: bool
+    ) -> None:
+        self._options = options
+        self._plan = plan
+        self._reporter = reporter
+        self._echo_worker = echo_worker
+        # The first worker has the machine for itself until it has answered an image.
+        self._gradual = self._alone = gradual
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._tickets = 0
+        self._bytes = 0
+        self.tally = Tally()
+        self.latest: Tally | None = None
+        self.begins_ahead = self._awaited = start_process.is_ahead() and options.isolate
+        root = cache_root(options) if options.cache else None
+        warn = reporter.notice
+
+        def open_tier() -> Tier:
+            if root is None:
+                return MemoryTier()
+            return ResultStore(root, size_limit=options.cache_size, ttl=options.cache_ttl, warn=warn)
+
+        def open_index() -> Identity:
+            assert root is not None
+            return Identity(root, rehash=options.rehash, warn=warn)
+
+        def make_store(call_soon: CallSoon) -> BackgroundStore:
+            return BackgroundStore(open_tier, call_soon, warn)
+
+        self.identifier = Identifier(open_index if root is not None else None, options.timeout, warn)
+        self.scheduler = Scheduler(plan, self.identifier, make_store, self._make_pool, reporter)
+
+    def admit(self, size: int, most_tickets: int, most_bytes: int) -> None:
+        """Let one more ticket in.
+
+        Raises:
+            QueueFull: there are too many.
+        """
+        with self._lock:
+            if self._tickets >= most_tickets:
+                text = f"{self._tickets:,} images are waiting already"
+                raise QueueFull(text, "ask again later, or raise queue_limit")
+            if self._tickets and self._bytes + size > most_bytes:
+                raise QueueFull(f"{self._bytes:,} bytes are waiting already", "ask again later, or raise queue_bytes")
+            self._tickets += 1
+            self._bytes += size
+
+    def leave(self, size: int) -> None:
+        """A ticket is done."""
+        with self._lock:
+            self._tickets -= 1
+            self._bytes -= size
+
+    def result(self, request: PageRequest) -> ImageResult:
+        """A request as the result that is given out."""
+        return request.result(self._plan, cache_enabled=self._cache_enabled)
+
+    def part(self, request: PageRequest, task: str) -> Any:
+        """One task of a request."""
+        return request.task_result(task, self._plan, self._cache_enabled)
+
+    @property
+    def _cache_enabled(self) -> bool:
+        return self._options.cache and self.scheduler.store.enabled
+
+    def close(self, *, at_once: bool) -> None:
+        """End everything."""
+        if self._process == os.getpid():
+            self.scheduler.close(at_once=at_once)
+
+    def forget(self) -> None:
+        """In a forked child: let go of the parent's pipes."""
+        self.scheduler.pool.forget()
+
+    def _make_pool(self, call_soon: CallSoon) -> Pool:
         """A pool starts no worker before it has work."""
-        if self._pool is None:
-            options = self.options
-            limits = PoolLimits(
-                workers=options.workers,
-                gradual=self._gradual,
-                batch_size=options.batch_size,
-                timeout=options.timeout,
-                load_timeout=options.load_timeout,
-                max_worker_memory=options.max_worker_memory,
-            )
-            plans = (chosen.for_worker() for chosen in self.plan.chosen.values())
-            self._pool = Pool(self._start_worker, plans, lambda *event: self._events.put(event), limits)
-        return self._pool
-
-    def _abandon_pool(self) -> None:
-        if self._pool is not None:
-            self._pool.close(at_once=True)
-            self._pool = None
-            self._events = queue.SimpleQueue()
-
-    def _start_worker(self, post: Post, plans: tuple[TaskPlan, ...], one_by_one: bool) -> Worker:
-        options = self.options
-        setup = Setup(
-            plans=plans,
-            max_pixels=options.max_pixels,
-            batch_pixels=options.batch_pixels,
-            threads=threads_of(
-                options, is_alone=self._gradual and self._pool is not None and not self._pool.counters.started
-            ),
-            # Loaded in isolation, at first use, the model that killed a worker is known by its name.
-            load=LoadPolicy.LAZY if one_by_one else options.load,
-            awaited=self._awaited and not one_by_one,
-            idle_ttl=options.idle_ttl,
+        options, plan = self._options, self._plan
+        limits = PoolLimits(
+            workers=options.workers,
+            gradual=self._gradual,
+            batch_size=options.batch_size,
+            timeout=options.timeout,
+            load_timeout=options.load_timeout,
+            max_worker_memory=options.max_worker_memory,
         )
+
+        def plans() -> Sequence[TaskPlan]:
+            return [choice.for_worker() for choice in plan.chosen.values()]
+
+        return Pool(self._start_worker, plans, call_soon, limits)
+
+    def _start_worker(self, post: Post, plans: Callable[[], tuple[TaskPlan, ...]], one_by_one: bool) -> Worker:
+        options = self._options
+        awaited, self._awaited = self._awaited and not one_by_one, False
+        alone, self._alone = self._alone, False
+
+        def find_setup() -> Setup:
+            return Setup(
+                plans=plans(),
+                max_pixels=options.max_pixels,
+                batch_pixels=options.batch_pixels,
+                threads=threads_of(options, is_alone=alone),
+                # Loaded in isolation, at first use, the model that killed a worker is known by its name.
+                load=LoadPolicy.LAZY if one_by_one else options.load,
+                awaited=awaited,
+                idle_ttl=options.idle_ttl,
+            )
+
         if options.isolate:
             with trace.span("start worker", "parent"):
-                return WorkerProcess(setup, post, echo_stderr=self._echo_worker)
+                return WorkerProcess(find_setup, post, echo_stderr=self._echo_worker)
         from imgtool.runtime.worker_thread import WorkerThread
 
-        return WorkerThread(setup, post)
+        return WorkerThread(find_setup, post)
+
+
+class _Reporter:
+    """Passes what happens on to the observer: in the thread that takes the results of an analysis, where there is one,
+    else in whatever thread it happens."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+        self.models: list[ModelLoaded] = []
+        self.model_problems: dict[str, Problem] = {}
+        self._stream: weakref.ref[ResultStream] | None = None
+
+    def follow(self, stream: ResultStream) -> None:
+        """Tell by way of this analysis, from now on."""
+        self._stream = weakref.ref(stream)
+
+    def notice(self, text: str) -> None:
+        """Something the user should know once."""
+        self._tell(lambda observer: observer.notice(text))
+
+    def model_loaded(self, loaded: ModelLoaded) -> None:
+        """A worker has loaded a model."""
+        self.models.append(loaded)
+        self._tell(lambda observer: observer.model_loaded(loaded))
+
+    def model_failed(self, task: str, problem: Problem) -> None:
+        """A model could not be loaded, and nothing stands in for it."""
+        if task not in self.model_problems:
+            self.model_problems[task] = problem
+            remedy = f" ({problem.remedy})" if problem.remedy else ""
+            self.notice(f"{task} is left out: {problem.message}{remedy}")
+
+    def _tell(self, news: Callable[[Observer], None]) -> None:
+        stream = None if self._stream is None else self._stream()
+        if stream is None or not stream.observe(news):
+            news(self.observer)
+
+
+def _no_threads(error: RuntimeError) -> WorkerUnusable:
+    return WorkerUnusable(f"the engine cannot be started: {error}", "allow more processes and threads: ulimit -u")
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_inherited: list[_Inside] = []
+"""What a forked child has inherited: databases and locks that must be neither used nor closed there."""
+
+
+def _begin_afresh() -> None:
+    for engine in list(_engines):
+        engine.forget()
+    start_process.forget()
+
+
+os.register_at_fork(after_in_child=_begin_afresh)

@@ -6,7 +6,8 @@ from imgtool.runtime.protocol import ModelLoaded
 
 
 class Observer:
-    """Override what you want to hear. Called in the thread that iterates over the results."""
+    """Override what you want to hear. Called in the thread that iterates over the results of an analysis; where nobody
+    does, in a thread of the engine."""
 
     wants_total = False
     """Whether files shall be listed ahead, so that ``found`` tells early how many there are."""

@@ -6,11 +6,12 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.registry import ORDER, load_class, targets
@@ -25,8 +26,7 @@ UNPRINTED = frozenset({"paths", "remedy", "seconds"})
 does one that was given more time, or another remedy for when it cannot be loaded."""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True, dict=True, eq=False):
     """An analyzer chosen for a task."""
 
     task: str
@@ -48,6 +48,8 @@ class Choice:
 
     def who(self, label: str) -> Choice:
         """This choice or the stand-in of that label."""
+        if label == self.label:
+            return self
         return next((each for each in self.stand_ins if each.label == label), self)
 
     def for_worker(self) -> TaskPlan:
@@ -61,8 +63,7 @@ class Choice:
         )
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True, eq=False):
     """The tasks of a run, each with its analyzer, in the order of :class:`Task`, then the thumbnail if wanted."""
 
     chosen: Mapping[str, Choice]
@@ -75,8 +76,7 @@ class Plan:
         return told + [f"{c.task}: {c.notice}" for c in self.chosen.values() if c.notice]
 
 
-@dataclass(frozen=True)
-class _Candidate:
+class _Candidate(Struct, frozen=True, eq=False):
     """An engine that might answer a task: ``target`` is one implementation of the analyzer ``name``."""
 
     name: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import msgspec
 
-from imgtool.runtime.pool import WorkerStatistics
+from imgtool.runtime.interface import WorkerStatistics
 from imgtool.runtime.protocol import ModelLoaded
 from imgtool.types import ImageResult, Status
 
@@ -108,17 +109,21 @@ class Tally:
         of_task = self.figures.tasks.setdefault(task, TaskStatistics())
         of_task.inference_seconds_total += seconds
 
-    def model(self, loaded: ModelLoaded) -> None:
-        """Count a model load."""
-        self.figures.warmed_up |= loaded.warm_up_seconds > 0
-        same = ("task", "analyzer", "import_seconds", "load_seconds", "warm_up_seconds")
-        memory = ("rss_before", "rss_after", "anon_before", "anon_after")
-        sizes = {f"{name}_bytes": getattr(loaded, name) for name in memory}
-        self.figures.models.append(ModelStatistics(**{name: getattr(loaded, name) for name in same}, **sizes))
+    def begin(self) -> None:
+        """Count the time from now on."""
+        self._began = time.perf_counter()
 
-    def statistics(self, workers: WorkerStatistics | None = None, cache: CacheStatistics | None = None) -> Statistics:
-        """The figures up to now."""
-        figures = self.figures
+    def statistics(
+        self,
+        models: Sequence[ModelLoaded] = (),
+        workers: WorkerStatistics | None = None,
+        cache: CacheStatistics | None = None,
+    ) -> Statistics:
+        """The figures up to now, with those of the engine; they do not change afterwards."""
+        figures = msgspec.structs.replace(self.figures)
+        figures.tasks = {task: msgspec.structs.replace(of_task) for task, of_task in list(figures.tasks.items())}
+        figures.models = [_model_statistics(loaded) for loaded in models]
+        figures.warmed_up = any(loaded.warm_up_seconds > 0 for loaded in models)
         figures.wall_seconds = time.perf_counter() - self._began
         if figures.images:
             figures.hit_rate_percent = 100 * figures.hits / figures.images
@@ -145,3 +150,10 @@ def _stages(figures: Statistics) -> dict[str, float]:
     seconds["load"] = sum(model.import_seconds + model.load_seconds for model in figures.models)
     had = figures.wall_seconds * max(1, figures.workers.started)
     return {name: taken / had for name, taken in sorted(seconds.items(), key=lambda item: -item[1]) if taken > 0}
+
+
+def _model_statistics(loaded: ModelLoaded) -> ModelStatistics:
+    same = ("task", "analyzer", "import_seconds", "load_seconds", "warm_up_seconds")
+    memory = ("rss_before", "rss_after", "anon_before", "anon_after")
+    sizes = {f"{name}_bytes": getattr(loaded, name) for name in memory}
+    return ModelStatistics(**{name: getattr(loaded, name) for name in same}, **sizes)

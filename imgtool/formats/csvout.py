@@ -77,6 +77,8 @@ def _cells(result: ImageResult) -> dict[str, Any]:
         from_cache="true" if result.from_cache else "false",
     )
     for task, answer in result.tasks.items():
+        if answer.error is not None and answer.error == result.error:
+            continue  # the image's own failure: no engine was asked
         cells[f"{task.value}_engine"] = safe_cell(answer.engine)
         if isinstance(answer, CaptionResult):
             cells["caption"] = safe_cell(answer.value)

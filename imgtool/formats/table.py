@@ -97,7 +97,8 @@ def _rows(result: ImageResult, width: int) -> Iterator[_Row]:
         yield from _problem_rows("error", result.error)
     for task, answer in result.tasks.items():
         if answer.error is not None:
-            yield from _problem_rows(task.value, answer.error, "failed: ")
+            if answer.error != result.error:
+                yield from _problem_rows(task.value, answer.error, "failed: ")
             continue
         yield _answer_row(task.value, answer, width)
     answers = [answer for _, answer in result.tasks.items() if answer.stands_in_for and not answer.error]

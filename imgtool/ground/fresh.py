@@ -36,5 +36,8 @@ def imgtool_command(words: Sequence[str] = ()) -> list[str]:
 
 
 def _python(code: str, words: Sequence[str]) -> list[str]:
-    root = str(Path(__file__).resolve().parents[2])
-    return [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {root!r}); {code}", *words]
+    # As it stands in ``sys.path`` where imgtool is installed. There it stays behind the standard library: a package may
+    # have the name of a module.
+    root = str(Path(__file__).absolute().parents[2])
+    path = f"import sys; {root!r} in sys.path or sys.path.insert(0, {root!r})"
+    return [sys.executable, "-P", "-c", f"{path}; {code}", *words]

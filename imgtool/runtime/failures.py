@@ -23,12 +23,12 @@ def late_load(step: str, seconds: float) -> Problem:
     )
 
 
-def crash(died: Died, step: str | None) -> Problem:
-    """A worker died in ``step`` with this image in hand, and once more with this image alone."""
+def crash(died: Died, step: str | None, times: int) -> Problem:
+    """A worker died in ``step`` with this image in hand, and then with this image alone: so many ``times``."""
     doing = {None: "working on this image", DECODE: "decoding this image"}.get(step, f"answering {step} for this image")
     return Problem(
         "worker_crashed",
-        f"the worker {died.description} while {doing}, twice",
+        f"the worker {died.description} while {doing}, {'twice' if times == 2 else f'{times} times'}",
         "the file may be damaged or hostile: leave it out with --exclude, or convert it with another program",
     )
 
@@ -39,4 +39,13 @@ def crash_in_load(step: str, died: Died) -> Problem:
         "model_load_failed",
         f"the worker {died.description} while loading {step.rpartition(':')[2]}",
         "check that there is enough memory and that the model file is whole; `imgtool models` shows what is used",
+    )
+
+
+def silent(seconds: float) -> Problem:
+    """A worker with this image alone in hand said nothing for so many ``seconds``."""
+    return Problem(
+        "timeout",
+        f"the worker said nothing for {seconds:g} s while it had this image, and was stopped",
+        "raise --load-timeout, or leave this image out with --exclude",
     )

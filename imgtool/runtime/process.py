@@ -1,4 +1,7 @@
-"""The parent's handle of one worker: start it, talk to it, kill it, and know how it died."""
+"""The parent's handle of one worker: start it, talk to it, kill it, and know how it died.
+
+Nothing here keeps the caller waiting: starting, writing, reading and reaping happen in threads of the worker's own.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,29 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from imgtool.runtime import protocol
 from imgtool.runtime.protocol import FromWorker, Setup, Stop, ToWorker
-from imgtool.runtime.start_process import start
+from imgtool.runtime.start_process import forget_pipes, start
+
+_TAIL_LINES = 20
+_LONGEST_LINE = 1 << 16
+_REAP_SECONDS = 5.0
+_FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
 
-@dataclass(frozen=True)
-class Died:
-    """Posted after a worker's last message: its end, in words, with the last lines of its stderr."""
+class Died(Struct, frozen=True):
+    """Posted after a worker's last message: its end, in words, with the last lines of its stderr.
+
+    ``from_outside``: by a signal that people, service managers and the kernel short of memory send, and crashes do not.
+    """
 
     description: str
     stderr_tail: str
+    from_outside: bool = False
 
 
 class Worker(Protocol):
@@ -34,31 +46,39 @@ class Worker(Protocol):
         """Post a message. Never raises: a worker that is gone says so with :class:`Died`."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, without waiting for that."""
 
-    def stop(self, grace_seconds: float) -> None:
-        """Ask it to leave, and kill it if it has not left in time."""
+    def join(self, seconds: float) -> bool:
+        """Wait until it has ended, at most so long; whether it has."""
 
-
-Post = Callable[["Worker", FromWorker | Died], None]
-
-_TAIL_LINES = 20
+    def forget(self) -> None:
+        """Close what a forked child has inherited of it."""
 
 
 class WorkerProcess:
-    """A worker in a process of its own."""
+    """A worker in a process of its own. ``find_setup`` is called in a thread of the worker's."""
 
-    def __init__(self, setup: Setup, post: Post, *, echo_stderr: bool = False) -> None:
+    def __init__(
+        self,
+        find_setup: Callable[[], Setup],
+        post: Callable[[Worker, FromWorker | Died], None],
+        *,
+        echo_stderr: bool = False,
+    ) -> None:
+        self._find_setup = find_setup
         self._post = post
         self._echo = echo_stderr
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._process = start()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self._lock = threading.Lock()
+        self._gone = threading.Event()
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
-        self._outbox.put(setup)
-        tasks = (self._drain_stderr, self._write_all, self._read_all)
-        self._threads = [threading.Thread(target=task, name=task.__name__, daemon=True) for task in tasks]
-        for thread in self._threads:
-            thread.start()
+        try:
+            threading.Thread(target=self._live, name="worker-read", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            self._gone.set()
+            post(self, Died(f"could not be started: {error}", ""))
 
     def send(self, message: ToWorker) -> None:
         """Queue a message; a thread writes it, so that a worker that does not read cannot block the parent."""
@@ -66,58 +86,108 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """SIGKILL, and with it everything it may have started in its session."""
-        if self._process.poll() is None:
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                self._process.kill()
-        self._process.wait()
+        with self._lock:
+            self._killed = True
+            process = self._process
+        if process is not None:
+            _kill_group(process)
 
-    def stop(self, grace_seconds: float) -> None:
-        """Ask it to leave; kill it after ``grace_seconds``."""
-        self._outbox.put(Stop())
+    def join(self, seconds: float) -> bool:
+        """Wait until it has ended, at most so long; whether it has."""
+        return self._gone.wait(seconds)
+
+    def forget(self) -> None:
+        """Close what a forked child has inherited of it: the worker must see when the parent itself is gone."""
+        if self._process is not None:
+            forget_pipes(self._process)
+
+    def _live(self) -> None:
+        drain: threading.Thread | None = None
+        process: subprocess.Popen[bytes] | None = None
         try:
-            self._process.wait(timeout=grace_seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self._threads[-1].join(timeout=grace_seconds)
+            setup = self._find_setup()
+            process = start()
+            with self._lock:
+                self._process, killed = process, self._killed
+            if killed:
+                _kill_group(process)
+            reader = threading.Thread(target=self._drain_stderr, args=(process,), name="worker-stderr", daemon=True)
+            reader.start()
+            drain = reader
+            threading.Thread(target=self._write_all, args=(process, setup), name="worker-write", daemon=True).start()
+            self._read_all(process)
+            description = _reap(process)
+        except Exception as error:  # noqa: BLE001 - whatever it was, this worker is lost
+            description = f"could not be started: {type(error).__name__}: {error}"
+            if process is not None:
+                _kill_group(process)
+        if drain is not None:
+            drain.join(timeout=2)
+        self._outbox.put(None)
+        for stream in (process.stdout, process.stderr) if process is not None else ():
+            # Not while the other thread reads it, as where a grandchild keeps it open.
+            if stream is not None and not (drain is not None and drain.is_alive()):
+                stream.close()
+        self._gone.set()
+        from_outside = process is not None and process.returncode in _FROM_OUTSIDE
+        self._post(self, Died(description, "\n".join(self._tail), from_outside))
 
-    def _write_all(self) -> None:
-        stdin = self._process.stdin
+    def _write_all(self, process: subprocess.Popen[bytes], setup: Setup) -> None:
+        stdin = process.stdin
         assert stdin is not None
-        # A broken pipe is no news here: it is gone, and the reading thread reports its end.
-        with suppress(OSError):
+        try:
+            protocol.write(stdin, setup)  # type: ignore[arg-type]
             while (message := self._outbox.get()) is not None:
                 protocol.write(stdin, message)  # type: ignore[arg-type]
                 if isinstance(message, Stop):
                     break
+        except OSError:
+            pass  # it is gone, and the reading thread reports its end
+        except Exception as error:  # noqa: BLE001 - it waits for what cannot be sent
+            self._tail.append(f"a message to the worker cannot be sent: {error}")
+            _kill_group(process)
         with suppress(OSError):
             stdin.close()
 
-    def _read_all(self) -> None:
-        stdout = self._process.stdout
+    def _read_all(self, process: subprocess.Popen[bytes]) -> None:
+        stdout = process.stdout
         assert stdout is not None
         try:
             while (message := protocol.read_from_worker(stdout)) is not None:  # type: ignore[arg-type]
                 self._post(self, message)
         except Exception as error:  # noqa: BLE001 - garbage on the channel: whatever it was, this worker is lost
             self._tail.append(f"unreadable message from the worker: {error}")
-            self.kill()
-        self._process.wait()
-        self._threads[0].join(timeout=2)
-        self._outbox.put(None)
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
-        self._post(self, Died(describe_exit(self._process.returncode), "\n".join(self._tail)))
+            _kill_group(process)
 
-    def _drain_stderr(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            text = line.decode("utf-8", "replace").rstrip()
-            self._tail.append(text)
-            if self._echo:
-                print(text, file=sys.stderr)  # noqa: T201 - the worker's own words, shown as they come
+    def _drain_stderr(self, process: subprocess.Popen[bytes]) -> None:
+        stderr = process.stderr
+        assert stderr is not None
+        # Whatever happens it must be read on: a worker whose stderr is full stands still.
+        with suppress(OSError, ValueError):
+            while line := stderr.readline(_LONGEST_LINE):
+                text = line.decode("utf-8", "replace").rstrip()
+                self._tail.append(text)
+                with suppress(Exception):
+                    if self._echo:
+                        print(text, file=sys.stderr)  # noqa: T201 - the worker's own words, shown as they come
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            process.kill()
+
+
+def _reap(process: subprocess.Popen[bytes]) -> str:
+    """How it ended, in words. One that has closed its channel and stays is killed, and given up if that fails."""
+    for _ in range(2):
+        try:
+            return describe_exit(process.wait(timeout=_REAP_SECONDS))
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+    return "stopped answering and cannot be killed"
 
 
 def describe_exit(code: int) -> str:

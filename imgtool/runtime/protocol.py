@@ -1,7 +1,8 @@
-"""What the parent and a worker say to each other: length-prefixed JSON over two pipes.
+"""What the parent and a worker say to each other: length-prefixed MessagePack over two pipes.
 
-JSON rather than pickle, so that a worker taken over by a hostile image can send nothing but data; length-prefixed
-rather than line by line, so that a message cut off by a crash is never taken for whole.
+MessagePack rather than pickle, so that a worker taken over by a hostile image can send nothing but data, and rather
+than JSON, because images may travel in it as they are. Length-prefixed, so that a message cut off by a crash is never
+taken for whole. Answers are JSON inside: that is how they are kept and given out.
 """
 
 from __future__ import annotations
@@ -53,19 +54,21 @@ class Setup(Struct, frozen=True, tag="setup", kw_only=True):
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """One page of one file and what is wanted of it.
+    """One page of one image and what is wanted of it.
 
-    ``path`` is ``os.fsencode``d: a name need not be UTF-8. ``size`` and ``mtime_ns`` are those the file had when
-    it was hashed. ``known`` are answers that exist already and that other tasks may read.
+    The image is a file or, where ``content`` is not ``None``, the bytes of one. ``path`` is ``os.fsencode``d: a name
+    need not be UTF-8. ``size`` and ``mtime_ns`` are those the file had when it was hashed. ``known`` are answers that
+    exist already and that other tasks may read, as JSON.
     """
 
     id: int
     path: bytes
     page: int
-    size: int
-    mtime_ns: int
     tasks: tuple[str, ...]
-    known: dict[str, msgspec.Raw] = {}
+    size: int = 0
+    mtime_ns: int = 0
+    content: bytes | None = None
+    known: dict[str, bytes] = {}
 
 
 class Batch(Struct, frozen=True, tag="batch", kw_only=True):
@@ -122,7 +125,7 @@ class Answered(Struct, frozen=True, tag="answered", kw_only=True):
     item: int
     task: str
     analyzer: str
-    value: msgspec.Raw
+    value: bytes
     seconds: float
 
 
@@ -194,9 +197,9 @@ ItemEvent = Decoded | Answered | Failed | ItemFinished
 ModelEvent = ModelLoaded | LoadRetried | ModelFailed
 FromWorker = Ready | StepBegan | StepEnded | ItemEvent | BatchDone | ModelEvent
 
-_encode = msgspec.json.Encoder().encode
-_decode_to_worker: Callable[[bytes], ToWorker] = msgspec.json.Decoder(ToWorker).decode
-_decode_from_worker: Callable[[bytes], FromWorker] = msgspec.json.Decoder(FromWorker).decode
+_encode = msgspec.msgpack.Encoder().encode
+_decode_to_worker: Callable[[bytes], ToWorker] = msgspec.msgpack.Decoder(ToWorker).decode
+_decode_from_worker: Callable[[bytes], FromWorker] = msgspec.msgpack.Decoder(FromWorker).decode
 
 
 def write(stream: BinaryIO, message: ToWorker | FromWorker) -> None:
@@ -206,7 +209,8 @@ def write(stream: BinaryIO, message: ToWorker | FromWorker) -> None:
         OSError: the other side is gone.
     """
     body = _encode(message)
-    stream.write(_LENGTH.pack(len(body)) + body)
+    stream.write(_LENGTH.pack(len(body)))
+    stream.write(body)
     stream.flush()
 
 

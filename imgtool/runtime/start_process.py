@@ -6,12 +6,16 @@ own; whoever needs a worker next takes it. One that nobody takes ends with the p
 
 from __future__ import annotations
 
+import os
 import subprocess
+import threading
+from contextlib import suppress
 
 from imgtool import trace
 from imgtool.ground.fresh import python_calling
 
 _ahead: subprocess.Popen[bytes] | None = None
+_taking = threading.Lock()
 
 
 def run_worker(*, ahead: str = "") -> None:
@@ -24,13 +28,31 @@ def run_worker(*, ahead: str = "") -> None:
 def start_ahead(library: str) -> None:
     """Start a process now, for the first :func:`start` that comes. It imports ``library`` until then."""
     global _ahead  # noqa: PLW0603 - one process has one head start
-    if _ahead is None:
-        _ahead = _start(ahead=library)
+    with suppress(OSError):  # whoever needs a worker will try again, and say what is wrong
+        if _ahead is None:
+            _ahead = _start(ahead=library)
 
 
 def is_ahead() -> bool:
     """Whether a process was started ahead and nobody has taken it."""
     return _ahead is not None
+
+
+def forget() -> None:
+    """In a forked child: the process that was started ahead is the parent's."""
+    global _ahead, _taking
+    found, _ahead, _taking = _ahead, None, threading.Lock()
+    if found is not None:
+        forget_pipes(found)
+
+
+def forget_pipes(process: subprocess.Popen[bytes]) -> None:
+    """In a forked child: let go of the pipes to a process of the parent's, which must see when the parent is gone."""
+    with open(os.devnull, "rb+", buffering=0) as nothing:
+        for stream in (process.stdin, process.stdout, process.stderr):
+            # Replaced and not closed: the stream would close the number once more, whatever that is by then.
+            with suppress(OSError, ValueError, AttributeError):
+                os.dup2(nothing.fileno(), stream.fileno())  # type: ignore[union-attr]
 
 
 def start() -> subprocess.Popen[bytes]:
@@ -40,7 +62,8 @@ def start() -> subprocess.Popen[bytes]:
         OSError: no process can be started.
     """
     global _ahead
-    found, _ahead = _ahead, None
+    with _taking:
+        found, _ahead = _ahead, None
     return found if found is not None and found.poll() is None else _start()
 
 

@@ -21,7 +21,7 @@ from imgtool.ground.cores import granted_cores
 from imgtool.inference.torch import extra_remedy, missing_modules
 from imgtool.options import EngineOptions, Weights
 from imgtool.runtime.process import Died, WorkerProcess
-from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, TaskPlan, WarmUp
+from imgtool.runtime.protocol import FromWorker, ModelFailed, ModelLoaded, Setup, Stop, TaskPlan, WarmUp
 from imgtool.types import Backend, Problem
 from imgtool.warming.trial_records import Trial
 from imgtool.warming.units import Unit
@@ -143,7 +143,7 @@ def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
         threads=options.threads or granted_cores(),
     )
     events: queue.SimpleQueue[FromWorker | Died] = queue.SimpleQueue()
-    worker = WorkerProcess(setup, lambda _, event: events.put(event))
+    worker = WorkerProcess(lambda: setup, lambda _, event: events.put(event))
     try:
         worker.send(WarmUp())
         deadline = time.monotonic() + options.load_timeout
@@ -156,12 +156,14 @@ def trial_of(plan: TaskPlan, options: EngineOptions) -> Trial:
                     f"the process that loaded {plan.analyzer} {event.description}{f': {last}' if last else ''}",
                     "check the free memory; `--full-check` tells whether the files are damaged",
                 )
-        worker.stop(_GRACE_SECONDS)
+        worker.send(Stop())
+        worker.join(_GRACE_SECONDS)
     except queue.Empty:
         text = f"{plan.analyzer} was not loaded within {options.load_timeout:.0f} s"
         raise ModelLoadFailed(text, "allow more with --load-timeout") from None
     finally:
         worker.kill()
+        worker.join(_GRACE_SECONDS)
     return Trial(
         import_seconds=event.import_seconds,
         load_seconds=event.load_seconds,

@@ -2,60 +2,88 @@
 
 from __future__ import annotations
 
-import queue
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import msgspec
-
-from imgtool.runtime.pool import PoolEvent
+from imgtool.errors import WorkerUnusable
+from imgtool.runtime.interface import PoolEvent, WorkerStatistics
 from imgtool.runtime.protocol import Answered, Decoded, Failed, Item, ItemFinished
 from imgtool.types import Problem
 
+VALUES = {"caption": b'"a caption"', "text": b"[]", "thumbnail": b'"aGk="'}
+
 
 class FakePool:
-    """Answers every item when it is dispatched, but for those whose page or path the test wants to fail."""
+    """Holds items until the test lets it answer; ``capacity`` is how many at once."""
 
-    def __init__(self, events: queue.SimpleQueue[Any]) -> None:
+    def __init__(self, call_soon: Callable[[Callable[[], None]], None], *, capacity: int = 100) -> None:
+        self.statistics = WorkerStatistics()
+        self.capacity = capacity
         self.asked: list[Item] = []
-        self.failing: dict[bytes, Problem] = {}
+        self.in_hand: dict[int, Item] = {}
+        self.failing: dict[str, Problem] = {}
+        self.values = dict(VALUES)
         self.pages = 1
-        self.reverse = False
-        self._waiting: list[Item] = []
+        self.unusable: WorkerUnusable | None = None
+        self.answers_at_once = False
+        self.begun = self.closed = self.warmed_up = False
+        self._call_soon = call_soon
         self._events: list[PoolEvent] = []
-        self._wake = events
 
-    def submit(self, item: Item) -> None:
-        self.asked.append(item)
-        self._waiting.append(item)
+    # -- what the test calls, from its own thread
 
-    def dispatch(self, *, more_coming: bool) -> None:
-        waiting, self._waiting = self._waiting, []
-        for item in reversed(waiting) if self.reverse else waiting:
-            self._answer(item)
-        if waiting:
-            self._wake.put((self, None))
+    def answer(self, *numbers: int) -> None:
+        """Answer these items, or all that are in hand."""
+        self._call_soon(lambda: [self.answer_now(number) for number in numbers or list(self.in_hand)] and None)
+
+    def say(self, *events: PoolEvent) -> None:
+        """Have something happen."""
+        self._call_soon(lambda: self._events.extend(events))
+
+    def answer_now(self, number: int) -> None:
+        item = self.in_hand.pop(number)
+        name = item.path.decode()
+        if (problem := self.failing.get(name.rpartition("/")[2])) is not None:
+            self._events += [Failed(item=item.id, task=None, problem=problem, pages=self.pages)]
+        else:
+            self._events.append(
+                Decoded(item=item.id, format="PNG", width=3, height=2, pages=self.pages, file_size=9, seconds=0.25)
+            )
+            for task in item.tasks:
+                value = self.values[task]
+                self._events.append(Answered(item=item.id, task=task, analyzer="hazard", value=value, seconds=0.5))
+        self._events.append(ItemFinished(item=item.id, seconds=1.0, answering_seconds=0.5))
+
+    # -- what a scheduler calls
+
+    def room(self, waiting: int, *, more_coming: bool) -> int:
+        return max(0, min(waiting, self.capacity - len(self.in_hand)))
+
+    def submit(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self.asked.append(item)
+            self.in_hand[item.id] = item
+            if self.answers_at_once:
+                self.answer_now(item.id)
 
     def events(self) -> list[PoolEvent]:
+        if self.unusable is not None:
+            unusable, self.unusable = self.unusable, None
+            self.in_hand.clear()
+            raise unusable
         events, self._events = self._events, []
         return events
-
-    def handle(self, worker: object, event: object) -> None:
-        """Only woken."""
-
-    def tick(self) -> None:
-        """Nothing is ever late."""
 
     def seconds_to_deadline(self) -> float | None:
         return None
 
-    def _answer(self, item: Item) -> None:
-        if (problem := self.failing.get(item.path)) is not None:
-            self._events += [Failed(item=item.id, task=None, problem=problem), ItemFinished(item=item.id)]
-            return
-        self._events.append(
-            Decoded(item=item.id, format="PNG", width=3, height=2, pages=self.pages, file_size=9, seconds=0.25)
-        )
-        for task in item.tasks:
-            value = msgspec.Raw(b"[]" if task == "text" else b'"a caption"')
-            self._events.append(Answered(item=item.id, task=task, analyzer="Hazard", value=value, seconds=0.5))
-        self._events.append(ItemFinished(item=item.id, seconds=1.0, answering_seconds=0.5))
+    def begin(self) -> None:
+        self.begun = True
+
+    def warm_up(self) -> None:
+        self.warmed_up = True
+
+    def close(self, *, at_once: bool = False) -> None:
+        self.closed = True
+
+    def forget(self) -> None:
+        """Nothing to let go of."""

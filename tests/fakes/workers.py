@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from imgtool.runtime.process import Post
+from collections.abc import Callable
+
+from imgtool.runtime.pool import Post
 from imgtool.runtime.protocol import Batch, Item, Stop, TaskPlan, ToWorker, WarmUp
 
 
 class FakeWorker:
-    """Keeps what it is sent; says nothing by itself."""
+    """Keeps what it is sent; says nothing by itself. ``leaves`` says whether it ends when it is asked to."""
 
-    def __init__(self, plans: tuple[TaskPlan, ...], one_by_one: bool) -> None:
+    def __init__(self, plans: tuple[TaskPlan, ...], one_by_one: bool, leaves: bool) -> None:
         self.plans = plans
         self.one_by_one = one_by_one
+        self.leaves = leaves
         self.sent: list[ToWorker] = []
         self.killed = False
-        self.stopped: float | None = None
+        self.forgotten = False
 
     def send(self, message: ToWorker) -> None:
         self.sent.append(message)
@@ -22,8 +25,11 @@ class FakeWorker:
     def kill(self) -> None:
         self.killed = True
 
-    def stop(self, grace_seconds: float) -> None:
-        self.stopped = grace_seconds
+    def join(self, seconds: float) -> bool:
+        return self.killed or (self.leaves and self.asked_to_leave)
+
+    def forget(self) -> None:
+        self.forgotten = True
 
     @property
     def batches(self) -> list[Batch]:
@@ -48,9 +54,10 @@ class FakeWorkers:
 
     def __init__(self) -> None:
         self.started: list[FakeWorker] = []
+        self.leave = True
 
-    def __call__(self, post: Post, plans: tuple[TaskPlan, ...], one_by_one: bool) -> FakeWorker:
-        self.started.append(FakeWorker(plans, one_by_one))
+    def __call__(self, post: Post, plans: Callable[[], tuple[TaskPlan, ...]], one_by_one: bool) -> FakeWorker:
+        self.started.append(FakeWorker(plans(), one_by_one, self.leave))
         return self.started[-1]
 
     def __getitem__(self, number: int) -> FakeWorker:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from imgtool.bench.measure.child import answer
 from imgtool.compiling import child
 from imgtool.ground.fresh import imgtool_command, python_calling
 from imgtool.runtime.start_process import run_worker
+from tests.conftest import ROOT
 
 SHADOWS = ("PIL", "json", "msgspec", "numpy", "onnx", "onnxruntime", "torch", "imgtool")
 
@@ -57,6 +60,21 @@ def test_what_a_function_is_called_with() -> None:
 def test_a_function_may_be_called_with_another() -> None:
     done = subprocess.run(python_calling(called, 3, show, word="x"), capture_output=True, text=True, check=True)
     assert done.stdout == "(3,) {} []\nx\n"
+
+
+def test_no_package_stands_in_for_a_module_of_the_standard_library(tmp_path: Path) -> None:
+    """Installed, imgtool lies among packages that may have any name; in this process they come last."""
+    venv.create(tmp_path, with_pip=False)
+    (packages,) = tmp_path.glob("lib/python*/site-packages")
+    shutil.copytree(ROOT / "imgtool", packages / "imgtool", ignore=shutil.ignore_patterns("__pycache__"))
+    (packages / "random.py").write_text("raise SystemExit(99)\n")
+    code = (
+        "import tempfile; from imgtool.ground.fresh import python_calling; "
+        "import subprocess, sys; sys.exit(subprocess.run(python_calling(tempfile.gettempdir)).returncode)"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([tmp_path / "bin" / "python", "-P", "-c", code], cwd=tmp_path, env=environ, check=False)
+    assert done.returncode == 0
 
 
 def show_path() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import queue
 import signal
+import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +16,7 @@ import psutil
 import pytest
 
 from imgtool.runtime.process import Died, Worker, WorkerProcess, describe_exit
-from imgtool.runtime.protocol import Batch, BatchDone, FromWorker, Ready, Setup
+from imgtool.runtime.protocol import Batch, BatchDone, FromWorker, Ready, Setup, Stop
 from tests.fakes.worker_process import start_doing
 from tests.fakes.workers import item
 
@@ -29,7 +33,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[WorkerProcess,
         def post(_: Worker, event: FromWorker | Died) -> None:
             events.put(event)
 
-        return WorkerProcess(SETUP, post, echo_stderr=echo), events
+        return WorkerProcess(lambda: SETUP, post, echo_stderr=echo), events
 
     return one
 
@@ -48,14 +52,94 @@ def test_messages_go_both_ways_and_a_wanted_end_is_an_end(start: Start) -> None:
     assert isinstance(events.get(timeout=20), Ready)
     worker.send(Batch(id=7, items=(item(1),)))
     assert events.get(timeout=20) == BatchDone(batch=7, rss_bytes=1)
-    worker.stop(10)
+    worker.send(Stop())
+    assert worker.join(10)
     assert died(events).description == "exited with code 0"
 
 
-def test_one_that_does_not_leave_when_asked_is_killed(start: Start) -> None:
+def test_one_that_does_not_leave_when_asked_is_seen_and_can_be_killed(start: Start) -> None:
     worker, events = start("stay")
     events.get(timeout=20)
-    worker.stop(0.2)
+    worker.send(Stop())
+    assert not worker.join(0.2)
+    worker.kill()
+    assert "SIGKILL" in died(events).description
+
+
+def test_killing_waits_for_nothing_and_may_come_before_the_start(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, events = start("ignore")
+    began = time.monotonic()
+    worker.kill()
+    assert time.monotonic() - began < 0.1
+    assert "SIGKILL" in died(events).description
+
+
+def test_one_in_a_sleep_that_no_signal_ends_keeps_nobody_waiting(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a process in uninterruptible sleep looks like from outside: signals change nothing, and wait does not return.
+    worker, events = start("work")
+    events.get(timeout=20)
+    process = worker._process
+    assert process is not None
+    monkeypatch.setattr("imgtool.runtime.process._REAP_SECONDS", 0.1)
+    monkeypatch.setattr(os, "killpg", lambda *_: None)
+    real_wait = process.wait
+    never = threading.Event()
+
+    def wait(timeout: float | None = None) -> int:
+        if not never.wait(timeout):
+            raise subprocess.TimeoutExpired("worker", timeout or 0)
+        return real_wait()
+
+    monkeypatch.setattr(process, "wait", wait)
+    began = time.monotonic()
+    worker.kill()
+    assert not worker.join(0.1)
+    assert time.monotonic() - began < 1
+    process.stdin.close()  # type: ignore[union-attr]
+    assert died(events).description == "stopped answering and cannot be killed"
+    monkeypatch.undo()
+    process.kill()
+    process.wait(10)
+
+
+def test_what_cannot_be_started_is_a_death_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> subprocess.Popen[bytes]:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("imgtool.runtime.process.start", fail)
+    events: Events = queue.SimpleQueue()
+    WorkerProcess(lambda: SETUP, lambda _, event: events.put(event))
+    assert "could not be started: BlockingIOError" in died(events).description
+
+    def no_setup() -> Setup:
+        raise ValueError("planted")
+
+    WorkerProcess(no_setup, lambda _, event: events.put(event))
+    assert died(events).description == "could not be started: ValueError: planted"
+
+
+def test_a_thread_that_cannot_be_started_is_a_death_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    events: Events = queue.SimpleQueue()
+    WorkerProcess(lambda: SETUP, lambda _, event: events.put(event))
+    assert "can't start new thread" in died(events).description
+
+
+def test_a_message_that_cannot_be_sent_ends_the_worker(start: Start) -> None:
+    worker, events = start("work")
+    events.get(timeout=20)
+    worker.send(object())  # type: ignore[arg-type]
+    end = died(events)
+    assert "SIGKILL" in end.description
+    assert "cannot be sent" in end.stderr_tail
+
+
+def test_one_that_closes_its_channel_and_stays_is_ended(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgtool.runtime.process._REAP_SECONDS", 0.2)
+    _, events = start("deaf")
     assert "SIGKILL" in died(events).description
 
 
@@ -78,8 +162,15 @@ def test_killing_takes_what_the_worker_had_started(start: Start) -> None:
         time.sleep(0.01)
 
 
-def test_garbage_on_the_channel_ends_the_worker(start: Start) -> None:
-    _, events = start("garbage")
+@pytest.mark.parametrize("what", ["garbage", "huge"])
+def test_garbage_on_the_channel_ends_the_worker(start: Start, what: str) -> None:
+    worker, events = start(what)
+    if what == "huge":
+        # It is believed until the rest does not come.
+        assert not worker.join(0.3)
+        worker.kill()
+        assert "SIGKILL" in died(events).description
+        return
     end = died(events)
     assert "SIGKILL" in end.description
     assert "unreadable message" in end.stderr_tail
@@ -87,7 +178,7 @@ def test_garbage_on_the_channel_ends_the_worker(start: Start) -> None:
 
 def test_the_last_lines_of_stderr_come_with_the_end(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     worker, events = start("talk", echo=True)
-    worker.stop(10)
+    worker.send(Stop())
     tail = died(events).stderr_tail.splitlines()
     assert len(tail) == 20
     assert tail[-2:] == ["line 29", "no � UTF-8"]
@@ -122,7 +213,7 @@ def test_exit_codes_in_words(code: int, words: str) -> None:
 def test_the_pipes_are_closed_when_it_is_over(start: Start) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     worker, events = start("work")
-    worker.stop(10)
+    worker.send(Stop())
     died(events)
     deadline = time.monotonic() + 10
     while len(list(Path("/proc/self/fd").iterdir())) > before and time.monotonic() < deadline:

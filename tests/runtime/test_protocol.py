@@ -20,10 +20,14 @@ def written(*messages: protocol.ToWorker | protocol.FromWorker) -> bytes:
     return stream.getvalue()
 
 
-@given(st.binary(max_size=300), st.integers(0, 2**62), st.lists(st.sampled_from(["caption", "text"]), unique=True))
-def test_any_path_and_number_arrives_as_it_was_sent(path: bytes, size: int, tasks: list[str]) -> None:
-    known = {"text": msgspec.Raw(b'[{"text":"a"}]')}
-    item = Item(id=1, path=path, page=2, size=size, mtime_ns=size, tasks=tuple(tasks), known=known)
+TASKS = st.lists(st.sampled_from(["caption", "text"]), unique=True)
+NUMBERS = st.integers(0, 2**62)
+
+
+@given(st.binary(max_size=300), NUMBERS, TASKS, st.none() | st.binary(max_size=100))
+def test_any_item_arrives_as_it_was_sent(path: bytes, size: int, tasks: list[str], content: bytes | None) -> None:
+    known = {"text": b'[{"text":"a"}]'}
+    item = Item(id=1, path=path, page=2, size=size, mtime_ns=size, tasks=tuple(tasks), known=known, content=content)
     batch = Batch(id=9, items=(item,), isolated=True)
     stream = io.BytesIO(written(WarmUp(), batch, Stop()))
     assert isinstance(protocol.read_to_worker(stream), WarmUp)
@@ -33,7 +37,7 @@ def test_any_path_and_number_arrives_as_it_was_sent(path: bytes, size: int, task
 
 
 def test_a_message_that_was_cut_off_is_the_end_and_not_a_message() -> None:
-    answered = Answered(item=1, task="caption", analyzer="a", value=msgspec.Raw(b'"x"'), seconds=0.5)
+    answered = Answered(item=1, task="caption", analyzer="a", value=b'"x"', seconds=0.5)
     whole = written(Ready(pid=1), answered)
     for length in range(len(whole)):
         stream = io.BytesIO(whole[:length])
@@ -43,7 +47,16 @@ def test_a_message_that_was_cut_off_is_the_end_and_not_a_message() -> None:
         assert messages in ([], [Ready(pid=1)])
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"type":"stop"}', b'{"type":"ready","pid":"one"}', b"\x80\x04pickle", b""])
+NO_MESSAGES = [
+    b"",
+    b"\x80",
+    b"\x80\x04pickle",
+    msgspec.msgpack.encode({"type": "stop"}),
+    msgspec.msgpack.encode({"type": "ready", "pid": "one"}),
+]
+
+
+@pytest.mark.parametrize("body", NO_MESSAGES)
 def test_what_is_no_message_of_a_worker_raises(body: bytes) -> None:
     stream = io.BytesIO(len(body).to_bytes(4, "big") + body)
     with pytest.raises(msgspec.MsgspecError):

@@ -128,7 +128,7 @@ class AnalyzeRun:
         if output is not None and output.is_file() and sniff_file(str(output)) is not None:
             raise UsageProblem(f"{output} is an image and would be overwritten", "name another file with -o")
         if self._output.stats not in (None, "-"):
-            _write_stats(Statistics(), str(self._output.stats))
+            _check_writable(str(self._output.stats))
 
     def _answer(self, engine: Engine, watcher: Watcher, target: Target, paths: Iterable[str]) -> TooManyFailures | None:
         """Write every result. Returns the failure that stopped the run, if any; what was answered before is written."""
@@ -192,8 +192,25 @@ def _write_stats(figures: Statistics, where: str) -> None:
     if where == "-":
         say(text)
         return
-    try:
+    with _writing_stats(where):
         Path(where).expanduser().write_text(text, encoding="utf-8")
+
+
+def _check_writable(where: str) -> None:
+    """Refuse a file that cannot be written; what it holds stays there until there is something new."""
+    path = Path(where).expanduser()
+    with _writing_stats(where):
+        existed = path.exists()
+        if path.is_file() or not existed:  # a pipe is opened once, when there is something to write
+            path.open("ab").close()
+        if not existed:
+            path.unlink()
+
+
+@contextmanager
+def _writing_stats(where: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise OutputNotWritable(
             f"the statistics cannot be written to {where}: {error.strerror}", "name another file with --stats"

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from diskcache.core import MODE_RAW
 
-from imgtool.engine.cache import store
+from imgtool.engine.cache import records, store
+from imgtool.engine.cache.records import UNREADABLE, Record
 from imgtool.engine.cache.sqlite import TROUBLES, Trouble, connect_for_reading, diagnose
-from imgtool.engine.cache.store import UNREADABLE, Record
 from imgtool.engine.files import identity
 from imgtool.errors import OutputNotWritable
 
@@ -53,7 +53,7 @@ class Row(NamedTuple):
     def record(self) -> Record | None:
         """Its record; ``None`` where it is of another version, unreadable, or not to be read."""
         try:
-            return None if self.refused else store.decode(self.value)
+            return None if self.refused else records.decode(self.value)
         except UNREADABLE:
             return None
 

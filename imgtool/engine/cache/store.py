@@ -1,20 +1,21 @@
-"""The result store: one record an image, under the SHA-256 of its bytes, holding every answer ever given about it."""
+"""The result store on this machine's disk: records as rows of a diskcache database."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 from diskcache import Cache
-from diskcache.core import DBNAME
-from msgspec import Struct
+from diskcache.core import DBNAME, MODE_RAW
 
-from imgtool.engine.cache.disk import JsonDisk, RefusedRow
+from imgtool.engine.cache.disk import JsonDisk
+from imgtool.engine.cache.records import UNREADABLE, Record, Update, decode, encode, merged, without_old
 from imgtool.engine.cache.sqlite import (
     TIMEOUT_SECONDS,
     TROUBLES,
@@ -25,15 +26,10 @@ from imgtool.engine.cache.sqlite import (
     connect_for_writing,
     diagnose,
 )
-from imgtool.types import Backend, Problem
-
-RECORD_VERSION = 1
-"""Version of :class:`Record` as JSON. A record of another version counts as absent."""
 
 FOLDER = "results"
 DATABASE: str = DBNAME
-DECODE_FAILURE = "decode"
-"""Key under which a record keeps why a file could not be decoded."""
+_KEYS_A_QUERY = 500
 
 # Said in full, as a database keeps the settings of whoever opened it last. The cull of diskcache runs inside the
 # transaction of a write, where pages that it frees do not count yet: it would remove far too much.
@@ -50,136 +46,50 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-class ImageFacts(Struct, frozen=True):
-    """The facts about an image that decoding found. Sizes are pixels of the upright image, and bytes of the file."""
-
-    format: str
-    width: int
-    height: int
-    pages: int
-    file_size: int
-
-
-class StoredAnswer(Struct, frozen=True):
-    """An answer as JSON, and who gave it. ``seconds`` is what it took, ``stored_at`` seconds since 1970."""
-
-    value: msgspec.Raw
-    engine: str
-    model: str
-    model_version: str
-    backend: Backend
-    seconds: float
-    stored_at: float
-    notice: str | None = None
-
-
-class Record(Struct, frozen=True):
-    """Everything known about an image. Answers and failures go by fingerprint, a failure also by "decode"."""
-
-    version: int
-    image: ImageFacts | None
-    answers: dict[str, StoredAnswer]
-    failures: dict[str, Problem] = {}
-
-
-class Update(Struct):
-    """What a run learnt about the image ``key``. ``image`` may be ``None`` where nothing is new."""
-
-    key: str
-    image: ImageFacts | None
-    answers: dict[str, StoredAnswer]
-    failures: dict[str, Problem]
-
-
-class _Versioned(Struct):
-    version: int
-
-
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError)
-"""What :func:`decode` raises for values that are no records."""
-
-encode: Callable[[Record], bytes] = msgspec.json.Encoder().encode
-"""The bytes of a row."""
-_decode_record = msgspec.json.Decoder(Record).decode
-_decode_version = msgspec.json.Decoder(_Versioned).decode
-
-
-def decode(data: Any) -> Record | None:
-    """The record in the value of a row; ``None`` where it is of another version.
-
-    Raises:
-        msgspec.DecodeError, UnicodeDecodeError, TypeError: it is no record. See :data:`UNREADABLE`.
-    """
-    try:
-        record = _decode_record(data)
-    except msgspec.DecodeError:
-        if _decode_version(data).version != RECORD_VERSION:
-            return None
-        raise
-    return record if record.version == RECORD_VERSION else None
-
-
-def merged(former: Record | None, update: Update) -> Record:
-    """``former`` with what is new. An answer clears the failures that it disproves, and a later failure is no news
-    where there is an answer."""
-    if former is None:
-        former = Record(RECORD_VERSION, None, {})
-    answers = {**former.answers, **update.answers}
-    disproved = answers.keys() | ({DECODE_FAILURE} if update.answers else set())
-    failures = {key: problem for key, problem in former.failures.items() if key not in disproved}
-    failures.update({key: problem for key, problem in update.failures.items() if key not in answers})
-    return Record(RECORD_VERSION, update.image or former.image, answers, failures)
-
-
 class _Writable(Cache):  # type: ignore[misc]
-    """A diskcache that closes its connection when it cannot be opened."""
+    """A diskcache that closes its connection when it cannot be opened, and whose rows do not expire."""
 
     def __init__(self, folder: Path, size_limit: int) -> None:
         try:
             super().__init__(str(folder), TIMEOUT_SECONDS, JsonDisk, size_limit=size_limit, **_SETTINGS)
+            # How old an answer may be is the matter of the run that reads it. Earlier versions wrote it into the rows.
+            if self.select("SELECT 1 FROM Cache WHERE expire_time IS NOT NULL LIMIT 1"):
+                self._sql("UPDATE Cache SET expire_time = NULL WHERE expire_time IS NOT NULL")
         except BaseException:
             self.close()
             raise
+
+    def select(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        found: list[tuple[Any, ...]] = self._sql(query, parameters).fetchall()
+        return found
 
 
 class _ReadOnly:
     """What can be had of a diskcache that may not be written: diskcache itself writes as it opens."""
 
     def __init__(self, folder: Path) -> None:
-        self._disk = JsonDisk(str(folder))
-        self._connection = connect_for_reading(folder / DATABASE)
+        self._connection: sqlite3.Connection = connect_for_reading(folder / DATABASE)
         try:
             len(self)
         except BaseException:
             self.close()
             raise
 
-    def get(self, key: str) -> Any:
-        """The value of a row that has not expired, or ``None``."""
-        row = self._connection.execute(
-            "SELECT mode, filename, value FROM Cache"
-            " WHERE key = ? AND raw = 1 AND (expire_time IS NULL OR expire_time > ?)",
-            (key, time.time()),
-        ).fetchone()
-        if row is None:
-            return None
-        mode, filename, value = row
-        return self._disk.fetch(mode, filename, value, False)
+    def select(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        return self._connection.execute(query, parameters).fetchall()
 
     def __len__(self) -> int:
-        return self._number("SELECT COUNT(*) FROM Cache")
+        return int(self.select("SELECT COUNT(*) FROM Cache")[0][0])
 
     def volume(self) -> int:
         """Size in bytes."""
-        return self._number("PRAGMA page_count") * self._number("PRAGMA page_size")
+        return int(self.select("PRAGMA page_count")[0][0]) * int(self.select("PRAGMA page_size")[0][0])
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
-
-    def _number(self, query: str) -> int:
-        ((number,),) = self._connection.execute(query).fetchall()
-        return int(number)
 
 
 _Result = TypeVar("_Result")
@@ -188,10 +98,9 @@ _AGAIN = "the images concerned are looked at again"
 
 
 class ResultStore(KeptDatabase):
-    """Records by key: an image's SHA-256, with ``#<page>`` for later pages and ``/thumbnail`` for its picture.
+    """A :class:`imgtool.engine.cache.records.Tier` on disk. Any number of processes may use one at the same time.
 
-    No method raises for what is wrong with the database: it is a miss or a write that is dropped, and the first
-    trouble of each kind is reported to ``warn``. Any number of processes may use one store at the same time.
+    The first trouble of each kind with the database is reported to ``warn``; it never costs more than time.
     """
 
     subject = "result cache"
@@ -219,19 +128,17 @@ class ResultStore(KeptDatabase):
 
     def get(self, key: str) -> Record | None:
         """The record of ``key`` without answers that are too old."""
-        data = self._guarded(self._no_reads, lambda rows: self._fetch(rows, key), None)
-        if data is None:
-            return None
-        try:
-            record = decode(data)
-        except UNREADABLE:
-            self.report(Trouble.GARBAGE, _AGAIN)
-            return None
-        if record is None or self._ttl is None:
-            return record
-        oldest = time.time() - self._ttl
-        answers = {key: answer for key, answer in record.answers.items() if answer.stored_at >= oldest}
-        return Record(record.version, record.image, answers, record.failures)
+        return self.get_many((key,)).get(key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Record]:
+        """The records of ``keys`` that there are, without answers that are too old."""
+        found: dict[str, Record] = {}
+        for start in range(0, len(keys), _KEYS_A_QUERY):
+            some = keys[start : start + _KEYS_A_QUERY]
+            nothing: dict[str, Record] = {}
+            found.update(self._guarded(self._no_reads, partial(self._records, keys=some), nothing))
+        now = time.time()
+        return {key: without_old(record, self._ttl, now) for key, record in found.items()}
 
     def merge(self, updates: Iterable[Update]) -> None:
         """Add what is new to the records in one transaction, whatever other processes add to them meanwhile."""
@@ -266,23 +173,36 @@ class ResultStore(KeptDatabase):
             with suppress(*TROUBLES):
                 rows.close()
 
-    def _fetch(self, rows: Any, key: str) -> Any:
-        try:
-            return rows.get(key)
-        except RefusedRow:
-            self.report(Trouble.REFUSED, _AGAIN)
-            if isinstance(rows, _Writable):
-                rows.delete(key)
-            return None
+    def _records(self, rows: Any, keys: Sequence[str]) -> dict[str, Record]:
+        """The records of some keys. A row that was never written by imgtool is removed, one that cannot be read stays
+        for `imgtool cache verify` to list."""
+        found: dict[str, Record] = {}
+        marks = ",".join("?" * len(keys))
+        query = f"SELECT key, mode, filename, value FROM Cache WHERE raw = 1 AND key IN ({marks})"
+        for key, mode, filename, value in rows.select(query, tuple(keys)):
+            if mode != MODE_RAW or filename is not None:
+                self.report(Trouble.REFUSED, _AGAIN)
+                if isinstance(rows, _Writable):
+                    rows.delete(key)
+                continue
+            try:
+                record = decode(value)
+            except UNREADABLE:
+                self.report(Trouble.GARBAGE, _AGAIN)
+                continue
+            if record is not None:
+                found[key] = record
+        return found
 
     def _write(self, rows: Any, batch: list[Update]) -> None:
         with rows.transact():
-            for update in batch:
-                former = None
-                with suppress(RefusedRow, *UNREADABLE):  # what cannot be read is replaced
-                    data = rows.get(update.key)
-                    former = None if data is None else decode(data)
-                rows.set(update.key, encode(merged(former, update)), expire=self._ttl)
+            for start in range(0, len(batch), _KEYS_A_QUERY):
+                some = batch[start : start + _KEYS_A_QUERY]
+                # What cannot be read is replaced.
+                former = self._records(rows, [update.key for update in some])
+                for update in some:
+                    former[update.key] = merged(former.get(update.key), update)
+                    rows.set(update.key, encode(former[update.key]))
         if rows.volume() > self._size_limit:
             rows.cull()
 

@@ -23,9 +23,9 @@ from imgtool.engine.cache.listing import (
     rows,
     set_aside_folders,
 )
+from imgtool.engine.cache.records import Record, encode
 from imgtool.engine.cache.removal import Cut, RemovalPlan, execute, without
 from imgtool.engine.cache.sqlite import TROUBLES, diagnose
-from imgtool.engine.cache.store import Record, encode
 from imgtool.engine.cache.verification import VerifyReport, plan_repair, verify
 
 __all__ = [
@@ -156,8 +156,7 @@ def plan_prune(
 
     ``older_than`` (seconds) and ``engine`` choose answers, together those that are both; ``failures`` chooses all
     failures. Of what then remains, the records that were not written for longest go until about ``max_size`` bytes
-    are left. Records whose time to live is over go in any case. ``stale_index`` drops the files that were not seen
-    for :data:`STALE_SECONDS`.
+    are left. ``stale_index`` drops the files that were not seen for :data:`STALE_SECONDS`.
 
     Raises:
         imgtool.errors.OutputNotWritable: the cache cannot be read.
@@ -171,7 +170,7 @@ def plan_prune(
             if row.refused:
                 continue
             record, size, name = row.record(), row.size, row.name
-            cut = _cut_for(row, record, now, oldest, engine, failures)
+            cut = _cut_for(row, record, oldest, engine, failures)
             if cut is not None and cut.answers is not None and record is not None:
                 gone = len(row.value) - len(encode(without(record, cut)))
                 cuts[row.rowid] = cut, gone, f"a part of {name}"
@@ -206,15 +205,12 @@ def plan_prune(
     )
 
 
-def _cut_for(
-    row: Row, record: Record | None, now: float, oldest: float | None, engine: str | None, failures: bool
-) -> Cut | None:
+def _cut_for(row: Row, record: Record | None, oldest: float | None, engine: str | None, failures: bool) -> Cut | None:
     """What goes of a row; ``oldest`` is a time since 1970."""
     whole = Cut(row.rowid, row.store_time)
     aged = oldest is not None and engine is None and row.store_time < oldest
-    expired = row.expire_time is not None and row.expire_time < now
-    if expired or record is None:
-        return whole if expired or aged else None
+    if record is None:
+        return whole if aged else None
     answers: frozenset[str] = frozenset()
     if oldest is not None or engine is not None:
         answers = frozenset(

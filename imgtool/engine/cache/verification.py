@@ -14,9 +14,9 @@ from imgtool.engine.cache.listing import (
     rows,
     set_aside_folders,
 )
+from imgtool.engine.cache.records import UNREADABLE, decode
 from imgtool.engine.cache.removal import Cut, RemovalPlan
 from imgtool.engine.cache.sqlite import TROUBLES
-from imgtool.engine.cache.store import UNREADABLE, decode
 
 _EXAMPLES = 5
 _FILES_WITHOUT_DIGEST = "SELECT COUNT(*) FROM files WHERE typeof(sha256) != 'blob' OR length(sha256) != 32"

@@ -15,28 +15,31 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
-from importlib.util import find_spec
+from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from imgtool.engine.files import problems
 from imgtool.engine.files.selection import CACHE_TAG, CACHE_TAG_SIGNATURE, Position, Rules, Selection, is_glob
-from imgtool.image_formats import IMAGE_SUFFIXES, read_head, sniff
+from imgtool.image_formats import IMAGE_SUFFIXES, read_head
 from imgtool.types import Problem
 
 # Paths are strings here: they are many, and some names are no UTF-8.
-# ruff: noqa: PTH112, PTH114, PTH116, PTH118, PTH119, PTH122
+# ruff: noqa: PTH116, PTH118, PTH119, PTH122
 
-__all__ = ["ImageRef", "RefusedPath", "Rules", "discover"]
+__all__ = ["Finder", "ImageRef", "RefusedPath", "Rules", "TakenOver", "discover", "look_at_file"]
+
+Answer = TypeVar("Answer")
 
 _HINTS = 20
 """How many misspelt paths of a run get the nearest name: a list of a million stale paths must not take hours."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRef:
+class ImageRef(Struct, frozen=True):
     """An image file as it was found. ``size`` is bytes, the times are nanoseconds since 1970.
 
     ``path`` is as it was named, or joined to the folder as it was named; bytes of a name that are no UTF-8 are
@@ -51,8 +54,7 @@ class ImageRef:
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedPath:
+class RefusedPath(Struct, frozen=True):
     """A path that will not be looked at, and why."""
 
     path: str
@@ -60,6 +62,7 @@ class RefusedPath:
 
 
 _EVERYTHING = Rules()
+_Visit = tuple[Selection, Position]
 
 
 def discover(
@@ -74,150 +77,258 @@ def discover(
     refused. The globs of ``rules`` apply to a named file's own name, its rule about hidden names does not.
     Where ``is_known_image`` says of a stat result that this very file is known to be an image, it is not opened.
     """
-    finder = _Finder(rules, is_known_image)
-    for path in paths:
-        yield from finder.look_at(os.fspath(path))
+    finder = Finder(paths, rules, is_known_image)
+    while (found := finder.next()) is not None:
+        yield found
+
+
+def look_at_file(
+    path: str, is_known_image: Callable[[os.stat_result], bool] = lambda _: False
+) -> ImageRef | RefusedPath:
+    """The one image file at ``path``; what is no file is refused, too."""
+    finder = Finder((), _EVERYTHING, is_known_image)
+    try:
+        return finder.judge(path, os.stat(path))
+    except ValueError:
+        return RefusedPath(path, problems.HOLDS_NUL if "\0" in path else problems.NOT_A_NAME)
+    except OSError as error:
+        return RefusedPath(path, finder.explain(error, path))
 
 
 _FolderId = tuple[int, int]
 """Device and inode of a folder: what it is, not how it is called."""
 
 
-@dataclass
-class _Walk:
-    """One folder argument, or one glob with ``met`` telling whether anything matched."""
+class _Walk(Struct, eq=False):
+    """One folder argument, or one ``glob`` with ``met`` telling whether anything matched."""
 
     selection: Selection
+    glob: str | None = None
     met: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """A folder to be walked; ``position`` is where the globs stand in it."""
+class _OpenFolder(Struct, eq=False):
+    """A folder that is being walked: its names, how far the walk is, and where the globs stand in it."""
 
-    path: str
+    prefix: str
     walk: _Walk
     position: Position
-    named: bool = False
+    place: _FolderId
+    former: tuple[_Visit, ...]
+    names: Iterator[str]
+    not_plain: dict[str, bool]
 
 
-class _Finder:
-    """One run of :func:`discover`: what was walked and what was named so far."""
+class TakenOver(Exception):
+    """Raised in a thread whose place another has taken, when the system answers it at last."""
 
-    def __init__(self, rules: Rules, is_known_image: Callable[[os.stat_result], bool]) -> None:
+
+class Finder:
+    """:func:`discover`, an entry at a time, for several threads one after the other.
+
+    A call to the system may not come back, as on a mount whose server is gone. Then ``waiting_since`` says so, and
+    another thread may ``take_over``: what could not be looked at is refused, and the walk goes on behind it.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        rules: Rules,
+        is_known_image: Callable[[os.stat_result], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._paths = iter(paths)
         self._rules = rules
         self._selection = Selection(rules)
         self._is_known_image = is_known_image
-        self._walked: dict[_FolderId, list[tuple[Selection, Position]]] = {}
+        self._clock = clock
+        self._folders: list[_OpenFolder] = []
+        self._walked: dict[_FolderId, list[_Visit]] = {}
         self._single: dict[_FolderId, set[str]] = {}
         self._last_parent: tuple[str, _FolderId] | None = None
         self._hints_left = _HINTS
+        self._owner = threading.get_ident()
+        self._asking: tuple[str, float] | None = None
+        self._in_index: os.stat_result | ImageRef | None = None
 
-    def look_at(self, path: str) -> Iterator[ImageRef | RefusedPath]:
-        """What one argument yields."""
-        try:
-            found = os.stat(path)
-        except ValueError:
-            yield RefusedPath(path, problems.HOLDS_NUL if "\0" in path else problems.NOT_A_NAME)
-        except OSError as error:
-            if is_glob(path) and isinstance(error, FileNotFoundError | NotADirectoryError) and not os.path.islink(path):
-                yield from self._expand(path)
+    @property
+    def waiting_since(self) -> float | None:
+        """When the call to the system began that is going on, on the clock; ``None`` where there is none."""
+        asking = self._asking
+        return None if asking is None else asking[1]
+
+    def next(self) -> ImageRef | RefusedPath | None:
+        """The next entry, or ``None`` when there are no more.
+
+        Raises:
+            TakenOver: another thread has taken this one's place meanwhile.
+        """
+        self._owner = threading.get_ident()
+        return self._next()
+
+    def now(self) -> float:
+        """The time on the clock."""
+        return self._clock()
+
+    def take_over(self, give_up_index: Callable[[], None] = lambda: None) -> ImageRef | RefusedPath | None:
+        """Refuse what another thread is waiting for, and go on in this one with ``next``. Where it is the index of
+        known images that does not answer, that is given up, and the file is looked at without it."""
+        asking, self._owner, self._asking = self._asking, threading.get_ident(), None
+        if asking is None:
+            return None
+        if self._in_index is not None:
+            give_up_index()
+            self._is_known_image = lambda _: False
+            found, self._in_index = self._in_index, None
+            return found if isinstance(found, ImageRef) else self.judge(asking[0], found)
+        text = f"the disk or network drive did not answer for {self._clock() - asking[1]:.0f} s"
+        return RefusedPath(asking[0], Problem("unreadable", text, "check the disk or network drive that it is on"))
+
+    def known(self, ref: ImageRef, look_up: Callable[[ImageRef], str | None]) -> str | None:
+        """What the index says of an image that was found. Raises what :meth:`next` raises."""
+        self._in_index = ref
+        found = self._ask(lambda _: look_up(ref), ref.path)
+        self._in_index = None
+        return found
+
+    def _next(self) -> ImageRef | RefusedPath | None:
+        while True:
+            if self._folders:
+                found = self._step(self._folders[-1])
             else:
-                hint = self._hints_left > 0 and isinstance(error, FileNotFoundError | NotADirectoryError)
-                self._hints_left -= hint
-                yield RefusedPath(path, problems.misspelt(path) if hint else problems.from_os_error(error, path))
-        else:
-            if stat.S_ISDIR(found.st_mode):
-                yield from self._walk(_Folder(path, _Walk(self._selection), self._selection.start, named=True))
-            elif self._selection.admits(self._selection.start, os.path.basename(path)):
-                single = self._take_single(path, found, named=True)
-                if single is not None:
-                    yield single
+                path = next(self._paths, None)
+                if path is None:
+                    return None
+                found = self._look_at(os.fspath(path))
+            if found is not None:
+                return found
 
-    def _expand(self, glob: str) -> Iterator[ImageRef | RefusedPath]:
+    def _ask(self, call: Callable[..., Answer], path: str, *arguments: Any) -> Answer:
+        """``call(path, *arguments)``, which asks the system."""
+        self._asking = (path, self._clock())
+        try:
+            return call(path, *arguments)
+        finally:
+            if self._owner != threading.get_ident():
+                raise TakenOver
+            self._asking = None
+
+    def _look_at(self, path: str) -> ImageRef | RefusedPath | None:
+        """Begin with one argument."""
+        try:
+            found = self._ask(os.stat, path)
+        except ValueError:
+            return RefusedPath(path, problems.HOLDS_NUL if "\0" in path else problems.NOT_A_NAME)
+        except OSError as error:
+            return self._look_for(path, error)
+        if stat.S_ISDIR(found.st_mode):
+            return self._enter(path, _Walk(self._selection), self._selection.start, named=True)
+        if self._selection.admits(self._selection.start, os.path.basename(path)):
+            return self._take_single(path, found, named=True)
+        return None
+
+    def _look_for(self, path: str, error: OSError) -> RefusedPath | None:
+        """An argument that the system does not know: a glob, a misspelt path."""
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        if is_glob(path) and missing and not self._ask(os.path.islink, path):
+            return self._expand(path)
+        if missing and self._hints_left:
+            self._hints_left -= 1
+            return RefusedPath(path, self._ask(problems.misspelt, path))
+        return RefusedPath(path, self.explain(error, path))
+
+    def explain(self, error: OSError, path: str, *, folder: bool = False) -> Problem:
+        """What the operating system said about ``path``, as a problem."""
+        return self._ask(lambda path: problems.from_os_error(error, path, folder=folder), path)
+
+    def _expand(self, glob: str) -> RefusedPath | None:
         """A glob is a walk of the folder before its first wildcard that takes only what matches the rest; a part that
         exists as it is written is no wildcard."""
         parts = glob.split("/")
         depth = 0
-        while depth < len(parts) - 1 and (not is_glob(parts[depth]) or os.path.lexists("/".join(parts[: depth + 1]))):
+        while depth < len(parts) - 1:
+            if is_glob(parts[depth]) and not self._ask(os.path.lexists, "/".join(parts[: depth + 1])):
+                break
             depth += 1
         root = ("/".join(parts[:depth]) or "/") if depth else ""
-        walk = _Walk(Selection(self._rules, "/".join(parts[depth:])))
-        if os.path.isdir(root or "."):
-            yield from self._walk(_Folder(root, walk, walk.selection.start, named=True))
-        if not walk.met:
-            yield RefusedPath(glob, problems.no_match(glob))
+        walk = _Walk(Selection(self._rules, "/".join(parts[depth:])), glob)
+        if self._ask(os.path.isdir, root or "."):
+            refused = self._enter(root, walk, walk.selection.start, named=True)
+            # Nothing was entered where it was walked before.
+            return refused if refused is not None or self._folders else self._unmet(walk)
+        return self._unmet(walk)
 
-    def _walk(self, root: _Folder) -> Iterator[ImageRef | RefusedPath]:
-        # A stack of its own: the deepest tree that paths can name is deeper than Python's recursion.
-        open_folders = [self._entries(root)]
-        while open_folders:
-            item = next(open_folders[-1], None)
-            if item is None:
-                open_folders.pop()
-            elif isinstance(item, _Folder):
-                open_folders.append(self._entries(item))
-            else:
-                yield item
+    @staticmethod
+    def _unmet(walk: _Walk) -> RefusedPath | None:
+        if walk.glob is None or walk.met:
+            return None
+        return RefusedPath(walk.glob, problems.no_match(walk.glob))
 
-    def _entries(self, folder: _Folder) -> Iterator[ImageRef | RefusedPath | _Folder]:
-        """The images of ``folder`` and its subfolders, in order."""
+    def _enter(self, path: str, walk: _Walk, position: Position, *, named: bool = False) -> RefusedPath | None:
+        """Begin to walk a folder, unless it was walked before."""
         try:
-            place = _folder_id(folder.path)
-            visit = (folder.walk.selection, folder.position)
+            place = self._ask(_folder_id, path)
             former = tuple(self._walked.get(place, ()))
+            visit = (walk.selection, position)
             if visit in former:
-                return
-            names, not_plain = _list(folder.path)
+                return None
+            names, not_plain = self._ask(_list, path)
         except OSError as error:
-            folder.walk.met = True
-            yield RefusedPath(folder.path, problems.from_os_error(error, folder.path, folder=True))
-            return
-        prefix = os.path.join(folder.path, "")
-        if not folder.named and CACHE_TAG in names:
+            walk.met = True
+            return RefusedPath(path, self.explain(error, path, folder=True))
+        prefix = os.path.join(path, "")
+        if not named and CACHE_TAG in names:
             with suppress(OSError):
-                if read_head(prefix + CACHE_TAG).startswith(CACHE_TAG_SIGNATURE):
-                    return
+                if self._ask(read_head, prefix + CACHE_TAG).startswith(CACHE_TAG_SIGNATURE):
+                    return None
         self._walked.setdefault(place, []).append(visit)
-        selection, position = visit
-        for name in names:
-            item: ImageRef | RefusedPath | _Folder | None = None
-            if name in not_plain:
-                item = self._follow(folder, prefix + name, name, is_folder=not_plain[name])
-            elif selection.takes(position, name):
-                folder.walk.met = True
-                if not self._came_before(place, name, former):
-                    item = self._take(prefix + name, name)
-            if item is not None:
-                yield item
+        self._folders.append(_OpenFolder(prefix, walk, position, place, former, iter(names), not_plain))
+        return None
 
-    def _follow(
-        self, folder: _Folder, path: str, name: str, *, is_folder: bool
-    ) -> ImageRef | RefusedPath | _Folder | None:
+    def _step(self, folder: _OpenFolder) -> ImageRef | RefusedPath | None:
+        """The next image of a folder, in order; a subfolder is entered at its place."""
+        selection, position, walk = folder.walk.selection, folder.position, folder.walk
+        for name in folder.names:
+            found: ImageRef | RefusedPath | None = None
+            if name in folder.not_plain:
+                depth = len(self._folders)
+                found = self._follow(folder, name, is_folder=folder.not_plain[name])
+                if len(self._folders) > depth:
+                    return found
+            elif selection.takes(position, name):
+                walk.met = True
+                if not self._came_before(folder.place, name, folder.former):
+                    found = self._take(folder.prefix + name, name)
+            if found is not None:
+                return found
+        self._folders.pop()
+        return None if self._folders else self._unmet(walk)
+
+    def _follow(self, folder: _OpenFolder, name: str, *, is_folder: bool) -> ImageRef | RefusedPath | None:
         """What a folder holds besides plain files: folders, links, pipes, sockets, devices."""
-        selection, position = folder.walk.selection, folder.position
+        walk, position, path = folder.walk, folder.position, folder.prefix + name
         found: os.stat_result | None = None
         try:
-            found = os.stat(path)
+            found = self._ask(os.stat, path)
         except OSError as error:
             # Images may lie behind it, so its name does not have to say so.
-            if is_folder or (isinstance(error, PermissionError) and os.path.islink(path)):
-                unseen = selection.enter(position, name) is None
-                return None if unseen else RefusedPath(path, problems.from_os_error(error, path, folder=True))
+            if is_folder or (isinstance(error, PermissionError) and self._ask(os.path.islink, path)):
+                unseen = walk.selection.enter(position, name) is None
+                return None if unseen else RefusedPath(path, self.explain(error, path, folder=True))
         if found is not None and stat.S_ISDIR(found.st_mode):
-            below = selection.enter(position, name)
+            below = walk.selection.enter(position, name)
             if below is None:
                 return None
-            folder.walk.met |= selection.met(below)
-            return _Folder(path, folder.walk, below)
-        if not selection.takes(position, name):
+            walk.met |= walk.selection.met(below)
+            return self._enter(path, walk, below)
+        if not walk.selection.takes(position, name):
             return None
-        folder.walk.met = True
-        if found is not None and os.path.islink(path):
+        walk.met = True
+        if found is not None and self._ask(os.path.islink, path):
             return self._take_single(path, found, named=False)
         return self._take(path, name)
 
-    def _came_before(self, place: _FolderId, name: str, visits: Iterable[tuple[Selection, Position]]) -> bool:
+    def _came_before(self, place: _FolderId, name: str, visits: Iterable[_Visit]) -> bool:
         """Whether the file ``name`` in the folder ``place`` was named, or is in what one of ``visits`` takes."""
         single = self._single.get(place)
         if single is not None and name in single:
@@ -227,20 +338,25 @@ class _Finder:
     def _take(self, path: str, name: str) -> ImageRef | RefusedPath | None:
         """What a walk met, if it is to be reported."""
         try:
-            judged = self._judge(path, os.stat(path))
+            judged = self.judge(path, self._ask(os.stat, path))
         except OSError as error:
-            judged = RefusedPath(path, problems.from_os_error(error, path))
+            judged = RefusedPath(path, self.explain(error, path))
         return judged if _is_reported(judged, name) else None
 
     def _take_single(self, path: str, found: os.stat_result, *, named: bool) -> ImageRef | RefusedPath | None:
         """A file that was named or that a link leads to: its place is looked up, and remembered."""
         try:
-            place, name = self._where(path)
+            real = self._ask(os.path.realpath, path) if self._ask(os.path.islink, path) else path
+            parent, name = os.path.split(real)
+            # Lists mostly go folder by folder: the last is kept.
+            if self._last_parent is None or self._last_parent[0] != parent:
+                self._last_parent = (parent, self._ask(_folder_id, parent))
+            place = self._last_parent[1]
         except OSError as error:
-            return RefusedPath(path, problems.from_os_error(error, path))
+            return RefusedPath(path, self.explain(error, path))
         if name in self._single.get(place, ()):
             return None
-        judged = self._judge(path, found)
+        judged = self.judge(path, found)
         # A walk skips what it does not report: such a file was not reported before, even where a walk came by.
         if _is_reported(judged, name):
             if self._came_before(place, name, self._walked.get(place, ())):
@@ -250,15 +366,8 @@ class _Finder:
         self._single.setdefault(place, set()).add(name)
         return judged
 
-    def _where(self, path: str) -> tuple[_FolderId, str]:
-        """The folder and the name of a file behind all links. Lists mostly go folder by folder: the last is kept."""
-        real = os.path.realpath(path) if os.path.islink(path) else path
-        parent, name = os.path.split(real)
-        if self._last_parent is None or self._last_parent[0] != parent:
-            self._last_parent = (parent, _folder_id(parent))
-        return self._last_parent[1], name
-
-    def _judge(self, path: str, found: os.stat_result) -> ImageRef | RefusedPath:
+    def judge(self, path: str, found: os.stat_result) -> ImageRef | RefusedPath:
+        """The file at ``path``, which has the stat result ``found``: an image, or why not."""
         problem = self._problem_with(path, found)
         if problem is not None:
             return RefusedPath(path, problem)
@@ -269,20 +378,16 @@ class _Finder:
             return problems.not_a_file(found.st_mode)
         if found.st_size == 0:
             return problems.EMPTY
-        if self._is_known_image(found):
+        self._in_index = found
+        known = self._ask(lambda _: self._is_known_image(found), path)
+        self._in_index = None
+        if known:
             return None
         try:
-            head = read_head(path)
+            head = self._ask(read_head, path)
         except OSError as error:
-            return problems.from_os_error(error, path)
-        kind = sniff(head)
-        if kind is None:
-            return problems.not_an_image(head)
-        return problems.heif_extra_missing() if kind == "HEIF" and not self._heif_readable else None
-
-    @cached_property
-    def _heif_readable(self) -> bool:
-        return find_spec("pillow_heif") is not None
+            return self.explain(error, path)
+        return problems.with_content(head)
 
 
 def _folder_id(folder: str) -> _FolderId:

@@ -12,12 +12,13 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
 
 from imgtool.engine.cache.sqlite import (
     TROUBLES,
@@ -45,6 +46,7 @@ _MARGIN_NS = 2_000_000_000
 _SEEN_STEP_SECONDS = 7 * 86400
 _FLUSH_AT = 256
 _FLUSH_SECONDS = 5.0
+_LOCK_SECONDS = 2.0
 
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS files ("
@@ -81,7 +83,8 @@ _Key = tuple[int, int]
 
 
 class Identity(KeptDatabase):
-    """The SHA-256 of files, read only where the index cannot vouch for them. All methods may be called from any thread.
+    """The SHA-256 of files, read only where the index cannot vouch for them. All methods may be called from any thread,
+    and none waits long for another that does not come back.
 
     As with the result store, trouble with the index is reported once to ``warn``, and only costs time.
     """
@@ -93,6 +96,7 @@ class Identity(KeptDatabase):
     def __init__(self, root: Path, *, rehash: bool, warn: Callable[[str], None]) -> None:
         """The index in ``root``, created if need be. With ``rehash`` nothing in it is trusted, but it is kept."""
         self._rehash = rehash
+        self._given_up = False
         self._lock = RLock()
         self._connection: sqlite3.Connection | None = None
         self._writable = False
@@ -113,36 +117,14 @@ class Identity(KeptDatabase):
         return known is not None
 
     def identify(self, ref: ImageRef) -> tuple[str, ImageRef]:
-        """Read the file: its SHA-256 in hexadecimal, and ``ref`` as the file was when it was read.
+        """Read the file and remember it: its SHA-256 in hexadecimal, and ``ref`` as the file was when it was read.
 
         Raises:
-            FileChanged: it was written to during each of three readings.
-            OSError: it cannot be read, or is no regular file any more.
+            FileChanged, OSError: as :func:`read_digest`.
         """
-        # A pipe that took the file's place must not keep us waiting for a writer.
-        handle = os.open(ref.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        try:
-            for _ in range(_READINGS):
-                began_ns = time.time_ns()
-                before = os.fstat(handle)
-                if not stat.S_ISREG(before.st_mode):
-                    raise OSError(errno.EINVAL, "it is not a regular file any more", ref.path)
-                digest, size = _hash(handle, before.st_size)
-                after = os.fstat(handle)
-                if (size, before.st_size, before.st_mtime_ns) == (after.st_size, after.st_size, after.st_mtime_ns):
-                    fresh = replace(
-                        ref,
-                        size=size,
-                        mtime_ns=after.st_mtime_ns,
-                        ctime_ns=after.st_ctime_ns,
-                        device=after.st_dev,
-                        inode=after.st_ino,
-                    )
-                    self.remember(fresh, digest, began_ns)
-                    return digest, fresh
-        finally:
-            os.close(handle)
-        raise FileChanged(ref.path)
+        sha256, fresh, began_ns = read_digest(ref)
+        self.remember(fresh, sha256, began_ns)
+        return sha256, fresh
 
     def remember(self, ref: ImageRef, sha256: str, hashed_at_ns: int) -> None:
         """Note what a file's bytes hash to; ``hashed_at_ns`` is when their reading began, in ns since 1970."""
@@ -150,14 +132,17 @@ class Identity(KeptDatabase):
             return
         times = _signed(ref.mtime_ns), _signed(ref.ctime_ns)
         entry = _Entry(ref.size, *times, bytes.fromhex(sha256), hashed_at_ns, int(time.time()))
-        with self._lock:
-            self._new[_key(ref.device, ref.inode)] = entry
-            if len(self._new) >= _FLUSH_AT or time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
-                self.flush()
+        with self._locked() as locked:
+            if locked:
+                self._new[_key(ref.device, ref.inode)] = entry
+                if len(self._new) >= _FLUSH_AT or time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
+                    self.flush()
 
     def flush(self) -> None:
         """Write what was remembered, in one transaction."""
-        with self._lock:
+        with self._locked() as locked:
+            if not locked:
+                return
             new, seen = self._new, self._seen
             self._flushed_at = time.monotonic()
             if not (new or seen):
@@ -174,15 +159,32 @@ class Identity(KeptDatabase):
 
     def close(self) -> None:
         """Flush and close; what is looked up afterwards is unknown."""
-        with self._lock:
-            self.flush()
-            self._disconnect()
+        with self._locked() as locked:
+            if locked:
+                self.flush()
+                self._disconnect()
+
+    def give_up(self) -> None:
+        """Use the index no more: a thread has not come back from it."""
+        self._given_up = True
+
+    @contextmanager
+    def _locked(self) -> Iterator[bool]:
+        """The lock, if it is to be had: who holds it may be waiting for a disk that does not answer."""
+        locked = not self._given_up and self._lock.acquire(timeout=_LOCK_SECONDS)
+        try:
+            yield locked
+        finally:
+            if locked:
+                self._lock.release()
 
     def _trusted(self, device: int, inode: int, size: int, mtime_ns: int, ctime_ns: int) -> str | None:
         if self._rehash:
             return None
         key = _key(device, inode)
-        with self._lock:
+        with self._locked() as locked:
+            if not locked:
+                return None
             try:
                 entry = self._find(key)
                 if entry is None or not entry.vouches_for(size, mtime_ns, ctime_ns):
@@ -249,6 +251,39 @@ class Identity(KeptDatabase):
         self.report(trouble, "some files are read again", error)
 
 
+def read_digest(ref: ImageRef, alive: Callable[[], None] = lambda: None) -> tuple[str, ImageRef, int]:
+    """Read a file: its SHA-256 in hexadecimal, ``ref`` as the file was when it was read, and when that began, in ns
+    since 1970. ``alive`` is called after every megabyte.
+
+    Raises:
+        FileChanged: it was written to during each of three readings.
+        OSError: it cannot be read, or is no regular file any more.
+    """
+    # A pipe that took the file's place must not keep us waiting for a writer.
+    handle = os.open(ref.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        for _ in range(_READINGS):
+            began_ns = time.time_ns()
+            before = os.fstat(handle)
+            if not stat.S_ISREG(before.st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file any more", ref.path)
+            digest, size = _hash(handle, before.st_size, alive)
+            after = os.fstat(handle)
+            if (size, before.st_size, before.st_mtime_ns) == (after.st_size, after.st_size, after.st_mtime_ns):
+                fresh = replace(
+                    ref,
+                    size=size,
+                    mtime_ns=after.st_mtime_ns,
+                    ctime_ns=after.st_ctime_ns,
+                    device=after.st_dev,
+                    inode=after.st_ino,
+                )
+                return digest, fresh, began_ns
+    finally:
+        os.close(handle)
+    raise FileChanged(ref.path)
+
+
 def _layout_version(connection: sqlite3.Connection) -> Any:
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()
     return version
@@ -267,7 +302,7 @@ def _is_settled(mtime_ns: int, ctime_ns: int, hashed_at_ns: int) -> bool:
     return max(mtime_ns, ctime_ns) + _MARGIN_NS <= hashed_at_ns
 
 
-def _hash(handle: int, size: int) -> tuple[str, int]:
+def _hash(handle: int, size: int, alive: Callable[[], None]) -> tuple[str, int]:
     """The SHA-256 of a file from its beginning, and how many bytes were read; ``size`` is what to expect."""
     digest, total = hashlib.sha256(), 0
     buffer = memoryview(bytearray(min(size + 1, _BLOCK_BYTES)))
@@ -276,4 +311,5 @@ def _hash(handle: int, size: int) -> tuple[str, int]:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
             total += count
+            alive()
     return digest.hexdigest(), total

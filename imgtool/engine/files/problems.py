@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from importlib.util import find_spec
 from itertools import islice
 from unicodedata import normalize
 
 from imgtool.distribution import install_command
 from imgtool.engine.files.other_content import looks_like
+from imgtool.image_formats import sniff
 from imgtool.types import Problem
 
 # Paths are strings here: they are many, and some names are no UTF-8.
@@ -23,6 +25,7 @@ _NAMES_COMPARED = 2_000
 """How many names of a folder are compared with a misspelt one: a folder of a million must not delay the message."""
 
 _KINDS = (
+    (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
@@ -44,6 +47,16 @@ def not_an_image(head: bytes) -> Problem:
     """A file whose first bytes are ``head``, which no supported format begins with."""
     remedy = "convert it to one of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, or leave it out with --exclude"
     return Problem("not_an_image", f"not an image that can be read: it looks like {looks_like(head)}", remedy)
+
+
+def with_content(head: bytes) -> Problem | None:
+    """What is wrong with a file whose first bytes are ``head``, if it is no image that can be read here."""
+    if not head:
+        return EMPTY
+    kind = sniff(head)
+    if kind is None:
+        return not_an_image(head)
+    return heif_extra_missing() if kind == "HEIF" and find_spec("pillow_heif") is None else None
 
 
 def heif_extra_missing() -> Problem:

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 State = frozenset[int]
 """Where the globs of a set stand after some names; empty when none can match any more."""
@@ -39,8 +40,7 @@ CACHE_TAG_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 """How the file ``CACHEDIR.TAG`` must begin for its folder to be a cache (Cache Directory Tagging Specification)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """Which names of a folder tree are looked at; the globs are described at the top of this module.
 
     With ``include`` only what matches one of its globs is taken; ``exclude`` goes before ``include``. Names that

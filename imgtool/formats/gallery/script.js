@@ -84,7 +84,7 @@
   // The same cause often fails every task of an image: it is said once.
   function problemsOf(result, tasks) {
     const found = tasks.flatMap(([task, answer]) => (answer.error ? [{ task, ...answer.error }] : []));
-    if (result.error && !found.some((problem) => problem.message === result.error.message)) found.unshift({ task: null, ...result.error });
+    if (result.error) found.unshift({ task: null, ...result.error });
     const seen = new Set();
     return found.filter((problem) => !seen.has(problem.message) && seen.add(problem.message));
   }

@@ -114,6 +114,8 @@ class BatchRunner:
         self._send(StepBegan(step=DECODE, items=(item.id,)))
         try:
             with trace.span("decode", "decode"):
+                if item.content is not None:
+                    return self._decoder.decode_bytes(item.content, item.page)
                 return self._decoder.decode(item.path, item.page, (item.size, item.mtime_ns))
         except DecodeError as error:
             return Undecodable(error.problem, error.pages)
@@ -190,7 +192,7 @@ class BatchRunner:
                 continue
             if task != THUMBNAIL:
                 each.answers[Task(task)] = answer
-            value, label = msgspec.Raw(msgspec.json.encode(answer)), analyzer.label
+            value, label = msgspec.json.encode(answer), analyzer.label
             self._send(Answered(item=each.item.id, task=task, analyzer=label, value=value, seconds=seconds))
         self._send(StepEnded(step=task, items=ids))
 
@@ -201,7 +203,9 @@ def _run_guarded(analyzer: Analyzer, pictures: list[Picture]) -> list[Any]:
         answers = analyzer.run(pictures)
         if len(answers) != len(pictures):
             raise RuntimeError(f"gave {len(answers)} answers for {len(pictures)} images")
-        return answers
+        kind = bytes if analyzer.spec.task == THUMBNAIL else VALUE_TYPES[Task(analyzer.spec.task)]
+        # Numbers of numpy and lists where tuples are meant, but nothing else: what is sent is also what is kept.
+        return [each if isinstance(each, Problem) else msgspec.convert(each, kind) for each in answers]
     except Exception as error:  # noqa: BLE001 - one image must not take the others, whatever a library raises
         if len(pictures) > 1:
             return [answer for picture in pictures for answer in _run_guarded(analyzer, [picture])]

@@ -10,6 +10,7 @@ import os
 import stat
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -45,6 +46,8 @@ _MAX_METADATA_BYTES = 16 << 20
 """What a single text or colour profile of a PNG may unpack to, and what else a JPEG file is taken to hold. Pillow's own
 limit for PNG of one megabyte refuses a sound picture for the profile of a printer."""
 
+_PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
+
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
 
@@ -63,11 +66,11 @@ class DecodedPage:
 
 
 @dataclass
-class _OpenFile:
-    """A file held open, the state it had then, and its image."""
+class _OpenImage:
+    """An image held open: a file with the state that it had then, or bytes (``path`` is ``None``)."""
 
-    path: bytes
-    state: os.stat_result
+    path: bytes | None
+    state: os.stat_result | None
     file: BinaryIO
     image: Image.Image
     pages: int
@@ -78,13 +81,17 @@ class _OpenFile:
         name = self.image.format or ""
         return "JPEG" if name == "MPO" else name
 
-    def serves(self, path: bytes, page: int) -> bool:
-        """Whether ``page`` of ``path`` can be had from it: the very file, unchanged, and not backwards where frames
+    def serves(self, source: bytes | BytesIO, page: int) -> bool:
+        """Whether ``page`` of ``source`` can be had from it: the very image, unchanged, and not backwards where frames
         build on each other (Pillow loses count when it rewinds an animated PNG)."""
-        if self.path != path or (self.format in _ONE_BY_ONE and page < self.image.tell()):
+        if self.format in _ONE_BY_ONE and page < self.image.tell():
+            return False
+        if isinstance(source, BytesIO):
+            return isinstance(self.file, BytesIO) and self.file.getbuffer() == source.getbuffer()
+        if self.path != source or self.state is None:
             return False
         try:
-            now = Path(os.fsdecode(path)).stat()
+            now = Path(os.fsdecode(source)).stat()
         except OSError:
             return False
         return os.path.samestat(now, self.state) and _version(now) == _version(self.state)
@@ -100,32 +107,31 @@ class Decoder:
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
-        self._kept: _OpenFile | None = None
+        self._kept: _OpenImage | None = None
         Image.MAX_IMAGE_PIXELS = None
         PngImagePlugin.MAX_TEXT_CHUNK = _MAX_METADATA_BYTES
-        # Pillow logs what it does not like of a file; without any handler that would reach stderr.
+        # Pillow logs what it does not like of a file; without any handler that would reach stderr. Its warnings are
+        # ignored once and for all: what is set aside and restored around a decode, other threads would see too.
         logging.getLogger("PIL").addHandler(logging.NullHandler())
+        warnings.filterwarnings("ignore", module=_PILLOW_OR_HERE)
 
     def decode(self, path: bytes | str, page: int = 0, expect: tuple[int, int] | None = None) -> DecodedPage:
-        """The pixels of one page, counted from 0.
+        """The pixels of one page of a file, counted from 0.
 
         ``expect`` is the size in bytes and the ``mtime_ns`` that the file had when it was hashed.
 
         Raises:
             DecodeError: for every reason there is, with a :class:`Problem` inside.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                return self._decode(os.fsencode(path), page, expect)
-            except DecodeError:
-                self.close()
-                raise
-            except MemoryError as error:
-                self.close()
-                raise DecodeError(
-                    "out_of_memory", "not enough memory to decode this image", "free memory or lower --max-pixels"
-                ) from error
+        return self._guarded(os.fsencode(path), page, expect)
+
+    def decode_bytes(self, content: bytes, page: int = 0) -> DecodedPage:
+        """The pixels of one page of the file whose bytes are ``content``.
+
+        Raises:
+            DecodeError: as of :meth:`decode`.
+        """
+        return self._guarded(BytesIO(content), page, None)
 
     def close(self) -> None:
         """Close the file that is kept open, if any."""
@@ -133,36 +139,52 @@ class Decoder:
         if kept is not None:
             kept.file.close()
 
-    def _decode(self, path: bytes, page: int, expect: tuple[int, int] | None) -> DecodedPage:
-        opened = self._kept
-        if opened is not None and opened.serves(path, page):
-            if expect is not None:
-                _check_unchanged(opened.file, expect)
-        else:
+    def _guarded(self, source: bytes | BytesIO, page: int, expect: tuple[int, int] | None) -> DecodedPage:
+        try:
+            return self._decode(source, page, expect)
+        except DecodeError:
             self.close()
-            opened = self._kept = self._open(path, expect)
+            raise
+        except MemoryError as error:
+            self.close()
+            raise DecodeError(
+                "out_of_memory", "not enough memory to decode this image", "free memory or lower --max-pixels"
+            ) from error
+        except OSError as error:  # a disk or a mount that fails between two calls
+            self.close()
+            raise unreadable(error) from error
+
+    def _decode(self, source: bytes | BytesIO, page: int, expect: tuple[int, int] | None) -> DecodedPage:
+        opened = self._kept
+        if opened is None or not opened.serves(source, page):
+            self.close()
+            opened = self._kept = self._open(source, expect)
+        elif expect is not None:
+            _check_unchanged(opened.file, expect)
         image = opened.image
         try:
             with explained(opened.file, opened.format):
                 self._turn_to(opened, page)
                 pixels = _pixels(opened)
-            # Written to in place meanwhile: the pixels are of neither version.
-            _check_unchanged(opened.file, _version(opened.state))
+            if opened.state is not None:
+                # Written to in place meanwhile: the pixels are of neither version.
+                _check_unchanged(opened.file, _version(opened.state))
         except DecodeError as error:
             error.pages = opened.pages
             raise
+        size = opened.file.seek(0, os.SEEK_END) if opened.state is None else opened.state.st_size
         if page == opened.pages - 1 or image.width * image.height > _KEEP_PIXELS:
             self.close()
         height, width = pixels.shape[:2]
-        return DecodedPage(pixels, opened.format, width, height, page, opened.pages, opened.state.st_size)
+        return DecodedPage(pixels, opened.format, width, height, page, opened.pages, size)
 
-    def _open(self, path: bytes, expect: tuple[int, int] | None) -> _OpenFile:
-        file = _open_regular(path)
+    def _open(self, source: bytes | BytesIO, expect: tuple[int, int] | None) -> _OpenImage:
+        file: BinaryIO = source if isinstance(source, BytesIO) else _open_regular(source)
         try:
-            state = os.fstat(file.fileno())
+            state = None if isinstance(source, BytesIO) else os.fstat(file.fileno())
             if expect is not None:
                 _check_unchanged(file, expect)
-            name = _format_of(file, state.st_size)
+            name = _format_of(file)
             with explained(file, name):
                 try:
                     image = Image.open(file, formats=[name])
@@ -173,7 +195,7 @@ class Decoder:
         except BaseException:
             file.close()
             raise
-        return _OpenFile(path, state, file, image, pages)
+        return _OpenImage(None if isinstance(source, BytesIO) else source, state, file, image, pages)
 
     def _check_size(self, image: Image.Image) -> None:
         """Before any pixel is decoded: a file of a few bytes can ask for gigabytes."""
@@ -188,7 +210,7 @@ class Decoder:
                 f"if you trust the file, raise the limit: --max-pixels {-(-width * height // 1_000_000)}M",
             )
 
-    def _turn_to(self, opened: _OpenFile, page: int) -> None:
+    def _turn_to(self, opened: _OpenImage, page: int) -> None:
         if not 0 <= page < opened.pages:
             count = "1 page" if opened.pages == 1 else f"{opened.pages} pages"
             raise DecodeError("no_such_page", f"there is no page {page}: the file has {count}", "pages count from 0")
@@ -203,11 +225,11 @@ class Decoder:
         self._check_size(image)
 
 
-def _pixels(opened: _OpenFile) -> NDArray[np.uint8]:
+def _pixels(opened: _OpenImage) -> NDArray[np.uint8]:
     """The page that is turned to, upright."""
     width, height = opened.image.size
     # A file much larger than its picture is more than that, a film for example: Pillow reads no further than it must.
-    if opened.format == "JPEG" and opened.state.st_size <= 3 * width * height + _MAX_METADATA_BYTES:
+    if opened.format == "JPEG" and opened.file.seek(0, os.SEEK_END) <= 3 * width * height + _MAX_METADATA_BYTES:
         opened.file.seek(0)
         if (pixels := upright_jpeg(opened.image, opened.file.read())) is not None:
             return pixels
@@ -244,21 +266,23 @@ def _open_regular(path: bytes) -> BinaryIO:
         ) from error
     except (OSError, ValueError) as error:
         raise unreadable(error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        os.close(descriptor)
+        raise
+    if not regular:
         os.close(descriptor)
         raise DecodeError("not_an_image", "this is no regular file but a folder, pipe or device", "leave it out")
     return os.fdopen(descriptor, "rb")
 
 
-def _format_of(file: BinaryIO, size: int) -> str:
+def _format_of(file: BinaryIO) -> str:
     """Pillow's name of the file's format, by its first bytes."""
-    if size == 0:
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    if not head:
         raise DecodeError("empty_file", "the file is empty (0 bytes)", "get another copy of the file, or delete it")
-    try:
-        file.seek(0)
-        head = file.read(HEAD_BYTES)
-    except OSError as error:
-        raise unreadable(error) from error
     name = sniff(head)
     if name is None and head[4:8] == b"ftyp":
         raise DecodeError(

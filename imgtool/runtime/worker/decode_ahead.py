@@ -41,8 +41,9 @@ class Arrival:
 class DecodeAhead:
     """One thread that decodes queued items in order while at most ``budget`` pixels are held decoded.
 
-    ``decode`` must not raise. An image larger than the whole budget is still decoded, alone. ``take`` gives arrivals
-    in the order of ``add``; each must be given back with ``release`` once its pixels are no longer referenced.
+    Whatever ``decode`` raises is a failure of that item. An image larger than the whole budget is still decoded, alone.
+    ``take`` gives arrivals in the order of ``add``; each must be given back with ``release`` once its pixels are no
+    longer referenced.
     """
 
     def __init__(
@@ -96,7 +97,12 @@ class DecodeAhead:
                     return
                 item = self._waiting.popleft()
             began = self._clock()
-            arrival = Arrival(item, self._decode(item), self._clock() - began)
+            try:
+                outcome = self._decode(item)
+            except BaseException as error:  # noqa: BLE001 - who takes would wait for ever for what never comes
+                text = f"decoding failed in an unexpected way: {type(error).__name__}: {error}"
+                outcome = Undecodable(Problem("damaged", text, "convert the image with another program"))
+            arrival = Arrival(item, outcome, self._clock() - began)
             with self._changed:
                 self._held += arrival.pixels
                 self._arrived.append(arrival)

@@ -75,7 +75,7 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
 def _is_cut_short(file: BinaryIO, kind: str) -> bool:
     """Whether the file lacks the end that its format prescribes, or is shorter than it says itself."""
     try:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
         file.seek(0)
         head = file.read(_TAIL_BYTES)
         file.seek(max(0, size - _TAIL_BYTES))

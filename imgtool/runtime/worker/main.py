@@ -7,13 +7,14 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from importlib import import_module
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from imgtool import trace
 from imgtool.runtime import protocol
-from imgtool.runtime.protocol import Batch, Ready, Setup, Stop, ToWorker, WarmUp
+from imgtool.runtime.protocol import Batch, FromWorker, Ready, Setup, Stop, ToWorker, WarmUp
 from imgtool.runtime.worker.batch_runner import BatchRunner, LockedSend
 
 
@@ -28,29 +29,47 @@ def main(*, ahead: str = "") -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    if ahead:
-
-        def import_ahead() -> None:
-            with trace.span("imports", "start"), suppress(ImportError):
-                import_module(ahead)
-
-        threading.Thread(target=import_ahead, name="import-ahead", daemon=True).start()
-    send = LockedSend(lambda message: protocol.write(writer, message))
-    send(Ready(pid=os.getpid()))
-    setup = protocol.read_to_worker(reader)
-    if isinstance(setup, Setup):
-        inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
-        with trace.span("imports", "start"):
-            runner = BatchRunner(setup, send)
-        threading.Thread(target=_receive, args=(reader, inbox, runner), name="receive", daemon=True).start()
-        try:
+    code = 0
+    try:
+        if ahead:
+            threading.Thread(target=_import_ahead, args=(ahead,), name="import-ahead", daemon=True).start()
+        send = LockedSend(lambda message: _say(writer, message))
+        send(Ready(pid=os.getpid()))
+        setup = protocol.read_to_worker(reader)
+        if isinstance(setup, Setup):
+            inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
+            with trace.span("imports", "start"):
+                runner = BatchRunner(setup, send)
+            threading.Thread(target=_receive, args=(reader, inbox, runner), name="receive", daemon=True).start()
             serve(inbox, runner)
-        except BrokenPipeError:
-            os._exit(0)
+    except BaseException:  # noqa: BLE001 - whatever it is, the process ends, and its last words say why
+        code = 1
+        traceback.print_exc()
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
     trace.process_ends()
     # The interpreter's own shutdown can hang or crash in native libraries' destructors; all is said and flushed.
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
+
+
+def _say(writer: BinaryIO, message: FromWorker) -> None:
+    """Tell the parent something, from any thread. Where that fails the process ends: it is no fault of a model."""
+    try:
+        protocol.write(writer, message)
+    except BrokenPipeError:  # the parent is gone
+        _end(0)
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
+        _end(1)
+
+
+def _import_ahead(library: str) -> None:
+    # Whoever needs it will import it once more, and find out what is wrong with it.
+    with trace.span("imports", "start"), suppress(Exception):
+        import_module(library)
 
 
 def serve(inbox: queue.SimpleQueue[ToWorker], runner: BatchRunner) -> None:
@@ -71,12 +90,16 @@ def serve(inbox: queue.SimpleQueue[ToWorker], runner: BatchRunner) -> None:
 
 
 def _receive(reader: BinaryIO, inbox: queue.SimpleQueue[ToWorker], runner: BatchRunner) -> None:
-    while (message := protocol.read_to_worker(reader)) is not None:
-        if isinstance(message, Batch):
-            runner.expect(message)
-        inbox.put(message)
-        if isinstance(message, Stop):
-            return
+    try:
+        while (message := protocol.read_to_worker(reader)) is not None:
+            if isinstance(message, Batch):
+                runner.expect(message)
+            inbox.put(message)
+            if isinstance(message, Stop):
+                return
+    except Exception:  # noqa: BLE001 - nothing would ever come again: better to end than to stand still
+        traceback.print_exc()
+        os._exit(1)
     # End of stream without a Stop: the parent was killed. Nobody will read what would still be computed, nor what
     # programs that were started for it would say: the worker leads a session, and takes all of it along.
     if os.getpgrp() == os.getpid():

@@ -21,8 +21,11 @@ class Held(NamedTuple):
 
 
 def held() -> Held:
-    """What this process holds now."""
-    return Held(int(psutil.Process().memory_info().rss), trace.memory().get("anon", 0))
+    """What this process holds now; zeros where the system does not tell."""
+    try:
+        return Held(int(psutil.Process().memory_info().rss), trace.memory().get("anon", 0))
+    except (OSError, psutil.Error):
+        return Held(0, 0)
 
 
 def give_back() -> None:

@@ -6,6 +6,7 @@ of the plan. Either is reported, so that nothing stands in unseen.
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -149,9 +150,19 @@ class Model:
         self._send(LoadRetried(task=self.task, analyzer=engine, cause=cause, attempt=failed + 1, attempts=attempts))
 
 
+_PASSING = frozenset(
+    getattr(errno, name)
+    for name in ("EAGAIN", "EBUSY", "EINTR", "EIO", "EMFILE", "ENFILE", "ENOLCK", "ESTALE", "ETIMEDOUT")
+)
+"""What a disk, a mount or a busy system may say once and not the next time."""
+
+
 def may_pass(error: BaseException) -> bool:
-    """Whether a failed load is worth another attempt. What we diagnosed ourselves, and a full memory, is not."""
-    return isinstance(error, Exception) and not isinstance(error, (ImgtoolError, ImportError, MemoryError))
+    """Whether a failed load is worth another attempt: only what the system says of itself. A file that is missing or
+    damaged, a full memory, and whatever else a library raises, would be there the next time, too."""
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
+    return isinstance(error, OSError) and error.errno in _PASSING
 
 
 def load_problem(engine: str, error: Exception) -> Problem:

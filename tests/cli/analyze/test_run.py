@@ -74,6 +74,16 @@ def test_statistics_are_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "stats.json").read_text())["images"] == 1
 
 
+def test_statistics_of_an_earlier_run_are_there_until_there_are_new_ones(tmp_path: Path) -> None:
+    stats = tmp_path / "stats.json"
+    stats.write_text("earlier")
+    for name in ("stats.json", "new.json"):
+        with pytest.raises(NoImages):
+            run(tmp_path, tmp_path, stats=str(tmp_path / name))
+    assert stats.read_text() == "earlier"
+    assert not (tmp_path / "new.json").exists()
+
+
 def test_nothing_found_says_what_may_have_kept_it_from_being_found(tmp_path: Path) -> None:
     pictures.flat(tmp_path / "a.png")
     with pytest.raises(NoImages) as caught:

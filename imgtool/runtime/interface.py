@@ -1,0 +1,71 @@
+"""What a scheduler needs of whatever computes: workers of this machine, or of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from imgtool.runtime.protocol import Item, ItemEvent, ModelEvent
+from imgtool.types import Problem
+
+
+class FewerWorkers(Struct, frozen=True):
+    """A worker could not load what others may have: it was ended, and is not replaced."""
+
+    left: int
+    problem: Problem
+
+
+PoolEvent = ItemEvent | ModelEvent | FewerWorkers
+"""What has become of items, and what the user should know about models and workers."""
+
+
+class WorkerStatistics(msgspec.Struct, kw_only=True):
+    """How many worker processes there may be at once, and what happened to them."""
+
+    allowed: int = 0
+    started: int = 0
+    died: int = 0
+    timed_out: int = 0
+    recycled: int = 0
+
+
+class ItemPool(Protocol):
+    """Takes items and answers each: with any number of events that end with an ``ItemFinished``.
+
+    All methods are called in one thread, the scheduler's. Whoever computes in others announces news there.
+    """
+
+    statistics: WorkerStatistics
+
+    def room(self, waiting: int, *, more_coming: bool) -> int:
+        """How many of so many ``waiting`` items it would take now. With ``more_coming`` it may hold out for a full
+        batch."""
+
+    def submit(self, items: Sequence[Item]) -> None:
+        """Take items, no more than there is ``room`` for."""
+
+    def events(self) -> list[PoolEvent]:
+        """What has happened since the last call.
+
+        Raises:
+            imgtool.errors.WorkerUnusable: nothing can be computed; all items are dropped.
+        """
+
+    def seconds_to_deadline(self) -> float | None:
+        """How long until ``events`` must be asked, whatever happens; ``None`` where nothing is running."""
+
+    def begin(self) -> None:
+        """Start now what takes long to start: there will be work."""
+
+    def warm_up(self) -> None:
+        """Load all models now."""
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End everything; ``at_once`` without waiting for what is being done."""
+
+    def forget(self) -> None:
+        """Let go of what a forked child has inherited, without ending what belongs to its parent."""

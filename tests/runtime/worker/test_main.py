@@ -1,0 +1,81 @@
+"""The worker's process: it ends when told, with its parent, and when it cannot say what it has to say."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pytest
+
+from imgtool.ground.fresh import python_calling
+from imgtool.runtime import protocol
+from imgtool.runtime.protocol import Batch, BatchDone, FromWorker, Item, ItemFinished, Ready, Setup, Stop, ToWorker
+from imgtool.runtime.start_process import run_worker
+from imgtool.runtime.worker.batch_runner import BatchRunner
+from imgtool.runtime.worker.main import serve
+
+SETUP = Setup(plans=(), max_pixels=1, batch_pixels=1, threads=1)
+
+
+def process(stdout: int | BinaryIO = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        python_calling(run_worker), stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+
+def ended(worker: subprocess.Popen[bytes]) -> tuple[int, str]:
+    _, stderr = worker.communicate(timeout=60)
+    return worker.returncode, stderr.decode()
+
+
+def test_it_says_that_it_is_ready_and_leaves_when_told() -> None:
+    worker = process()
+    stdin, stdout = cast(BinaryIO, worker.stdin), cast(BinaryIO, worker.stdout)
+    assert isinstance(protocol.read_from_worker(stdout), Ready)
+    protocol.write(stdin, SETUP)
+    protocol.write(stdin, Stop())
+    assert ended(worker) == (0, "")
+
+
+@pytest.mark.parametrize("is_set_up", [False, True])
+def test_it_ends_with_its_parent(is_set_up: bool) -> None:
+    worker = process()
+    stdin, stdout = cast(BinaryIO, worker.stdin), cast(BinaryIO, worker.stdout)
+    protocol.read_from_worker(stdout)
+    if is_set_up:
+        protocol.write(stdin, SETUP)
+    stdin.close()
+    assert worker.wait(timeout=60) in (0, -9)  # once it is set up, with its whole group
+    stdout.close()
+    cast(BinaryIO, worker.stderr).close()
+
+
+def test_one_whose_words_nobody_takes_ends_quietly() -> None:
+    worker = process()
+    cast(BinaryIO, worker.stdout).close()
+    worker.stdout = None
+    assert ended(worker) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_one_that_cannot_speak_says_why_on_stderr() -> None:
+    with open("/dev/full", "wb") as full:
+        code, stderr = ended(process(full))
+    assert code == 1
+    assert "No space left" in stderr
+
+
+def test_batches_are_answered_in_order_until_it_is_told_to_stop() -> None:
+    said: list[FromWorker] = []
+    runner = BatchRunner(SETUP, said.append)
+    inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
+    for number in range(3):
+        batch = Batch(id=number, items=(Item(id=number, path=b"/nowhere", page=0, tasks=()),), isolated=False)
+        runner.expect(batch)
+        inbox.put(batch)
+    inbox.put(Stop())
+    serve(inbox, runner)
+    assert [event.batch for event in said if isinstance(event, BatchDone)] == [0, 1, 2]
+    assert [event.item for event in said if isinstance(event, ItemFinished)] == [0, 1, 2]
