@@ -25,7 +25,7 @@ from hs_corpus.files import Document, documents, draw  # noqa: E402
 
 from imgtool.analyzers.codes.hs import MIN_CONFIDENCE, confidence  # noqa: E402
 
-COUNTS = {"train": (2100, 210), "held-out": (552, 552)}
+COUNTS = {"train": (2100, 112), "held-out": (552, 552)}
 """How many documents of each split are written, and how many of them drawn to be read by a recogniser."""
 
 
