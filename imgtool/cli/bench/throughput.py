@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgtool.cli.analyze.options import Many, Text
-from imgtool.cli.boundary import boundary
+from imgtool.cli.boundary import boundary, verdict
 from imgtool.cli.console import Messages, data_console, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -65,12 +65,14 @@ def throughput(
                 runs=runs,
                 cells=tuple(measured),
             )
-        if json:
-            print_json(found)
-        else:
-            _print(found)
-        if any(cell.error is not None for cell in found.cells):
-            raise typer.Exit(ExitCode.SOME_FAILED)
+        code = ExitCode.SOME_FAILED if any(cell.error is not None for cell in found.cells) else ExitCode.OK
+        with verdict(code):
+            if json:
+                print_json(found)
+            else:
+                _print(found)
+        if code is not ExitCode.OK:
+            raise typer.Exit(code)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
