@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgtool.cli.analyze.options import Text
-from imgtool.cli.boundary import boundary
+from imgtool.cli.boundary import boundary, verdict
 from imgtool.cli.console import Messages, data_console, megabytes, plain_table, print_json, print_line
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def verify(
 
         root = _root(cache_dir)
         report = check(root)
-        _print_report(report)
+        with verdict(ExitCode.OK if report.sound or repair else ExitCode.NOT_WRITABLE):
+            _print_report(report)
         if repair:
             _carry_out(plan_repair(root, report), dry_run)
         elif not report.sound:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import pytest
@@ -174,6 +175,30 @@ def test_no_command_ends_in_a_traceback(command: str, stdout: str) -> None:
         assert done.returncode == ExitCode.MODEL_MISSING
     elif command != "--help" or stdout == "| true":
         assert done.returncode == (ExitCode.OK if stdout == "| true" else ExitCode.NOT_WRITABLE)
+
+
+@pytest.mark.parametrize("stdout", [">/dev/full", "| true"])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (
+            "bench startup --command one=true --runs 9 --max-wall 0.01ms --no-confirm --html a.html",
+            ExitCode.REGRESSION,
+        ),
+        ("bench throughput --command one=false --images 2 --runs 1", ExitCode.SOME_FAILED),
+        ("cache verify --cache-dir .", ExitCode.NOT_WRITABLE),
+    ],
+)
+def test_no_reader_that_leaves_turns_a_bad_verdict_into_a_good_one(
+    command: str, code: ExitCode, stdout: str, tmp_path: Path
+) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "cache.db").write_bytes(b"no database" * 1000)
+    line = f"set -o pipefail; {sys.executable} -m imgtool {command} {stdout}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    if "--html" in command:
+        assert (tmp_path / "a.html").exists()
 
 
 def test_polite_signals_interrupt_unless_they_are_ignored() -> None:

@@ -38,7 +38,7 @@ def test_a_model_that_kills_its_worker_ends_however_it_is_loaded(photo: Path, lo
         caption_engine=f"tests.planted:{analyzer}",
         text_engine="tests.planted:Fine",
         load=load,
-        load_timeout=1.0,
+        load_timeout=6.0,
         cache=False,
     )
     with engine:

@@ -71,17 +71,12 @@ def check_file(path: Path) -> None:
 def write_outputs(
     experiment: Experiment, judgement: Judgement | None, options: BenchOptions, messages: Messages
 ) -> None:
-    """The tables on stdout, and every file that was asked for, each whole or not at all. A file that cannot be written
-    does not prevent the others.
+    """Every file that was asked for, each whole or not at all, then the tables on stdout, whose reader may be gone. One
+    file that cannot be written does not prevent the others.
 
     Raises:
         OutputNotWritable: one could not be written; the message names the first.
     """
-    if _STDOUT not in (options.json, options.markdown) and sys.stdout is not None:
-        width, color = terminal_width(sys.stdout), wants_color(sys.stdout)
-        _print(terminal_report(experiment, width=width, color=color, judgement=judgement))
-        if options.self_test:
-            _print(_noise_text(experiment))
     failed: list[OutputNotWritable] = []
     history, page = None, None
     if options.history is not None:
@@ -97,7 +92,7 @@ def write_outputs(
         (options.html, lambda: html_report(report)),
         (page, lambda: html_report(report)),
     )
-    for path, text in writers:
+    for path, text in sorted(writers, key=lambda writer: writer[0] == _STDOUT):
         if path is not None:
             try:
                 write_text(path, text())
@@ -106,6 +101,11 @@ def write_outputs(
                 continue
             if path != _STDOUT:
                 messages.plain(f"written: {path}")
+    if _STDOUT not in (options.json, options.markdown) and sys.stdout is not None:
+        width, color = terminal_width(sys.stdout), wants_color(sys.stdout)
+        _print(terminal_report(experiment, width=width, color=color, judgement=judgement))
+        if options.self_test:
+            _print(_noise_text(experiment))
     if failed:
         raise failed[0]
 

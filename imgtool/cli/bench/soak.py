@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgtool.cli.analyze.options import Many, Text
-from imgtool.cli.boundary import boundary
+from imgtool.cli.boundary import boundary, verdict
 from imgtool.cli.console import Messages, data_console, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -97,19 +97,22 @@ def _report(soaks: Sequence[Soak], leaks: dict[str, Leak], json: bool) -> None:
     from imgtool.bench.experiments.leak import LeakVerdict
     from imgtool.errors import ExitCode
 
-    if json:
-        print_json({"schema_version": 1, "tool": "imgtool bench soak", "restarts": soaks, "leaks": leaks})
-    else:
-        console = data_console()
-        for found in soaks:
-            _print_soak(console, found)
-        for name, leak in leaks.items():
-            _print_leak(console, name, leak)
-    verdicts = {leak.verdict for leak in leaks.values()}
+    verdicts, code = {leak.verdict for leak in leaks.values()}, ExitCode.OK
     if LeakVerdict.LEAK in verdicts or not all(found.sound for found in soaks):
-        raise typer.Exit(ExitCode.REGRESSION)
-    if LeakVerdict.INCONCLUSIVE in verdicts:
-        raise typer.Exit(ExitCode.INCONCLUSIVE)
+        code = ExitCode.REGRESSION
+    elif LeakVerdict.INCONCLUSIVE in verdicts:
+        code = ExitCode.INCONCLUSIVE
+    with verdict(code):
+        if json:
+            print_json({"schema_version": 1, "tool": "imgtool bench soak", "restarts": soaks, "leaks": leaks})
+        else:
+            console = data_console()
+            for found in soaks:
+                _print_soak(console, found)
+            for name, leak in leaks.items():
+                _print_leak(console, name, leak)
+    if code is not ExitCode.OK:
+        raise typer.Exit(code)
 
 
 def _check_engines(chosen: Sequence[Contender]) -> None:

@@ -21,6 +21,7 @@ from imgtool.cli.bench.common import made_ready
 from imgtool.cli.bench.options import BenchOptions
 from imgtool.cli.bench.outputs import check_outputs, write_outputs
 from imgtool.cli.bench.progress import BenchProgress
+from imgtool.cli.boundary import verdict
 from imgtool.cli.console import Messages
 from imgtool.errors import ExitCode, UsageProblem
 from imgtool.formats.clean import printable
@@ -57,8 +58,10 @@ class StartupBench:
             if options.save is not None:
                 save_experiment(options.save, experiment)
             judgement = self._judged(design, experiment, baseline)
-        write_outputs(experiment, judgement, options, self._messages)
-        return self._exit_code(experiment, judgement)
+        code = self._exit_code(experiment, judgement)
+        with verdict(code):
+            write_outputs(experiment, judgement, options, self._messages)
+        return code
 
     def _baseline(self) -> Experiment | str | None:
         """What the run is compared with, read before anything is measured: a saved experiment, or the name of an

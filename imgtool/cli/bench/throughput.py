@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgtool.cli.analyze.options import Many, Text
-from imgtool.cli.boundary import boundary
+from imgtool.cli.boundary import boundary, verdict
 from imgtool.cli.console import Messages, data_console, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -77,12 +77,14 @@ def throughput(
             )
             if roofline:
                 found = _with_rooflines(found, chosen, common, files, say)
-        if json:
-            print_json(found)
-        else:
-            _print(found)
-        if any(cell.error is not None for cell in found.cells):
-            raise typer.Exit(ExitCode.SOME_FAILED)
+        code = ExitCode.SOME_FAILED if any(cell.error is not None for cell in found.cells) else ExitCode.OK
+        with verdict(code):
+            if json:
+                print_json(found)
+            else:
+                _print(found)
+        if code is not ExitCode.OK:
+            raise typer.Exit(code)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

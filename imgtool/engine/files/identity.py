@@ -101,7 +101,7 @@ class Identity(KeptDatabase):
         self._connection: sqlite3.Connection | None = None
         self._writable = False
         self._rest = Rest()
-        self._last: tuple[_Key, _Entry | None] | None = None
+        self._answered: tuple[tuple[int, ...], str] | None = None
         self._new: dict[_Key, _Entry] = {}
         self._seen: set[_Key] = set()
         self._flushed_at = time.monotonic()
@@ -147,7 +147,7 @@ class Identity(KeptDatabase):
             self._flushed_at = time.monotonic()
             if not (new or seen):
                 return
-            self._new, self._seen, self._last = {}, set(), None
+            self._new, self._seen = {}, set()
             if self._connection is None or not self._writable or self._rest.active:
                 return
             try:
@@ -168,10 +168,13 @@ class Identity(KeptDatabase):
         """Use the index no more: a thread has not come back from it."""
         self._given_up = True
 
+    def _acquire(self) -> bool:
+        """Take the lock, if it is to be had: who holds it may be waiting for a disk that does not answer."""
+        return not self._given_up and self._lock.acquire(timeout=_LOCK_SECONDS)
+
     @contextmanager
     def _locked(self) -> Iterator[bool]:
-        """The lock, if it is to be had: who holds it may be waiting for a disk that does not answer."""
-        locked = not self._given_up and self._lock.acquire(timeout=_LOCK_SECONDS)
+        locked = self._acquire()
         try:
             yield locked
         finally:
@@ -181,33 +184,33 @@ class Identity(KeptDatabase):
     def _trusted(self, device: int, inode: int, size: int, mtime_ns: int, ctime_ns: int) -> str | None:
         if self._rehash:
             return None
-        key = _key(device, inode)
-        with self._locked() as locked:
-            if not locked:
+        # Discovery and look-up ask about each file in turn.
+        asked, answered = (device, inode, size, mtime_ns, ctime_ns), self._answered
+        if answered is not None and answered[0] == asked:
+            return answered[1]
+        if not self._acquire():  # a context manager would take longer than the rest
+            return None
+        try:
+            entry = self._find(_key(device, inode))
+            if entry is None or not entry.vouches_for(size, mtime_ns, ctime_ns):
                 return None
-            try:
-                entry = self._find(key)
-                if entry is None or not entry.vouches_for(size, mtime_ns, ctime_ns):
-                    return None
-                if time.time() - entry.seen_at > _SEEN_STEP_SECONDS:
-                    self._seen.add(key)
-                return entry.sha256.hex()
-            except TROUBLES as error:
-                self._on_trouble(error)
-                return None
+            if time.time() - entry.seen_at > _SEEN_STEP_SECONDS:
+                self._seen.add(_key(device, inode))
+            self._answered = (asked, entry.sha256.hex())
+            return self._answered[1]
+        except TROUBLES as error:
+            self._on_trouble(error)
+            return None
+        finally:
+            self._lock.release()
 
     def _find(self, key: _Key) -> _Entry | None:
         if (new := self._new.get(key)) is not None:
             return new
-        # Discovery and look-up ask about each file in turn.
-        if self._last is not None and self._last[0] == key:
-            return self._last[1]
         if self._connection is None or self._rest.active:
             return None
         row = self._connection.execute(_SELECT, key).fetchone()
-        entry = None if row is None else _Entry._make(row)
-        self._last = (key, entry)
-        return entry
+        return None if row is None else _Entry._make(row)
 
     def _open(self) -> None:
         connection = connect_for_writing(self.database)
@@ -235,7 +238,7 @@ class Identity(KeptDatabase):
         return False
 
     def _disconnect(self) -> None:
-        connection, self._connection, self._last = self._connection, None, None
+        connection, self._connection, self._answered = self._connection, None, None
         if connection is not None:
             with suppress(*TROUBLES):
                 connection.close()

@@ -29,6 +29,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     **{task.value: msgspec.json.Decoder(VALUE_TYPES[task]).decode for task in Task},
     THUMBNAIL: msgspec.json.Decoder(bytes).decode,
 }
+_RESULT_TYPES = {task.value: kind for task, kind in RESULT_TYPES.items()}
 
 
 def decode_answer(task: str, value: Any) -> Any:
@@ -145,7 +146,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
 
     def task_result(self, task: str, plan: Plan, cache_enabled: bool) -> AnyTaskResult:
         """What is known of one task: its answer, or why there is none."""
-        choice, kind = plan.chosen[task], RESULT_TYPES[Task(task)]
+        choice, kind = plan.chosen[task], _RESULT_TYPES[task]
         answer = self.answers.get(task)
         if answer is not None:
             name = choice.spec.name

@@ -13,10 +13,9 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -33,6 +32,8 @@ from imgtool.errors import EngineClosed, ImgtoolError
 from imgtool.runtime.interface import FewerWorkers, ItemPool, PoolEvent
 from imgtool.runtime.protocol import Answered, Decoded, ItemEvent, ItemFinished, LoadRetried, ModelFailed, ModelLoaded
 from imgtool.types import Problem
+
+Told = TypeVar("Told")
 
 _LULL_SECONDS = 0.002
 """How long nothing must happen before sources are asked for what they have gathered: known files come by the thousand,
@@ -379,13 +380,18 @@ class Scheduler:
         request.done = True
         request.content = None
         self._open.pop(request, None)
-        with reported(self._watcher):
-            request.on_done(request)
+        self._call(request.on_done, request)
 
     def _tell_part(self, request: PageRequest, task: str) -> None:
         if request.on_part is not None:
-            with reported(self._watcher):
-                request.on_part(task)
+            self._call(request.on_part, task)
+
+    def _call(self, function: Callable[[Told], None], argument: Told) -> None:
+        """What a caller's own function raises is said, and does not end the scheduler."""
+        try:
+            function(argument)
+        except Exception as error:  # noqa: BLE001 - somebody else's code
+            self._watcher.notice(f"a function that was to be called raised {type(error).__name__}: {error}")
 
     # -- what is computed
 
@@ -507,15 +513,6 @@ class Scheduler:
                 request.take(task, flight.answers[task])
             elif task in flight.failures:
                 request.failures[task] = flight.failures[task]
-
-
-@contextmanager
-def reported(watcher: Watcher) -> Iterator[None]:
-    """What a caller's own function raises is said, and does not end the scheduler."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - somebody else's code
-        watcher.notice(f"a function that was to be called raised {type(error).__name__}: {error}")
 
 
 def _with_remedy(problem: Problem) -> str:
