@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 
 from imgtool.analyzers.caption.blip import BlipTorch
 from imgtool.analyzers.caption.blip_compiled import BlipOnnx
+from imgtool.artefacts.manifest import GATE, ArtefactFile, ArtefactManifest, FastMode, Parity
+from imgtool.artefacts.runtime_identity import this_runtime
 from imgtool.engine.plan import UNPRINTED
 from imgtool.errors import ImgtoolError, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.inference.blip.parameters import Decoding
@@ -289,8 +293,21 @@ class TestCaptions:
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The store of compiled models, which has one; ``found.folder`` may be set, ``found.problem`` is raised."""
-    fast = SimpleNamespace(executor="openvino", release="1.2", method="bfloat16")
-    manifest = SimpleNamespace(model="tiny-blip", model_version="synthetic-3 sha256:0", size_bytes=5, fast=fast)
+    fast = FastMode(
+        executor="openvino", release="1.2", method="bfloat16", parity=Parity(passed=True, figures={}), gate=GATE
+    )
+    manifest = ArtefactManifest(
+        kind="blip",
+        model="tiny-blip",
+        model_version="synthetic-3 sha256:0",
+        graphs=("vision", "decoder"),
+        exporter="",
+        opset=17,
+        runtime=this_runtime(),
+        files=(ArtefactFile(path="fast/vision.xml", size=5, sha256="ab" * 32, sample=""),),
+        fast=fast,
+        created="",
+    )
     store = SimpleNamespace(folder=tmp_path / "artefact", manifest=manifest, problem=None, notice="")
 
     def find_blip(options: EngineOptions) -> Any:
@@ -331,25 +348,28 @@ class TestAnalyzer:
             "min_new_tokens": 0,
             "prompt": "a photo",
             "precision": "fast",
-            "computed_by": "openvino 1.2 bfloat16",
+            "computed_by": f"openvino 1.2 bfloat16 {hashlib.sha256(b'ab' * 32).hexdigest()[:12]}",
             "device": "auto",
         }
         assert json.loads(json.dumps(parameters)) == parameters
         assert type(parameters["precision"]) is str
 
     @pytest.mark.parametrize(
-        "exact", [{"notice": "runs as exact"}, {"fast": None}, {"fast": SimpleNamespace(executor="")}]
+        "exact", [{"notice": "runs as exact"}, {"fast": None}, {"executor": ""}, {"gate": GATE - 1}]
     )
     def test_fast_that_computes_exactly_is_kept_as_exact(self, found: Any, exact: dict[str, Any]) -> None:
         found.notice = exact.get("notice", "")
-        found.manifest.fast = exact.get("fast", found.manifest.fast)
+        changes = {name: value for name, value in exact.items() if name in ("executor", "gate")}
+        fast_mode = exact.get("fast", msgspec.structs.replace(found.manifest.fast, **changes))
+        found.manifest = msgspec.structs.replace(found.manifest, fast=fast_mode)
         fast, plain = (BlipOnnx.parameters(EngineOptions(precision=each)) for each in (Precision.FAST, Precision.EXACT))
         assert fast.pop("remedy") != plain.pop("remedy")
         assert fast == plain
 
     def test_another_way_to_be_fast_is_another_answer(self, found: Any) -> None:
         before = BlipOnnx.parameters(EngineOptions(precision=Precision.FAST))
-        found.manifest.fast.release = "1.3"
+        other = msgspec.structs.replace(found.manifest.fast, release="1.3")
+        found.manifest = msgspec.structs.replace(found.manifest, fast=other)
         assert BlipOnnx.parameters(EngineOptions(precision=Precision.FAST)) != before
 
     def test_exact_answers_are_kept_under_the_name_of_torch(self, found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
