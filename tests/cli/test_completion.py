@@ -49,4 +49,4 @@ def test_values_are_proposed(line: str, some: set[str]) -> None:
 
 
 def test_what_is_in_the_list_already_is_not_proposed_again() -> None:
-    assert proposed("imgtool analyze --tasks text,") == ["text,caption", "text,labels"]
+    assert proposed("imgtool analyze --tasks text,") == ["text,caption", "text,labels", "text,codes"]

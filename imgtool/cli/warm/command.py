@@ -37,7 +37,7 @@ def warm_cache(
     no_compile: Annotated[bool, o.option(_STEPS, "Do not compile.", "--no-compile")] = False,
     anew: Annotated[bool, o.option(_STEPS, "Compile again what is already compiled.", "--compile")] = False,
     calibrate: Annotated[
-        o.Text, o.option(_STEPS, "Adjust --precision fast to these pictures, and judge it by them.", takes="DIR")
+        o.Text, o.option(_STEPS, "Tune and judge --precision fast by these.", takes="DIR")
     ] = None,
     check: Annotated[bool, o.option(_LOOK, "Exit 0 if a run needs no network, else 5.", "--check")] = False,
     full_check: Annotated[bool, o.option(_LOOK, "The same, and hash every file.", "--full-check")] = False,
