@@ -44,12 +44,11 @@ def test_a_run_leaves_nothing_at_home_and_in_the_scratch_folder(
 OPENVINO = """
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from imgtool.inference.sessions import OpenVinoGraph
-from imgtool.compiling.lossy.twin import _in_bfloat16
+from imgtool.compiling.lossy.methods import in_bfloat16
 folder = Path(sys.argv[1])
 if sys.argv[2] == "compile":
-    _in_bfloat16(folder, SimpleNamespace(graphs=["network"]))
+    in_bfloat16(folder, ["network"], {})
 OpenVinoGraph(folder / "fast" / "network.blob", 1)
 """
 

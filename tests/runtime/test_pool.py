@@ -122,7 +122,7 @@ def test_workers_that_come_gradually_follow_the_first_image() -> None:
     it.say(it.workers[0], done(0))
     assert len(it.workers) == 2
     assert it.workers[1].given == [[2, 3], [5]]
-    assert it.pool.counters.allowed == 2
+    assert it.pool.statistics.allowed == 2
 
 
 def test_warming_up_waits_for_no_first_batch() -> None:
