@@ -39,7 +39,8 @@ class EngineKeywords(TypedDict, total=False):
     labels_file: str | os.PathLike[str] | None
     labels_config: str | os.PathLike[str] | None
     classifier: Mapping[str, Any]
-    top_k: int
+    codes: Mapping[str, Any]
+    top_k: int | None
     threshold: float
     include: Iterable[str]
     exclude: Iterable[str]

@@ -65,7 +65,7 @@ def remedies(options: EngineOptions, *looks: Callable[[EngineOptions], object]) 
 def test_a_worker_that_finds_damage_knows_what_was_asked_for(
     analyzer: str, given: dict[str, Any], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = SimpleNamespace(folder=tmp_path, manifest=SimpleNamespace(fast=None), notice="")
+    here = SimpleNamespace(folder=tmp_path, manifest=SimpleNamespace(judged_fast=None), notice="")
     for place in (
         *("caption.blip_compiled.find_blip", "text.easyocr_compiled.find_easyocr"),
         *("caption.blip.weights_for", "text.easyocr.weights_for"),
