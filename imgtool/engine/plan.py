@@ -52,6 +52,10 @@ class Choice(Struct, frozen=True, dict=True, eq=False):
             return self
         return next((each for each in self.stand_ins if each.label == label), self)
 
+    def of_engine(self, name: str) -> Choice:
+        """This choice, or the stand-in whose engine is called ``name``."""
+        return self if name == self.spec.name else self.who(name)
+
     def for_worker(self) -> TaskPlan:
         """What the worker needs to know of it."""
         return TaskPlan(

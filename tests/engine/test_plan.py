@@ -10,6 +10,7 @@ import pytest
 
 from imgtool.analyzers import registry
 from imgtool.analyzers.interface import Analyzer, Answer, Probe
+from imgtool.engine.engine import Engine
 from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelMissing, UsageProblem
 from imgtool.inference.picture import Picture
@@ -173,3 +174,21 @@ def test_options_that_read_nothing_are_wrong_usage_whoever_answers(tmp_path: Pat
     done = imgtool("analyze", pictures.flat(tmp_path / "a.png"), "-t", "text", *flags)
     assert done.code is ExitCode.USAGE
     assert "--ocr: psm" in done.err
+
+
+def test_a_cached_answer_has_the_notice_of_this_run(tmp_path: Path) -> None:
+    photo = pictures.flat(tmp_path / "a.png")
+
+    def notice(*languages: str) -> str | None:
+        with Engine(text(languages=languages, text_engine="first", cache_dir=tmp_path / "cache")) as engine:
+            (result,) = engine.analyze(photo)
+        assert result.tasks.text is not None
+        notices.append((result.from_cache, result.tasks.text.notice))
+        return result.tasks.text.notice
+
+    notices: list[tuple[bool, str | None]] = []
+    first = notice("ko", "en")
+    assert first is not None and "cannot read ko" in first
+    notice("en")
+    notice("ko", "en")
+    assert notices == [(False, first), (True, None), (True, first)]

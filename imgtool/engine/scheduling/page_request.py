@@ -150,6 +150,8 @@ class PageRequest(Struct, eq=False, kw_only=True):
         answer = self.answers.get(task)
         if answer is not None:
             name = choice.spec.name
+            # The notice is that of this run's plan: an earlier run asked for other languages, or for another engine.
+            given_by = self.fresh.get(task) or choice.of_engine(answer.engine)
             return kind(
                 engine=answer.engine,
                 model=answer.model,
@@ -158,7 +160,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
                 seconds=answer.seconds,
                 from_cache=cache_enabled and task not in self.fresh,
                 stands_in_for=choice.stands_in_for or (name if answer.engine != name else None),
-                notice=answer.notice,
+                notice=given_by.notice,
                 value=self.values[task],
             )
         return kind(
