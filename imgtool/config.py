@@ -154,7 +154,7 @@ def _convert(name: str, value: Any, source: Source) -> Any:
             value = parse_size(value)
         elif isinstance(value, str) and name in _DURATIONS:
             value = parse_duration(value)
-        converted = _of_kind(kind, value)
+        converted = _of_kind(kind, [value] if name == "output" and isinstance(value, str) else value)
     except ValueError as error:
         flag = "--" + name.replace("_", "-")
         raise ConfigProblem(

@@ -160,7 +160,8 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line does with the results."""
 
     format: OutputFormat | None = None
-    output: Path | None = None
+    output: tuple[Path, ...] = ()
+    append: bool = False
     stats: str | None = None
     database: str | None = None
     quiet: bool = False

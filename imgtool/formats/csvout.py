@@ -45,7 +45,8 @@ class CsvWriter:
 
     ``text`` is the recognised lines joined with newlines, ``text_confidence`` their mean in [0, 1]; ``labels`` reads
     ``chart 0.93; document 0.05`` and ``codes`` ``hs 8471300100 0.99; qr https://example.org 1``; several problems of
-    one image are joined with ``; ``, and so are the notices of its tasks. A task that was not asked, or that failed, leaves its cells empty.
+    one image are joined with ``; ``, and so are the notices of its tasks. A task that was not asked, or that failed,
+    leaves its cells empty.
 
     A text cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a line break gets a leading apostrophe: a
     spreadsheet would run it as a formula, and file names and pictures come from strangers. ``page`` counts from 0.
@@ -57,8 +58,11 @@ class CsvWriter:
         self._rows.writerow(COLUMNS)
 
     def write(self, result: ImageResult) -> None:
-        cells = _cells(result)
-        self._rows.writerow([cells[column] for column in COLUMNS])
+        self.write_row(_cells(result))
+
+    def write_row(self, cells: Mapping[str, Any]) -> None:
+        """Write a row by the names of its columns."""
+        self._rows.writerow([cells.get(column, "") for column in COLUMNS])
         self._out.flush()
 
     def close(self, summary: Mapping[str, Any]) -> None:

@@ -38,6 +38,7 @@ def analyze(
     strict: o.Strict = None,
     format: o.Format = None,
     output: o.Output = None,
+    append: o.Append = None,
     stats: o.Stats = None,
     quiet: o.Quiet = None,
     verbose: o.Verbose = None,

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from imgtool import trace
+from imgtool.cli.analyze.outputs import Outputs
 from imgtool.cli.analyze.summary import print_summary
-from imgtool.cli.console import Messages, say, terminal_width, wants_color
+from imgtool.cli.console import Messages, say
 from imgtool.cli.progress import ProgressLine, progress_text
 from imgtool.config import Resolved
 from imgtool.database.interface import DatabaseUnavailable
@@ -22,12 +23,9 @@ from imgtool.distribution import install_command
 from imgtool.engine.engine import Engine
 from imgtool.engine.observer import Observer
 from imgtool.engine.statistics import Statistics
-from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures, UsageProblem
-from imgtool.formats.interface import needs_thumbnails, open_writer
+from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures
 from imgtool.formats.sink import ReaderGone
-from imgtool.formats.target import Target, guess_format
-from imgtool.image_formats import sniff_file
-from imgtool.options import EngineOptions, OutputFormat
+from imgtool.options import EngineOptions
 
 
 class Watcher(Observer):
@@ -53,8 +51,7 @@ class AnalyzeRun:
     def __init__(self, resolved: Resolved) -> None:
         self._options = resolved.engine
         self._output = resolved.output
-        guessed = guess_format(self._output.output) if self._output.output is not None else None
-        self._format = self._output.format or guessed or OutputFormat.TABLE
+        self._outputs = Outputs(resolved.output, merge=resolved.engine.retry_failed)
         self._messages = Messages(quiet=self._output.quiet)
         self._line = ProgressLine(shown=not self._output.quiet)
         self._recorder: Recorder | None = None
@@ -75,18 +72,19 @@ class AnalyzeRun:
         engine = Engine(
             self._options,
             observer=watcher,
-            thumbnails=needs_thumbnails(self._format),
+            thumbnails=self._outputs.needs_thumbnails,
             echo_worker=self._output.verbose,
         )
-        self._check_places()
+        if self._output.stats not in (None, "-"):
+            _check_writable(str(self._output.stats))
         try:
-            with Target(self._output.output, self._format) as target, engine, self._recording():
-                stopped = self._answer(engine, watcher, target, paths)
+            with self._outputs.opened(self._messages), engine, self._recording():
+                stopped = self._answer(engine, watcher, paths)
                 figures = engine.statistics
                 trace.mark("last result")
         except (ReaderGone, OutputNotWritable) as error:
             # That a model is missing is worth its exit code, whatever becomes of stdout.
-            known = engine.model_problems and self._output.output is None
+            known = engine.model_problems and not self._output.output
             if isinstance(error, OutputNotWritable):
                 if not known:
                     raise
@@ -95,7 +93,8 @@ class AnalyzeRun:
                 raise BrokenPipeError from None
             return ExitCode.MODEL_MISSING
         if not self._output.quiet:
-            print_summary(self._messages, figures, self._output.output)
+            print_summary(self._messages, figures, self._outputs.written)
+            self._outputs.report(self._messages)
         if self._output.stats is not None:
             _write_stats(figures, self._output.stats)
         if stopped is not None:
@@ -122,26 +121,10 @@ class AnalyzeRun:
         else:
             self._unrecorded = lacking
 
-    def _check_places(self) -> None:
-        """Refuse before the work what would fail after it."""
-        output = self._output.output
-        if output is not None and output.is_file() and sniff_file(str(output)) is not None:
-            raise UsageProblem(f"{output} is an image and would be overwritten", "name another file with -o")
-        if self._output.stats not in (None, "-"):
-            _check_writable(str(self._output.stats))
-
-    def _answer(self, engine: Engine, watcher: Watcher, target: Target, paths: Iterable[str]) -> TooManyFailures | None:
+    def _answer(self, engine: Engine, watcher: Watcher, paths: Iterable[str]) -> TooManyFailures | None:
         """Write every result. Returns the failure that stopped the run, if any; what was answered before is written."""
-        output, line = self._output.output, self._line
-        writer = open_writer(
-            self._format,
-            target.stream,
-            title=output.stem if output is not None else "imgtool",
-            width=terminal_width(sys.stdout),
-            color=target.is_terminal and wants_color(sys.stdout),
-        )
-        recorder = self._recorder
-        shares_screen = output is None and sys.stdout.isatty()
+        line, recorder, outputs = self._line, self._recorder, self._outputs
+        shares_screen = not self._output.output and sys.stdout.isatty()
         stopped = None
         first = True
         try:
@@ -149,7 +132,7 @@ class AnalyzeRun:
                 if shares_screen:
                     line.clear()
                 with trace.span("write", "parent"):
-                    writer.write(result)
+                    outputs.write(result)
                 if recorder is not None:
                     recorder.add(result)
                 if first:
@@ -159,12 +142,16 @@ class AnalyzeRun:
                     line.show(progress_text(engine.statistics, watcher.total, line.seconds))
         except TooManyFailures as error:
             stopped = error
+        except BaseException:
+            outputs.interrupt(msgspec.to_builtins(engine.statistics))
+            raise
         finally:
             line.clear()
         figures = engine.statistics
-        writer.close(msgspec.to_builtins(figures))
+        outputs.close(msgspec.to_builtins(figures))
         if not figures.images and not self._options.retry_failed:
             raise NoImages("no image was found under what was given", _why_nothing(self._options))
+        outputs.keep()
         return stopped
 
 

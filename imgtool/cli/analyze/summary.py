@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imgtool.cli.console import Messages
@@ -14,7 +14,7 @@ _SHOWN = 0.005
 """Shares that are no 0 %."""
 
 
-def print_summary(messages: Messages, figures: Statistics, output: Path | None) -> None:
+def print_summary(messages: Messages, figures: Statistics, outputs: Sequence[Path]) -> None:
     """Print two to five lines on stderr."""
     done = [f"{figures.images:,} {'image' if figures.images == 1 else 'images'}"]
     done += [f"{count:,} {what}" for count, what in ((figures.partial, "partial"), (figures.failed, "failed")) if count]
@@ -25,8 +25,8 @@ def print_summary(messages: Messages, figures: Statistics, output: Path | None) 
     messages.plain(f"{messages.bold(', '.join(done))} in {seconds}" + (f" ({rate:,.1f} images/s)" if rate else ""))
     for line in _details(figures):
         messages.faint(line)
-    if output is not None:
-        messages.plain(f"written to {shown(str(output))}")
+    if places := [shown(str(place)) for place in outputs]:
+        messages.plain(f"written to {' and '.join(places)}")
 
 
 def _details(figures: Statistics) -> Iterator[str]:

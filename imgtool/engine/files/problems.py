@@ -32,6 +32,9 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 
+NOT_THERE = frozenset({"not_found", "no_match"})
+"""Codes of what was named and is not there at all."""
+
 EMPTY = Problem("empty_file", "the file is empty (0 bytes)", "copy or download it again, or remove it")
 
 HOLDS_NUL = Problem(
