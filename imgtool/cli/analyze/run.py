@@ -12,7 +12,7 @@ import msgspec
 
 from imgtool import trace
 from imgtool.cli.analyze.outputs import Outputs
-from imgtool.cli.analyze.summary import print_summary
+from imgtool.cli.analyze.summary import passed_over, print_summary
 from imgtool.cli.console import Messages, say
 from imgtool.cli.progress import ProgressLine, progress_text
 from imgtool.config import Resolved
@@ -150,7 +150,8 @@ class AnalyzeRun:
         figures = engine.statistics
         outputs.close(msgspec.to_builtins(figures))
         if not figures.images and not self._options.retry_failed:
-            raise NoImages("no image was found under what was given", _why_nothing(self._options))
+            others = f"; {passed_over(figures)}" if figures.passed_over else ""
+            raise NoImages(f"no image was found under what was given{others}", _why_nothing(self._options))
         outputs.keep()
         return stopped
 

@@ -13,9 +13,12 @@ from imgtool.engine.statistics import Statistics
 _SHOWN = 0.005
 """Shares that are no 0 %."""
 
+_KINDS = 9
+"""Kinds of files that are named, at most."""
+
 
 def print_summary(messages: Messages, figures: Statistics, outputs: Sequence[Path]) -> None:
-    """Print two to five lines on stderr."""
+    """Print two to six lines on stderr."""
     done = [f"{figures.images:,} {'image' if figures.images == 1 else 'images'}"]
     done += [f"{count:,} {what}" for count, what in ((figures.partial, "partial"), (figures.failed, "failed")) if count]
     if figures.hits:
@@ -23,10 +26,21 @@ def print_summary(messages: Messages, figures: Statistics, outputs: Sequence[Pat
     seconds = f"{figures.wall_seconds:.2f} s" if figures.wall_seconds < 90 else duration(figures.wall_seconds)
     rate = figures.images_per_second if figures.images > 1 else 0
     messages.plain(f"{messages.bold(', '.join(done))} in {seconds}" + (f" ({rate:,.1f} images/s)" if rate else ""))
+    if figures.passed_over:
+        messages.plain(passed_over(figures))
     for line in _details(figures):
         messages.faint(line)
     if places := [shown(str(place)) for place in outputs]:
         messages.plain(f"written to {' and '.join(places)}")
+
+
+def passed_over(figures: Statistics) -> str:
+    """``327 other files passed over: 210 .txt, 44 .fli, ...``."""
+    count = sum(figures.passed_over.values())
+    kinds = [f"{number:,} {kind}" for kind, number in figures.passed_over.items()]
+    more = [f"{len(kinds) - _KINDS} other kinds"] if len(kinds) > _KINDS + 1 else kinds[_KINDS:]
+    what = "1 other file" if count == 1 else f"{count:,} other files"
+    return f"{what} passed over: {', '.join([*kinds[:_KINDS], *more])}"
 
 
 def _details(figures: Statistics) -> Iterator[str]:

@@ -38,6 +38,11 @@ Answer = TypeVar("Answer")
 _HINTS = 20
 """How many misspelt paths of a run get the nearest name: a list of a million stale paths must not take hours."""
 
+_SUFFIX = 12
+"""What is longer is hardly an extension."""
+
+NO_SUFFIX = "without extension"
+
 
 class ImageRef(Struct, frozen=True):
     """An image file as it was found. ``size`` is bytes, the times are nanoseconds since 1970.
@@ -150,6 +155,8 @@ class Finder:
         self._owner = threading.get_ident()
         self._asking: tuple[str, float] | None = None
         self._in_index: os.stat_result | ImageRef | None = None
+        self.passed_over: dict[str, int] = {}
+        """How many files were met that are no image and not called like one, by their extension."""
 
     @property
     def waiting_since(self) -> float | None:
@@ -341,7 +348,15 @@ class Finder:
             judged = self.judge(path, self._ask(os.stat, path))
         except OSError as error:
             judged = RefusedPath(path, self.explain(error, path))
-        return judged if _is_reported(judged, name) else None
+        if _is_reported(judged, name):
+            return judged
+        self._pass_over(name)
+        return None
+
+    def _pass_over(self, name: str) -> None:
+        suffix = os.path.splitext(name)[1].lower()
+        kind = suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= _SUFFIX else NO_SUFFIX
+        self.passed_over[kind] = self.passed_over.get(kind, 0) + 1
 
     def _take_single(self, path: str, found: os.stat_result, *, named: bool) -> ImageRef | RefusedPath | None:
         """A file that was named or that a link leads to: its place is looked up, and remembered."""
@@ -362,6 +377,7 @@ class Finder:
             if self._came_before(place, name, self._walked.get(place, ())):
                 return None
         elif not named and not _is_reported(judged, path):
+            self._pass_over(path)
             return None
         self._single.setdefault(place, set()).add(name)
         return judged

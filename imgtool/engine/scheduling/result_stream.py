@@ -73,6 +73,7 @@ class ResultStream:
         self._tally = tally
         rules = Rules(include=options.include, exclude=options.exclude, hidden=options.hidden)
         self._finder = Finder(paths, rules, identifier.is_known_image)
+        tally.figures.passed_over = self._finder.passed_over
         self._ahead = _COUNT_AHEAD if observer.wants_total else 0
         self._window = self._room = max(_WINDOW, 4 * options.batch_size * options.workers)
         # On top of the window: else the pages of a long document at the head of the line would wait for each other.

@@ -110,3 +110,29 @@ def test_origins_are_shown_when_asked(tmp_path: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr().err
     assert "option tasks comes from flag" in said
     assert f"option ocr.psm comes from {tmp_path / 'imgtool.toml'}" in said
+
+
+def test_files_that_are_passed_over_are_counted_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pictures.flat(folder / "a.png")
+    for name in (
+        "a.PDF",
+        "b.pdf",
+        "notes",
+        "c.mp4",
+        "below/d.pdf",
+        ".hidden.pdf",
+        b"e.\xff".decode("utf8", "surrogateescape"),
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"%PDF-1.7")
+    (tmp_path / "elsewhere.psd").write_bytes(b"8BPS")
+    (folder / "linked.psd").symlink_to(tmp_path / "elsewhere.psd")
+    stats = tmp_path / "stats.json"
+    run(tmp_path, folder, output=str(tmp_path / "out.csv"), quiet=None, stats=str(stats))
+    said = capsys.readouterr().err
+    assert "7 other files passed over: 3 .pdf, 2 without extension, 1 .mp4, 1 .psd" in said.splitlines()
+    assert json.loads(stats.read_text())["passed_over"] == {".pdf": 3, "without extension": 2, ".mp4": 1, ".psd": 1}
+    with pytest.raises(NoImages, match=r"7 other files passed over: 3 \.pdf"):
+        run(tmp_path, folder, exclude=["*.png"])
