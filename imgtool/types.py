@@ -199,6 +199,8 @@ class ImageResult(Struct, frozen=True, kw_only=True):
     processing_time_ms: float
     cache_enabled: bool
     from_cache: bool
+    uri: str | UnsetType = UNSET
+    """The ``file://`` address, where the name is no UTF-8: ``path`` has ``\\xNN`` for its bytes then."""
     thumbnail: bytes | UnsetType = UNSET
     """A small JPEG; present only where the output asked for it (the HTML gallery does)."""
 

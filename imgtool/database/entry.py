@@ -323,11 +323,3 @@ class Absolute:
             found = os.path.abspath(self._given or ".")  # noqa: PTH100 - links stay
             self._folder = found if found.endswith("/") else found + "/"
         return self._folder + name
-
-
-def real_path(path: str) -> str:
-    r"""``path`` as the file system knows it: in results, bytes of a name that are no UTF-8 are written ``\xNN``."""
-    if "\\x" not in path or os.path.lexists(path):
-        return path
-    raw = re.sub(rb"\\x([89a-f][0-9a-f])", lambda found: bytes([int(found[1], 16)]), path.encode())
-    return other if os.path.lexists(other := os.fsdecode(raw)) else path

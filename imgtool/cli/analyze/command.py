@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +12,9 @@ from imgtool import trace
 from imgtool.cli.analyze import options as o
 from imgtool.cli.boundary import boundary
 from imgtool.cli.help import HelpAll
+
+if TYPE_CHECKING:
+    from imgtool.engine.files.discover import Named
 
 NOT_OPTIONS = {"paths", "from_file", "null", "help_all"}
 """Parameters that say what to analyze, not how."""
@@ -98,7 +102,7 @@ def analyze(
             raise typer.Exit(run.run(named))
 
 
-def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
+def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Iterator[Named]:
     """Everything the user named, as it comes.
 
     Raises:

@@ -21,6 +21,7 @@ from imgtool.database.locate import missing, recorder_for
 from imgtool.database.recorder import Recorder
 from imgtool.distribution import install_command
 from imgtool.engine.engine import Engine
+from imgtool.engine.files.discover import Named
 from imgtool.engine.observer import Observer
 from imgtool.engine.statistics import Statistics
 from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures
@@ -60,7 +61,7 @@ class AnalyzeRun:
             for name, origin in sorted(resolved.origins.items()):
                 self._messages.plain(f"option {name} comes from {origin}")
 
-    def run(self, paths: Iterable[str]) -> ExitCode:
+    def run(self, paths: Iterable[Named]) -> ExitCode:
         """Run the job; returns the exit code its results deserve.
 
         Raises:
@@ -121,7 +122,7 @@ class AnalyzeRun:
         else:
             self._unrecorded = lacking
 
-    def _answer(self, engine: Engine, watcher: Watcher, paths: Iterable[str]) -> TooManyFailures | None:
+    def _answer(self, engine: Engine, watcher: Watcher, paths: Iterable[Named]) -> TooManyFailures | None:
         """Write every result. Returns the failure that stopped the run, if any; what was answered before is written."""
         line, recorder, outputs = self._line, self._recorder, self._outputs
         shares_screen = not self._output.output and sys.stdout.isatty()
@@ -133,7 +134,7 @@ class AnalyzeRun:
                     line.clear()
                 with trace.span("write", "parent"):
                     outputs.write(result)
-                if recorder is not None:
+                if recorder is not None and result.path != "-":  # what was piped in cannot be found again
                     recorder.add(result)
                 if first:
                     trace.mark("first result")

@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from imgtool.cli.console import Messages, terminal_width, wants_color
 from imgtool.config import Resolved
-from imgtool.database.entry import real_path, this_machine
+from imgtool.database.entry import this_machine
 from imgtool.database.interface import Database, DatabaseDamaged, DatabaseOutdated, DatabaseUnavailable, Found, Hit
 from imgtool.database.locate import choose
 from imgtool.database.search.query import AllOf, AnyOf, Equals, Exact, Node, Not, parse, phrases
 from imgtool.database.sqlite import SqliteDatabase
+from imgtool.engine.files.words import real_path
 from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
 from imgtool.formats.sink import ReaderGone

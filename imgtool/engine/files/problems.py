@@ -15,6 +15,7 @@ from unicodedata import normalize
 
 from imgtool.distribution import install_command
 from imgtool.engine.files.other_content import looks_like
+from imgtool.engine.files.words import path_of_address
 from imgtool.image_formats import sniff
 from imgtool.types import Problem
 
@@ -78,6 +79,14 @@ def no_match(glob: str) -> Problem:
     """A glob that no file matches."""
     hint = "check the folder and the case of the letters; ** stands for any number of folders"
     return Problem("no_match", f"no file matches {shown(glob)}", hint)
+
+
+def address(word: str) -> Problem:
+    """A URL in the place of a path."""
+    if (path := path_of_address(word)) is not None:
+        return Problem("not_found", f"there is no file {shown(path)}, which this address names", "check the spelling")
+    message = "this is a web address (URL), and imgtool does not fetch files from the network"
+    return Problem("not_found", message, f"download it, for example with curl -O {shown(word)}, and give the file")
 
 
 def from_os_error(error: OSError, path: str, *, folder: bool = False) -> Problem:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.records import DECODE_FAILURE, ImageFacts, Record, StoredAnswer
 from imgtool.engine.files.discover import ImageRef
+from imgtool.engine.files.words import address_of
 from imgtool.engine.plan import Choice, Plan
 from imgtool.engine.statistics import Tally
 from imgtool.types import (
@@ -125,6 +126,8 @@ class PageRequest(Struct, eq=False, kw_only=True):
         answered = sum(result.error is None for result in tasks.values())
         status = Status.OK if answered == len(tasks) else Status.PARTIAL
         image = self.image
+        # A name that is no UTF-8 was decoded with surrogates, which JSON cannot hold.
+        odd = not self.name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in self.name)
         return ImageResult(
             # Bytes of a name that are no UTF-8 become \xNN.
             path=self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
@@ -141,6 +144,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
             processing_time_ms=round(self.seconds * 1000, 3),
             cache_enabled=cache_enabled,
             from_cache=bool(tasks) and all(result.from_cache for result in tasks.values()),
+            uri=address_of(self.name) if odd else UNSET,
             thumbnail=self.values.get(THUMBNAIL, UNSET),
         )
 
