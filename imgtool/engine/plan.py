@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.registry import ORDER, load_class, targets
+from imgtool.engine.languages import plain_codes, reads
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
@@ -92,7 +93,7 @@ class _Candidate(Struct, frozen=True, eq=False):
         """Languages asked for that it cannot read; an engine to which languages mean nothing covers all."""
         if not self.probe.languages:
             return ()
-        return tuple(language for language in options.languages if language not in self.probe.languages)
+        return tuple(language for language in options.languages if not reads(language, self.probe.languages))
 
 
 def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
@@ -101,10 +102,12 @@ def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
     Raises:
         ModelMissing: a task asked for by name has no analyzer that is available, or only one that would stand in and
             ``strict`` forbids that.
-        UsageProblem: an engine was named that does not exist or answers another task.
+        UsageProblem: an engine was named that does not exist or answers another task, or a language that is none.
     """
     # Tasks that read no other answer come first, so that fingerprints can contain those they depend on.
     order = [Task.TEXT.value, Task.LABELS.value, Task.CAPTION.value, Task.CODES.value, THUMBNAIL]
+    if Task.TEXT in options.wanted_tasks:
+        options = replace(options, languages=plain_codes(options.languages))
     wanted = [task.value for task in options.wanted_tasks] + [THUMBNAIL] * thumbnails
     chosen: dict[str, Choice] = {}
     for task in sorted(wanted, key=order.index):

@@ -118,5 +118,9 @@ def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Ite
         raise UsageProblem(
             "no paths given", "imgtool analyze ./photos, or --from-file LIST, or - to read them from stdin"
         )
+    if null and not lists:
+        raise UsageProblem(
+            "-0 is about a list of paths, and there is none", "name one with --from-file, or leave -0 out"
+        )
     # Opened now, read as they go: a list that is not there is known before anything is written.
     return chain(named, *[read_list(source, null) for source in lists])

@@ -51,9 +51,11 @@ def _paths_of(source: str, nul: bool) -> Iterator[str | ImageRef | RefusedPath]:
             if is_image(head):
                 yield _read_image(stream, source, name)
                 return
+            if b"\0" in head:
+                raise UsageProblem(f"the list {name} has NUL bytes", "say -0 where its paths end with NUL")
             # One byte more than is allowed, so that a longer line shows.
             lines = iter(lambda: stream.readline(_LONGEST_BYTES + 1), b"")
-            for number, entry in enumerate(_entries_between_nuls(stream) if nul else lines):
+            for number, entry in enumerate(_entries_between_nuls(stream, name) if nul else lines):
                 if len(entry) > _LONGEST_BYTES:
                     other = (
                         "leave out -0 where the paths end with newlines" if nul else "say -0 where they end with NUL"
@@ -107,12 +109,15 @@ def _open_list(source: str, stack: ExitStack) -> BufferedReader:
         raise PathMissing(f"the list {shown(source)} does not exist", remedy) from error
 
 
-def _entries_between_nuls(stream: BufferedReader) -> Iterator[bytes]:
-    rest = b""
+def _entries_between_nuls(stream: BufferedReader, name: str) -> Iterator[bytes]:
+    rest, has_nul = b"", False
     # read1 gives what a pipe holds now: the first path is not kept waiting for a full buffer.
     while chunk := stream.read1(_CHUNK_BYTES):
         *entries, rest = (rest + chunk).split(b"\0")
+        has_nul = has_nul or bool(entries)
         yield from entries
         if len(rest) > _LONGEST_BYTES:
             break
+    if rest.endswith(b"\n") and not has_nul and not os.path.lexists(rest):
+        raise UsageProblem(f"the list {name} has no NUL byte", "leave out -0: its paths end with newlines")
     yield rest

@@ -110,7 +110,10 @@ def from_os_error(error: OSError, path: str, *, folder: bool = False) -> Problem
 
 def _not_found(path: str) -> Problem:
     if os.path.islink(path):
-        message = f"a symbolic link to {shown(os.readlink(path))}, which does not exist"
+        try:
+            message = f"a symbolic link to {shown(os.readlink(path))}, which does not exist"
+        except OSError:  # as in /proc, for what has no program
+            message = "a symbolic link that leads nowhere"
         return Problem("not_found", message, "repair or remove the link")
     return Problem("not_found", "no such file or folder", "check the spelling, or whether it was moved or deleted")
 

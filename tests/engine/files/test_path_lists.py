@@ -206,3 +206,14 @@ def imgtool_with(content: bytes, *arguments: str) -> subprocess.CompletedProcess
     return subprocess.run(
         [sys.executable, "-m", "imgtool", *arguments], input=content, capture_output=True, check=False, timeout=120
     )
+
+
+def test_a_list_with_the_other_separator_says_which_option_is_wrong() -> None:
+    with pytest.raises(UsageProblem, match="has no NUL byte") as caught:
+        listed(b"a.jpg\nb.jpg\n", nul=True)
+    assert "leave out -0" in caught.value.remedy
+    with pytest.raises(UsageProblem, match="has NUL bytes") as caught:
+        listed(b"a.jpg\0b.jpg\0")
+    assert "-0" in caught.value.remedy
+    done = imgtool_with(b"", "analyze", "-0", "list")
+    assert (done.returncode, b"-0" in done.stderr) == (ExitCode.USAGE, True)
