@@ -31,7 +31,7 @@ DEFAULT_TASKS = (Task.CAPTION, Task.TEXT, Task.LABELS)
 
 
 class Status(StrEnum):
-    """How an image came out: every task answered, some, or none."""
+    """How an image came out: every task answered; some, or without a language that was asked for by name; or none."""
 
     OK = "ok"
     PARTIAL = "partial"

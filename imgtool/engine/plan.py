@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,6 +23,8 @@ from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
 from imgtool.types import Task
 from imgtool.weights.synthetic.marker import SYNTHETIC
 
+_COMMAND = re.compile("`([^`]+)`")
+
 UNPRINTED = frozenset({"paths", "remedy", "seconds"})
 """Keys of ``Analyzer.parameters`` that are left out of the fingerprint: a moved model gives the same answers, and so
 does one that was given more time, or another remedy for when it cannot be loaded."""
@@ -39,6 +42,12 @@ class Choice(Struct, frozen=True, dict=True, eq=False):
     label: str
     notice: str | None = None
     stands_in_for: str | None = None
+    told: str = ""
+    """What of the notice is said before the run, in short."""
+    remedies: tuple[str, ...] = ()
+    """What to do about it."""
+    unread: tuple[str, ...] = ()
+    """Languages that were asked for by name and that it cannot read: its answers are partial."""
     find_stand_ins: Callable[[], tuple[Choice, ...]] = tuple
 
     @cached_property
@@ -75,10 +84,16 @@ class Plan(Struct, frozen=True, eq=False):
 
     @property
     def notices(self) -> list[str]:
-        """What the user should know before the run, one line each."""
+        """What the user should know before the run: a line that says it, and one with a command that mends it."""
         made_up = [c.task for c in self.chosen.values() if c.probe.model_version.startswith(SYNTHETIC)]
         told = [f"{' and '.join(made_up)}: the weights are synthetic, and the answers mean nothing"] if made_up else []
-        return told + [f"{c.task}: {c.notice}" for c in self.chosen.values() if c.notice]
+        told += [f"{c.task}: {c.told}" for c in self.chosen.values() if c.told]
+        remedies = dict.fromkeys(remedy for c in self.chosen.values() for remedy in c.remedies)
+        commands = dict.fromkeys(command for remedy in remedies for command in _COMMAND.findall(remedy))
+        # Packages first: what is fetched or compiled needs them.
+        steps = sorted(commands, key=lambda command: "pip" not in command)
+        mending = f"to mend that: {' && '.join(steps)}" if steps else "; ".join(remedies)
+        return [line for line in (". ".join(told), mending) if line]
 
 
 class _Candidate(Struct, frozen=True, eq=False):
@@ -107,7 +122,8 @@ def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
     # Tasks that read no other answer come first, so that fingerprints can contain those they depend on.
     order = [Task.TEXT.value, Task.LABELS.value, Task.CAPTION.value, Task.CODES.value, THUMBNAIL]
     if Task.TEXT in options.wanted_tasks:
-        options = replace(options, languages=plain_codes(options.languages))
+        codes = plain_codes(options.languages)
+        options = options if codes == options.languages else replace(options, languages=codes)
     wanted = [task.value for task in options.wanted_tasks] + [THUMBNAIL] * thumbnails
     chosen: dict[str, Choice] = {}
     for task in sorted(wanted, key=order.index):
@@ -216,12 +232,19 @@ def _choose(lineup: _Lineup, candidates: list[_Candidate], first: _Candidate, ea
     chosen = _complete(lineup.task, first, options, earlier)
     # Also the notices of another backend of the same engine: why it does not answer.
     notices = [chosen.notice, *(c.probe.notice for c in candidates if c.name == first.name)]
+    told = list(notices)
+    remedies: tuple[str, ...] = ()
     stands_in_for = None
     if first.name != preferred and not options.strict:
         stands_in_for = preferred
         why, remedy = _why_not(candidates, options)
         text = f"{first.cls.spec.name} stands in for {preferred}: {why}" + (f" ({remedy})" if remedy else "")
         notices.insert(0, text)
+        same = [candidate.probe for candidate in candidates if candidate.name == preferred]
+        # The last of its implementations is the one that needs least.
+        reason = same[-1].reason or why
+        told.insert(0, f"{first.cls.spec.name} stands in for {preferred}: {reason}")
+        remedies = tuple(dict.fromkeys(probe.remedy for probe in same if probe.remedy))
 
     def stand_ins() -> tuple[Choice, ...]:
         found, taken = [], {first.cls.spec.name}
@@ -238,7 +261,10 @@ def _choose(lineup: _Lineup, candidates: list[_Candidate], first: _Candidate, ea
         return tuple(found)
 
     notice = "; ".join(filter(None, notices)) or None
-    return replace(chosen, notice=notice, stands_in_for=stands_in_for, find_stand_ins=stand_ins)
+    short = "; ".join(filter(None, told))
+    return replace(
+        chosen, notice=notice, told=short, remedies=remedies, stands_in_for=stands_in_for, find_stand_ins=stand_ins
+    )
 
 
 def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier: Mapping[str, Choice]) -> Choice:
@@ -256,6 +282,8 @@ def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier:
     }
     canonical = msgspec.json.encode(parts, order="deterministic")
     fingerprint = f"{spec.name}-{hashlib.sha256(canonical).hexdigest()[:24]}"
-    missing = ", ".join(candidate.uncovered(options))
+    uncovered = candidate.uncovered(options)
+    missing = ", ".join(uncovered)
     notice = f"{candidate.name} cannot read {missing}; lines in such scripts are missing or wrong" if missing else None
-    return Choice(task, spec, probe, parameters, candidate.target, fingerprint, spec.name, notice)
+    unread = uncovered if options.names_languages else ()
+    return Choice(task, spec, probe, parameters, candidate.target, fingerprint, spec.name, notice, unread=unread)

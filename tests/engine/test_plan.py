@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelMissing, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
-from imgtool.types import Problem, Task
+from imgtool.types import Problem, Status, Task
 from tests import pictures
 from tests.command import analyze, imgtool
 from tests.planted import _spec
@@ -192,3 +193,42 @@ def test_a_cached_answer_has_the_notice_of_this_run(tmp_path: Path) -> None:
     notice("en")
     notice("ko", "en")
     assert notices == [(False, first), (True, None), (True, first)]
+
+
+def test_an_image_is_partial_where_a_language_named_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = pictures.flat(tmp_path / "a.png")
+
+    def status(**options: Any) -> tuple[Status, bool]:
+        with Engine(text(text_engine="first", cache_dir=tmp_path / "cache", **options)) as engine:
+            (result,) = engine.analyze(photo)
+        assert result.tasks.text is not None
+        return result.status, result.tasks.text.notice is not None
+
+    assert status(languages=("en",)) == (Status.OK, False)
+    assert status(languages=("ko", "en")) == (Status.PARTIAL, True)
+    assert status() == (Status.OK, True), "nobody asked for Korean by name"
+
+
+def test_what_is_said_before_the_run_is_two_lines_with_one_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Compiled(Reader):
+        @classmethod
+        def probe(cls, options: EngineOptions) -> Probe:
+            return Probe(False, reason="not compiled", remedy="run `imgtool warm-cache first`")
+
+    class Upstream(Reader):
+        @classmethod
+        def probe(cls, options: EngineOptions) -> Probe:
+            return Probe(False, reason="torch is not installed", remedy="install it: `pip install 'x[torch]'`")
+
+    here = sys.modules[__name__]
+    for cls in (Compiled, Upstream):
+        monkeypatch.setattr(here, cls.__name__, cls, raising=False)
+    monkeypatch.setitem(registry.ANALYZERS, "first", (f"{__name__}:Compiled", f"{__name__}:Upstream"))
+    plan = make_plan(text(languages=("ko", "en")))
+    assert plan.notices == [
+        "text: second stands in for first: torch is not installed",
+        "to mend that: pip install 'x[torch]' && imgtool warm-cache first",
+    ]
+    assert "not compiled; torch is not installed" in (plan.chosen["text"].notice or "")

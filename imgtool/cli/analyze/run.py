@@ -12,7 +12,7 @@ import msgspec
 
 from imgtool import trace
 from imgtool.cli.analyze.outputs import Outputs
-from imgtool.cli.analyze.summary import passed_over, print_summary
+from imgtool.cli.analyze.summary import MOST_FAILED, passed_over, print_summary
 from imgtool.cli.console import Messages, say
 from imgtool.cli.progress import ProgressLine, progress_text
 from imgtool.config import Resolved
@@ -22,11 +22,13 @@ from imgtool.database.recorder import Recorder
 from imgtool.distribution import install_command
 from imgtool.engine.engine import Engine
 from imgtool.engine.files.discover import Named
+from imgtool.engine.files.problems import shown
 from imgtool.engine.observer import Observer
 from imgtool.engine.statistics import Statistics
 from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures
 from imgtool.formats.sink import ReaderGone
 from imgtool.options import EngineOptions
+from imgtool.types import ImageResult, Status
 
 
 class Watcher(Observer):
@@ -57,6 +59,8 @@ class AnalyzeRun:
         self._line = ProgressLine(shown=not self._output.quiet)
         self._recorder: Recorder | None = None
         self._unrecorded: DatabaseUnavailable | None = None
+        self._failed: list[str] = []
+        self._failures = 0
         if self._output.verbose:
             for name, origin in sorted(resolved.origins.items()):
                 self._messages.plain(f"option {name} comes from {origin}")
@@ -94,7 +98,7 @@ class AnalyzeRun:
                 raise BrokenPipeError from None
             return ExitCode.MODEL_MISSING
         if not self._output.quiet:
-            print_summary(self._messages, figures, self._outputs.written)
+            print_summary(self._messages, figures, self._outputs.written, self._failed, self._failures)
             self._outputs.report(self._messages)
         if self._output.stats is not None:
             _write_stats(figures, self._output.stats)
@@ -103,6 +107,15 @@ class AnalyzeRun:
         if self._unrecorded is not None:
             raise self._unrecorded
         return exit_code(figures, engine.model_problems)
+
+    def _note_failure(self, result: ImageResult) -> None:
+        """Keep the names of the first that failed: they are said at the end, after thousands of others."""
+        if result.status is Status.OK or not (found := result.problems()):
+            return
+        self._failures += 1
+        if self._failures <= MOST_FAILED:
+            page = f" page {result.page + 1}" if result.pages > 1 else ""
+            self._failed.append(f"{shown(result.path)}{page}: {found[0][1].message}")
 
     @contextmanager
     def _recording(self) -> Iterator[None]:
@@ -134,6 +147,7 @@ class AnalyzeRun:
                     line.clear()
                 with trace.span("write", "parent"):
                     outputs.write(result)
+                self._note_failure(result)
                 if recorder is not None and result.path != "-":  # what was piped in cannot be found again
                     recorder.add(result)
                 if first:

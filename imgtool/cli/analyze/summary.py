@@ -9,16 +9,22 @@ from imgtool.cli.console import Messages
 from imgtool.cli.progress import duration
 from imgtool.engine.files.problems import shown
 from imgtool.engine.statistics import Statistics
+from imgtool.formats.clean import printable
 
 _SHOWN = 0.005
 """Shares that are no 0 %."""
+
+MOST_FAILED = 10
+"""Failed files that are named, at most."""
 
 _KINDS = 9
 """Kinds of files that are named, at most."""
 
 
-def print_summary(messages: Messages, figures: Statistics, outputs: Sequence[Path]) -> None:
-    """Print two to six lines on stderr."""
+def print_summary(
+    messages: Messages, figures: Statistics, outputs: Sequence[Path], failed: Sequence[str] = (), failures: int = 0
+) -> None:
+    """Print some lines on stderr. ``failed`` names the first of all ``failures``."""
     done = [f"{figures.images:,} {'image' if figures.images == 1 else 'images'}"]
     done += [f"{count:,} {what}" for count, what in ((figures.partial, "partial"), (figures.failed, "failed")) if count]
     if figures.hits:
@@ -26,6 +32,10 @@ def print_summary(messages: Messages, figures: Statistics, outputs: Sequence[Pat
     seconds = f"{figures.wall_seconds:.2f} s" if figures.wall_seconds < 90 else duration(figures.wall_seconds)
     rate = figures.images_per_second if figures.images > 1 else 0
     messages.plain(f"{messages.bold(', '.join(done))} in {seconds}" + (f" ({rate:,.1f} images/s)" if rate else ""))
+    for line in failed:
+        messages.plain(f"failed: {printable(line)}")
+    if failures > len(failed):
+        messages.plain(f"failed: {failures - len(failed):,} more")
     if figures.passed_over:
         messages.plain(passed_over(figures))
     for line in _details(figures):

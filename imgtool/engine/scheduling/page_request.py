@@ -124,7 +124,8 @@ class PageRequest(Struct, eq=False, kw_only=True):
         """What is known, as the result that is given out."""
         tasks = {task: self.task_result(task, plan, cache_enabled) for task in self.tasks if task != THUMBNAIL}
         answered = sum(result.error is None for result in tasks.values())
-        status = Status.OK if answered == len(tasks) else Status.PARTIAL
+        in_part = any(self._given_by(task, plan).unread for task in tasks if task in self.answers)
+        status = Status.OK if answered == len(tasks) and not in_part else Status.PARTIAL
         image = self.image
         # A name that is no UTF-8 was decoded with surrogates, which JSON cannot hold.
         odd = not self.name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in self.name)
@@ -154,8 +155,6 @@ class PageRequest(Struct, eq=False, kw_only=True):
         answer = self.answers.get(task)
         if answer is not None:
             name = choice.spec.name
-            # The notice is that of this run's plan: an earlier run asked for other languages, or for another engine.
-            given_by = self.fresh.get(task) or choice.of_engine(answer.engine)
             return kind(
                 engine=answer.engine,
                 model=answer.model,
@@ -164,7 +163,8 @@ class PageRequest(Struct, eq=False, kw_only=True):
                 seconds=answer.seconds,
                 from_cache=cache_enabled and task not in self.fresh,
                 stands_in_for=choice.stands_in_for or (name if answer.engine != name else None),
-                notice=given_by.notice,
+                # That of this run's plan: an earlier run asked for other languages, or for another engine.
+                notice=self._given_by(task, plan).notice,
                 value=self.values[task],
             )
         return kind(
@@ -175,6 +175,10 @@ class PageRequest(Struct, eq=False, kw_only=True):
             seconds=0.0,
             error=self.error or self.failures.get(task) or _NOT_ANSWERED,
         )
+
+    def _given_by(self, task: str, plan: Plan) -> Choice:
+        """Who has given an answer."""
+        return self.fresh.get(task) or plan.chosen[task].of_engine(self.answers[task].engine)
 
 
 _NOT_ANSWERED = Problem("not_answered", "this task was not answered", "run again")

@@ -136,3 +136,15 @@ def test_files_that_are_passed_over_are_counted_and_named(tmp_path: Path, capsys
     assert json.loads(stats.read_text())["passed_over"] == {".pdf": 3, "without extension": 2, ".mp4": 1, ".psd": 1}
     with pytest.raises(NoImages, match=r"7 other files passed over: 3 \.pdf"):
         run(tmp_path, folder, exclude=["*.png"])
+
+
+def test_failed_files_are_named_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = pictures.folder(tmp_path / "photos", [(9, 9, 9), *[planted.YELLOW] * 1])
+    for number in range(12):
+        (photos / f"broken{number:02}.jpg").write_bytes(b"\xff\xd8\xff garbage")
+    run(tmp_path, photos, output=str(tmp_path / "out.jsonl"), quiet=None)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert len(told) == 11
+    assert "001.png: " in told[0]
+    assert "broken00.jpg: the JPEG file" in told[1]
+    assert told[-1] == "failed: 3 more"
