@@ -48,6 +48,8 @@ class Choice(Struct, frozen=True, dict=True, eq=False):
     """What to do about it."""
     unread: tuple[str, ...] = ()
     """Languages that were asked for by name and that it cannot read: its answers are partial."""
+    letters: Mapping[str, str] = {}
+    """``allowlist`` and ``blocklist``, where the engine knows neither: they are applied to what it read."""
     find_stand_ins: Callable[[], tuple[Choice, ...]] = tuple
 
     @cached_property
@@ -65,6 +67,18 @@ class Choice(Struct, frozen=True, dict=True, eq=False):
     def of_engine(self, name: str) -> Choice:
         """This choice, or the stand-in whose engine is called ``name``."""
         return self if name == self.spec.name else self.who(name)
+
+    def as_asked(self, value: Any) -> Any:
+        """An answer of this engine without the characters that are not to be read; lines without any other go."""
+        if not self.letters or value is None:
+            return value
+        allowed, blocked = self.letters.get("allowlist"), self.letters.get("blocklist", "")
+        lines = []
+        for line in value:
+            kept = (c for c in line.text if (c.isspace() or not allowed or c in allowed) and c not in blocked)
+            if text := " ".join("".join(kept).split()):
+                lines.append(replace(line, text=text))
+        return tuple(lines)
 
     def for_worker(self) -> TaskPlan:
         """What the worker needs to know of it."""
@@ -285,5 +299,28 @@ def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier:
     uncovered = candidate.uncovered(options)
     missing = ", ".join(uncovered)
     notice = f"{candidate.name} cannot read {missing}; lines in such scripts are missing or wrong" if missing else None
+    ignored: list[str] = []
+    if task == Task.TEXT.value and options.ocr:
+        from imgtool.parameters import parameters_of
+
+        known = {parameter.name for parameter in parameters_of(candidate.name)[1]}
+        ignored = [name for name in options.ocr if name not in known]
+    letters = {name: str(options.ocr[name]) for name in ignored if name in ("allowlist", "blocklist")}
+    notices = [notice] if notice else []
+    if letters:
+        notices.append(f"{' and '.join(letters)} applied to what {candidate.name} read: it knows no such parameter")
+    if without := [name for name in ignored if name not in letters]:
+        notices.append(f"{candidate.name} has no parameter {' and no '.join(without)}: --ocr changes nothing there")
     unread = uncovered if options.names_languages else ()
-    return Choice(task, spec, probe, parameters, candidate.target, fingerprint, spec.name, notice, unread=unread)
+    return Choice(
+        task,
+        spec,
+        probe,
+        parameters,
+        candidate.target,
+        fingerprint,
+        spec.name,
+        "; ".join(notices) or None,
+        unread=unread,
+        letters=letters,
+    )

@@ -16,7 +16,7 @@ from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelMissing, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
-from imgtool.types import Problem, Status, Task
+from imgtool.types import Problem, Status, Task, TextLine
 from tests import pictures
 from tests.command import analyze, imgtool
 from tests.planted import _spec
@@ -232,3 +232,36 @@ def test_what_is_said_before_the_run_is_two_lines_with_one_remedy(monkeypatch: p
         "to mend that: pip install 'x[torch]' && imgtool warm-cache first",
     ]
     assert "not compiled; torch is not installed" in (plan.chosen["text"].notice or "")
+
+
+class Words(Reader):
+    spec = _spec("words", Task.TEXT)
+
+    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
+        box = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))
+        return [tuple(TextLine(each, 0.9, box) for each in ("HELLO  4 WORLD 2", "none")) for _ in pictures]
+
+
+@pytest.mark.parametrize(
+    ("ocr", "lines", "notice"),
+    [
+        ({}, ["HELLO  4 WORLD 2", "none"], None),
+        ({"allowlist": "0123456789"}, ["4 2"], "allowlist applied to what words read"),
+        ({"allowlist": "0123456789no", "blocklist": "24"}, ["non"], "allowlist and blocklist applied"),
+        ({"psm": 6, "rotations": (90,)}, ["HELLO  4 WORLD 2", "none"], "words has no parameter psm and no rotations"),
+    ],
+)
+def test_parameters_that_the_engine_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ocr: dict[str, Any], lines: list[str], notice: str | None
+) -> None:
+    monkeypatch.setitem(registry.ANALYZERS, "words", (f"{__name__}:Words",))
+    photo = pictures.flat(tmp_path / "a.png")
+    for asked in ({"psm": 3} if not ocr else {}, ocr):
+        options = text(languages=("en",), text_engine="words", cache_dir=tmp_path / "cache", ocr=asked)
+        with Engine(options) as engine:
+            (result,) = engine.analyze(photo)
+    assert result.from_cache
+    assert result.tasks.text is not None and result.lines is not None
+    assert [line.text for line in result.lines] == lines
+    assert (notice or "") in (result.tasks.text.notice or "")
+    assert (notice is None) == (result.tasks.text.notice is None)

@@ -165,7 +165,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
                 stands_in_for=choice.stands_in_for or (name if answer.engine != name else None),
                 # That of this run's plan: an earlier run asked for other languages, or for another engine.
                 notice=self._given_by(task, plan).notice,
-                value=self.values[task],
+                value=self._given_by(task, plan).as_asked(self.values[task]),
             )
         return kind(
             engine=choice.spec.name,
