@@ -83,7 +83,8 @@ class Target:
     """What the writer gets: bytes for a binary format, else text in UTF-8 (a table on stdout: in stdout's encoding)."""
 
     ends_as: Literal["failed", "interrupted", "complete"] = "failed"
-    """What becomes of the document after an exception: removed, kept under another name, or put in its place."""
+    """What becomes of the document after an exception: removed, kept under another name, or put in its place. An
+    interrupted one is kept under another name without an exception, too."""
 
     def __init__(
         self,
@@ -106,6 +107,8 @@ class Target:
         self._made: Path | None = None
         self.untouched = False
         """Whether an earlier file is there and stays as it is."""
+        self.is_careful = False
+        """Whether an earlier file was there that holds something."""
         self.left_at: Path | None = None
         """Where an interrupted run has left what it wrote."""
 
@@ -146,7 +149,7 @@ class Target:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            whole = kind is None or self.ends_as == "complete"
+            whole = self.ends_as == "complete" or (kind is None and self.ends_as != "interrupted")
             # What was written directly is flushed in any case.
             if not self.untouched and (whole or self.ends_as == "interrupted" or not (self._partial or self.closed)):
                 self._finish(whole)
@@ -198,6 +201,7 @@ class Target:
         if found is not None and not stat.S_ISREG(found.st_mode):
             return Sink(os.open(self._name, os.O_WRONLY), self._shown)
         self.untouched = self._careful and not self._append and found is not None and found.st_size > 0
+        self.is_careful = self.untouched
         if not self._direct:
             return Sink(self._open_partial(found), self._shown)
         # Linux refuses O_CREAT on another's file in a folder like /tmp, though it may be written.

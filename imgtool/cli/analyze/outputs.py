@@ -68,7 +68,8 @@ class Outputs:
     @property
     def written(self) -> list[Path]:
         """The files that were written."""
-        return [place for place, target in self._targets.items() if place is not None and not target.untouched]
+        targets = ((place, target) for place, target in self._targets.items() if place is not None)
+        return [target.left_at or place for place, target in targets if not target.untouched]
 
     def report(self, messages: Messages) -> None:
         """Name the files that stay as they were."""
@@ -132,7 +133,8 @@ class Outputs:
         for writer in self._writers.values():
             writer.close(summary)
 
-    def keep(self) -> None:
-        """Every document is complete: none is lost, whatever happens at the end of the run."""
+    def keep(self, *, stopped: bool) -> None:
+        """Every document is complete: none is lost, whatever happens at the end of the run. Those of a run that was
+        ``stopped`` replace no earlier file."""
         for target in self._targets.values():
-            target.ends_as = "complete"
+            target.ends_as = "interrupted" if stopped and target.is_careful else "complete"

@@ -167,7 +167,7 @@ class AnalyzeRun:
         if not figures.images and not self._options.retry_failed:
             others = f"; {passed_over(figures)}" if figures.passed_over else ""
             raise NoImages(f"no image was found under what was given{others}", _why_nothing(self._options))
-        outputs.keep()
+        outputs.keep(stopped=stopped is not None)
         return stopped
 
 

@@ -12,7 +12,7 @@ import pytest
 from imgtool.cli.analyze.run import AnalyzeRun
 from imgtool.config import resolve
 from imgtool.engine.analysis import Analysis
-from imgtool.errors import ExitCode, NoImages, UsageProblem
+from imgtool.errors import ExitCode, NoImages, TooManyFailures, UsageProblem
 from tests import pictures, planted
 
 PLANTED = {"tasks": "caption", "caption_engine": "tests.planted:Hazard", "quiet": None}
@@ -146,3 +146,15 @@ def test_an_interrupted_output_is_kept_under_another_name(
     assert len(json.loads((tmp_path / "r.interrupted.json").read_text())) == 2
     assert len(lines(tmp_path / "r.jsonl")) == 2
     assert "r.interrupted1.csv" in capsys.readouterr().err
+
+
+def test_a_run_that_is_stopped_replaces_no_earlier_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = pictures.folder(tmp_path / "photos", [(9, 9, 9), planted.YELLOW, *pictures.greys(30)])
+    output = tmp_path / "r.csv"
+    for earlier in (False, True):
+        with pytest.raises(TooManyFailures):
+            run(tmp_path, photos, output=[str(output)], fail_fast=True)
+        assert len(output.read_text().splitlines()) == (1 if earlier else 3)
+        output.write_text(EARLIER)
+    assert len((tmp_path / "r.interrupted.csv").read_text().splitlines()) == 3
+    assert "written to " + str(tmp_path / "r.interrupted.csv") in capsys.readouterr().err
