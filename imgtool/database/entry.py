@@ -188,7 +188,10 @@ def merged(former: ImageResult | None, new: ImageResult) -> ImageResult:
     if error is not None or not answered:
         status = Status.FAILED
     else:
-        status = Status.OK if answered == len(given) else Status.PARTIAL
+        # Without a failure, an image is partial because of a language that its text was not read in.
+        read = new if tasks["text"] is new.tasks.text else former
+        in_part = read.status is Status.PARTIAL and not read.problems()
+        status = Status.OK if answered == len(given) and not in_part else Status.PARTIAL
     known = new if new.width is not None else former
     return msgspec.structs.replace(
         new,
