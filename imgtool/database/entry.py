@@ -75,7 +75,7 @@ def stamps(result: ImageResult) -> dict[str, str]:
     the same one from the cache.
 
     They are asked for of every image of every run, so they are cheap: a checksum of who answered, how long it took in
-    microseconds, and what was said.
+    microseconds, what was said, and the run's notice about it.
     """
     answers = zip(_TASKS, _answers(result.tasks), strict=True)
     found = {name: _stamp(name, answer) for name, answer in answers if answer}
@@ -99,6 +99,8 @@ def _stamp(name: str, answer: Any) -> str:
         said = "\n".join([line.text for line in value])
     else:
         said = repr(value)
+    if answer.notice:  # it is of the run, not of the answer
+        said += answer.notice
     start = int(answer.seconds * 1e6) ^ _checksum_of_engine(answer.engine, answer.model_version)
     return f"{name}={zlib.crc32(said.encode('utf-8', 'surrogatepass'), start & 0xFFFFFFFF):08x};"
 

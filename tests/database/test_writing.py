@@ -53,7 +53,10 @@ def test_a_failure_is_no_news_where_there_is_an_answer(database: Database) -> No
 
 def test_an_image_stays_partial_until_its_text_is_read_in_all_languages(database: Database) -> None:
     both = said("/sign.png", "harbour", caption="A pier").result
-    in_part = msgspec.structs.replace(both, status=Status.PARTIAL)
+    assert both.tasks.text is not None
+    text = msgspec.structs.replace(both.tasks.text, notice="rapidocr cannot read ko")
+    tasks = msgspec.structs.replace(both.tasks, text=text)
+    in_part = msgspec.structs.replace(both, status=Status.PARTIAL, tasks=tasks)
     database.write([entry(in_part)])
     database.write([entry(without(both, "text"))])
     assert paths(database, "harbour status:partial") == ["/sign.png"]
