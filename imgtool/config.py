@@ -32,6 +32,9 @@ _OTHER_VARIABLES = {"IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_TRACE", "IMGTOOL_TRACE_
 _TABLES = ("ocr", "classifier", "codes")
 """Options that hold the parameters of engines; ``imgtool.parameters`` knows which, and is imported when one is set."""
 
+_PATHS_OR_NAMES = {"stats", "database", "caption_model"}
+"""Texts that may be paths."""
+
 _SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
 _DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl"}
 _AT_LEAST = {
@@ -55,6 +58,23 @@ class Source:
 
     name: str
     values: Mapping[str, Any]
+    folder: Path | None = None
+    """The folder of a configuration file: its relative paths are relative to that."""
+
+    def placed(self, option: str, value: Any) -> Any:
+        """``value`` of ``option``, as a path from where the command runs if it is a relative one of a file."""
+        if isinstance(value, tuple):
+            return tuple(self.placed(option, each) for each in value)
+        text = str(value)
+        scheme, relative = "sqlite:///", text.removeprefix("sqlite:///")
+        if self.folder is not None and option == "database" and text.startswith(scheme) and relative[:1] not in "/~":
+            return f"{scheme}{self.folder / relative}"
+        is_path = isinstance(value, Path) or option in _PATHS_OR_NAMES
+        if self.folder is None or not is_path or text in ("-", "off") or text.startswith("~") or "://" in text:
+            return value
+        if option == "caption_model" and not text.startswith(".") and not (self.folder / text).is_dir():
+            return value
+        return self.folder / text if isinstance(value, Path) else str(self.folder / text)
 
     def naming(self, option: str) -> str:
         """How messages name ``option`` as this source sets it."""
@@ -154,7 +174,7 @@ def _convert(name: str, value: Any, source: Source) -> Any:
             value = parse_size(value)
         elif isinstance(value, str) and name in _DURATIONS:
             value = parse_duration(value)
-        converted = _of_kind(kind, value)
+        converted = _of_kind(kind, [value] if name == "output" and isinstance(value, str) else value)
     except ValueError as error:
         flag = "--" + name.replace("_", "-")
         raise ConfigProblem(
@@ -162,7 +182,7 @@ def _convert(name: str, value: Any, source: Source) -> Any:
         ) from error
     if converted is not None:
         _check_range(name, converted, source.naming(name))
-    return converted
+    return source.placed(name, converted)
 
 
 def _convert_parameters(option: str, value: Any, source: Source) -> dict[str, Any]:
@@ -254,5 +274,5 @@ def _outer_sources(environ: Mapping[str, str] | None, folder: Path | None, user_
         if key.startswith(ENV_PREFIX) and key not in _OTHER_VARIABLES and value != ""
     }
     yield Source("environment", variables)
-    for where, table in files(folder, user_file):
-        yield Source(where, normalise({name: value for name, value in table.items() if name not in SECTIONS}))
+    for where, table, place in files(folder, user_file):
+        yield Source(where, normalise({name: value for name, value in table.items() if name not in SECTIONS}), place)

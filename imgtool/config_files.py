@@ -20,21 +20,21 @@ def tables(section: str) -> list[tuple[str, dict[str, Any]]]:
     Raises:
         ConfigProblem: a file cannot be read, or ``section`` is no table in it.
     """
-    found = ((where, table) for where, table in files(None, None) if section in table)
+    found = ((where, table) for where, table, _ in files(None, None) if section in table)
     return [(where, normalise(_table(table, section, where))) for where, table in found]
 
 
-def files(folder: Path | None, user_file: Path | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The tables of the configuration files that are there, the strongest first."""
+def files(folder: Path | None, user_file: Path | None) -> Iterator[tuple[str, Mapping[str, Any], Path]]:
+    """The tables of the configuration files that are there, the strongest first, each with its name and its folder."""
     start = _current_folder() if folder is None else folder
     if start is not None and (own := _find_upwards(start, FILE_NAME)) is not None:
-        yield str(own), _read_toml(own)
+        yield str(own), _read_toml(own), own.parent
     if start is not None and (project := _find_upwards(start, "pyproject.toml")) is not None:
         name = f"{project} [tool.imgtool]"
-        yield name, _table(_table(_read_toml(project), "tool", name), "imgtool", name)
+        yield name, _table(_table(_read_toml(project), "tool", name), "imgtool", name), project.parent
     user = _user_file() if user_file is None else user_file
     if user is not None and _is_file(user):
-        yield str(user), _read_toml(user)
+        yield str(user), _read_toml(user), user.parent
 
 
 def _current_folder() -> Path | None:

@@ -71,6 +71,10 @@ class OutputFormat(StrEnum):
     HTML = "html"
 
 
+DEFAULT_LANGUAGES = ("ko", "en")
+"""The very object tells a run that names no languages from one that names these."""
+
+
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine needs to know. Also the keyword arguments of :class:`imgtool.Engine`.
 
@@ -81,7 +85,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     caption_engine: str | None = None
     text_engine: str | None = None
     labels_engine: str | None = None
-    languages: tuple[str, ...] = ("ko", "en")
+    languages: tuple[str, ...] = DEFAULT_LANGUAGES
     strict: bool = False
 
     backend: BackendChoice = BackendChoice.AUTO
@@ -143,6 +147,11 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_failure_rate: float | None = None
 
     @property
+    def names_languages(self) -> bool:
+        """Whether languages were asked for by name: then an engine that cannot read one answers in part."""
+        return self.languages is not DEFAULT_LANGUAGES
+
+    @property
     def codes_looked_for(self) -> str:
         """Which codes the task ``codes`` finds: ``all``, ``barcodes`` or ``hs``."""
         found: str = self.codes.get("find", "all")
@@ -160,7 +169,8 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line does with the results."""
 
     format: OutputFormat | None = None
-    output: Path | None = None
+    output: tuple[Path, ...] = ()
+    append: bool = False
     stats: str | None = None
     database: str | None = None
     quiet: bool = False

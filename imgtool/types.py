@@ -31,7 +31,7 @@ DEFAULT_TASKS = (Task.CAPTION, Task.TEXT, Task.LABELS)
 
 
 class Status(StrEnum):
-    """How an image came out: every task answered, some, or none."""
+    """How an image came out: every task answered; some, or without a language that was asked for by name; or none."""
 
     OK = "ok"
     PARTIAL = "partial"
@@ -199,6 +199,8 @@ class ImageResult(Struct, frozen=True, kw_only=True):
     processing_time_ms: float
     cache_enabled: bool
     from_cache: bool
+    uri: str | UnsetType = UNSET
+    """The ``file://`` address, where the name is no UTF-8: ``path`` has ``\\xNN`` for its bytes then."""
     thumbnail: bytes | UnsetType = UNSET
     """A small JPEG; present only where the output asked for it (the HTML gallery does)."""
 

@@ -151,3 +151,32 @@ def test_durations_scale(number: float, unit: str) -> None:
 def test_what_is_no_size_is_refused_and_nothing_else_is_raised(text: str) -> None:
     with suppress(ValueError):
         assert parse_size(text) >= 0
+
+
+def test_paths_in_a_file_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = tmp_path / "a" / "b"
+    (tmp_path / "blip").mkdir()
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    (tmp_path / "imgtool.toml").write_text(
+        'labels_model = "m.onnx"\nlabels_file = "/names.txt"\ncache_dir = "~/cache"\noutput = ["r.csv", "-"]\n'
+        'stats = "s.json"\ndatabase = "r.sqlite"\ncaption_model = "blip"\ninclude = ["*.jpg"]\n'
+    )
+    found = resolve({}, environ={"IMGTOOL_EASYOCR_DIR": "e"}, folder=below, user_file=tmp_path / "none.toml")
+    engine, output = found.engine, found.output
+    assert (engine.labels_model, engine.labels_file) == (tmp_path / "m.onnx", Path("/names.txt"))
+    assert (engine.cache_dir, engine.easyocr_dir) == (Path("~/cache"), Path("e"))
+    assert (output.output, output.stats) == ((tmp_path / "r.csv", Path("-")), str(tmp_path / "s.json"))
+    assert (output.database, engine.caption_model) == (str(tmp_path / "r.sqlite"), str(tmp_path / "blip"))
+    assert engine.include == ("*.jpg",)
+    (tmp_path / "imgtool.toml").write_text('database = "off"\ncaption_model = "Salesforce/blip"\nstats = "-"\n')
+    found = resolve({}, environ={}, folder=below, user_file=tmp_path / "none.toml")
+    assert (found.output.database, found.engine.caption_model, found.output.stats) == ("off", "Salesforce/blip", "-")
+    for url, meant in (
+        ("sqlite:///r.sqlite", f"sqlite:///{tmp_path}/r.sqlite"),
+        ("sqlite:////srv/r.sqlite", "sqlite:////srv/r.sqlite"),
+        ("postgresql://host/name", "postgresql://host/name"),
+    ):
+        (tmp_path / "imgtool.toml").write_text(f'database = "{url}"\n')
+        found = resolve({}, environ={}, folder=below, user_file=tmp_path / "none.toml")
+        assert found.output.database == meant

@@ -69,8 +69,9 @@ def progress_text(figures: Statistics, expected: int | None, seconds: float) -> 
         parts.append(f"{done / seconds:.1f} images/s")
     if figures.hits:
         parts.append(f"{figures.hits:,} from cache")
-    if figures.failed or figures.partial:
-        parts.append(f"{figures.failed + figures.partial:,} failed")
+    parts += [
+        f"{count:,} {what}" for count, what in ((figures.partial, "partial"), (figures.failed, "failed")) if count
+    ]
     if expected and done and expected > done and seconds > _FIRST_ETA_SECONDS:
         parts.append(f"{duration(seconds / done * (expected - done))} left")
     return " · ".join(parts)

@@ -251,6 +251,5 @@ def _task_result(task: Task, answer: StoredAnswer) -> Any:
         backend=answer.backend,
         seconds=answer.seconds,
         from_cache=True,
-        notice=answer.notice,
         value=msgspec.json.decode(answer.value, type=VALUE_TYPES[task]),
     )

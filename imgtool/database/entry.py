@@ -75,7 +75,7 @@ def stamps(result: ImageResult) -> dict[str, str]:
     the same one from the cache.
 
     They are asked for of every image of every run, so they are cheap: a checksum of who answered, how long it took in
-    microseconds, and what was said.
+    microseconds, what was said, and the run's notice about it.
     """
     answers = zip(_TASKS, _answers(result.tasks), strict=True)
     found = {name: _stamp(name, answer) for name, answer in answers if answer}
@@ -99,6 +99,8 @@ def _stamp(name: str, answer: Any) -> str:
         said = "\n".join([line.text for line in value])
     else:
         said = repr(value)
+    if answer.notice:  # it is of the run, not of the answer
+        said += answer.notice
     start = int(answer.seconds * 1e6) ^ _checksum_of_engine(answer.engine, answer.model_version)
     return f"{name}={zlib.crc32(said.encode('utf-8', 'surrogatepass'), start & 0xFFFFFFFF):08x};"
 
@@ -188,7 +190,10 @@ def merged(former: ImageResult | None, new: ImageResult) -> ImageResult:
     if error is not None or not answered:
         status = Status.FAILED
     else:
-        status = Status.OK if answered == len(given) else Status.PARTIAL
+        # Without a failure, an image is partial because of a language that its text was not read in.
+        read = new if tasks["text"] is new.tasks.text else former
+        in_part = read.status is Status.PARTIAL and not read.problems()
+        status = Status.OK if answered == len(given) and not in_part else Status.PARTIAL
     known = new if new.width is not None else former
     return msgspec.structs.replace(
         new,
@@ -323,11 +328,3 @@ class Absolute:
             found = os.path.abspath(self._given or ".")  # noqa: PTH100 - links stay
             self._folder = found if found.endswith("/") else found + "/"
         return self._folder + name
-
-
-def real_path(path: str) -> str:
-    r"""``path`` as the file system knows it: in results, bytes of a name that are no UTF-8 are written ``\xNN``."""
-    if "\\x" not in path or os.path.lexists(path):
-        return path
-    raw = re.sub(rb"\\x([89a-f][0-9a-f])", lambda found: bytes([int(found[1], 16)]), path.encode())
-    return other if os.path.lexists(other := os.fsdecode(raw)) else path

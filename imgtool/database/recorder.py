@@ -17,8 +17,9 @@ from itertools import islice
 from msgspec import UNSET, Struct, structs
 
 from imgtool import trace
-from imgtool.database.entry import Absolute, Entry, is_recorded, real_path, stamps
+from imgtool.database.entry import Absolute, Entry, is_recorded, stamps
 from imgtool.database.interface import Database, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable
+from imgtool.engine.files.words import real_path
 from imgtool.types import ImageResult
 
 BATCH = 256

@@ -39,6 +39,7 @@ from imgtool.types import ImageResult, Priority, Problem, Task
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from imgtool.engine.files.discover import Named
     from imgtool.engine.keywords import EngineKeywords
     from imgtool.engine.sources import Source
 
@@ -173,7 +174,7 @@ class Engine(AbstractContextManager["Engine"]):
         inside.scheduler.submit((request,))
         return ticket
 
-    def analyze(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Analysis:
+    def analyze(self, paths: str | os.PathLike[str] | Iterable[Named]) -> Analysis:
         """One result for each image under ``paths`` (files, folders, globs), in that order: for ``for`` and for ``async
         for``. A single path is one path.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,11 +16,14 @@ from msgspec.structs import replace
 
 from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.registry import ORDER, load_class, targets
+from imgtool.engine.languages import plain_codes, reads
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
 from imgtool.types import Task
 from imgtool.weights.synthetic.marker import SYNTHETIC
+
+_COMMAND = re.compile("`([^`]+)`")
 
 UNPRINTED = frozenset({"paths", "remedy", "seconds"})
 """Keys of ``Analyzer.parameters`` that are left out of the fingerprint: a moved model gives the same answers, and so
@@ -38,6 +42,14 @@ class Choice(Struct, frozen=True, dict=True, eq=False):
     label: str
     notice: str | None = None
     stands_in_for: str | None = None
+    told: str = ""
+    """What of the notice is said before the run, in short."""
+    remedies: tuple[str, ...] = ()
+    """What to do about it."""
+    unread: tuple[str, ...] = ()
+    """Languages that were asked for by name and that it cannot read: its answers are partial."""
+    letters: Mapping[str, str] = {}
+    """``allowlist`` and ``blocklist``, where the engine knows neither: they are applied to what it read."""
     find_stand_ins: Callable[[], tuple[Choice, ...]] = tuple
 
     @cached_property
@@ -51,6 +63,22 @@ class Choice(Struct, frozen=True, dict=True, eq=False):
         if label == self.label:
             return self
         return next((each for each in self.stand_ins if each.label == label), self)
+
+    def of_engine(self, name: str) -> Choice:
+        """This choice, or the stand-in whose engine is called ``name``."""
+        return self if name == self.spec.name else self.who(name)
+
+    def as_asked(self, value: Any) -> Any:
+        """An answer of this engine without the characters that are not to be read; lines without any other go."""
+        if not self.letters or value is None:
+            return value
+        allowed, blocked = self.letters.get("allowlist"), self.letters.get("blocklist", "")
+        lines = []
+        for line in value:
+            kept = (c for c in line.text if (c.isspace() or not allowed or c in allowed) and c not in blocked)
+            if text := " ".join("".join(kept).split()):
+                lines.append(replace(line, text=text))
+        return tuple(lines)
 
     def for_worker(self) -> TaskPlan:
         """What the worker needs to know of it."""
@@ -70,10 +98,16 @@ class Plan(Struct, frozen=True, eq=False):
 
     @property
     def notices(self) -> list[str]:
-        """What the user should know before the run, one line each."""
+        """What the user should know before the run: a line that says it, and one with a command that mends it."""
         made_up = [c.task for c in self.chosen.values() if c.probe.model_version.startswith(SYNTHETIC)]
         told = [f"{' and '.join(made_up)}: the weights are synthetic, and the answers mean nothing"] if made_up else []
-        return told + [f"{c.task}: {c.notice}" for c in self.chosen.values() if c.notice]
+        told += [f"{c.task}: {c.told}" for c in self.chosen.values() if c.told]
+        remedies = dict.fromkeys(remedy for c in self.chosen.values() for remedy in c.remedies)
+        commands = dict.fromkeys(command for remedy in remedies for command in _COMMAND.findall(remedy))
+        # Packages first: what is fetched or compiled needs them.
+        steps = sorted(commands, key=lambda command: "pip" not in command)
+        mending = f"to mend that: {' && '.join(steps)}" if steps else "; ".join(remedies)
+        return [line for line in (". ".join(told), mending) if line]
 
 
 class _Candidate(Struct, frozen=True, eq=False):
@@ -88,7 +122,7 @@ class _Candidate(Struct, frozen=True, eq=False):
         """Languages asked for that it cannot read; an engine to which languages mean nothing covers all."""
         if not self.probe.languages:
             return ()
-        return tuple(language for language in options.languages if language not in self.probe.languages)
+        return tuple(language for language in options.languages if not reads(language, self.probe.languages))
 
 
 def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
@@ -97,10 +131,13 @@ def make_plan(options: EngineOptions, *, thumbnails: bool = False) -> Plan:
     Raises:
         ModelMissing: a task asked for by name has no analyzer that is available, or only one that would stand in and
             ``strict`` forbids that.
-        UsageProblem: an engine was named that does not exist or answers another task.
+        UsageProblem: an engine was named that does not exist or answers another task, or a language that is none.
     """
     # Tasks that read no other answer come first, so that fingerprints can contain those they depend on.
     order = [Task.TEXT.value, Task.LABELS.value, Task.CAPTION.value, Task.CODES.value, THUMBNAIL]
+    if Task.TEXT in options.wanted_tasks:
+        codes = plain_codes(options.languages)
+        options = options if codes == options.languages else replace(options, languages=codes)
     wanted = [task.value for task in options.wanted_tasks] + [THUMBNAIL] * thumbnails
     chosen: dict[str, Choice] = {}
     for task in sorted(wanted, key=order.index):
@@ -209,12 +246,19 @@ def _choose(lineup: _Lineup, candidates: list[_Candidate], first: _Candidate, ea
     chosen = _complete(lineup.task, first, options, earlier)
     # Also the notices of another backend of the same engine: why it does not answer.
     notices = [chosen.notice, *(c.probe.notice for c in candidates if c.name == first.name)]
+    told = list(notices)
+    remedies: tuple[str, ...] = ()
     stands_in_for = None
     if first.name != preferred and not options.strict:
         stands_in_for = preferred
         why, remedy = _why_not(candidates, options)
         text = f"{first.cls.spec.name} stands in for {preferred}: {why}" + (f" ({remedy})" if remedy else "")
         notices.insert(0, text)
+        same = [candidate.probe for candidate in candidates if candidate.name == preferred]
+        # The last of its implementations is the one that needs least.
+        reason = same[-1].reason or why
+        told.insert(0, f"{first.cls.spec.name} stands in for {preferred}: {reason}")
+        remedies = tuple(dict.fromkeys(probe.remedy for probe in same if probe.remedy))
 
     def stand_ins() -> tuple[Choice, ...]:
         found, taken = [], {first.cls.spec.name}
@@ -231,7 +275,10 @@ def _choose(lineup: _Lineup, candidates: list[_Candidate], first: _Candidate, ea
         return tuple(found)
 
     notice = "; ".join(filter(None, notices)) or None
-    return replace(chosen, notice=notice, stands_in_for=stands_in_for, find_stand_ins=stand_ins)
+    short = "; ".join(filter(None, told))
+    return replace(
+        chosen, notice=notice, told=short, remedies=remedies, stands_in_for=stands_in_for, find_stand_ins=stand_ins
+    )
 
 
 def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier: Mapping[str, Choice]) -> Choice:
@@ -249,6 +296,31 @@ def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier:
     }
     canonical = msgspec.json.encode(parts, order="deterministic")
     fingerprint = f"{spec.name}-{hashlib.sha256(canonical).hexdigest()[:24]}"
-    missing = ", ".join(candidate.uncovered(options))
+    uncovered = candidate.uncovered(options)
+    missing = ", ".join(uncovered)
     notice = f"{candidate.name} cannot read {missing}; lines in such scripts are missing or wrong" if missing else None
-    return Choice(task, spec, probe, parameters, candidate.target, fingerprint, spec.name, notice)
+    ignored: list[str] = []
+    if task == Task.TEXT.value and options.ocr:
+        from imgtool.parameters import parameters_of
+
+        known = {parameter.name for parameter in parameters_of(candidate.name)[1]}
+        ignored = [name for name in options.ocr if name not in known]
+    letters = {name: str(options.ocr[name]) for name in ignored if name in ("allowlist", "blocklist")}
+    notices = [notice] if notice else []
+    if letters:
+        notices.append(f"{' and '.join(letters)} applied to what {candidate.name} read: it knows no such parameter")
+    if without := [name for name in ignored if name not in letters]:
+        notices.append(f"{candidate.name} has no parameter {' and no '.join(without)}: --ocr changes nothing there")
+    unread = uncovered if options.names_languages else ()
+    return Choice(
+        task,
+        spec,
+        probe,
+        parameters,
+        candidate.target,
+        fingerprint,
+        spec.name,
+        "; ".join(notices) or None,
+        unread=unread,
+        letters=letters,
+    )

@@ -48,7 +48,8 @@ class CacheStatistics(msgspec.Struct, kw_only=True):
 
 
 class Statistics(msgspec.Struct, kw_only=True):
-    """A run in figures. ``hit_rate_percent`` counts images all of whose tasks came from the result store.
+    """A run in figures. ``passed_over`` counts files in folders that are no image and not called like one, by their
+    extension, the most first. ``hit_rate_percent`` counts images all of whose tasks came from the result store.
 
     ``parallel_efficiency`` is task seconds over the wall seconds in which workers ran tasks, loading left out: above 1,
     tasks ran side by side. ``stages`` is the share of the workers' time in which they decoded, loaded models, or
@@ -60,6 +61,7 @@ class Statistics(msgspec.Struct, kw_only=True):
     answered: int = 0
     partial: int = 0
     failed: int = 0
+    passed_over: dict[str, int] = {}
     hits: int = 0
     misses: int = 0
     hit_rate_percent: float | None = None
@@ -122,6 +124,8 @@ class Tally:
         """The figures up to now, with those of the engine; they do not change afterwards."""
         figures = msgspec.structs.replace(self.figures)
         figures.tasks = {task: msgspec.structs.replace(of_task) for task, of_task in list(figures.tasks.items())}
+        # The thread that lists files adds to it.
+        figures.passed_over = dict(sorted(figures.passed_over.copy().items(), key=lambda item: -item[1]))
         figures.models = [_model_statistics(loaded) for loaded in models]
         figures.warmed_up = any(loaded.warm_up_seconds > 0 for loaded in models)
         figures.wall_seconds = time.perf_counter() - self._began

@@ -12,6 +12,7 @@ from imgtool.types import CaptionResult, Code, CodesResult, ImageResult, LabelsR
 COLUMNS = (
     "path",
     "page",
+    "pages",
     "status",
     "format",
     "width",
@@ -27,6 +28,7 @@ COLUMNS = (
     "labels_engine",
     "codes",
     "codes_engine",
+    "notice",
     "error_code",
     "error",
     "remedy",
@@ -43,7 +45,8 @@ class CsvWriter:
 
     ``text`` is the recognised lines joined with newlines, ``text_confidence`` their mean in [0, 1]; ``labels`` reads
     ``chart 0.93; document 0.05`` and ``codes`` ``hs 8471300100 0.99; qr https://example.org 1``; several problems of
-    one image are joined with ``; ``. A task that was not asked, or that failed, leaves its cells empty.
+    one image are joined with ``; ``, and so are the notices of its tasks. A task that was not asked, or that failed,
+    leaves its cells empty.
 
     A text cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a line break gets a leading apostrophe: a
     spreadsheet would run it as a formula, and file names and pictures come from strangers. ``page`` counts from 0.
@@ -55,8 +58,11 @@ class CsvWriter:
         self._rows.writerow(COLUMNS)
 
     def write(self, result: ImageResult) -> None:
-        cells = _cells(result)
-        self._rows.writerow([cells[column] for column in COLUMNS])
+        self.write_row(_cells(result))
+
+    def write_row(self, cells: Mapping[str, Any]) -> None:
+        """Write a row by the names of its columns."""
+        self._rows.writerow([cells.get(column, "") for column in COLUMNS])
         self._out.flush()
 
     def close(self, summary: Mapping[str, Any]) -> None:
@@ -68,6 +74,7 @@ def _cells(result: ImageResult) -> dict[str, Any]:
     cells.update(
         path=safe_cell(result.path),
         page=result.page,
+        pages=result.pages,
         status=result.status.value,
         format=safe_cell(result.format),
         width=result.width,
@@ -93,7 +100,9 @@ def _cells(result: ImageResult) -> dict[str, Any]:
             if lines:
                 cells["text_confidence"] = round(sum(line.confidence for line in lines) / len(lines), 4)
     found = result.problems()
+    notices = (f"{task.value}: {answer.notice}" for task, answer in result.tasks.items() if answer.notice)
     cells.update(
+        notice=safe_cell("; ".join(notices)),
         error_code=safe_cell("; ".join(dict.fromkeys(problem.code for _, problem in found))),
         error=safe_cell("; ".join(f"{task.value}: {p.message}" if task else p.message for task, p in found)),
         remedy=safe_cell("; ".join(dict.fromkeys(problem.remedy for _, problem in found if problem.remedy))),

@@ -32,7 +32,11 @@ class JsonLinesWriter:
         self._out = out
 
     def write(self, result: ImageResult) -> None:
-        self._out.write(encode(result) + "\n")
+        self.write_row(encode(result))
+
+    def write_row(self, row: str) -> None:
+        """Write what is JSON already."""
+        self._out.write(row + "\n")
         self._out.flush()
 
     def close(self, summary: Mapping[str, Any]) -> None:
@@ -47,7 +51,11 @@ class JsonWriter:
         self._before = "[\n"
 
     def write(self, result: ImageResult) -> None:
-        self._out.write(self._before + encode(result))
+        self.write_row(encode(result))
+
+    def write_row(self, row: str) -> None:
+        """Write what is JSON already."""
+        self._out.write(self._before + row)
         self._before = ",\n"
 
     def close(self, summary: Mapping[str, Any]) -> None:

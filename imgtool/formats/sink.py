@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import io
+import os
 from typing import Any
 
 from imgtool.errors import OutputNotWritable
@@ -43,21 +44,33 @@ def not_writable(name: str, error: OSError) -> OutputNotWritable:
 class Sink(io.FileIO):
     """A raw stream on a descriptor. Once ``abandoned`` it swallows what is still in the buffers above it.
 
+    One that ``replaces`` a file empties it when the first byte is written. One that ``holds`` keeps what is written in
+    memory, until ``let_go``.
+
     Raises:
         ReaderGone: on writing, the other end of the pipe is closed.
         OutputNotWritable: on writing, whatever else the system refuses.
     """
 
-    def __init__(self, descriptor: int, shown: str, *, closefd: bool = True) -> None:
+    def __init__(
+        self, descriptor: int, shown: str, *, closefd: bool = True, replaces: bool = False, holds: bool = False
+    ) -> None:
         super().__init__(descriptor, "wb", closefd=closefd)
         self._shown = shown
+        self._held = bytearray() if holds else None
+        self.replaces = replaces
         self.reader_gone = False
         self.abandoned = False
 
     def write(self, data: Any, /) -> int:
         if self.abandoned:
             return memoryview(data).nbytes
+        if self._held is not None:
+            self._held += data
+            return memoryview(data).nbytes
         try:
+            if self.replaces:
+                self.empty()
             return super().write(data)
         except BrokenPipeError:
             self.reader_gone = True
@@ -66,6 +79,17 @@ class Sink(io.FileIO):
             raise
         except OSError as error:
             raise not_writable(self._shown, error) from error
+
+    def empty(self) -> None:
+        """Cut the file off at its beginning."""
+        self.replaces = False
+        os.ftruncate(self.fileno(), 0)
+
+    def let_go(self) -> None:
+        """Write what was held. Raises what ``write`` raises."""
+        held, self._held = self._held, None
+        while held:
+            del held[: self.write(held)]
 
 
 def _nearest(error: UnicodeError) -> tuple[str, int]:

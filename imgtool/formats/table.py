@@ -101,6 +101,9 @@ def _rows(result: ImageResult, width: int) -> Iterator[_Row]:
                 yield from _problem_rows(task.value, answer.error, "failed: ")
             continue
         yield _answer_row(task.value, answer, width)
+    if result.status is Status.PARTIAL and not result.problems():
+        notices = (answer.notice for _, answer in result.tasks.items() if answer.notice)
+        yield _Row("note", printable_prose("; ".join(notices)), _YELLOW)
     answers = [answer for _, answer in result.tasks.items() if answer.stands_in_for and not answer.error]
     if answers:
         by = ", ".join(f"{answer.engine} (instead of {answer.stands_in_for})" for answer in answers)

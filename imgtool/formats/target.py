@@ -10,9 +10,10 @@ import stat
 import sys
 from contextlib import suppress
 from io import BufferedWriter, TextIOWrapper
+from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TextIO
+from typing import IO, Any, Literal, TextIO
 
 from imgtool.errors import UsageProblem
 from imgtool.files import claim_file, sweep
@@ -38,8 +39,16 @@ _DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/([0-9]{1,6})")
 
 
 def guess_format(path: Path) -> OutputFormat | None:
-    """The format that the suffix of ``path`` stands for, in upper or lower case; ``None`` where it says nothing."""
-    return _SUFFIXES.get(path.suffix.lower())
+    """The format that the suffix of ``path`` stands for, in upper or lower case; ``None`` where it has none.
+
+    Raises:
+        UsageProblem: no format has that suffix.
+    """
+    suffix = path.suffix.lower()
+    if suffix and suffix not in _SUFFIXES:
+        remedy = f"end its name with one of {', '.join(_SUFFIXES)}, or name the format with --format"
+        raise UsageProblem(f"{path}: no format has the suffix {suffix}", remedy)
+    return _SUFFIXES.get(suffix)
 
 
 def _descriptor(name: str) -> int | None:
@@ -56,7 +65,11 @@ class Target:
     there before stays. The new file keeps the permissions of the one it replaces, and a symbolic link stays a link.
 
     Written directly are: JSON Lines, so that ``tail -f`` can follow and an interrupted run keeps its finished lines;
-    and whatever is no regular file (a pipe, a device, ``/dev/fd/3``).
+    and whatever is no regular file (a pipe, a device, ``/dev/fd/3``). JSON Lines replace an earlier file when the first
+    is written. ``append`` adds them to it; ``whole`` writes them as every other format.
+
+    ``careful`` leaves an earlier file that holds something as it is until ``release`` says that there is something to
+    put in its place. ``ends_as`` is for a run that is interrupted or has its document complete before the end.
 
     Writing raises ``ReaderGone`` where the reader of a pipe has gone, and ``OutputNotWritable`` where the disk is
     full.
@@ -69,13 +82,35 @@ class Target:
     stream: IO[Any]
     """What the writer gets: bytes for a binary format, else text in UTF-8 (a table on stdout: in stdout's encoding)."""
 
-    def __init__(self, output: Path | None, format: OutputFormat, *, stdout: TextIO | None = None) -> None:
+    ends_as: Literal["failed", "interrupted", "complete"] = "failed"
+    """What becomes of the document after an exception: removed, kept under another name, or put in its place. An
+    interrupted one is kept under another name without an exception, too."""
+
+    def __init__(
+        self,
+        output: Path | None,
+        format: OutputFormat,
+        *,
+        stdout: TextIO | None = None,
+        careful: bool = False,
+        append: bool = False,
+        whole: bool = False,
+    ) -> None:
         self._name = "-" if output is None else _expanded(output)
         self._format = format
         self._stdout: TextIO | None = sys.stdout if stdout is None else stdout
         self._sink: Sink | None = None
         self._partial: Path | None = None
         self._place = Path(self._name)
+        self._careful, self._append = careful, append
+        self._direct = format is OutputFormat.JSONL and not whole
+        self._made: Path | None = None
+        self.untouched = False
+        """Whether an earlier file is there and stays as it is."""
+        self.is_careful = False
+        """Whether an earlier file was there that holds something."""
+        self.left_at: Path | None = None
+        """Where an interrupted run has left what it wrote."""
 
     @property
     def is_stdout(self) -> bool:
@@ -92,6 +127,13 @@ class Target:
         """Whether the reader has gone, so that writing on makes no sense."""
         return self._sink is not None and self._sink.reader_gone
 
+    def release(self) -> None:
+        """There is something to put in the place of an earlier file."""
+        if self.untouched:
+            self.untouched = False
+            if self._sink is not None:
+                self._sink.let_go()
+
     def __enter__(self) -> Target:
         try:
             self.stream = self._open()
@@ -107,8 +149,12 @@ class Target:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None or (self._partial is None and not self.closed):
-                self._finish()
+            whole = self.ends_as == "complete" or (kind is None and self.ends_as != "interrupted")
+            # What was written directly is flushed in any case.
+            if not self.untouched and (whole or self.ends_as == "interrupted" or not (self._partial or self.closed)):
+                self._finish(whole)
+            if not whole and self._made is not None and not self._made.stat().st_size:
+                self._made.unlink()
         except OSError as failure:
             raise not_writable(self._shown, failure) from failure
         finally:
@@ -121,7 +167,7 @@ class Target:
     def _open(self) -> IO[Any]:
         descriptor = _descriptor(self._name)
         if descriptor is None:
-            self._sink = Sink(self._open_file(), self._shown)
+            self._sink = self._open_file()
         elif descriptor != 1:
             self._sink = Sink(os.dup(descriptor), self._shown)
         else:
@@ -145,7 +191,7 @@ class Target:
             return buffered
         return TextIOWrapper(buffered, encoding=encoding, errors=NEAREST, newline="")
 
-    def _open_file(self) -> int:
+    def _open_file(self) -> Sink:
         try:
             found = Path(self._name).stat()
         except FileNotFoundError:
@@ -153,11 +199,19 @@ class Target:
         if found is not None and stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if found is not None and not stat.S_ISREG(found.st_mode):
-            return os.open(self._name, os.O_WRONLY)
-        if self._format is OutputFormat.JSONL:
-            # Linux refuses O_CREAT on another's file in a folder like /tmp, though it may be written.
-            return os.open(self._name, os.O_WRONLY | os.O_TRUNC | (os.O_CREAT if found is None else 0), 0o666)
-        return self._open_partial(found)
+            return Sink(os.open(self._name, os.O_WRONLY), self._shown)
+        self.untouched = self._careful and not self._append and found is not None and found.st_size > 0
+        self.is_careful = self.untouched
+        if not self._direct:
+            return Sink(self._open_partial(found), self._shown)
+        # Linux refuses O_CREAT on another's file in a folder like /tmp, though it may be written.
+        flags = (os.O_RDWR | os.O_APPEND) if self._append else os.O_WRONLY
+        descriptor = os.open(self._name, flags | (os.O_CREAT if found is None else 0), 0o666)
+        if found is None:
+            self._made = Path(self._name)
+        elif self._append and found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":
+            os.write(descriptor, b"\n")  # an earlier run was killed within a line
+        return Sink(descriptor, self._shown, replaces=not self._append, holds=self.untouched)
 
     def _open_partial(self, found: os.stat_result | None) -> int:
         self._place = Path(os.path.realpath(self._name))
@@ -174,15 +228,19 @@ class Target:
             os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
         return descriptor
 
-    def _finish(self) -> None:
+    def _finish(self, whole: bool) -> None:
         self.stream.flush()
         if self._sink is None:
             return
+        if whole and self._sink.replaces:
+            self._sink.empty()
         if stat.S_ISREG(os.fstat(self._sink.fileno()).st_mode):
             os.fsync(self._sink.fileno())
         if (partial := self._partial) is not None:
             self.stream.close()
             self._partial = None  # whatever happens now, complete results are not thrown away
+            if not whole:
+                self._place = self.left_at = _free_name(self._place)
             try:
                 partial.replace(self._place)
             except OSError:
@@ -196,6 +254,12 @@ class Target:
         if self._partial is not None:
             self._partial.unlink(missing_ok=True)
             self._partial = None
+
+
+def _free_name(place: Path) -> Path:
+    """``results.interrupted.csv`` beside ``results.csv``, with a number where that is taken."""
+    names = (f"{place.stem}.interrupted{number or ''}{place.suffix}" for number in count())
+    return next(path for name in names if not (path := place.with_name(name)).exists())
 
 
 def _expanded(output: Path) -> str:

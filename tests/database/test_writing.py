@@ -9,10 +9,11 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from imgtool.database.entry import Entry, real_path, stamps
+from imgtool.database.entry import Entry, stamps
 from imgtool.database.interface import Database, DatabaseUnavailable
 from imgtool.database.locate import database_at
-from imgtool.types import ImageResult
+from imgtool.engine.files.words import real_path
+from imgtool.types import ImageResult, Status
 from tests import results
 from tests.database.kept import entry, everything, paths, said, without
 from tests.results import any_result
@@ -48,6 +49,19 @@ def test_a_failure_is_no_news_where_there_is_an_answer(database: Database) -> No
     database.write([entry(results.partial("/slow.png"), sha256=f"{5:064x}")])
     assert paths(database, "harbour") == ["/slow.png"]
     assert paths(database, "caption:small status:ok") == ["/slow.png"]
+
+
+def test_an_image_stays_partial_until_its_text_is_read_in_all_languages(database: Database) -> None:
+    both = said("/sign.png", "harbour", caption="A pier").result
+    assert both.tasks.text is not None
+    text = msgspec.structs.replace(both.tasks.text, notice="rapidocr cannot read ko")
+    tasks = msgspec.structs.replace(both.tasks, text=text)
+    in_part = msgspec.structs.replace(both, status=Status.PARTIAL, tasks=tasks)
+    database.write([entry(in_part)])
+    database.write([entry(without(both, "text"))])
+    assert paths(database, "harbour status:partial") == ["/sign.png"]
+    database.write([entry(both)])
+    assert paths(database, "harbour status:ok") == ["/sign.png"]
 
 
 def test_an_answer_replaces_a_failure(database: Database) -> None:

@@ -34,7 +34,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield path
 
 
-def run(*paths: Path, engine: str = "Hazard", **options: Any) -> list[ImageResult]:
+def run(*paths: Path | str, engine: str = "Hazard", **options: Any) -> list[ImageResult]:
     with Engine(tasks=["caption"], caption_engine=f"tests.planted:{engine}", **options) as made:
         return list(made.analyze(paths))
 
@@ -180,6 +180,10 @@ def test_a_name_that_is_no_utf8_is_answered(tmp_path: Path) -> None:
     (result,) = run(photos, cache_dir=tmp_path / "cache")
     assert result.status is Status.OK
     assert result.path.encode()  # valid Unicode
+    assert isinstance(result.uri, str)
+    for path in (result.path, result.uri):
+        (again,) = run(path, cache_dir=tmp_path / "cache")
+        assert (again.sha256, again.from_cache) == (result.sha256, True)
     outcome = analyze(photos, *HAZARD)
     assert outcome.code == 0
 

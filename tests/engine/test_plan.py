@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import pytest
 
 from imgtool.analyzers import registry
 from imgtool.analyzers.interface import Analyzer, Answer, Probe
+from imgtool.engine.engine import Engine
 from imgtool.engine.plan import make_plan
 from imgtool.errors import ExitCode, ModelMissing, UsageProblem
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
-from imgtool.types import Problem, Task
+from imgtool.types import Problem, Status, Task, TextLine
 from tests import pictures
 from tests.command import analyze, imgtool
 from tests.planted import _spec
@@ -173,3 +175,93 @@ def test_options_that_read_nothing_are_wrong_usage_whoever_answers(tmp_path: Pat
     done = imgtool("analyze", pictures.flat(tmp_path / "a.png"), "-t", "text", *flags)
     assert done.code is ExitCode.USAGE
     assert "--ocr: psm" in done.err
+
+
+def test_a_cached_answer_has_the_notice_of_this_run(tmp_path: Path) -> None:
+    photo = pictures.flat(tmp_path / "a.png")
+
+    def notice(*languages: str) -> str | None:
+        with Engine(text(languages=languages, text_engine="first", cache_dir=tmp_path / "cache")) as engine:
+            (result,) = engine.analyze(photo)
+        assert result.tasks.text is not None
+        notices.append((result.from_cache, result.tasks.text.notice))
+        return result.tasks.text.notice
+
+    notices: list[tuple[bool, str | None]] = []
+    first = notice("ko", "en")
+    assert first is not None and "cannot read ko" in first
+    notice("en")
+    notice("ko", "en")
+    assert notices == [(False, first), (True, None), (True, first)]
+
+
+def test_an_image_is_partial_where_a_language_named_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = pictures.flat(tmp_path / "a.png")
+
+    def status(**options: Any) -> tuple[Status, bool]:
+        with Engine(text(text_engine="first", cache_dir=tmp_path / "cache", **options)) as engine:
+            (result,) = engine.analyze(photo)
+        assert result.tasks.text is not None
+        return result.status, result.tasks.text.notice is not None
+
+    assert status(languages=("en",)) == (Status.OK, False)
+    assert status(languages=("ko", "en")) == (Status.PARTIAL, True)
+    assert status() == (Status.OK, True), "nobody asked for Korean by name"
+
+
+def test_what_is_said_before_the_run_is_two_lines_with_one_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Compiled(Reader):
+        @classmethod
+        def probe(cls, options: EngineOptions) -> Probe:
+            return Probe(False, reason="not compiled", remedy="run `imgtool warm-cache first`")
+
+    class Upstream(Reader):
+        @classmethod
+        def probe(cls, options: EngineOptions) -> Probe:
+            return Probe(False, reason="torch is not installed", remedy="install it: `pip install 'x[torch]'`")
+
+    here = sys.modules[__name__]
+    for cls in (Compiled, Upstream):
+        monkeypatch.setattr(here, cls.__name__, cls, raising=False)
+    monkeypatch.setitem(registry.ANALYZERS, "first", (f"{__name__}:Compiled", f"{__name__}:Upstream"))
+    plan = make_plan(text(languages=("ko", "en")))
+    assert plan.notices == [
+        "text: second stands in for first: torch is not installed",
+        "to mend that: pip install 'x[torch]' && imgtool warm-cache first",
+    ]
+    assert "not compiled; torch is not installed" in (plan.chosen["text"].notice or "")
+
+
+class Words(Reader):
+    spec = _spec("words", Task.TEXT)
+
+    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
+        box = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))
+        return [tuple(TextLine(each, 0.9, box) for each in ("HELLO  4 WORLD 2", "none")) for _ in pictures]
+
+
+@pytest.mark.parametrize(
+    ("ocr", "lines", "notice"),
+    [
+        ({}, ["HELLO  4 WORLD 2", "none"], None),
+        ({"allowlist": "0123456789"}, ["4 2"], "allowlist applied to what words read"),
+        ({"allowlist": "0123456789no", "blocklist": "24"}, ["non"], "allowlist and blocklist applied"),
+        ({"psm": 6, "rotations": (90,)}, ["HELLO  4 WORLD 2", "none"], "words has no parameter psm and no rotations"),
+    ],
+)
+def test_parameters_that_the_engine_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ocr: dict[str, Any], lines: list[str], notice: str | None
+) -> None:
+    monkeypatch.setitem(registry.ANALYZERS, "words", (f"{__name__}:Words",))
+    photo = pictures.flat(tmp_path / "a.png")
+    for asked in ({"psm": 3} if not ocr else {}, ocr):
+        options = text(languages=("en",), text_engine="words", cache_dir=tmp_path / "cache", ocr=asked)
+        with Engine(options) as engine:
+            (result,) = engine.analyze(photo)
+    assert result.from_cache
+    assert result.tasks.text is not None and result.lines is not None
+    assert [line.text for line in result.lines] == lines
+    assert (notice or "") in (result.tasks.text.notice or "")
+    assert (notice is None) == (result.tasks.text.notice is None)

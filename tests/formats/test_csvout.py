@@ -9,12 +9,13 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from imgtool.formats.csvout import COLUMNS, CsvWriter
 from imgtool.types import ImageResult
 from tests.results import HS_CODE, QR_CODE, answered, any_result, caption, codes, failed, labels, partial, text
 
-TEXT_COLUMNS = [c for c in COLUMNS if c not in ("page", "width", "height", "text_lines", "processing_time_ms")]
+TEXT_COLUMNS = [c for c in COLUMNS if c not in ("page", "pages", "width", "height", "text_lines", "processing_time_ms")]
 
 
 def written(results: Iterable[ImageResult]) -> str:
@@ -34,7 +35,7 @@ def test_an_answered_image_is_one_row() -> None:
     result = answered(
         "photos/a, b.png",
         caption=caption('A "bright" picture.'),
-        text=text("Total", "23.40"),
+        text=replace(text("Total", "23.40"), notice="rapidocr cannot read ko"),
         labels=labels(chart=0.93, document=0.05),
         codes=codes(HS_CODE, QR_CODE),
     )
@@ -42,6 +43,7 @@ def test_an_answered_image_is_one_row() -> None:
         {
             "path": "photos/a, b.png",
             "page": "0",
+            "pages": "1",
             "status": "ok",
             "format": "PNG",
             "width": "1000",
@@ -57,6 +59,7 @@ def test_an_answered_image_is_one_row() -> None:
             "labels_engine": "classifier",
             "codes": "hs 8471300000 0.991; qr =1+2 https://example.org 0.999",
             "codes_engine": "codes",
+            "notice": "text: rapidocr cannot read ko",
             "error_code": "",
             "error": "",
             "remedy": "",

@@ -419,7 +419,6 @@ def test_a_stand_in_for_stdout_will_do() -> None:
         ("a.parquet", PARQUET),
         ("a.html", OutputFormat.HTML),
         ("a.txt", TABLE),
-        ("a.png", None),
         ("json", None),
         ("-", None),
     ],

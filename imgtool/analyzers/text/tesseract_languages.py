@@ -38,7 +38,9 @@ _OTHERS = {
 }
 """Other codes in use, EasyOCR's among them."""
 
-_CODES = {**_ISO, **_OTHERS}
+CODES = {**_ISO, **_OTHERS}
+"""Usual codes, and what Tesseract calls these languages."""
+
 _NO_LANGUAGES = frozenset({"osd", "equ", "snum"})
 _SUFFIX = ".traineddata"
 
@@ -46,13 +48,13 @@ _SUFFIX = ".traineddata"
 def tesseract_code(language: str) -> str:
     """Tesseract's code for ``language``; an unknown code is assumed to be Tesseract's own."""
     plain = language.lower().replace("-", "_")
-    return _CODES.get(plain, plain)
+    return CODES.get(plain, plain)
 
 
 def spoken_names(codes: Iterable[str]) -> tuple[str, ...]:
     """Every code that a user may write for the installed ``codes``: the usual ones first, then Tesseract's."""
     installed = set(codes)
-    usual = [name for name, code in _CODES.items() if code in installed]
+    usual = [name for name, code in CODES.items() if code in installed]
     return (*usual, *(name.replace("_", "-") for name in usual if "_" in name), *sorted(installed))
 
 

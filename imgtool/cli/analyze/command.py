@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +12,9 @@ from imgtool import trace
 from imgtool.cli.analyze import options as o
 from imgtool.cli.boundary import boundary
 from imgtool.cli.help import HelpAll
+
+if TYPE_CHECKING:
+    from imgtool.engine.files.discover import Named
 
 NOT_OPTIONS = {"paths", "from_file", "null", "help_all"}
 """Parameters that say what to analyze, not how."""
@@ -38,6 +42,7 @@ def analyze(
     strict: o.Strict = None,
     format: o.Format = None,
     output: o.Output = None,
+    append: o.Append = None,
     stats: o.Stats = None,
     quiet: o.Quiet = None,
     verbose: o.Verbose = None,
@@ -97,7 +102,7 @@ def analyze(
             raise typer.Exit(run.run(named))
 
 
-def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
+def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Iterator[Named]:
     """Everything the user named, as it comes.
 
     Raises:
@@ -112,6 +117,10 @@ def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Ite
     if not lists and not named:
         raise UsageProblem(
             "no paths given", "imgtool analyze ./photos, or --from-file LIST, or - to read them from stdin"
+        )
+    if null and not lists:
+        raise UsageProblem(
+            "-0 is about a list of paths, and there is none", "name one with --from-file, or leave -0 out"
         )
     # Opened now, read as they go: a list that is not there is known before anything is written.
     return chain(named, *[read_list(source, null) for source in lists])

@@ -72,8 +72,9 @@ Strict = Annotated[Flag, option(_TASKS, "Fail rather than use another engine.", 
 
 Format = Annotated[Text, option(_OUTPUT, "table, json, jsonl, csv, parquet or html.", "--format", "-f", takes="NAME")]
 Output = Annotated[
-    Text, option(_OUTPUT, "Write to a file; its suffix sets the format.", "--output", "-o", takes="FILE")
+    Many, option(_OUTPUT, "Write to a file; its suffix sets the format. Repeatable.", "--output", "-o", takes="FILE")
 ]
+Append = Annotated[Flag, option(_OUTPUT, "Add to a JSON Lines file.", "--append/--no-append")]
 Stats = Annotated[Text, option(_OUTPUT, "Write statistics as JSON; - is stderr.", "--stats", takes="FILE")]
 Quiet = Annotated[Flag, option(_OUTPUT, "Only errors on stderr.", "--quiet/--no-quiet", "-q")]
 Verbose = Annotated[

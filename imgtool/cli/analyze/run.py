@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from imgtool import trace
-from imgtool.cli.analyze.summary import print_summary
-from imgtool.cli.console import Messages, say, terminal_width, wants_color
+from imgtool.cli.analyze.outputs import Outputs
+from imgtool.cli.analyze.summary import MOST_FAILED, passed_over, print_summary
+from imgtool.cli.console import Messages, say
 from imgtool.cli.progress import ProgressLine, progress_text
 from imgtool.config import Resolved
 from imgtool.database.interface import DatabaseUnavailable
@@ -20,14 +21,14 @@ from imgtool.database.locate import missing, recorder_for
 from imgtool.database.recorder import Recorder
 from imgtool.distribution import install_command
 from imgtool.engine.engine import Engine
+from imgtool.engine.files.discover import Named
+from imgtool.engine.files.problems import shown
 from imgtool.engine.observer import Observer
 from imgtool.engine.statistics import Statistics
-from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures, UsageProblem
-from imgtool.formats.interface import needs_thumbnails, open_writer
+from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures
 from imgtool.formats.sink import ReaderGone
-from imgtool.formats.target import Target, guess_format
-from imgtool.image_formats import sniff_file
-from imgtool.options import EngineOptions, OutputFormat
+from imgtool.options import EngineOptions
+from imgtool.types import ImageResult, Status
 
 
 class Watcher(Observer):
@@ -53,17 +54,18 @@ class AnalyzeRun:
     def __init__(self, resolved: Resolved) -> None:
         self._options = resolved.engine
         self._output = resolved.output
-        guessed = guess_format(self._output.output) if self._output.output is not None else None
-        self._format = self._output.format or guessed or OutputFormat.TABLE
+        self._outputs = Outputs(resolved.output, merge=resolved.engine.retry_failed)
         self._messages = Messages(quiet=self._output.quiet)
         self._line = ProgressLine(shown=not self._output.quiet)
         self._recorder: Recorder | None = None
         self._unrecorded: DatabaseUnavailable | None = None
+        self._failed: list[str] = []
+        self._failures = 0
         if self._output.verbose:
             for name, origin in sorted(resolved.origins.items()):
                 self._messages.plain(f"option {name} comes from {origin}")
 
-    def run(self, paths: Iterable[str]) -> ExitCode:
+    def run(self, paths: Iterable[Named]) -> ExitCode:
         """Run the job; returns the exit code its results deserve.
 
         Raises:
@@ -75,18 +77,19 @@ class AnalyzeRun:
         engine = Engine(
             self._options,
             observer=watcher,
-            thumbnails=needs_thumbnails(self._format),
+            thumbnails=self._outputs.needs_thumbnails,
             echo_worker=self._output.verbose,
         )
-        self._check_places()
+        if self._output.stats not in (None, "-"):
+            _check_writable(str(self._output.stats))
         try:
-            with Target(self._output.output, self._format) as target, engine, self._recording():
-                stopped = self._answer(engine, watcher, target, paths)
+            with self._outputs.opened(self._messages), engine, self._recording():
+                stopped = self._answer(engine, watcher, paths)
                 figures = engine.statistics
                 trace.mark("last result")
         except (ReaderGone, OutputNotWritable) as error:
             # That a model is missing is worth its exit code, whatever becomes of stdout.
-            known = engine.model_problems and self._output.output is None
+            known = engine.model_problems and not self._output.output
             if isinstance(error, OutputNotWritable):
                 if not known:
                     raise
@@ -95,7 +98,8 @@ class AnalyzeRun:
                 raise BrokenPipeError from None
             return ExitCode.MODEL_MISSING
         if not self._output.quiet:
-            print_summary(self._messages, figures, self._output.output)
+            print_summary(self._messages, figures, self._outputs.written, self._failed, self._failures)
+            self._outputs.report(self._messages)
         if self._output.stats is not None:
             _write_stats(figures, self._output.stats)
         if stopped is not None:
@@ -103,6 +107,15 @@ class AnalyzeRun:
         if self._unrecorded is not None:
             raise self._unrecorded
         return exit_code(figures, engine.model_problems)
+
+    def _note_failure(self, result: ImageResult) -> None:
+        """Keep the names of the first that failed: they are said at the end, after thousands of others."""
+        if result.status is Status.OK or not (found := result.problems()):
+            return
+        self._failures += 1
+        if self._failures <= MOST_FAILED:
+            page = f" page {result.page + 1}" if result.pages > 1 else ""
+            self._failed.append(f"{shown(result.path)}{page}: {found[0][1].message}")
 
     @contextmanager
     def _recording(self) -> Iterator[None]:
@@ -122,26 +135,10 @@ class AnalyzeRun:
         else:
             self._unrecorded = lacking
 
-    def _check_places(self) -> None:
-        """Refuse before the work what would fail after it."""
-        output = self._output.output
-        if output is not None and output.is_file() and sniff_file(str(output)) is not None:
-            raise UsageProblem(f"{output} is an image and would be overwritten", "name another file with -o")
-        if self._output.stats not in (None, "-"):
-            _check_writable(str(self._output.stats))
-
-    def _answer(self, engine: Engine, watcher: Watcher, target: Target, paths: Iterable[str]) -> TooManyFailures | None:
+    def _answer(self, engine: Engine, watcher: Watcher, paths: Iterable[Named]) -> TooManyFailures | None:
         """Write every result. Returns the failure that stopped the run, if any; what was answered before is written."""
-        output, line = self._output.output, self._line
-        writer = open_writer(
-            self._format,
-            target.stream,
-            title=output.stem if output is not None else "imgtool",
-            width=terminal_width(sys.stdout),
-            color=target.is_terminal and wants_color(sys.stdout),
-        )
-        recorder = self._recorder
-        shares_screen = output is None and sys.stdout.isatty()
+        line, recorder, outputs = self._line, self._recorder, self._outputs
+        shares_screen = not self._output.output and sys.stdout.isatty()
         stopped = None
         first = True
         try:
@@ -149,8 +146,9 @@ class AnalyzeRun:
                 if shares_screen:
                     line.clear()
                 with trace.span("write", "parent"):
-                    writer.write(result)
-                if recorder is not None:
+                    outputs.write(result)
+                self._note_failure(result)
+                if recorder is not None and result.path != "-":  # what was piped in cannot be found again
                     recorder.add(result)
                 if first:
                     trace.mark("first result")
@@ -159,12 +157,17 @@ class AnalyzeRun:
                     line.show(progress_text(engine.statistics, watcher.total, line.seconds))
         except TooManyFailures as error:
             stopped = error
+        except BaseException:
+            outputs.interrupt(msgspec.to_builtins(engine.statistics))
+            raise
         finally:
             line.clear()
         figures = engine.statistics
-        writer.close(msgspec.to_builtins(figures))
+        outputs.close(msgspec.to_builtins(figures))
         if not figures.images and not self._options.retry_failed:
-            raise NoImages("no image was found under what was given", _why_nothing(self._options))
+            others = f"; {passed_over(figures)}" if figures.passed_over else ""
+            raise NoImages(f"no image was found under what was given{others}", _why_nothing(self._options))
+        outputs.keep(stopped=stopped is not None)
         return stopped
 
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imgtool.cli.console import Messages
 from imgtool.cli.progress import duration
 from imgtool.engine.files.problems import shown
 from imgtool.engine.statistics import Statistics
+from imgtool.formats.clean import printable
 
 _SHOWN = 0.005
 """Shares that are no 0 %."""
 
+MOST_FAILED = 10
+"""Failed files that are named, at most."""
 
-def print_summary(messages: Messages, figures: Statistics, output: Path | None) -> None:
-    """Print two to five lines on stderr."""
+_KINDS = 9
+"""Kinds of files that are named, at most."""
+
+
+def print_summary(
+    messages: Messages, figures: Statistics, outputs: Sequence[Path], failed: Sequence[str] = (), failures: int = 0
+) -> None:
+    """Print some lines on stderr. ``failed`` names the first of all ``failures``."""
     done = [f"{figures.images:,} {'image' if figures.images == 1 else 'images'}"]
     done += [f"{count:,} {what}" for count, what in ((figures.partial, "partial"), (figures.failed, "failed")) if count]
     if figures.hits:
@@ -23,10 +32,25 @@ def print_summary(messages: Messages, figures: Statistics, output: Path | None) 
     seconds = f"{figures.wall_seconds:.2f} s" if figures.wall_seconds < 90 else duration(figures.wall_seconds)
     rate = figures.images_per_second if figures.images > 1 else 0
     messages.plain(f"{messages.bold(', '.join(done))} in {seconds}" + (f" ({rate:,.1f} images/s)" if rate else ""))
+    for line in failed:
+        messages.plain(f"failed: {printable(line)}")
+    if failures > len(failed):
+        messages.plain(f"failed: {failures - len(failed):,} more")
+    if figures.passed_over:
+        messages.plain(passed_over(figures))
     for line in _details(figures):
         messages.faint(line)
-    if output is not None:
-        messages.plain(f"written to {shown(str(output))}")
+    if places := [shown(str(place)) for place in outputs]:
+        messages.plain(f"written to {' and '.join(places)}")
+
+
+def passed_over(figures: Statistics) -> str:
+    """``327 other files passed over: 210 .txt, 44 .fli, ...``."""
+    count = sum(figures.passed_over.values())
+    kinds = [f"{number:,} {kind}" for kind, number in figures.passed_over.items()]
+    more = [f"{len(kinds) - _KINDS} other kinds"] if len(kinds) > _KINDS + 1 else kinds[_KINDS:]
+    what = "1 other file" if count == 1 else f"{count:,} other files"
+    return f"{what} passed over: {', '.join([*kinds[:_KINDS], *more])}"
 
 
 def _details(figures: Statistics) -> Iterator[str]:

@@ -119,7 +119,8 @@ def prune(
 ) -> None:
     """Remove files that no longer exist on this machine."""
     with _opened(database, cache_dir, bool(verbose)) as (one, _):
-        from imgtool.database.entry import real_path, this_machine
+        from imgtool.database.entry import this_machine
+        from imgtool.engine.files.words import real_path
 
         one.connect()
         gone = [

@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from imgtool.cli.console import Messages, terminal_width, wants_color
 from imgtool.config import Resolved
-from imgtool.database.entry import real_path, this_machine
+from imgtool.database.entry import this_machine
 from imgtool.database.interface import Database, DatabaseDamaged, DatabaseOutdated, DatabaseUnavailable, Found, Hit
 from imgtool.database.locate import choose
 from imgtool.database.search.query import AllOf, AnyOf, Equals, Exact, Node, Not, parse, phrases
 from imgtool.database.sqlite import SqliteDatabase
+from imgtool.engine.files.words import real_path
 from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
 from imgtool.formats.sink import ReaderGone
@@ -47,6 +48,7 @@ class SearchRun:
         """
         self._resolved = resolved
         self._output = resolved.output
+        self._place = self._output.output[-1] if self._output.output else None
         self._null = null
         self._query = parse(query)
         self._words = query
@@ -68,7 +70,7 @@ class SearchRun:
             imgtool.errors.ImgtoolError: the search as a whole cannot be done.
         """
         try:
-            with Target(self._output.output, OutputFormat.JSONL if self._null else self._format) as target:
+            with Target(self._place, OutputFormat.JSONL if self._null else self._format) as target:
                 return self._run(target)
         except ReaderGone:
             raise BrokenPipeError from None
@@ -183,7 +185,7 @@ class SearchRun:
             if self._null:
                 raise UsageProblem("--null prints only paths and has no --format", "leave one of them out")
             return self._output.format
-        guessed = guess_format(self._output.output) if self._output.output is not None else None
+        guessed = guess_format(self._place) if self._place is not None else None
         return guessed or OutputFormat.TABLE
 
     def _write(self, hits: Iterator[Hit], target: Target) -> int:
@@ -223,10 +225,10 @@ class SearchRun:
         total = len(found.places) - self._files.left_out
         if not count:
             self._messages.plain(f"nothing found for {self._words}" + self._why_nothing(database))
-        elif self._output.output is not None or self._format is OutputFormat.TABLE:
+        elif self._place is not None or self._format is OutputFormat.TABLE:
             known = f" of {total:,}" if found.complete and total > count else ""
             more = " of more" if not found.complete or (total > count and not known) else ""
-            where = f", written to {self._output.output}" if self._output.output is not None else ""
+            where = f", written to {self._place}" if self._place is not None else ""
             hint = "; --limit 0 shows all" if (known or more) and not self._null else ""
             noun = "hit" if count == 1 and not known else "hits"
             self._messages.plain(f"{count:,}{known or more} {noun}{where}{hint}")

@@ -9,8 +9,8 @@ from types import TracebackType
 import msgspec
 
 from imgtool.analyzers.interface import THUMBNAIL
-from imgtool.database.entry import real_path
 from imgtool.engine.engine import Engine
+from imgtool.engine.files.words import real_path
 from imgtool.engine.plan import Plan
 from imgtool.options import EngineOptions, Pages
 from imgtool.types import ImageResult, Task

@@ -114,7 +114,7 @@ class WarmRun:
         if figures is not None:
             from imgtool.cli.analyze.summary import print_summary
 
-            print_summary(self._messages, figures, None)
+            print_summary(self._messages, figures, ())
         elif self._request.analyze:
             self._messages.notice("the images were not analyzed, because not every model is ready")
 

@@ -37,7 +37,6 @@ class StoredAnswer(Struct, frozen=True):
     backend: Backend
     seconds: float
     stored_at: float
-    notice: str | None = None
 
 
 class Record(Struct, frozen=True):

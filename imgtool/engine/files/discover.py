@@ -13,17 +13,19 @@ Nothing here raises because of a path: what cannot be looked at is a :class:`Ref
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from imgtool.engine.files import problems
+from imgtool.engine.files import problems, words
 from imgtool.engine.files.selection import CACHE_TAG, CACHE_TAG_SIGNATURE, Position, Rules, Selection, is_glob
 from imgtool.image_formats import IMAGE_SUFFIXES, read_head
 from imgtool.types import Problem
@@ -37,6 +39,11 @@ Answer = TypeVar("Answer")
 
 _HINTS = 20
 """How many misspelt paths of a run get the nearest name: a list of a million stale paths must not take hours."""
+
+_SUFFIX = 12
+"""What is longer is hardly an extension."""
+
+NO_SUFFIX = "without extension"
 
 
 class ImageRef(Struct, frozen=True):
@@ -52,6 +59,8 @@ class ImageRef(Struct, frozen=True):
     ctime_ns: int
     device: int
     inode: int
+    content: bytes | None = None
+    """The file itself, where it has no place: one that was piped in."""
 
 
 class RefusedPath(Struct, frozen=True):
@@ -60,6 +69,9 @@ class RefusedPath(Struct, frozen=True):
     path: str
     problem: Problem
 
+
+Named = str | os.PathLike[str] | ImageRef | RefusedPath
+"""What is named: a path, or what is known of a file already."""
 
 _EVERYTHING = Rules()
 _Visit = tuple[Selection, Position]
@@ -132,12 +144,13 @@ class Finder:
 
     def __init__(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: Iterable[Named],
         rules: Rules,
         is_known_image: Callable[[os.stat_result], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._paths = iter(paths)
+        self._words: deque[str] = deque()
         self._rules = rules
         self._selection = Selection(rules)
         self._is_known_image = is_known_image
@@ -150,6 +163,8 @@ class Finder:
         self._owner = threading.get_ident()
         self._asking: tuple[str, float] | None = None
         self._in_index: os.stat_result | ImageRef | None = None
+        self.passed_over: dict[str, int] = {}
+        """How many files were met that are no image and not called like one, by their extension."""
 
     @property
     def waiting_since(self) -> float | None:
@@ -186,6 +201,8 @@ class Finder:
 
     def known(self, ref: ImageRef, look_up: Callable[[ImageRef], str | None]) -> str | None:
         """What the index says of an image that was found. Raises what :meth:`next` raises."""
+        if ref.content is not None:
+            return hashlib.sha256(ref.content).hexdigest()
         self._in_index = ref
         found = self._ask(lambda _: look_up(ref), ref.path)
         self._in_index = None
@@ -196,9 +213,9 @@ class Finder:
             if self._folders:
                 found = self._step(self._folders[-1])
             else:
-                path = next(self._paths, None)
-                if path is None:
-                    return None
+                path = self._words.popleft() if self._words else next(self._paths, None)
+                if path is None or isinstance(path, ImageRef | RefusedPath):
+                    return path
                 found = self._look_at(os.fspath(path))
             if found is not None:
                 return found
@@ -230,8 +247,23 @@ class Finder:
     def _look_for(self, path: str, error: OSError) -> RefusedPath | None:
         """An argument that the system does not know: a glob, a misspelt path."""
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        if is_glob(path) and missing and not self._ask(os.path.islink, path):
-            return self._expand(path)
+        if missing and not self._ask(os.path.islink, path):
+            if words.is_address(path):
+                local = words.path_of_address(path)
+                if local is None or not self._ask(os.path.lexists, local):
+                    return RefusedPath(path, problems.address(path))
+                found = [local]
+            elif (real := self._ask(words.real_path, path)) != path:
+                found = [real]
+            else:
+                found = words.expanded(path)
+                if found == [path] and is_glob(path):
+                    return self._expand(path)
+                if found == [path] and self._ask(os.path.lexists, plain := words.unescaped(path)):
+                    found = [plain]
+            if found != [path]:
+                self._words.extendleft(reversed(found))
+                return None
         if missing and self._hints_left:
             self._hints_left -= 1
             return RefusedPath(path, self._ask(problems.misspelt, path))
@@ -241,17 +273,17 @@ class Finder:
         """What the operating system said about ``path``, as a problem."""
         return self._ask(lambda path: problems.from_os_error(error, path, folder=folder), path)
 
-    def _expand(self, glob: str) -> RefusedPath | None:
+    def _expand(self, word: str) -> RefusedPath | None:
         """A glob is a walk of the folder before its first wildcard that takes only what matches the rest; a part that
         exists as it is written is no wildcard."""
-        parts = glob.split("/")
+        parts = words.as_glob(word).split("/")
         depth = 0
         while depth < len(parts) - 1:
             if is_glob(parts[depth]) and not self._ask(os.path.lexists, "/".join(parts[: depth + 1])):
                 break
             depth += 1
         root = ("/".join(parts[:depth]) or "/") if depth else ""
-        walk = _Walk(Selection(self._rules, "/".join(parts[depth:])), glob)
+        walk = _Walk(Selection(self._rules, "/".join(parts[depth:])), word)
         if self._ask(os.path.isdir, root or "."):
             refused = self._enter(root, walk, walk.selection.start, named=True)
             # Nothing was entered where it was walked before.
@@ -341,7 +373,15 @@ class Finder:
             judged = self.judge(path, self._ask(os.stat, path))
         except OSError as error:
             judged = RefusedPath(path, self.explain(error, path))
-        return judged if _is_reported(judged, name) else None
+        if _is_reported(judged, name):
+            return judged
+        self._pass_over(name)
+        return None
+
+    def _pass_over(self, name: str) -> None:
+        suffix = os.path.splitext(name)[1].lower()
+        kind = suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= _SUFFIX else NO_SUFFIX
+        self.passed_over[kind] = self.passed_over.get(kind, 0) + 1
 
     def _take_single(self, path: str, found: os.stat_result, *, named: bool) -> ImageRef | RefusedPath | None:
         """A file that was named or that a link leads to: its place is looked up, and remembered."""
@@ -362,6 +402,7 @@ class Finder:
             if self._came_before(place, name, self._walked.get(place, ())):
                 return None
         elif not named and not _is_reported(judged, path):
+            self._pass_over(path)
             return None
         self._single.setdefault(place, set()).add(name)
         return judged

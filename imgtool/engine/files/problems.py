@@ -15,6 +15,7 @@ from unicodedata import normalize
 
 from imgtool.distribution import install_command
 from imgtool.engine.files.other_content import looks_like
+from imgtool.engine.files.words import path_of_address
 from imgtool.image_formats import sniff
 from imgtool.types import Problem
 
@@ -31,6 +32,9 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+NOT_THERE = frozenset({"not_found", "no_match"})
+"""Codes of what was named and is not there at all."""
 
 EMPTY = Problem("empty_file", "the file is empty (0 bytes)", "copy or download it again, or remove it")
 
@@ -77,6 +81,14 @@ def no_match(glob: str) -> Problem:
     return Problem("no_match", f"no file matches {shown(glob)}", hint)
 
 
+def address(word: str) -> Problem:
+    """A URL in the place of a path."""
+    if (path := path_of_address(word)) is not None:
+        return Problem("not_found", f"there is no file {shown(path)}, which this address names", "check the spelling")
+    message = "this is a web address (URL), and imgtool does not fetch files from the network"
+    return Problem("not_found", message, f"download it, for example with curl -O {shown(word)}, and give the file")
+
+
 def from_os_error(error: OSError, path: str, *, folder: bool = False) -> Problem:
     """What the operating system said about ``path``, which is or should be a file (or a ``folder``)."""
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -98,7 +110,10 @@ def from_os_error(error: OSError, path: str, *, folder: bool = False) -> Problem
 
 def _not_found(path: str) -> Problem:
     if os.path.islink(path):
-        message = f"a symbolic link to {shown(os.readlink(path))}, which does not exist"
+        try:
+            message = f"a symbolic link to {shown(os.readlink(path))}, which does not exist"
+        except OSError:  # as in /proc, for what has no program
+            message = "a symbolic link that leads nowhere"
         return Problem("not_found", message, "repair or remove the link")
     return Problem("not_found", "no such file or folder", "check the spelling, or whether it was moved or deleted")
 

@@ -66,7 +66,6 @@ class Flight(Struct, eq=False):
             backend=choice.spec.backend,
             seconds=round(answered.seconds, 6),
             stored_at=time.time(),
-            notice=choice.notice,
         )
         self.answers[answered.task] = answer
         self.fresh[answered.task] = choice

@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.records import DECODE_FAILURE, ImageFacts, Record, StoredAnswer
 from imgtool.engine.files.discover import ImageRef
+from imgtool.engine.files.words import address_of
 from imgtool.engine.plan import Choice, Plan
 from imgtool.engine.statistics import Tally
 from imgtool.types import (
@@ -123,8 +124,11 @@ class PageRequest(Struct, eq=False, kw_only=True):
         """What is known, as the result that is given out."""
         tasks = {task: self.task_result(task, plan, cache_enabled) for task in self.tasks if task != THUMBNAIL}
         answered = sum(result.error is None for result in tasks.values())
-        status = Status.OK if answered == len(tasks) else Status.PARTIAL
+        in_part = any(self._given_by(task, plan).unread for task in tasks if task in self.answers)
+        status = Status.OK if answered == len(tasks) and not in_part else Status.PARTIAL
         image = self.image
+        # A name that is no UTF-8 was decoded with surrogates, which JSON cannot hold.
+        odd = not self.name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in self.name)
         return ImageResult(
             # Bytes of a name that are no UTF-8 become \xNN.
             path=self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
@@ -141,6 +145,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
             processing_time_ms=round(self.seconds * 1000, 3),
             cache_enabled=cache_enabled,
             from_cache=bool(tasks) and all(result.from_cache for result in tasks.values()),
+            uri=address_of(self.name) if odd else UNSET,
             thumbnail=self.values.get(THUMBNAIL, UNSET),
         )
 
@@ -158,8 +163,9 @@ class PageRequest(Struct, eq=False, kw_only=True):
                 seconds=answer.seconds,
                 from_cache=cache_enabled and task not in self.fresh,
                 stands_in_for=choice.stands_in_for or (name if answer.engine != name else None),
-                notice=answer.notice,
-                value=self.values[task],
+                # That of this run's plan: an earlier run asked for other languages, or for another engine.
+                notice=self._given_by(task, plan).notice,
+                value=self._given_by(task, plan).as_asked(self.values[task]),
             )
         return kind(
             engine=choice.spec.name,
@@ -169,6 +175,10 @@ class PageRequest(Struct, eq=False, kw_only=True):
             seconds=0.0,
             error=self.error or self.failures.get(task) or _NOT_ANSWERED,
         )
+
+    def _given_by(self, task: str, plan: Plan) -> Choice:
+        """Who has given an answer."""
+        return self.fresh.get(task) or plan.chosen[task].of_engine(self.answers[task].engine)
 
 
 _NOT_ANSWERED = Problem("not_answered", "this task was not answered", "run again")

@@ -6,7 +6,6 @@ taken; a document's other pages are submitted once its first says how many there
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -14,7 +13,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from imgtool.engine.files.discover import Finder, ImageRef, RefusedPath, Rules, TakenOver
+from imgtool.engine.files.discover import Finder, ImageRef, Named, RefusedPath, Rules, TakenOver
 from imgtool.engine.files.identify import Identified, Identifier
 from imgtool.engine.files.reorder import ReorderBuffer
 from imgtool.engine.observer import Observer
@@ -61,7 +60,7 @@ class ResultStream:
         identifier: Identifier,
         options: EngineOptions,
         tasks: tuple[str, ...],
-        paths: Iterable[str | os.PathLike[str]],
+        paths: Iterable[Named],
         observer: Observer,
         tally: Tally,
     ) -> None:
@@ -73,6 +72,7 @@ class ResultStream:
         self._tally = tally
         rules = Rules(include=options.include, exclude=options.exclude, hidden=options.hidden)
         self._finder = Finder(paths, rules, identifier.is_known_image)
+        tally.figures.passed_over = self._finder.passed_over
         self._ahead = _COUNT_AHEAD if observer.wants_total else 0
         self._window = self._room = max(_WINDOW, 4 * options.batch_size * options.workers)
         # On top of the window: else the pages of a long document at the head of the line would wait for each other.
@@ -248,6 +248,7 @@ class ResultStream:
             document, first = self._growing[0]
             self._page_room -= 1
             page = self._request(first.name, first.ref, first.sha256, page=document.next_page, pages=document.pages)
+            page.content, page.content_size = first.content, first.content_size
             document.next_page += 1
             document.requests.append(page)
             if document.next_page >= document.pages:
@@ -262,6 +263,8 @@ class ResultStream:
     def _begin_file(self, entry: ImageRef | RefusedPath, sha256: str | None) -> None:
         ref = entry if isinstance(entry, ImageRef) else None
         request = self._request(entry.path, ref, sha256)
+        if ref is not None and ref.content is not None:
+            request.ref, request.content, request.content_size = None, ref.content, ref.size
         document = _Document(deque((request,)))
         if self._options.pages is Pages.ALL:
             document.counted = False

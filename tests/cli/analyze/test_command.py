@@ -29,7 +29,7 @@ def test_a_flag_that_is_not_given_leaves_the_option_open() -> None:
 
 def test_paths_are_named_then_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "list").write_text("c\nd\n")
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"e\nf\n")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"e\nf\n"))))
     assert list(_named_paths(["a", "-", "b"], str(tmp_path / "list"), null=False)) == ["a", "b", "c", "d", "e", "f"]
     (tmp_path / "list").write_bytes(b"with\nnewline\0z\0")
     assert list(_named_paths([], str(tmp_path / "list"), null=True)) == ["with\nnewline", "z"]

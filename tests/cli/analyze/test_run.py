@@ -110,3 +110,41 @@ def test_origins_are_shown_when_asked(tmp_path: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr().err
     assert "option tasks comes from flag" in said
     assert f"option ocr.psm comes from {tmp_path / 'imgtool.toml'}" in said
+
+
+def test_files_that_are_passed_over_are_counted_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pictures.flat(folder / "a.png")
+    for name in (
+        "a.PDF",
+        "b.pdf",
+        "notes",
+        "c.mp4",
+        "below/d.pdf",
+        ".hidden.pdf",
+        b"e.\xff".decode("utf8", "surrogateescape"),
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"%PDF-1.7")
+    (tmp_path / "elsewhere.psd").write_bytes(b"8BPS")
+    (folder / "linked.psd").symlink_to(tmp_path / "elsewhere.psd")
+    stats = tmp_path / "stats.json"
+    run(tmp_path, folder, output=str(tmp_path / "out.csv"), quiet=None, stats=str(stats))
+    said = capsys.readouterr().err
+    assert "7 other files passed over: 3 .pdf, 2 without extension, 1 .mp4, 1 .psd" in said.splitlines()
+    assert json.loads(stats.read_text())["passed_over"] == {".pdf": 3, "without extension": 2, ".mp4": 1, ".psd": 1}
+    with pytest.raises(NoImages, match=r"7 other files passed over: 3 \.pdf"):
+        run(tmp_path, folder, exclude=["*.png"])
+
+
+def test_failed_files_are_named_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = pictures.folder(tmp_path / "photos", [(9, 9, 9), *[planted.YELLOW] * 1])
+    for number in range(12):
+        (photos / f"broken{number:02}.jpg").write_bytes(b"\xff\xd8\xff garbage")
+    run(tmp_path, photos, output=str(tmp_path / "out.jsonl"), quiet=None)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert len(told) == 11
+    assert "001.png: " in told[0]
+    assert "broken00.jpg: the JPEG file" in told[1]
+    assert told[-1] == "failed: 3 more"

@@ -20,7 +20,7 @@ from imgtool.engine.files.discover import ImageRef, RefusedPath, Rules, discover
 from tests.conftest import ROOT
 
 # The names under test are strings, as discovery takes and gives them.
-# ruff: noqa: PTH101, PTH102, PTH106, PTH107, PTH109, PTH116, PTH119, PTH211
+# ruff: noqa: PTH100, PTH101, PTH102, PTH106, PTH107, PTH109, PTH116, PTH119, PTH211
 
 JPEG = b"\xff\xd8\xff\xe0" + b"\0" * 80
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 80
@@ -523,3 +523,38 @@ def test_a_known_image_is_not_opened() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.stdout.strip() == "['p/a.jpg', 'p/b.jpg', 'p/c.jpg'] ['p/b.jpg']"
+
+
+def test_what_no_shell_has_expanded_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", os.path.abspath("home"))
+    plant("home/h.jpg", "p/a.jpg", "p/b.jpg", "p/x*y.jpg", "p/xzy.jpg", "p/{c,d}.jpg", "p/c.jpg")
+    home = os.path.abspath("home/h.jpg")
+    assert images("~/h.jpg", "~/*.jpg") == [home]
+    assert images("p/{b,a}.jpg") == ["p/b.jpg", "p/a.jpg"]
+    assert images("{p/[a-c],home/?}.jpg") == ["p/a.jpg", "p/b.jpg", "p/c.jpg", "home/h.jpg"]
+    assert images(r"p/x\*y.jpg") == ["p/x*y.jpg"]
+    assert images(r"p/x\*[y].jpg") == ["p/x*y.jpg"]
+    assert images("p/{c,d}.jpg") == ["p/{c,d}.jpg"], "a name that exists is no pattern"
+    assert outcome("p/{a,gone}.jpg") == [("p/a.jpg", "image"), ("p/gone.jpg", "not_found")]
+    assert outcome("p/*.JPG") == [("p/*.JPG", "no_match")], "case counts, as in a shell"
+
+
+def test_a_path_as_results_write_it_opens_the_file() -> None:
+    name = os.fsdecode(b"p/caf\xe9.jpg")
+    plant(name, "p/a.jpg")
+    assert images("p/caf\\xe9.jpg") == [name]
+    assert images("file://" + os.path.abspath("p") + "/caf%E9.jpg") == [os.path.abspath(name)]
+
+
+@pytest.mark.parametrize(
+    ("address", "message", "remedy"),
+    [
+        ("https://example.org/a.jpg", "URL", "curl -O https://example.org/a.jpg"),
+        ("s3://bucket/*.jpg", "URL", "download"),
+        ("file:///no/such/a%20b.jpg", "/no/such/a b.jpg", "spelling"),
+    ],
+)
+def test_addresses_have_their_own_message(address: str, message: str, remedy: str) -> None:
+    problem = refusal(address).problem
+    assert message in problem.message
+    assert remedy in problem.remedy

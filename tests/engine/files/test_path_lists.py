@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from imgtool.engine.files.path_lists import read_list
 from imgtool.errors import ExitCode, PathMissing, UsageProblem
@@ -156,3 +159,61 @@ def test_a_picture_given_as_a_list_ends_the_run_with_what_was_wrong(tmp_path: Pa
     done = analyze("--from-file", "list", "-t", "caption", "--caption-engine", "tests.planted:Hazard")
     assert done.code is ExitCode.USAGE
     assert "entry 2 of the list list" in done.err
+
+
+HAZARD = ("-t", "caption", "--caption-engine", "tests.planted:Hazard")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".bmp", ".tif", ".webp", ".avif"])
+def test_an_image_that_is_piped_in_is_analyzed(tmp_path: Path, suffix: str) -> None:
+    content = pictures.flat(tmp_path / f"a{suffix}").read_bytes()
+    done = imgtool_with(content, "analyze", "-", *HAZARD, "-f", "jsonl")
+    (result,) = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, result["path"], result["status"]) == (0, "-", "ok")
+    assert (result["file_size"], result["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_all_pages_that_are_piped_in_are_analyzed(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (40, 30), (50 * number, 9, 9)) for number in range(3)]
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    done = imgtool_with((tmp_path / "a.tif").read_bytes(), "analyze", "-", *HAZARD, "-f", "jsonl", "--pages", "all")
+    assert [json.loads(line)["page"] for line in done.stdout.splitlines()] == [0, 1, 2]
+
+
+def test_a_list_that_begins_with_a_word_like_an_image_is_a_list() -> None:
+    for content in (b"GIF89a\nBM\nRIFF\n", b"II*\n", b"%!PS\n"):
+        assert listed(content) == content.decode().split()
+
+
+def test_an_image_that_is_given_as_a_list_is_refused(tmp_path: Path) -> None:
+    pictures.flat(Path("photo.png"))
+    with pytest.raises(UsageProblem, match="is an image") as caught:
+        list(read_list("photo.png"))
+    assert "imgtool analyze photo.png" in caught.value.remedy
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_list_in_utf16_is_refused_by_that_name(encoding: str) -> None:
+    content = "photo.jpg\r\n".encode(encoding)
+    if encoding == "utf-16-be":
+        content = b"\xfe\xff" + content
+    with pytest.raises(UsageProblem, match="UTF-16") as caught:
+        listed(content)
+    assert "iconv" in caught.value.remedy
+
+
+def imgtool_with(content: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "imgtool", *arguments], input=content, capture_output=True, check=False, timeout=120
+    )
+
+
+def test_a_list_with_the_other_separator_says_which_option_is_wrong() -> None:
+    with pytest.raises(UsageProblem, match="has no NUL byte") as caught:
+        listed(b"a.jpg\nb.jpg\n", nul=True)
+    assert "leave out -0" in caught.value.remedy
+    with pytest.raises(UsageProblem, match="has NUL bytes") as caught:
+        listed(b"a.jpg\0b.jpg\0")
+    assert "-0" in caught.value.remedy
+    done = imgtool_with(b"", "analyze", "-0", "list")
+    assert (done.returncode, b"-0" in done.stderr) == (ExitCode.USAGE, True)

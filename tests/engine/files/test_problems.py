@@ -50,3 +50,13 @@ def test_what_is_neither_file_nor_folder_is_named() -> None:
 
 def test_what_is_shown_is_valid_unicode_without_control_characters() -> None:
     assert problems.shown(os.fsdecode(b"caf\xe9\n.png")) == "caf\\xe9\\n.png"
+
+
+def test_a_link_that_cannot_be_read_is_no_failure_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    monkeypatch.setattr(os, "readlink", refused)
+    assert problems.misspelt(str(link)).code == "not_found"
