@@ -42,12 +42,13 @@ def _remedy() -> str:
 
 
 class RapidOcr(Analyzer):
-    """Lines of text with their boxes, equal to those of ``RapidOCR()(image)`` with upstream's own settings."""
+    """Lines of text with their boxes, in reading order: those of ``RapidOCR()(image)`` with upstream's own settings,
+    and what its answers lack on turned, very long and very small images. With ``order=raw`` exactly its answers."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="rapidocr",
         task=Task.TEXT.value,
-        version="1",
+        version="2",
         backend=Backend.ONNX,
         summary="Lines of printed text in Latin, Chinese and Japanese script, by PP-OCR",
         licence="Apache-2.0",
@@ -86,10 +87,12 @@ class RapidOcr(Analyzer):
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """Under ``paths``, which changes no answer, where its graphs are kept without denormal weights."""
+        """``raw`` if the answers are to be RapidOCR's own, and under ``paths``, which changes no answer, where its
+        graphs are kept without denormal weights."""
         from imgtool.artefacts.find import cleaned_root
 
-        return {"paths": {"cleaned": str(cleaned_root(options))}}
+        raw = {"raw": True} if options.ocr.get("order") == "raw" else {}
+        return {**raw, "paths": {"cleaned": str(cleaned_root(options))}}
 
     def import_libraries(self) -> None:
         """Import onnxruntime and OpenCV; RapidOCR itself is imported while its models are opened."""
@@ -110,7 +113,9 @@ class RapidOcr(Analyzer):
             given = self.parameters_given
             cleaned = given.get("paths", {}).get("cleaned")
             files = {section: folder / name for section, name in FILES.items()}
-            self._reader = open_reader(files, given.get("threads"), None if cleaned is None else Path(cleaned))
+            folder_of_cleaned = None if cleaned is None else Path(cleaned)
+            raw = given.get("raw", False)
+            self._reader = open_reader(files, given.get("threads"), folder_of_cleaned, raw=raw)
         except MemoryError:
             raise
         except Exception as error:
