@@ -173,7 +173,7 @@ _EASYOCR = [
 ]
 _TESSERACT = [
     Parameter(("tesseract",), "psm", int, _page_mode, "1, 3 to 13", "the best",
-              "Page segmentation mode; the best of 3, 1 and 4 by their confidence."),
+              "Page segmentation mode; the best is chosen of 3, 4 and, turned, 1."),
 ]
 _TEXT = [
     Parameter(("rapidocr", "easyocr", "tesseract"), "order", str, *_one_of("auto", "columns", "raw"), "auto",
