@@ -189,7 +189,7 @@ def _told(lines: Sequence[TextLine]) -> float:
 
 
 def _is_doubtful(lines: Sequence[TextLine]) -> bool:
-    """Whether the page may be turned: it has no text, a low mean confidence, or a long line that is higher than wide."""
+    """Whether the page may be turned: no text, a low mean confidence, or a long line that is higher than wide."""
     upended = [line for line in lines if len(line.text) > 3 and _is_upended(line.box)]
     told = sum(len(line.text) * line.confidence for line in lines)
     return bool(upended) or told <= _POOR * sum(len(line.text) for line in lines)
