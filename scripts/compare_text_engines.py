@@ -27,6 +27,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from imgtool.analyzers.registry import choose_target, load_class
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
+from imgtool.types import sure_lines
 
 _FONTS = Path(__file__).resolve().parent.parent / "examples" / "fonts"
 _PROSE = (
@@ -204,7 +205,7 @@ def compare(engine: str, pictures: Sequence[KnownPicture]) -> list[tuple[str, fl
             analyzers[languages].load()
         pixels = np.asarray(image.convert("RGB"))
         (lines,) = analyzers[languages].run([Picture(pixels, *image.size, "PNG")])
-        text = "\n".join(line.text for line in lines) if isinstance(lines, tuple) else ""
+        text = "\n".join(line.text for line in sure_lines(lines)) if isinstance(lines, tuple) else ""
         rows.append((name, error_rate(bare(pixels, languages), truth), error_rate(text, truth)))
     return rows
 

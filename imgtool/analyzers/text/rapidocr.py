@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.analyzers.text.doubts import asks_for_ideographs, with_doubts
 from imgtool.distribution import pip_install
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
@@ -35,6 +36,11 @@ LANGUAGES = (
     *("it", "ku", "la", "lb", "lt", "lv", "mi", "ms", "mt", "nl", "no", "oc", "pl", "pt", "qu", "rm", "ro", "sk"),
     *("sl", "sq", "sv", "sw", "tl", "tr"),
 )
+
+
+_LEAST, _LEAST_OF_IDEOGRAPHS = 0.8, 0.9
+"""A line of a lower score is doubtful. The second is for Chinese characters and kana where neither was asked for:
+Hangul is most often taken for them."""
 
 
 def _remedy() -> str:
@@ -87,12 +93,14 @@ class RapidOcr(Analyzer):
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """``raw`` if the answers are to be RapidOCR's own, and under ``paths``, which changes no answer, where its
-        graphs are kept without denormal weights."""
+        """``raw`` if the answers are to be RapidOCR's own, ``ideographs`` if these are expected, and under ``paths``,
+        which changes no answer, where its graphs are kept without denormal weights."""
         from imgtool.artefacts.find import cleaned_root
 
-        raw = {"raw": True} if options.ocr.get("order") == "raw" else {}
-        return {**raw, "paths": {"cleaned": str(cleaned_root(options))}}
+        how = {"raw": True} if options.ocr.get("order") == "raw" else {}
+        if asks_for_ideographs(options.languages):
+            how["ideographs"] = True
+        return {**how, "paths": {"cleaned": str(cleaned_root(options))}}
 
     def import_libraries(self) -> None:
         """Import onnxruntime and OpenCV; RapidOCR itself is imported while its models are opened."""
@@ -129,10 +137,15 @@ class RapidOcr(Analyzer):
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         """A tuple of :class:`imgtool.types.TextLine` for each picture, in reading order; empty where there is none."""
         answers: list[Answer | Problem] = []
+        given = self.parameters_given
         for picture in pictures:
             try:
                 with self._lock:
-                    answers.append(self._loaded().read(picture.pixels))
+                    lines = self._loaded().read(picture.pixels)
+                if not given.get("raw"):
+                    doubtful = 0.0 if given.get("ideographs") else _LEAST_OF_IDEOGRAPHS
+                    lines = with_doubts(lines, self.spec.name, _LEAST, doubtful)
+                answers.append(lines)
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - one image must not take the others, whatever is raised below

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.analyzers.text.doubts import with_doubts
 from imgtool.analyzers.text.reading_order import in_reading_order
 from imgtool.analyzers.text.tesseract_languages import installed_languages, spoken_names, tesseract_code
 from imgtool.analyzers.text.tesseract_tsv import DamagedOutput, parse_lines
@@ -35,6 +36,9 @@ tables and charts. None reads every page that another reads."""
 
 _GAIN, _POOR = 1.05, 0.8
 """Another reading is kept where it says so much more. A page of a lower confidence, by character, may be turned."""
+
+_LEAST = 0.5
+"""A line of a lower confidence is doubtful."""
 
 DPI = 300
 """Stated for every picture: few pictures state it, and the program's guess from the size of the letters made it lose
@@ -100,8 +104,8 @@ class Tesseract(Analyzer):
         if not wanted:
             raise ModelMissing("tesseract or its languages are missing", INSTALL)
         seconds = max(_SHARE * options.timeout, options.timeout - _GRACE_SECONDS)
-        columns = {"order": "columns"} if order == "columns" else {}
-        return {"paths": {"binary": str(binary)}, "languages": wanted, "psm": mode, "seconds": seconds, **columns}
+        arranged = {"order": order} if order in ("columns", "raw") else {}
+        return {"paths": {"binary": str(binary)}, "languages": wanted, "psm": mode, "seconds": seconds, **arranged}
 
     def load(self) -> None:
         """Check that the program still runs; nothing stays loaded between pictures.
@@ -117,7 +121,9 @@ class Tesseract(Analyzer):
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         """The lines of each picture as a tuple of :class:`imgtool.types.TextLine`."""
-        return [self._read(picture) for picture in pictures]
+        read = [self._read(picture) for picture in pictures]
+        least = 0.0 if self.parameters_given.get("order") == "raw" else _LEAST
+        return [lines if isinstance(lines, Problem) else with_doubts(lines, self.spec.name, least) for lines in read]
 
     def _read(self, picture: Picture) -> tuple[TextLine, ...] | Problem:
         """By the mode that was asked for, else the best of several, turned where that reads better."""
