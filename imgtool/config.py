@@ -190,7 +190,9 @@ def _convert_parameters(option: str, value: Any, source: Source) -> dict[str, An
     from imgtool.parameters import TABLES
 
     known, label = TABLES[option], source.naming(option)
-    engines = " and ".join(f"`imgtool models {name}`" for name in dict.fromkeys(p.engine for p in known.values()))
+    engines = " and ".join(
+        f"`imgtool models {name}`" for name in dict.fromkeys(each for p in known.values() for each in p.engines)
+    )
     if isinstance(value, str):
         value = split_settings(value)
     if isinstance(value, (list, tuple)):
@@ -208,7 +210,8 @@ def _convert_parameters(option: str, value: Any, source: Source) -> dict[str, An
             if given is not None:
                 converted[name] = known[name].check(_of_kind(known[name].kind, given))
         except (ValueError, TypeError) as error:
-            raise ConfigProblem(f"{label}: {name}: {error}", f"see `imgtool models {known[name].engine}`") from error
+            remedy = f"see `imgtool models {known[name].engines[0]}`"
+            raise ConfigProblem(f"{label}: {name}: {error}", remedy) from error
     return converted
 
 

@@ -20,9 +20,9 @@ MAX_SIDE = 8192
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One parameter of the engine ``engine``; ``kind`` is the type that text is converted to before ``check``."""
+    """One parameter of the engines ``engines``; ``kind`` is the type that text is converted to before ``check``."""
 
-    engine: str
+    engines: tuple[str, ...]
     name: str
     kind: Any
     check: Check
@@ -154,7 +154,7 @@ _Texts = tuple[str, ...]
 
 # fmt: off
 _EASYOCR = [
-    Parameter("easyocr", *row) for row in (
+    Parameter(("easyocr",), *row) for row in (
         ("decoder", str, *_one_of("greedy", "beamsearch", "wordbeamsearch"), "greedy", "How characters are chosen."),
         ("beam_width", int, *_between(1, 1000), "5", "Beams of the two other decoders."),
         ("paragraph", bool, _as_it_is, "yes or no", "no", "Join lines into paragraphs."),
@@ -171,9 +171,16 @@ _EASYOCR = [
         ("blocklist", str, _as_it_is, "characters", "none", "Never read these characters."),
     )
 ]
-_TESSERACT = [Parameter("tesseract", "psm", int, _page_mode, "1, 3 to 13", "4", "Page segmentation mode.")]
+_TESSERACT = [
+    Parameter(("tesseract",), "psm", int, _page_mode, "1, 3 to 13", "the best",
+              "Page segmentation mode; the best is chosen of 3, 4 and, turned, 1."),
+]
+_TEXT = [
+    Parameter(("rapidocr", "easyocr", "tesseract"), "order", str, *_one_of("auto", "columns", "raw"), "auto",
+              "columns: as a person reads; raw: just as the engine answers; auto: columns with rapidocr, else raw."),
+]
 _CLASSIFIER = [
-    Parameter("classifier", *row) for row in (
+    Parameter(("classifier",), *row) for row in (
         ("size", Any, parse_side_lengths, "224 or 224x256", "the model's", "Input size in pixels, height x width."),
         ("mean", _Numbers, _a_channel(_number), "1 or 3 numbers", "0.485,0.456,0.406",
          "Mean of each channel, after scaling."),
@@ -193,7 +200,7 @@ _CLASSIFIER = [
     )
 ]
 _CODES = [
-    Parameter("codes", *row) for row in (
+    Parameter(("codes",), *row) for row in (
         ("find", str, *_one_of("all", "barcodes", "hs"), "all", "Which codes to find; hs needs the task text."),
         ("min_confidence", float, *_between(0, 1), "0.5", "Leave out tariff numbers less certain than this."),
         ("links", _Texts, _link_templates, "addresses, or none", ",".join(LINKS),
@@ -203,7 +210,7 @@ _CODES = [
 # fmt: on
 
 TABLES: dict[str, dict[str, Parameter]] = {
-    "ocr": {each.name: each for each in (*_EASYOCR, *_TESSERACT)},
+    "ocr": {each.name: each for each in (*_EASYOCR, *_TESSERACT, *_TEXT)},
     "classifier": {each.name: each for each in _CLASSIFIER},
     "codes": {each.name: each for each in _CODES},
 }
@@ -213,6 +220,6 @@ TABLES: dict[str, dict[str, Parameter]] = {
 def parameters_of(engine: str) -> tuple[str, list[Parameter]]:
     """The option that sets the parameters of ``engine``, and those parameters; ``""`` and none where it has none."""
     for option, table in TABLES.items():
-        if found := [each for each in table.values() if each.engine == engine]:
+        if found := [each for each in table.values() if engine in each.engines]:
             return option, found
     return "", []

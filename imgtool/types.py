@@ -6,7 +6,7 @@ and its JSON Schema (``imgtool schema``) is derived from the very types that are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -61,12 +61,21 @@ Box = tuple[Point, Point, Point, Point]
 """Four corners, clockwise from the top left as the text is read."""
 
 
-class TextLine(Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of recognised text. ``confidence`` is in [0, 1]."""
+class TextLine(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One line of recognised text. ``confidence`` is in [0, 1].
+
+    ``doubt``, where there is one, says why this is likely no text of the image: such a line is not offered as words.
+    """
 
     text: str
     confidence: float
     box: Box
+    doubt: str | None = None
+
+
+def sure_lines(lines: Iterable[TextLine]) -> list[TextLine]:
+    """Those that nothing is said against."""
+    return [line for line in lines if line.doubt is None]
 
 
 class Label(Struct, frozen=True, forbid_unknown_fields=True):
@@ -211,9 +220,9 @@ class ImageResult(Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str | None:
-        """The text in the image, a line a line; empty where there is none."""
+        """The text in the image, a line a line, without doubtful lines; empty where there is none."""
         lines = self.lines
-        return None if lines is None else "\n".join(line.text for line in lines)
+        return None if lines is None else "\n".join(line.text for line in sure_lines(lines))
 
     @property
     def lines(self) -> tuple[TextLine, ...] | None:

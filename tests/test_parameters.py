@@ -18,7 +18,7 @@ from imgtool.options import EngineOptions
 from imgtool.parameters import TABLES, parameters_of
 from imgtool.quantities import split_settings
 
-WORDS_FOR_A_DEFAULT = {"none", "all", "the model's", "the mean"}
+WORDS_FOR_A_DEFAULT = {"none", "all", "the model's", "the mean", "the best"}
 
 
 def settle(tmp_path: Path, flags: dict[str, Any] | None = None, **environ: str) -> Resolved:
@@ -36,10 +36,10 @@ def test_every_default_that_is_stated_can_be_set(tmp_path: Path, option: str) ->
 def test_every_parameter_reaches_its_engine() -> None:
     easyocr = {parameter.name for parameter in parameters_of("easyocr")[1]}
     given = reading_parameters(EngineOptions(ocr=dict.fromkeys(TABLES["ocr"], 1)))
-    assert len({**given["detect"], **given["recognize"]}) == len(easyocr)
+    assert len({**given["detect"], **given["recognize"], "order": "raw"}) == len(easyocr)
     assert set(TABLES["ocr"]) == easyocr | {"psm"}
     assert set(TABLES["classifier"]) == set(CONVERTERS) - {"labels"}
-    assert parameters_of("rapidocr") == ("", [])
+    assert [parameter.name for parameter in parameters_of("rapidocr")[1]] == ["order"]
 
 
 def test_what_easyocr_gets_is_in_its_own_words_and_kinds(tmp_path: Path) -> None:

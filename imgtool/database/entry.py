@@ -271,7 +271,7 @@ def rows(result: ImageResult) -> Rows:
         labels=labels,
         codes=codes,
         words=Words(
-            text=stream("\n".join([line[1] for line in lines])),
+            text=stream("\n".join(line["text"] for line in values.get("text") or () if not line.get("doubt"))),
             caption=stream(caption),
             labels=stream("\n".join(likely)),
             codes=stream("\n".join(f"{value}\n{normalised}" for _, _, value, normalised, *_ in codes)),

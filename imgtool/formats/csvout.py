@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from imgtool.formats.clean import REPLACEMENT, well_formed
-from imgtool.types import CaptionResult, Code, CodesResult, ImageResult, LabelsResult
+from imgtool.types import CaptionResult, Code, CodesResult, ImageResult, LabelsResult, sure_lines
 
 COLUMNS = (
     "path",
@@ -95,7 +95,7 @@ def _cells(result: ImageResult) -> dict[str, Any]:
             codes = (f"{code.kind} {_digits(code)} {code.confidence:.4g}" for code in answer.value or ())
             cells["codes"] = safe_cell("; ".join(codes))
         elif answer.value is not None:
-            lines = answer.value
+            lines = sure_lines(answer.value)
             cells.update(text=safe_cell("\n".join(line.text for line in lines)), text_lines=len(lines))
             if lines:
                 cells["text_confidence"] = round(sum(line.confidence for line in lines) / len(lines), 4)

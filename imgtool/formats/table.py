@@ -13,7 +13,16 @@ from rich.cells import cell_len
 
 from imgtool.formats.cells import shorten_path, wrap
 from imgtool.formats.clean import printable, printable_prose
-from imgtool.types import AnyTaskResult, CaptionResult, CodesResult, ImageResult, Problem, Status, TextResult
+from imgtool.types import (
+    AnyTaskResult,
+    CaptionResult,
+    CodesResult,
+    ImageResult,
+    Problem,
+    Status,
+    TextResult,
+    sure_lines,
+)
 
 MIN_WIDTH = 24
 """Cells; a narrower terminal gets lines of this width."""
@@ -122,9 +131,12 @@ def _answer_row(name: str, answer: AnyTaskResult, width: int) -> _Row:
     if isinstance(answer, CaptionResult):
         return _Row(name, printable_prose(answer.value))
     if isinstance(answer, TextResult):
+        lines = sure_lines(answer.value)
         # As much of the beginning as can be shown at all: a page of text may have thousands of lines.
-        shown = " / ".join(line.text[: _MAX_LINES * width] for line in answer.value[: _MAX_LINES * width])
-        count = len(answer.value)
+        shown = " / ".join(line.text[: _MAX_LINES * width] for line in lines[: _MAX_LINES * width])
+        count = len(lines)
+        if not lines:
+            return _Row(name, "(none that is sure)", _FAINT)
         return _Row(name, printable_prose(shown if count == 1 else f"{count:,} lines: {shown}"))
     if isinstance(answer, CodesResult):
         return _Row(name, printable_prose(" · ".join(f"{code.kind} {code.value[:width]}" for code in answer.value)))

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgtool.types import TextLine
+from imgtool.types import TextLine, sure_lines
 
 QUOTE_WORDS = 6
 QUOTE_CHARACTERS = 40
@@ -85,7 +85,7 @@ def compose(found: Measurements) -> str:
 
 def summarise_text(lines: Sequence[TextLine], width: int, height: int) -> TextSummary:
     """The text answer of an image of ``width`` x ``height`` pixels in a few numbers, and its first readable line."""
-    readable = [(line, text) for line in lines if (text := one_line(line.text))]
+    readable = [(line, text) for line in sure_lines(lines) if (text := one_line(line.text))]
     if not readable:
         return TextSummary()
     covered = 0.0

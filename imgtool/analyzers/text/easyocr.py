@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.analyzers.text.reading_order import in_reading_order
 from imgtool.errors import ImgtoolError
 from imgtool.inference.easyocr.parameters import reading_parameters
 from imgtool.inference.picture import Picture
@@ -38,7 +39,7 @@ class EasyOcr(Analyzer):
         self.run([Picture(pixels, 160, 64, "")])
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
-        """The lines of each picture as a tuple of :class:`imgtool.types.TextLine`.
+        """The lines of each picture as a tuple of :class:`imgtool.types.TextLine`, in EasyOCR's own order by default.
 
         Raises:
             MemoryError: a picture does not fit into memory.
@@ -46,7 +47,8 @@ class EasyOcr(Analyzer):
         if self._reader is None:
             raise RuntimeError("load() comes before run()")
         detect, recognize = self.parameters_given["detect"], self.parameters_given["recognize"]
-        return [tuple(self._reader.read(picture, detect, recognize)) for picture in pictures]
+        arranged = in_reading_order if self.parameters_given.get("order") == "columns" else tuple
+        return [arranged(self._reader.read(picture, detect, recognize)) for picture in pictures]
 
     def close(self) -> None:
         """Free the model."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
+from imgtool.analyzers.text.doubts import asks_for_ideographs, with_doubts
 from imgtool.distribution import pip_install
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
@@ -37,17 +38,23 @@ LANGUAGES = (
 )
 
 
+_LEAST, _LEAST_OF_IDEOGRAPHS = 0.8, 0.9
+"""A line of a lower score is doubtful. The second is for Chinese characters and kana where neither was asked for:
+Hangul is most often taken for them."""
+
+
 def _remedy() -> str:
     return pip_install("--force-reinstall", "rapidocr>=3.10,<4")
 
 
 class RapidOcr(Analyzer):
-    """Lines of text with their boxes, equal to those of ``RapidOCR()(image)`` with upstream's own settings."""
+    """Lines of text with their boxes, in reading order: those of ``RapidOCR()(image)`` with upstream's own settings,
+    and what its answers lack on turned, very long and very small images. With ``order=raw`` exactly its answers."""
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="rapidocr",
         task=Task.TEXT.value,
-        version="1",
+        version="2",
         backend=Backend.ONNX,
         summary="Lines of printed text in Latin, Chinese and Japanese script, by PP-OCR",
         licence="Apache-2.0",
@@ -86,10 +93,14 @@ class RapidOcr(Analyzer):
 
     @classmethod
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
-        """Under ``paths``, which changes no answer, where its graphs are kept without denormal weights."""
+        """``raw`` if the answers are to be RapidOCR's own, ``ideographs`` if these are expected, and under ``paths``,
+        which changes no answer, where its graphs are kept without denormal weights."""
         from imgtool.artefacts.find import cleaned_root
 
-        return {"paths": {"cleaned": str(cleaned_root(options))}}
+        how = {"raw": True} if options.ocr.get("order") == "raw" else {}
+        if asks_for_ideographs(options.languages):
+            how["ideographs"] = True
+        return {**how, "paths": {"cleaned": str(cleaned_root(options))}}
 
     def import_libraries(self) -> None:
         """Import onnxruntime and OpenCV; RapidOCR itself is imported while its models are opened."""
@@ -110,7 +121,9 @@ class RapidOcr(Analyzer):
             given = self.parameters_given
             cleaned = given.get("paths", {}).get("cleaned")
             files = {section: folder / name for section, name in FILES.items()}
-            self._reader = open_reader(files, given.get("threads"), None if cleaned is None else Path(cleaned))
+            folder_of_cleaned = None if cleaned is None else Path(cleaned)
+            raw = given.get("raw", False)
+            self._reader = open_reader(files, given.get("threads"), folder_of_cleaned, raw=raw)
         except MemoryError:
             raise
         except Exception as error:
@@ -124,10 +137,15 @@ class RapidOcr(Analyzer):
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         """A tuple of :class:`imgtool.types.TextLine` for each picture, in reading order; empty where there is none."""
         answers: list[Answer | Problem] = []
+        given = self.parameters_given
         for picture in pictures:
             try:
                 with self._lock:
-                    answers.append(self._loaded().read(picture.pixels))
+                    lines = self._loaded().read(picture.pixels)
+                if not given.get("raw"):
+                    doubtful = 0.0 if given.get("ideographs") else _LEAST_OF_IDEOGRAPHS
+                    lines = with_doubts(lines, self.spec.name, _LEAST, doubtful)
+                answers.append(lines)
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - one image must not take the others, whatever is raised below

@@ -2,7 +2,7 @@
 
 Two thirds of a plain start are ``import rapidocr`` (mostly parsing one YAML file, twice) and opening three models. Here
 the models are opened by a thread during the import, without their denormal weights, and the file is parsed once.
-Answers are RapidOCR's own, with its own settings.
+Answers are RapidOCR's own, with its own settings, but for what :mod:`imgtool.inference.rapidocr_pages` does better.
 
 Because the sessions are passed to it, RapidOCR never calls its downloader, which it does if a model is missing or has
 another checksum.
@@ -24,8 +24,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from imgtool.analyzers.text.reading_order import in_reading_order
 from imgtool.inference.cleaned_graphs import open_cleaned
 from imgtool.inference.rapidocr import DetectorSession, normalise_by_table
+from imgtool.inference.rapidocr_pages import PageReader
 from imgtool.types import TextLine
 
 _DICTIONARY = "character"
@@ -39,10 +41,13 @@ _WIDE, _TALL = 100, 5
 """The ratios to which such slivers are widened; close to the limit for wide ones, whose text RapidOCR enlarges."""
 
 
-def open_reader(files: Mapping[str, Path], threads: int | None, cleaned: Path | None = None) -> Reader:
+def open_reader(
+    files: Mapping[str, Path], threads: int | None, cleaned: Path | None = None, *, raw: bool = False
+) -> Reader:
     """A reader on the models ``files``: paths by section of RapidOCR's configuration (Det, Cls, Rec).
 
     ``cleaned`` is where their graphs are kept without denormal weights; without it they are cleaned in memory.
+    ``raw`` leaves every answer as RapidOCR gives it.
 
     Raises:
         Exception: whatever onnxruntime or RapidOCR raise for missing or broken files.
@@ -64,7 +69,7 @@ def open_reader(files: Mapping[str, Path], threads: int | None, cleaned: Path | 
         for section, session in sessions.items():
             engine.cfg[section].session = session
     normalise_by_table(engine)
-    return Reader(engine)
+    return Reader(engine if raw else PageReader(engine), raw=raw)
 
 
 def _open_session(section: str, path: Path, threads: int | None, cleaned: Path | None) -> ort.InferenceSession:
@@ -105,8 +110,9 @@ def _import_engine() -> Any:
 class Reader:
     """RapidOCR's pipeline on open sessions. Not safe for two threads at once."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, *, raw: bool = True) -> None:
         self._engine = engine
+        self._raw = raw
 
     def read(self, pixels: NDArray[np.uint8]) -> tuple[TextLine, ...]:
         """Lines in reading order of an (H, W, 3) uint8 RGB image; boxes in its pixels."""
@@ -128,7 +134,7 @@ class Reader:
             )
             confidence = min(1.0, max(0.0, float(score)))
             found.append(TextLine(text=text, confidence=confidence, box=(one, two, three, four)))
-        return tuple(found)
+        return tuple(found) if self._raw else in_reading_order(found)
 
     def warm_up(self) -> None:
         """Read a drawn word."""

@@ -26,13 +26,14 @@ _RECOGNIZE = {
 
 
 def reading_parameters(options: EngineOptions) -> dict[str, Any]:
-    """``languages`` in EasyOCR's codes, and what ``--ocr`` sets, as ``detect`` and ``recognize``.
+    """``languages`` in EasyOCR's codes, what ``--ocr`` sets, as ``detect`` and ``recognize``, and an ``order`` of ours.
 
     What is not set is left to upstream's own default.
     """
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in options.ocr.items()}
     return {
         "languages": list(easyocr_codes(options.languages)),
+        **({"order": "columns"} if options.ocr.get("order") == "columns" else {}),
         "detect": {name: given[name] for name in _DETECT if name in given},
         "recognize": {upstream: given[name] for name, upstream in _RECOGNIZE.items() if name in given},
     }

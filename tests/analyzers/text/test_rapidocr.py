@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,16 +78,98 @@ def alone() -> RapidOCR:
     return RapidOCR(params={"Global.log_level": "error"})
 
 
-def test_answers_equal_those_of_the_library_alone(analyzer: RapidOcr, alone: RapidOCR) -> None:
+@pytest.fixture(scope="module")
+def raw() -> Iterator[RapidOcr]:
+    made = RapidOcr({"threads": 2, "raw": True})
+    made.load()
+    yield made
+    made.close()
+
+
+def test_raw_answers_equal_those_of_the_library_alone(raw: RapidOcr, alone: RapidOCR) -> None:
     slanted = page("Slanted text", "Second line 42", size=(440, 400), top=120).rotate(12, fillcolor="white")
     large = page("A large sheet", "of two lines", size=(2100, 700), top=200)
     inverted = page("upside down").rotate(180)
     for image in (slanted, large, inverted):
         expected = alone(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
-        lines = read(analyzer, image)
+        lines = read(raw, image)
         assert [line.text for line in lines] == list(expected.txts)
         assert [line.confidence for line in lines] == pytest.approx(expected.scores)
         assert np.allclose([line.box for line in lines], expected.boxes)
+
+
+def test_an_ordinary_page_is_read_as_by_the_library_alone(analyzer: RapidOcr, raw: RapidOcr) -> None:
+    image = page("Slanted text", "Second line 42", size=(440, 400), top=120).rotate(12, fillcolor="white")
+    assert read(analyzer, image) == read(raw, image) != ()
+
+
+FONTS = ROOT / "examples" / "fonts"
+SENTENCES = (
+    "The quick brown fox jumps over the lazy dog while seven green parrots watch from a tall oak tree near the river. "
+    "Quarterly revenue rose by twelve percent to 4,318 million despite higher shipping costs in March and April. "
+    "Please return the signed form to room 217 before Friday; late answers cannot be counted this year. "
+    "Captain Hobbs measured the harbour depth again and wrote 14.6 metres into the old brown log book. "
+)
+
+
+def prose(size: tuple[int, int], columns: list[int], width: int, font: str = "serif.ttf") -> tuple[Image.Image, str]:
+    """A page of text of ``width`` characters a line, in columns that begin at these x, and its lines in order."""
+    image, lines = Image.new("RGB", size, "white"), textwrap.wrap(SENTENCES * 12, width)
+    each = (size[1] - 120) // 42
+    for number, line in enumerate(lines := lines[: each * len(columns)]):
+        place = columns[number // each], 60 + number % each * 42
+        ImageDraw.Draw(image).text(place, line, fill="black", font=ImageFont.truetype(str(FONTS / font), 28))
+    return image, "\n".join(lines)
+
+
+def same(lines: tuple[TextLine, ...], truth: str) -> float:
+    found = "\n".join(line.text for line in lines)
+    return SequenceMatcher(None, found.replace(" ", ""), truth.replace(" ", ""), autojunk=False).ratio()
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_turned_page_is_read_from_its_first_line_to_its_last(analyzer: RapidOcr, degrees: int) -> None:
+    image, truth = prose((900, 640), [50], 52)
+    lines = read(analyzer, image.rotate(degrees, expand=True))
+    assert same(lines, truth) > 0.98
+    (x, y), (x2, y2) = lines[0].box[:2]
+    direction = {0: (1, 0), 90: (0, -1), 180: (-1, 0), 270: (0, 1)}[degrees]
+    assert (x2 - x) * direction[0] + (y2 - y) * direction[1] > 300
+
+
+def test_a_line_that_the_classifier_turns_wrongly_is_read_as_it_stands(analyzer: RapidOcr, raw: RapidOcr) -> None:
+    image, truth = prose((1020, 1000), [40], 58, "mono.ttf")
+    assert same(read(analyzer, image), truth) > max(0.98, same(read(raw, image), truth))
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_columns_are_read_one_after_the_other(analyzer: RapidOcr, columns: int) -> None:
+    image, truth = prose((600 * columns, 560), [600 * column + 40 for column in range(columns)], 38)
+    assert same(read(analyzer, image), truth) > 0.98
+
+
+@pytest.mark.slow
+def test_a_very_tall_page_is_read_whole_and_no_line_twice(analyzer: RapidOcr) -> None:
+    image, truth = prose((1000, 6000), [60], 50)
+    lines = read(analyzer, image)
+    assert same(lines, truth) > 0.98 and len(lines) == truth.count("\n") + 1
+
+
+@pytest.mark.slow
+def test_a_very_wide_page_is_read_whole_and_no_line_twice(analyzer: RapidOcr) -> None:
+    image = Image.new("RGB", (6000, 300), "white")
+    for row, start in enumerate((0, 60)):
+        place, words = (60, 60 + 100 * row), SENTENCES[start : start + 330]
+        ImageDraw.Draw(image).text(place, words, fill="black", font=ImageFont.truetype(str(FONTS / "serif.ttf"), 36))
+    lines = read(analyzer, image)
+    assert len(lines) == 2 and same(lines, SENTENCES[:330] + SENTENCES[60:390]) > 0.95
+
+
+def test_a_digit_that_fills_a_small_image_is_found_where_it_is(analyzer: RapidOcr) -> None:
+    image = Image.new("RGB", (120, 90), "white")
+    ImageDraw.Draw(image).text((40, 10), "7", fill="black", font=ImageFont.truetype(str(FONTS / "gothic.ttf"), 56))
+    (line,) = read(analyzer, image)
+    assert line.text == "7" and 25 < line.box[0][0] < 50 and 60 < line.box[2][0] < 90
 
 
 def test_the_cleaned_graphs_are_kept_and_answer_alike(tmp_path: Path) -> None:
@@ -110,13 +193,13 @@ def test_the_cleaned_graphs_are_kept_and_answer_alike(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "images").iterdir()), ids=lambda path: path.name)
-def test_examples_are_read_as_by_the_library_alone(analyzer: RapidOcr, alone: RapidOCR, path: Path) -> None:
+def test_examples_are_read_as_by_the_library_alone(raw: RapidOcr, alone: RapidOCR, path: Path) -> None:
     """Lines, scores and boxes, number by number."""
     decoder = Decoder(10**8)
     pixels = decoder.decode(str(path)).pixels
     decoder.close()
     expected = alone(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    lines = read(analyzer, Image.fromarray(pixels))
+    lines = read(raw, Image.fromarray(pixels))
     assert [line.text for line in lines] == list(expected.txts or ())
     assert [line.confidence for line in lines] == [float(score) for score in expected.scores or ()]
     boxes = [] if expected.boxes is None else expected.boxes.tolist()
@@ -130,7 +213,7 @@ def test_no_text_is_an_empty_answer(analyzer: RapidOcr, size: tuple[int, int]) -
     assert read(analyzer, Image.new("RGB", size, "white")) == ()
 
 
-@pytest.mark.parametrize("size", [(1, 300), (300, 1), (30_000, 60), (1, 10_000)])
+@pytest.mark.parametrize("size", [(1, 300), (300, 1), pytest.param((30_000, 60), marks=pytest.mark.slow), (1, 10_000)])
 def test_slivers_are_answered_quickly(analyzer: RapidOcr, size: tuple[int, int]) -> None:
     assert read(analyzer, Image.new("RGB", size, "white")) == ()
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from imgtool.analyzers.text.tesseract import PAGE_MODE, Tesseract
+from imgtool.analyzers.text.tesseract import Tesseract
 from imgtool.analyzers.text.tesseract_languages import installed_languages, spoken_names, tesseract_code
 from imgtool.analyzers.text.tesseract_tsv import HEADER, DamagedOutput, join_words, parse_lines
 from imgtool.errors import ModelLoadFailed, ModelMissing
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
-from imgtool.parameters import TABLES
 from imgtool.types import Problem, TextLine
 from tests.conftest import ROOT
 
@@ -183,6 +185,14 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return programs
 
 
+def lowest(corners: Iterable[Iterable[float]]) -> tuple[int, ...]:
+    return tuple(int(min(each)) for each in corners)
+
+
+def highest(corners: Iterable[Iterable[float]]) -> tuple[int, ...]:
+    return tuple(int(max(each)) + 1 for each in corners)
+
+
 def blank(width: int = 8, height: int = 6) -> Picture:
     return Picture(np.full((height, width, 3), 255, dtype=np.uint8), width, height, "PNG")
 
@@ -266,8 +276,24 @@ class TestProgram:
         assert isinstance(answer, Problem)
         assert (answer.code, answer.remedy) == ("timeout", "raise --timeout")
 
-    def test_the_page_mode_of_the_options_is_the_one_that_reads_korean(self) -> None:
-        assert TABLES["ocr"]["psm"].default == str(PAGE_MODE)
+    @pytest.mark.parametrize(
+        ("ocr", "modes"),
+        [({}, ["3", "4"]), ({"psm": 6}, ["6"]), ({"order": "raw"}, ["3"]), ({"order": "columns"}, ["3", "4"])],
+    )
+    def test_a_page_that_is_read_well_is_not_turned(
+        self, planted: Path, tmp_path: Path, ocr: dict[str, Any], modes: list[str]
+    ) -> None:
+        (tmp_path / "answer").write_text(output(row(1, 1, (0, 0, 5, 5), 95, "fine")))
+        script(planted / "tesseract", f'cat >/dev/null; echo "$6" >>{tmp_path}/modes; cat {tmp_path}/answer')
+        (lines,) = Tesseract(Tesseract.parameters(EngineOptions(ocr=ocr))).run([blank()])
+        assert not isinstance(lines, Problem) and [line.text for line in lines] == ["fine"]
+        assert (tmp_path / "modes").read_text().split() == modes
+
+    def test_what_was_read_is_kept_where_another_reading_fails(self, planted: Path, tmp_path: Path) -> None:
+        (tmp_path / "answer").write_text(output(row(1, 1, (0, 0, 5, 5), 60, "poor")))
+        script(planted / "tesseract", f'cat >/dev/null; [ "$6" = 3 ] || exit 1; cat {tmp_path}/answer')
+        (lines,) = Tesseract(Tesseract.parameters(EngineOptions())).run([blank()])
+        assert not isinstance(lines, Problem) and [line.text for line in lines] == ["poor"]
 
 
 PAGE = ("입주민 여러분께 알려드립니다.", "Invoice number 2024", "계단을 이용하여 주시기 바랍니다.")
@@ -308,6 +334,29 @@ class TestReal:
             assert 30 <= left < 60
             assert 200 < right < 600
             assert 35 + 90 * number <= top < bottom <= 80 + 90 * number
+
+    @pytest.mark.parametrize("degrees", [90, 180, 270])
+    def test_a_turned_page_is_read_and_its_boxes_are_where_the_lines_are(
+        self, analyzer: Tesseract, degrees: int
+    ) -> None:
+        image = Image.fromarray(drawn().pixels).rotate(degrees, expand=True)
+        (lines,) = analyzer.run([Picture(np.asarray(image), *image.size, "PNG")])
+        assert not isinstance(lines, Problem)
+        assert [line.text for line in lines] == list(PAGE)
+        ink = np.asarray(image.convert("L")) < 128
+        for line in lines:
+            (left, top), (right, bottom) = (fold(zip(*line.box, strict=True)) for fold in (lowest, highest))
+            assert ink[top:bottom, left:right].mean() > 0.05
+
+    def test_columns_are_not_read_across(self, analyzer: Tesseract) -> None:
+        image, font = Image.new("RGB", (1300, 500), "white"), ImageFont.truetype(FONTS[0].with_name("serif.ttf"), 28)
+        words = "The quick brown fox jumps over the lazy dog while seven green parrots watch from a tall oak tree. "
+        lines = textwrap.wrap(words * 5, 38)[:10]
+        for number, line in enumerate((*lines, *lines)):
+            ImageDraw.Draw(image).text((60 + number // 10 * 650, 40 + number % 10 * 42), line, "black", font=font)
+        (found,) = analyzer.run([Picture(np.asarray(image), *image.size, "PNG")])
+        assert not isinstance(found, Problem)
+        assert [line.text for line in found] == lines * 2
 
     @pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 2)])
     def test_pictures_too_small_for_text_have_none(self, analyzer: Tesseract, size: tuple[int, int]) -> None:

@@ -34,5 +34,6 @@ def test_every_option_is_listed_as_help_shows_it() -> None:
 def test_every_parameter_is_listed() -> None:
     for option, table in TABLES.items():
         assert rows(f"`--{option} NAME=VALUE`") == [
-            f"| `{p.engine}` | `{p.name}` | {p.default} | {p.takes} | {p.meaning} |" for p in table.values()
+            f"| {', '.join(f'`{e}`' for e in p.engines)} | `{p.name}` | {p.default} | {p.takes} | {p.meaning} |"
+            for p in table.values()
         ]
