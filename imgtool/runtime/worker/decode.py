@@ -29,6 +29,7 @@ from PIL import (  # noqa: F401
 
 from imgtool.distribution import install_command
 from imgtool.image_formats import HEAD_BYTES, sniff
+from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import upright_rgb
@@ -67,19 +68,20 @@ class DecodedPage:
 
 @dataclass
 class _OpenImage:
-    """An image held open: a file with the state that it had then, or bytes (``path`` is ``None``)."""
+    """An image held open: a file with the state that it had then, or bytes (``path`` is ``None``).
+
+    ``format`` is what the file is. ``jpeg`` is the JPEG inside that stands for it, ``turn`` its EXIF orientation where
+    the file states it elsewhere.
+    """
 
     path: bytes | None
     state: os.stat_result | None
     file: BinaryIO
     image: Image.Image
-    pages: int
-
-    @property
-    def format(self) -> str:
-        """The name of the format; the second picture of a stereo or gain-map JPEG is no page of it."""
-        name = self.image.format or ""
-        return "JPEG" if name == "MPO" else name
+    format: str
+    pages: int = 1
+    jpeg: bytes | None = None
+    turn: int | None = None
 
     def serves(self, source: bytes | BytesIO, page: int) -> bool:
         """Whether ``page`` of ``source`` can be had from it: the very image, unchanged, and not backwards where frames
@@ -184,18 +186,26 @@ class Decoder:
             state = None if isinstance(source, BytesIO) else os.fstat(file.fileno())
             if expect is not None:
                 _check_unchanged(file, expect)
+            path = None if isinstance(source, BytesIO) else source
             name = _format_of(file)
+            if (kind := camera_raw(file, name)) is not None:
+                with explained(file, kind):
+                    image, jpeg, turn = developed(file, kind)
+                self._check_size(image)
+                return _OpenImage(path, state, file, image, kind, jpeg=jpeg, turn=turn)
             with explained(file, name):
                 try:
                     image = Image.open(file, formats=[name])
                 except UnidentifiedImageError:
                     raise _reason(file, name) from None
                 self._check_size(image)
-                pages = 1 if image.format == "MPO" else max(1, getattr(image, "n_frames", 1))
+                # The second picture of a stereo or gain-map JPEG is no page of it.
+                is_stereo = image.format == "MPO"
+                pages = 1 if is_stereo else max(1, getattr(image, "n_frames", 1))
         except BaseException:
             file.close()
             raise
-        return _OpenImage(None if isinstance(source, BytesIO) else source, state, file, image, pages)
+        return _OpenImage(path, state, file, image, "JPEG" if is_stereo else image.format or "", pages)
 
     def _check_size(self, image: Image.Image) -> None:
         """Before any pixel is decoded: a file of a few bytes can ask for gigabytes."""
@@ -227,14 +237,17 @@ class Decoder:
 
 def _pixels(opened: _OpenImage) -> NDArray[np.uint8]:
     """The page that is turned to, upright."""
-    width, height = opened.image.size
+    image = opened.image
+    content = opened.jpeg
     # A file much larger than its picture is more than that, a film for example: Pillow reads no further than it must.
-    if opened.format == "JPEG" and opened.file.seek(0, os.SEEK_END) <= 3 * width * height + _MAX_METADATA_BYTES:
+    most = 3 * image.width * image.height + _MAX_METADATA_BYTES
+    if opened.format == "JPEG" and opened.file.seek(0, os.SEEK_END) <= most:
         opened.file.seek(0)
-        if (pixels := upright_jpeg(opened.image, opened.file.read())) is not None:
-            return pixels
-    opened.image.load()
-    return upright_rgb(opened.image)
+        content = opened.file.read()
+    if content is not None and (pixels := upright_jpeg(image, content, opened.turn)) is not None:
+        return pixels
+    image.load()
+    return upright_rgb(image, opened.turn)
 
 
 def _megapixels(pixels: int) -> str:

@@ -22,8 +22,9 @@ _COLOURS = ("YCbCr", "RGB", "Gray")
 _MODES = ("RGB", "L")
 
 
-def upright_jpeg(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
-    """(H, W, 3) uint8 RGB of the first picture in ``data``, upright; ``None`` where Pillow has to decode it.
+def upright_jpeg(image: Image.Image, data: bytes, turn: int | None = None) -> NDArray[np.uint8] | None:
+    """(H, W, 3) uint8 RGB of the first picture in ``data``, upright; ``None`` where Pillow has to decode it. ``turn``
+    is its EXIF orientation where ``data`` does not state it.
 
     ``image`` is what Pillow opened from the same bytes; its pixels need not be loaded.
     """
@@ -39,7 +40,7 @@ def upright_jpeg(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
     except ValueError:
         return None
-    return _turned(pixels, orientation(image))
+    return _turned(pixels, turn or orientation(image))
 
 
 @lru_cache(maxsize=1)

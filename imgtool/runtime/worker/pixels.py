@@ -45,13 +45,14 @@ _TURNS = {
 _TRANSPOSED = {5, 6, 7, 8}
 
 
-def upright_rgb(image: Image.Image) -> Pixels:
-    """(H, W, 3) uint8 RGB, C-contiguous, of a loaded image; EXIF orientation applied, alpha composed.
+def upright_rgb(image: Image.Image, turn: int | None = None) -> Pixels:
+    """(H, W, 3) uint8 RGB, C-contiguous, of a loaded image; EXIF orientation applied (``turn`` where it is known from
+    elsewhere), alpha composed.
 
     Raises:
         Exception: whatever Pillow raises on data that it cannot convert.
     """
-    return render(image, _band_converter(image), orientation(image))
+    return render(image, _band_converter(image), turn or orientation(image))
 
 
 def orientation(image: Image.Image) -> int:
