@@ -29,6 +29,7 @@ from PIL import (  # noqa: F401
 
 from imgtool.distribution import install_command
 from imgtool.image_formats import HEAD_BYTES, sniff
+from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
@@ -48,6 +49,9 @@ _MAX_METADATA_BYTES = 16 << 20
 limit for PNG of one megabyte refuses a sound picture for the profile of a printer."""
 
 _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
+
+_SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
+"""Formats that name a colour space by numbers, within so many bytes from the start."""
 
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
@@ -244,10 +248,26 @@ def _pixels(opened: _OpenImage) -> NDArray[np.uint8]:
     if opened.format == "JPEG" and opened.file.seek(0, os.SEEK_END) <= most:
         opened.file.seek(0)
         content = opened.file.read()
-    if content is not None and (pixels := upright_jpeg(image, content, opened.turn)) is not None:
+    head = b""
+    if opened.format in _SAY_THEIR_COLOURS:
+        opened.file.seek(0)
+        head = opened.file.read(_COLOURS_WITHIN)
+    colours = to_srgb(image, head)
+    if content is not None and (pixels := upright_jpeg(image, content, opened.turn, colours)) is not None:
         return pixels
+    if opened.format == "PNG" and "transparency" in image.info:
+        _scale_key(image)
     image.load()
-    return upright_rgb(image, opened.turn)
+    return upright_rgb(image, opened.turn, colours)
+
+
+def _scale_key(image: Image.Image) -> None:
+    """The colour of a PNG that stands for nothing, in the eight bits that Pillow makes of the file's own number."""
+    key, raw = image.info["transparency"], next((str(tile.args) for tile in getattr(image, "tile", ())), "")
+    if isinstance(key, int) and image.mode == "L" and (bits := {"L;2": 2, "L;4": 4}.get(raw)):
+        image.info["transparency"] = key * 255 // (2**bits - 1)
+    elif isinstance(key, tuple) and raw == "RGB;16B":
+        image.info["transparency"] = tuple(part >> 8 for part in key)
 
 
 def _megapixels(pixels: int) -> str:

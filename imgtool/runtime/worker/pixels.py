@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL.Image import Transpose
 
+from imgtool.runtime.worker.colour import ToSrgb
+
 Pixels: TypeAlias = NDArray[np.uint8]
 Band = Callable[[Image.Image], Pixels]
 """Turns a part of the image into (h, w, 3) or grey (h, w, 1)."""
@@ -29,7 +31,13 @@ LIGHT = 200.0
 _BAND_PIXELS = 1 << 20
 _ORIENTATION_TAG = 0x0112
 _PHOTOMETRIC_TAG = 262
-_TWELVE_BITS = 4095
+_NODATA_TAG = 42113
+_FULL_SCALES = (1023.0, 4095.0, 16383.0, 65535.0)
+_SAMPLE = 4_000_000
+_FEW = 8
+"""With so few values an image is a map of classes, not a measurement."""
+_INNER, _FAR = (0.5, 99.5), 20
+"""Percentiles between which nearly all values lie, and by which factor a range may exceed theirs."""
 
 _TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -45,14 +53,14 @@ _TURNS = {
 _TRANSPOSED = {5, 6, 7, 8}
 
 
-def upright_rgb(image: Image.Image, turn: int | None = None) -> Pixels:
+def upright_rgb(image: Image.Image, turn: int | None = None, colours: ToSrgb | None = None) -> Pixels:
     """(H, W, 3) uint8 RGB, C-contiguous, of a loaded image; EXIF orientation applied (``turn`` where it is known from
-    elsewhere), alpha composed.
+    elsewhere), ``colours`` made sRGB, alpha composed.
 
     Raises:
         Exception: whatever Pillow raises on data that it cannot convert.
     """
-    return render(image, _band_converter(image), turn or orientation(image))
+    return render(image, _band_converter(image, colours), turn or orientation(image))
 
 
 def orientation(image: Image.Image) -> int:
@@ -94,19 +102,26 @@ def _place(top: int, band: Image.Image, turn: int, shape: tuple[int, int]) -> tu
     return slice(first, first + band.height), slice(None)
 
 
-def _band_converter(image: Image.Image) -> Band:
+def _band_converter(image: Image.Image, colours: ToSrgb | None) -> Band:
     """What to do to each band; looks at the whole image where the conversion depends on it."""
-    if image.mode.startswith("I;16"):
-        return _sixteen_bit(image)
-    if image.mode == "I" and image.format == "PNG":
-        return partial(_scaled, low=0.0, high=65535.0)
-    if image.mode in ("I", "F"):
-        return _stretched(image)
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        grey = _grey_converter(image)
+        if colours is None:
+            return grey
+        return lambda band: np.asarray(colours(Image.fromarray(grey(band)[:, :, 0])))
     if image.has_transparency_data:
-        return partial(_composed, background=_background(image))
+        return partial(_composed, background=_background(image), colours=colours)
     if image.mode == "CMYK":
         return _cmyk(image)
-    return _plain
+    return _plain if colours is None else lambda band: np.asarray(colours(band))
+
+
+def _grey_converter(image: Image.Image) -> Band:
+    if image.mode.startswith("I;16"):
+        return _sixteen_bit(image)
+    if image.format == "PNG":
+        return partial(_scaled, low=0.0, high=65535.0)
+    return _stretched(image)
 
 
 def _plain(band: Image.Image) -> Pixels:
@@ -122,29 +137,66 @@ def _scaled(band: Image.Image, low: float, high: float) -> Pixels:
 
 
 def _sixteen_bit(image: Image.Image) -> Band:
-    """Full range, except that a TIFF whose values all fit in 12 bits comes from a 12-bit camera or scanner."""
+    """Full range, except that a TIFF whose values all fit in 10, 12 or 14 bits comes from a device of so many bits.
+
+    One value may stand for nothing (tRNS of PNG): it becomes the ground."""
     high = 65535.0
-    if image.format == "TIFF" and max(int(np.asarray(band).max()) for _, band in _bands(image)) <= _TWELVE_BITS:
-        high = float(_TWELVE_BITS)
+    if image.format == "TIFF":
+        nothing = _nodata(image)
+        most = max(int(np.asarray(band)[np.asarray(band) != nothing].max(initial=0)) for _, band in _bands(image))
+        high = next(limit for limit in _FULL_SCALES if most <= limit)
     scaled = partial(_scaled, low=0.0, high=high)
+    key = image.info.get("transparency")
+    if image.format == "PNG" and isinstance(key, int):
+        shown = [scaled(band)[np.asarray(band) != key] for _, band in _bands(image)]
+        light, count = sum(float(each.sum(dtype=np.float64)) for each in shown), sum(each.size for each in shown)
+        ground = np.uint8(DARK_GREY if count and light / count > LIGHT else WHITE)
+        return lambda band: np.where(np.asarray(band)[:, :, np.newaxis] == key, ground, scaled(band))
     if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC_TAG) == 0:  # white is zero; Pillow inverts only up to eight bits
         return lambda band: WHITE - scaled(band)
     return scaled
 
 
 def _stretched(image: Image.Image) -> Band:
-    """Between the smallest and the largest finite value. A constant image becomes mid grey."""
+    """Between the smallest and the largest value, without what stands for no value and without outliers. A constant
+    image becomes mid grey."""
+    nothing = _nodata(image)
+    parts = []
+    every = max(1, image.width * image.height // _SAMPLE)
     low, high = np.inf, -np.inf
     for _, band in _bands(image):
-        values = np.asarray(band)
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+        values = np.asarray(band).ravel()
+        # The text of a tag is not the very number: -3.4028235e38.
+        values = values[np.isfinite(values) & ~np.isclose(values, nothing, rtol=1e-6, atol=0)]
+        if values.size:
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+            parts.append(values[::every].astype(np.float64))
     if not low < high:
         return lambda band: np.full((band.height, band.width, 1), 128, np.uint8)
-    if not np.isfinite(high - low):  # the range of extreme floats does not fit in a float
-        low, high = max(low, -1e300), min(high, 1e300)
+    low, high = _without_outliers(np.concatenate(parts), low, high)
     return partial(_scaled, low=low, high=high)
+
+
+def _nodata(image: Image.Image) -> float:
+    """The value that stands for "nothing was measured here" (GDAL_NODATA); no number where none does."""
+    try:
+        return float(str(getattr(image, "tag_v2", {}).get(_NODATA_TAG)).strip(" \0"))
+    except ValueError:
+        return np.nan
+
+
+def _without_outliers(sample: NDArray[np.float64], low: float, high: float) -> tuple[float, float]:
+    """``low`` and ``high``, or where a few values or one value lie far from all others, the limits of these."""
+    for extreme in (low, high):  # a value that stands for nothing, though no tag says so: -9999, -3.4e38
+        others = sample[sample != extreme]
+        width = np.ptp(others) if others.size else 0.0
+        if width and np.abs(others - extreme).min() > width and len(np.unique(others)) > _FEW:
+            sample = others
+            low, high = float(sample.min()), float(sample.max())
+    inner_low, inner_high = (float(each) for each in np.percentile(sample, _INNER))
+    if inner_low < inner_high and high - low > _FAR * (inner_high - inner_low):
+        return inner_low, inner_high
+    return low, high
 
 
 def _background(image: Image.Image) -> int:
@@ -158,8 +210,8 @@ def _background(image: Image.Image) -> int:
     return DARK_GREY if opacity and light / opacity > LIGHT else WHITE
 
 
-def _composed(band: Image.Image, background: int) -> Pixels:
-    rgba = band.convert("RGBA")
+def _composed(band: Image.Image, background: int, colours: ToSrgb | None) -> Pixels:
+    rgba = band.convert("RGBA") if colours is None else colours(band)
     base = Image.new("RGB", rgba.size, (background,) * 3)
     base.paste(rgba, mask=rgba.getchannel("A"))
     return np.asarray(base)
