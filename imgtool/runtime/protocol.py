@@ -108,7 +108,11 @@ class StepEnded(Struct, frozen=True, tag="ended", kw_only=True):
 
 
 class Decoded(Struct, frozen=True, tag="decoded", kw_only=True):
-    """What the file turned out to be. Width and height are those of the upright image."""
+    """What the file turned out to be. Width and height are those of the upright image.
+
+    ``shown`` is the page to look at instead where this one, the first of an animation, shows nothing. ``notice`` is
+    what the user should know about the pixels.
+    """
 
     item: int
     format: str
@@ -117,6 +121,8 @@ class Decoded(Struct, frozen=True, tag="decoded", kw_only=True):
     pages: int
     file_size: int
     seconds: float
+    shown: int = 0
+    notice: str | None = None
 
 
 class Answered(Struct, frozen=True, tag="answered", kw_only=True):

@@ -46,7 +46,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
 
     The image is the file ``ref`` or the bytes ``content``; one with neither is a file that is still to be looked at.
     ``on_done`` and ``on_part`` are called in the scheduler's thread. ``fresh`` says who answered the tasks that were
-    computed for this request.
+    computed for this request, ``left_out`` which other pages are not looked at.
     """
 
     name: str
@@ -64,6 +64,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
     caller: Hashable = None
     deadline: float | None = None
     only_failed: bool = False
+    left_out: str | None = None
 
     image: ImageFacts | None = None
     answers: dict[str, StoredAnswer] = {}
@@ -158,7 +159,10 @@ class PageRequest(Struct, eq=False, kw_only=True):
                 seconds=answer.seconds,
                 from_cache=cache_enabled and task not in self.fresh,
                 stands_in_for=choice.stands_in_for or (name if answer.engine != name else None),
-                notice=answer.notice,
+                notice="; ".join(
+                    filter(None, (answer.notice, self.image.notice if self.image else None, self.left_out))
+                )
+                or None,
                 value=self.values[task],
             )
         return kind(

@@ -157,6 +157,8 @@ class BatchRunner:
                 pages=page.pages,
                 file_size=page.file_size,
                 seconds=arrival.seconds,
+                shown=page.shown,
+                notice=page.notice,
             )
         )
         known = {Task(task): msgspec.json.decode(raw, type=VALUE_TYPES[Task(task)]) for task, raw in item.known.items()}

@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -33,13 +34,17 @@ from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
-from imgtool.runtime.worker.pixels import upright_rgb
+from imgtool.runtime.worker.pixels import shows_something, upright_rgb
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["DecodeError", "DecodedPage", "Decoder"]
+
+_ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
+_MOST_FRAMES = 100
+"""So many frames of an animation are searched for one that shows something."""
 
 _ONE_BY_ONE = ("GIF", "PNG", "WEBP")
 """Formats whose frame is made from the ones before it, and whose canvas may grow on the way (GIF)."""
@@ -53,13 +58,19 @@ _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
 _SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
 """Formats that name a colour space by numbers, within so many bytes from the start."""
 
+_SUBFILE_TYPE, _COPY_OR_MASK = 254, 1 | 4
+
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
 
 
 @dataclass(frozen=True)
 class DecodedPage:
-    """One page of a file. ``pixels`` is (height, width, 3) uint8 RGB, upright, C-contiguous; ``file_size`` in bytes."""
+    """One page of a file. ``pixels`` is (height, width, 3) uint8 RGB, upright, C-contiguous; ``file_size`` in bytes.
+
+    ``shown`` is the frame to look at instead where the first of an animation shows nothing; ``notice`` is what the user
+    should know about the pixels.
+    """
 
     pixels: NDArray[np.uint8]
     format: str
@@ -68,14 +79,16 @@ class DecodedPage:
     page: int
     pages: int
     file_size: int
+    shown: int = 0
+    notice: str | None = None
 
 
 @dataclass
 class _OpenImage:
     """An image held open: a file with the state that it had then, or bytes (``path`` is ``None``).
 
-    ``format`` is what the file is. ``jpeg`` is the JPEG inside that stands for it, ``turn`` its EXIF orientation where
-    the file states it elsewhere.
+    ``format`` is what the file is. ``frames`` are Pillow's numbers of its pages, where not all frames are pages.
+    ``jpeg`` is the JPEG inside that stands for it, ``turn`` its EXIF orientation where the file states it elsewhere.
     """
 
     path: bytes | None
@@ -84,6 +97,7 @@ class _OpenImage:
     image: Image.Image
     format: str
     pages: int = 1
+    frames: list[int] | None = None
     jpeg: bytes | None = None
     turn: int | None = None
 
@@ -172,17 +186,19 @@ class Decoder:
             with explained(opened.file, opened.format):
                 self._turn_to(opened, page)
                 pixels = _pixels(opened)
+                shown = 0 if page or opened.format not in _ANIMATIONS else self._first_shown(opened, pixels)
             if opened.state is not None:
                 # Written to in place meanwhile: the pixels are of neither version.
                 _check_unchanged(opened.file, _version(opened.state))
         except DecodeError as error:
-            error.pages = opened.pages
+            # The frames of an animation are made from each other: after a damaged one there is none.
+            error.pages = 1 if opened.format in _ANIMATIONS else opened.pages
             raise
         size = opened.file.seek(0, os.SEEK_END) if opened.state is None else opened.state.st_size
         if page == opened.pages - 1 or image.width * image.height > _KEEP_PIXELS:
             self.close()
         height, width = pixels.shape[:2]
-        return DecodedPage(pixels, opened.format, width, height, page, opened.pages, size)
+        return DecodedPage(pixels, opened.format, width, height, page, opened.pages, size, shown)
 
     def _open(self, source: bytes | BytesIO, expect: tuple[int, int] | None) -> _OpenImage:
         file: BinaryIO = source if isinstance(source, BytesIO) else _open_regular(source)
@@ -206,10 +222,32 @@ class Decoder:
                 # The second picture of a stereo or gain-map JPEG is no page of it.
                 is_stereo = image.format == "MPO"
                 pages = 1 if is_stereo else max(1, getattr(image, "n_frames", 1))
+                frames = _whole_pages(image, pages) if pages > 1 and name == "TIFF" else None
         except BaseException:
             file.close()
             raise
-        return _OpenImage(path, state, file, image, "JPEG" if is_stereo else image.format or "", pages)
+        return _OpenImage(
+            path,
+            state,
+            file,
+            image,
+            "JPEG" if is_stereo else image.format or "",
+            len(frames or range(pages)),
+            frames=frames,
+        )
+
+    def _first_shown(self, opened: _OpenImage, pixels: NDArray[np.uint8]) -> int:
+        """The first frame of an animation that is more than one colour, given the pixels of frame 0."""
+        for frame in range(min(opened.pages, _MOST_FRAMES)):
+            if frame:
+                try:
+                    self._turn_to(opened, frame)
+                    pixels = _pixels(opened)
+                except Exception:  # noqa: BLE001 - what is wrong with a later frame is not this one's problem
+                    break
+            if shows_something(pixels):
+                return frame
+        return 0
 
     def _check_size(self, image: Image.Image) -> None:
         """Before any pixel is decoded: a file of a few bytes can ask for gigabytes."""
@@ -228,14 +266,14 @@ class Decoder:
         if not 0 <= page < opened.pages:
             count = "1 page" if opened.pages == 1 else f"{opened.pages} pages"
             raise DecodeError("no_such_page", f"there is no page {page}: the file has {count}", "pages count from 0")
-        if opened.pages == 1:
+        if opened.pages == 1 and opened.frames is None:
             return
         image = opened.image
         if opened.format in _ONE_BY_ONE:
             for step in range(image.tell() + 1, page):
                 image.seek(step)
                 self._check_size(image)
-        image.seek(page)
+        image.seek(page if opened.frames is None else opened.frames[page])
         self._check_size(image)
 
 
@@ -259,6 +297,21 @@ def _pixels(opened: _OpenImage) -> NDArray[np.uint8]:
         _scale_key(image)
     image.load()
     return upright_rgb(image, opened.turn, colours)
+
+
+def _whole_pages(image: Image.Image, frames: int) -> list[int] | None:
+    """The frames of a TIFF that are pages, and not smaller copies or masks of others (NewSubfileType)."""
+    found = []
+    for frame in range(frames):
+        try:
+            image.seek(frame)
+            if not getattr(image, "tag_v2", {}).get(_SUBFILE_TYPE, 0) & _COPY_OR_MASK:
+                found.append(frame)
+        except Exception:  # noqa: BLE001 - it is said when the page is asked for
+            found.append(frame)
+    with suppress(Exception):
+        image.seek(found[0] if found else 0)
+    return found if 0 < len(found) < frames else None
 
 
 def _scale_key(image: Image.Image) -> None:

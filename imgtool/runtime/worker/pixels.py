@@ -28,6 +28,9 @@ DARK_GREY = 64
 LIGHT = 200.0
 """Mean luminance, weighted by opacity, above which what is visible of a transparent image would vanish on white."""
 
+_GLANCE, _STANDS_OUT, _SHOWN = 250_000, 40, 0.0005
+"""Pixels looked at, levels from the ground, and the share of pixels that must be so far from it."""
+
 _BAND_PIXELS = 1 << 20
 _ORIENTATION_TAG = 0x0112
 _PHOTOMETRIC_TAG = 262
@@ -61,6 +64,14 @@ def upright_rgb(image: Image.Image, turn: int | None = None, colours: ToSrgb | N
         Exception: whatever Pillow raises on data that it cannot convert.
     """
     return render(image, _band_converter(image, colours), turn or orientation(image))
+
+
+def shows_something(pixels: Pixels) -> bool:
+    """Whether a picture is more than a ground of one colour: some of it stands out."""
+    step = max(1, int((pixels.shape[0] * pixels.shape[1] / _GLANCE) ** 0.5))
+    seen = pixels[::step, ::step].reshape(-1, 3).astype(np.int16)
+    apart = np.abs(seen - np.median(seen, axis=0)).max(axis=1) > _STANDS_OUT
+    return bool(apart.sum() > _SHOWN * len(seen))
 
 
 def orientation(image: Image.Image) -> int:
