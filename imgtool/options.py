@@ -25,6 +25,13 @@ class Pages(StrEnum):
     ALL = "all"
 
 
+class Truncated(StrEnum):
+    """What becomes of files that end early and are not nearly whole."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"
+
+
 class LoadPolicy(StrEnum):
     """When a worker loads its models: each at its first use, all at once side by side, or all one after the other."""
 
@@ -120,6 +127,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     hidden: bool = False
     pages: Pages = Pages.AUTO
+    truncated: Truncated = Truncated.REFUSE
     max_pixels: int = 300_000_000
 
     batch_size: int = 8

@@ -48,6 +48,7 @@ class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     max_pixels: int
     batch_pixels: int
     threads: int
+    accept_truncated: bool = False
     load: LoadPolicy = LoadPolicy.LAZY
     awaited: bool = False
     idle_ttl: float | None = None

@@ -10,7 +10,7 @@ import os
 import stat
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -32,6 +32,7 @@ from imgtool.distribution import install_command
 from imgtool.image_formats import HEAD_BYTES, sniff
 from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
+from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import shows_something, upright_rgb
@@ -125,8 +126,9 @@ class Decoder:
     One decoder must not be used by two threads at once.
     """
 
-    def __init__(self, max_pixels: int) -> None:
+    def __init__(self, max_pixels: int, *, accept_truncated: bool = False) -> None:
         self._max_pixels = max_pixels
+        self._accept_truncated = accept_truncated
         self._kept: _OpenImage | None = None
         Image.MAX_IMAGE_PIXELS = None
         PngImagePlugin.MAX_TEXT_CHUNK = _MAX_METADATA_BYTES
@@ -160,10 +162,14 @@ class Decoder:
             kept.file.close()
 
     def _guarded(self, source: bytes | BytesIO, page: int, expect: tuple[int, int] | None) -> DecodedPage:
+        held = source.getvalue() if isinstance(source, BytesIO) else source
         try:
             return self._decode(source, page, expect)
-        except DecodeError:
+        except DecodeError as error:
             self.close()
+            again = BytesIO(held) if isinstance(source, BytesIO) else source
+            if page == 0 and (mended := self._mended(again, error.problem.code, str(error), expect)) is not None:
+                return mended
             raise
         except MemoryError as error:
             self.close()
@@ -173,6 +179,27 @@ class Decoder:
         except OSError as error:  # a disk or a mount that fails between two calls
             self.close()
             raise unreadable(error) from error
+
+    def _mended(
+        self, source: bytes | BytesIO, code: str, said: str, expect: tuple[int, int] | None
+    ) -> DecodedPage | None:
+        """A file that is nearly whole, or any that is incomplete where that is accepted; ``said`` is what is wrong."""
+        if code not in ("truncated", "damaged"):
+            return None
+        most_missing = 1.0 if self._accept_truncated else NEARLY
+        with suppress(DecodeError, OSError, MemoryError):
+            content = source.getvalue() if isinstance(source, BytesIO) else Path(os.fsdecode(source)).read_bytes()
+            kind = sniff(content[:HEAD_BYTES]) or ""
+            if (mended := mend(content, kind, self._max_pixels, most_missing)) is not None:
+                share = f"about {mended.missing:.0%} is missing" if mended.missing >= 0.005 else "the picture is whole"
+                page = self._decode(BytesIO(mended.content), 0, None)
+                return replace(page, file_size=len(content), notice=f"{said}; {share}")
+            if self._accept_truncated and code == "truncated":
+                with Lenient():
+                    page = self._decode(source, 0, expect)
+                return replace(page, notice=f"{said}; what is missing is blank")
+        self.close()
+        return None
 
     def _decode(self, source: bytes | BytesIO, page: int, expect: tuple[int, int] | None) -> DecodedPage:
         opened = self._kept
