@@ -35,7 +35,7 @@ from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
-from imgtool.runtime.worker.pixels import shows_something, upright_rgb
+from imgtool.runtime.worker.pixels import grounds, shows_something, upright_rgb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,8 @@ class DecodedPage:
     """One page of a file. ``pixels`` is (height, width, 3) uint8 RGB, upright, C-contiguous; ``file_size`` in bytes.
 
     ``shown`` is the frame to look at instead where the first of an animation shows nothing; ``notice`` is what the user
-    should know about the pixels.
+    should know about the pixels. ``clear`` is the share that is transparent, ``other`` the same picture on another
+    ground where something of it cannot be seen on the first.
     """
 
     pixels: NDArray[np.uint8]
@@ -82,6 +83,8 @@ class DecodedPage:
     file_size: int
     shown: int = 0
     notice: str | None = None
+    clear: float = 0.0
+    other: NDArray[np.uint8] | None = None
 
 
 @dataclass
@@ -213,6 +216,8 @@ class Decoder:
             with explained(opened.file, opened.format):
                 self._turn_to(opened, page)
                 pixels = _pixels(opened)
+                ground = grounds(image)
+                other = None if ground.other is None else _pixels(opened, ground.other)
                 shown = 0 if page or opened.format not in _ANIMATIONS else self._first_shown(opened, pixels)
             if opened.state is not None:
                 # Written to in place meanwhile: the pixels are of neither version.
@@ -225,7 +230,9 @@ class Decoder:
         if page == opened.pages - 1 or image.width * image.height > _KEEP_PIXELS:
             self.close()
         height, width = pixels.shape[:2]
-        return DecodedPage(pixels, opened.format, width, height, page, opened.pages, size, shown)
+        return DecodedPage(
+            pixels, opened.format, width, height, page, opened.pages, size, shown, None, ground.clear, other
+        )
 
     def _open(self, source: bytes | BytesIO, expect: tuple[int, int] | None) -> _OpenImage:
         file: BinaryIO = source if isinstance(source, BytesIO) else _open_regular(source)
@@ -304,8 +311,8 @@ class Decoder:
         self._check_size(image)
 
 
-def _pixels(opened: _OpenImage) -> NDArray[np.uint8]:
-    """The page that is turned to, upright."""
+def _pixels(opened: _OpenImage, ground: int | None = None) -> NDArray[np.uint8]:
+    """The page that is turned to, upright, on ``ground`` where it is transparent."""
     image = opened.image
     content = opened.jpeg
     # A file much larger than its picture is more than that, a film for example: Pillow reads no further than it must.
@@ -320,10 +327,10 @@ def _pixels(opened: _OpenImage) -> NDArray[np.uint8]:
     colours = to_srgb(image, head)
     if content is not None and (pixels := upright_jpeg(image, content, opened.turn, colours)) is not None:
         return pixels
-    if opened.format == "PNG" and "transparency" in image.info:
+    if opened.format == "PNG" and "transparency" in image.info and ground is None:
         _scale_key(image)
     image.load()
-    return upright_rgb(image, opened.turn, colours)
+    return upright_rgb(image, opened.turn, colours, ground)
 
 
 def _whole_pages(image: Image.Image, frames: int) -> list[int] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ LIGHT = 200.0
 
 _GLANCE, _STANDS_OUT, _SHOWN = 250_000, 40, 0.0005
 """Pixels looked at, levels from the ground, and the share of pixels that must be so far from it."""
+
+CLEAR, _LOST, _DARK = 0.05, 0.02, 96.0
+"""From which share on an image counts as transparent, and what is visible counts as lost on a ground near its level."""
 
 _BAND_PIXELS = 1 << 20
 _ORIENTATION_TAG = 0x0112
@@ -56,14 +59,16 @@ _TURNS = {
 _TRANSPOSED = {5, 6, 7, 8}
 
 
-def upright_rgb(image: Image.Image, turn: int | None = None, colours: ToSrgb | None = None) -> Pixels:
+def upright_rgb(
+    image: Image.Image, turn: int | None = None, colours: ToSrgb | None = None, ground: int | None = None
+) -> Pixels:
     """(H, W, 3) uint8 RGB, C-contiguous, of a loaded image; EXIF orientation applied (``turn`` where it is known from
-    elsewhere), ``colours`` made sRGB, alpha composed.
+    elsewhere), ``colours`` made sRGB, laid on ``ground`` or what suits it.
 
     Raises:
         Exception: whatever Pillow raises on data that it cannot convert.
     """
-    return render(image, _band_converter(image, colours), turn or orientation(image))
+    return render(image, _band_converter(image, colours, ground), turn or orientation(image))
 
 
 def shows_something(pixels: Pixels) -> bool:
@@ -113,7 +118,7 @@ def _place(top: int, band: Image.Image, turn: int, shape: tuple[int, int]) -> tu
     return slice(first, first + band.height), slice(None)
 
 
-def _band_converter(image: Image.Image, colours: ToSrgb | None) -> Band:
+def _band_converter(image: Image.Image, colours: ToSrgb | None, ground: int | None) -> Band:
     """What to do to each band; looks at the whole image where the conversion depends on it."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         grey = _grey_converter(image)
@@ -121,7 +126,7 @@ def _band_converter(image: Image.Image, colours: ToSrgb | None) -> Band:
             return grey
         return lambda band: np.asarray(colours(Image.fromarray(grey(band)[:, :, 0])))
     if image.has_transparency_data:
-        return partial(_composed, background=_background(image), colours=colours)
+        return partial(_composed, background=grounds(image).first if ground is None else ground, colours=colours)
     if image.mode == "CMYK":
         return _cmyk(image)
     return _plain if colours is None else lambda band: np.asarray(colours(band))
@@ -210,15 +215,34 @@ def _without_outliers(sample: NDArray[np.float64], low: float, high: float) -> t
     return low, high
 
 
-def _background(image: Image.Image) -> int:
+class Grounds(NamedTuple):
+    """What a transparent image is laid on: ``first``, and ``other`` where something would be lost on the first.
+    ``clear`` is the share of the image that is transparent."""
+
+    first: int = WHITE
+    other: int | None = None
+    clear: float = 0.0
+
+
+def grounds(image: Image.Image) -> Grounds:
     """White, or dark grey where what is visible is nearly all light: white lettering on nothing is to be read."""
-    light = opacity = 0.0
+    if not image.has_transparency_data or image.mode.startswith("I"):
+        return Grounds()
+    light = opacity = clear = 0.0
+    lightest = darkest = 0.0
     for _, band in _bands(image):
         rgba = band.convert("RGBA")
         alpha = np.asarray(rgba.getchannel("A"), np.float32).ravel()
-        light += float(alpha @ np.asarray(rgba.convert("L"), np.float32).ravel())
+        levels = np.asarray(rgba.convert("L"), np.float32).ravel()
+        light += float(alpha @ levels)
         opacity += float(alpha.sum(dtype=np.float64))
-    return DARK_GREY if opacity and light / opacity > LIGHT else WHITE
+        lightest += float(alpha[levels > LIGHT].sum(dtype=np.float64))
+        darkest += float(alpha[levels < _DARK].sum(dtype=np.float64))
+        clear += float((alpha < WHITE / 2).sum())
+    clear /= image.width * image.height
+    first = DARK_GREY if opacity and light / opacity > LIGHT else WHITE
+    lost, other = (darkest, WHITE) if first == DARK_GREY else (lightest, DARK_GREY)
+    return Grounds(first, other if clear > CLEAR and lost > _LOST * opacity else None, clear)
 
 
 def _composed(band: Image.Image, background: int, colours: ToSrgb | None) -> Pixels:
