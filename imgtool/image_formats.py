@@ -16,6 +16,7 @@ IMAGE_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
         *(".tif", ".tiff", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"),
+        *(".arw", ".cr2", ".cr3", ".dng", ".iiq", ".nef", ".orf", ".pef", ".raf", ".rw2"),
     }
 )
 """The usual extensions, lower case, of what ``sniff`` knows. They never decide what a file is, only whether a file in a
@@ -33,7 +34,18 @@ _SIGNATURES = {
     b"MM\x00*": "TIFF",
     b"II+\x00": "TIFF",
     b"MM\x00+": "TIFF",
+    b"FUJIFILMCCD-RAW": "RAF",
+    b"IIRO": "ORF",
+    b"IIRS": "ORF",
+    b"MMOR": "ORF",
+    b"IIU\x00": "RW2",
+    b"FOVb": "X3F",
+    b"II\x1a\x00\x00\x00HEAPCCDR": "CRW",
+    b"\x00MRM": "MRW",
 }
+
+CAMERA_RAW = frozenset({"RAF", "ORF", "RW2", "CR3", "X3F", "CRW", "MRW"})
+"""Camera RAW formats with a signature of their own. Most others are TIFF by their first bytes."""
 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
@@ -44,7 +56,8 @@ _CONTAINER_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf"})
 def sniff(head: bytes) -> str | None:
     """The format of a file that begins with ``head`` (its first 64 bytes, or all of a shorter one).
 
-    One of ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``BMP``, ``TIFF``, ``AVIF``, ``HEIF``; ``None`` for anything else.
+    One of ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``BMP``, ``TIFF``, ``AVIF``, ``HEIF`` and those of :data:`CAMERA_RAW`;
+    ``None`` for anything else.
     """
     for signature, name in _SIGNATURES.items():
         if head.startswith(signature):
@@ -57,6 +70,8 @@ def sniff(head: bytes) -> str | None:
         return None
     # AVIF, HEIF and MP4 share one container: the major brand decides, or the compatible ones where it is neutral.
     brands = {head[8:12]}
+    if brands == {b"crx "}:
+        return "CR3"
     if brands <= _CONTAINER_BRANDS:
         end = int.from_bytes(head[:4], "big") or len(head)
         brands |= {head[start : start + 4] for start in range(16, min(end, len(head)), 4)}

@@ -17,10 +17,19 @@ from imgtool.types import DEFAULT_TASKS, Task
 
 
 class Pages(StrEnum):
-    """Which pages of an animated or multi-page file are looked at."""
+    """Which pages of an animated or multi-page file are looked at. ``auto``: all of a document (TIFF, PDF), and of an
+    animation the first that shows something."""
 
+    AUTO = "auto"
     FIRST = "first"
     ALL = "all"
+
+
+class Truncated(StrEnum):
+    """What becomes of files that end early and are not nearly whole."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"
 
 
 class LoadPolicy(StrEnum):
@@ -121,7 +130,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     hidden: bool = False
-    pages: Pages = Pages.FIRST
+    pages: Pages = Pages.AUTO
+    truncated: Truncated = Truncated.REFUSE
     max_pixels: int = 300_000_000
 
     batch_size: int = 8

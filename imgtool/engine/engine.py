@@ -29,7 +29,7 @@ from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
 from imgtool.engine.ticket import Ticket
 from imgtool.engine.worker_count import threads_of, with_workers
 from imgtool.errors import Cancelled, EngineClosed, QueueFull, UsageProblem, WorkerUnusable
-from imgtool.options import EngineOptions, LoadPolicy, cache_root
+from imgtool.options import EngineOptions, LoadPolicy, Truncated, cache_root
 from imgtool.runtime import start_process
 from imgtool.runtime.pool import Pool, PoolLimits, Post
 from imgtool.runtime.process import Worker, WorkerProcess
@@ -387,6 +387,7 @@ class _Inside:
             return Setup(
                 plans=plans(),
                 max_pixels=options.max_pixels,
+                accept_truncated=options.truncated is Truncated.ACCEPT,
                 batch_pixels=options.batch_pixels,
                 threads=threads_of(options, is_alone=alone),
                 # Loaded in isolation, at first use, the model that killed a worker is known by its name.

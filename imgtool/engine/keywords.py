@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from imgtool.options import BackendChoice, LoadPolicy, Pages, Precision, Scale, Weights
+from imgtool.options import BackendChoice, LoadPolicy, Pages, Precision, Scale, Truncated, Weights
 from imgtool.types import Task
 
 
@@ -46,6 +46,7 @@ class EngineKeywords(TypedDict, total=False):
     exclude: Iterable[str]
     hidden: bool
     pages: Pages | str
+    truncated: Truncated | str
     max_pixels: int | str
     batch_size: int
     batch_pixels: int | str

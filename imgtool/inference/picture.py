@@ -18,6 +18,7 @@ class Picture:
     """A decoded image: ``pixels`` is (H, W, 3) uint8 RGB, upright, alpha already composed.
 
     ``answers`` holds the values of the tasks in ``AnalyzerSpec.after`` that this image has answers for.
+    ``clear`` is the share of the image that was transparent.
     """
 
     pixels: NDArray[np.uint8]
@@ -25,3 +26,4 @@ class Picture:
     height: int
     format: str
     answers: Mapping[Task, Any] = field(default_factory=dict)
+    clear: float = 0.0

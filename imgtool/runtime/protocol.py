@@ -17,7 +17,7 @@ from msgspec import Struct
 from imgtool.options import LoadPolicy
 from imgtool.types import Problem
 
-PIXELS_VERSION = "1"
+PIXELS_VERSION = "2"
 """Version of what ``decode`` makes of a file. Part of every fingerprint: raise it when pixels can change."""
 
 DECODE = "decode"
@@ -48,6 +48,7 @@ class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     max_pixels: int
     batch_pixels: int
     threads: int
+    accept_truncated: bool = False
     load: LoadPolicy = LoadPolicy.LAZY
     awaited: bool = False
     idle_ttl: float | None = None
@@ -108,7 +109,11 @@ class StepEnded(Struct, frozen=True, tag="ended", kw_only=True):
 
 
 class Decoded(Struct, frozen=True, tag="decoded", kw_only=True):
-    """What the file turned out to be. Width and height are those of the upright image."""
+    """What the file turned out to be. Width and height are those of the upright image.
+
+    ``shown`` is the page to look at instead where this one, the first of an animation, shows nothing. ``notice`` is
+    what the user should know about the pixels.
+    """
 
     item: int
     format: str
@@ -117,6 +122,8 @@ class Decoded(Struct, frozen=True, tag="decoded", kw_only=True):
     pages: int
     file_size: int
     seconds: float
+    shown: int = 0
+    notice: str | None = None
 
 
 class Answered(Struct, frozen=True, tag="answered", kw_only=True):

@@ -146,8 +146,8 @@ def test_every_page_is_a_result_of_its_own_when_asked_for(tmp_path: Path, log: P
     assert computed(log) == 7
 
 
-def test_the_first_page_alone_by_default(tmp_path: Path) -> None:
-    (result,) = run(tiff(tmp_path / "a.tif", 3), cache_dir=tmp_path / "cache")
+def test_the_first_page_alone_where_it_is_asked_for(tmp_path: Path) -> None:
+    (result,) = run(tiff(tmp_path / "a.tif", 3), cache_dir=tmp_path / "cache", pages="first")
     assert (result.page, result.pages) == (0, 3)
 
 

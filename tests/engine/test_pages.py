@@ -52,3 +52,47 @@ def test_the_same_damaged_file_twice(damaged: Path, tmp_path: Path) -> None:
 def test_only_the_first_page_is_looked_at_unless_all_are_asked_for(damaged: Path) -> None:
     (only,) = pages_of(damaged, pages="first", cache=False)
     assert (only.status, only.pages) == (Status.FAILED, 3)
+
+
+def test_by_default_a_document_is_read_whole(tmp_path: Path, damaged: Path) -> None:
+    results = pages_of(damaged, pages="auto", cache=False)
+    assert [(result.status, result.page) for result in results] == [(Status.FAILED, 0), (Status.OK, 1), (Status.OK, 2)]
+
+
+def animation(path: Path, *greys: int) -> Path:
+    """Frames with a square on a grey; one whose grey is 20 or less is one colour all over."""
+    frames = []
+    for grey in greys:
+        frames.append(Image.new("RGB", (60, 40), (grey,) * 3))
+        if grey > 20:
+            frames[-1].paste((255, 200, 10), (20, 10, 40, 30))
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.avif"])
+def test_by_default_the_first_frame_that_shows_something_stands_for_an_animation(tmp_path: Path, name: str) -> None:
+    path = animation(tmp_path / name, 0, 20, 90, 120)
+    for cached in (False, True):
+        (result,) = pages_of(path, pages="auto", cache_dir=tmp_path / "cache")
+        assert (result.page, result.pages, result.status, result.from_cache) == (2, 4, Status.OK, cached)
+        assert result.tasks.caption is not None
+        assert result.tasks.caption.notice == "frame 3 of 4 is analyzed (--pages all: every frame)"
+    (first,) = pages_of(path, pages="first", cache_dir=tmp_path / "cache")
+    assert (first.page, first.from_cache) == (0, True)
+    assert [result.page for result in pages_of(path, pages="all", cache_dir=tmp_path / "cache")] == [0, 1, 2, 3]
+
+
+def test_an_animation_that_shows_something_at_once_or_never(tmp_path: Path) -> None:
+    for greys in ((90, 120, 0), (0, 20, 0)):
+        (result,) = pages_of(animation(tmp_path / "a.webp", *greys), pages="auto", cache=False)
+        assert result.page == 0
+
+
+def test_a_damaged_animation_fails_once(tmp_path: Path) -> None:
+    path = animation(tmp_path / "a.webp", 90, 120, 50)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"VP8 ") if b"VP8 " in content else content.index(b"VP8L")
+    content[at + 8 : at + 40] = bytes(32)
+    path.write_bytes(content)
+    assert [result.status for result in pages_of(path, pages="auto", cache=False)] == [Status.FAILED]

@@ -34,7 +34,7 @@ class Describe(Analyzer):
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="describe",
         task=Task.CAPTION.value,
-        version="2",
+        version="3",
         backend=Backend.PYTHON,
         summary="a sentence composed from measurements: shape, light, colours, sharpness, text, codes; no model",
         licence="Apache-2.0",
@@ -80,4 +80,7 @@ class Describe(Analyzer):
         from imgtool.analyzers.caption.measure import measure
         from imgtool.analyzers.caption.sentence import compose
 
-        return [compose(measure(picture.pixels, picture.answers.get(Task.TEXT) or ())) for picture in pictures]
+        return [
+            compose(measure(picture.pixels, picture.answers.get(Task.TEXT) or (), picture.clear))
+            for picture in pictures
+        ]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgtool.analyzers.caption import colours
-from imgtool.analyzers.caption.sentence import Measurements, summarise_text
+from imgtool.analyzers.caption.sentence import TRANSPARENT, Measurements, summarise_text
 from imgtool.analyzers.codes.barcodes import QR, read_barcodes
 from imgtool.types import TextLine
 
@@ -17,6 +17,7 @@ FINE = 2048
 COARSE = 1024
 
 _TILES = 8
+_CLEAR, _NOT_REMARKABLE = 0.05, (50.0, 40.0)
 # A tile with a smaller mean squared gradient (grey levels per pixel, squared) holds sensor noise and no edge.
 _EDGE_FLOOR = 1.0
 # If a larger share of a tile's gradient is constant over the tile, it is shading: a sky, a ramp.
@@ -25,12 +26,16 @@ _SHADING = 0.8
 _SMOOTHING = 1.0
 
 
-def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measurements:
-    """Measure one upright image, (H, W, 3) uint8 RGB, and summarise the text that was read in it."""
+def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = (), clear: float = 0.0) -> Measurements:
+    """Measure one upright image, (H, W, 3) uint8 RGB, and summarise the text that was read in it. Where a
+    share of ``clear`` was transparent, a plain ground is not the image's own."""
     height, width = pixels.shape[:2]
     sampled = colours.sample(pixels)
     lightness, contrast = tone(sampled)
     ground = colours.plain_ground(sampled)
+    transparent = ground is not None and clear >= _CLEAR
+    if transparent:  # how light the ground is says nothing of the image
+        lightness, contrast = _NOT_REMARKABLE
     apart = sampled.counts if ground is None else np.where(colours.near(ground, 8), 0, sampled.counts)
     flat, table = colours.is_flat(sampled), colours.tables()
     fine = cv2.cvtColor(halved(pixels, FINE), cv2.COLOR_RGB2GRAY)
@@ -45,7 +50,7 @@ def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = ()) -> Measure
         flat=flat,
         edge_width=None if flat else edge_width(coarse),
         colours=colours.shares(sampled.counts, sampled.total),
-        ground=None if ground is None else table.names[int(table.nearest[ground])],
+        ground=TRANSPARENT if transparent else None if ground is None else table.names[int(table.nearest[ground])],
         figure=() if ground is None else colours.shares(apart, sampled.total),
         text=summarise_text(text, width, height),
         qr_codes=sum(codes),

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from imgtool.types import TextLine, sure_lines
 
+TRANSPARENT = "transparent"
+"""The ground of an image that has none."""
+
 QUOTE_WORDS = 6
 QUOTE_CHARACTERS = 40
 
@@ -139,7 +142,8 @@ def colour_phrase(found: Measurements) -> str:
     """The named colours: those on a plain background, else the dominant one with its companions, else the largest."""
     if found.ground is not None:
         figure = _figure_names(found.figure, found.ground)
-        return f"{_joined(figure)} on a plain {found.ground} background" if figure else f"mostly plain {found.ground}"
+        ground = found.ground if found.ground == TRANSPARENT else f"plain {found.ground}"
+        return f"{_joined(figure)} on a {ground} background" if figure else f"mostly {ground}"
     largest = _folded(found.colours)
     named = [colour.name for colour in largest if colour.share >= 0.08][:3]
     if sum(colour.share for colour in largest[: len(named)]) < 0.6:

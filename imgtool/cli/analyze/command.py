@@ -29,6 +29,7 @@ def analyze(
     exclude: o.Exclude = None,
     hidden: o.Hidden = None,
     pages: o.Pages = None,
+    truncated: o.Truncated = None,
     tasks: o.Tasks = None,
     languages: o.Languages = None,
     caption_engine: o.CaptionEngine = None,

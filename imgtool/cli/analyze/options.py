@@ -56,7 +56,8 @@ Null = Annotated[bool, option(_INPUT, "Paths in that list end with NUL, not newl
 Include = Annotated[Many, option(_INPUT, "Only files that match. Repeatable.", "--include", takes="GLOB")]
 Exclude = Annotated[Many, option(_INPUT, "No files or folders that match. Repeatable.", "--exclude", takes="GLOB")]
 Hidden = Annotated[Flag, option(_INPUT, "Also hidden files and folders.", "--hidden/--no-hidden")]
-Pages = Annotated[Text, option(_INPUT, "Of multi-page files: first (default) or all.", takes="WHICH")]
+Pages = Annotated[Text, option(_INPUT, "Of multi-page files: auto (default), first or all.", takes="WHICH")]
+Truncated = Annotated[Text, option(_INPUT, "Files cut short: refuse (default) or accept.", "--truncated", takes="WHAT")]
 
 Tasks = Annotated[Text, option(_TASKS, "caption,text,labels (default), codes.", "--tasks", "-t", takes="NAMES")]
 Languages = Annotated[Text, option(_TASKS, "Languages of text (default: ko,en).", "--languages", "-l", takes="CODES")]

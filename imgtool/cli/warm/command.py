@@ -36,9 +36,7 @@ def warm_cache(
     no_load: Annotated[bool, o.option(_STEPS, "Only fetch; do not compile, load or try.", "--no-load")] = False,
     no_compile: Annotated[bool, o.option(_STEPS, "Do not compile.", "--no-compile")] = False,
     anew: Annotated[bool, o.option(_STEPS, "Compile again what is already compiled.", "--compile")] = False,
-    calibrate: Annotated[
-        o.Text, o.option(_STEPS, "Tune and judge --precision fast by these.", takes="DIR")
-    ] = None,
+    calibrate: Annotated[o.Text, o.option(_STEPS, "Tune and judge --precision fast by these.", takes="DIR")] = None,
     check: Annotated[bool, o.option(_LOOK, "Exit 0 if a run needs no network, else 5.", "--check")] = False,
     full_check: Annotated[bool, o.option(_LOOK, "The same, and hash every file.", "--full-check")] = False,
     dry_run: Annotated[bool, o.option(_LOOK, "Say what would be fetched or removed.", "--dry-run", "-n")] = False,

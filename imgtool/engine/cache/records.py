@@ -13,18 +13,30 @@ from imgtool.types import Backend, Problem
 RECORD_VERSION = 1
 """Version of :class:`Record` as JSON. A record of another version counts as absent."""
 
+DOCUMENTS = frozenset({"TIFF", "PDF"})
+
 DECODE_FAILURE = "decode"
 """Key under which a record keeps why a file could not be decoded."""
 
 
 class ImageFacts(Struct, frozen=True):
-    """The facts about an image that decoding found. Sizes are pixels of the upright image, and bytes of the file."""
+    """The facts about an image that decoding found. Sizes are pixels of the upright image, and bytes of the file.
+
+    ``shown`` is the page to look at instead of this one, ``notice`` what the user should know about the pixels.
+    """
 
     format: str
     width: int
     height: int
     pages: int
     file_size: int
+    shown: int = 0
+    notice: str | None = None
+
+    @property
+    def is_document(self) -> bool:
+        """Whether its pages are to be read one after the other, unlike the frames of an animation."""
+        return self.format in DOCUMENTS
 
 
 class StoredAnswer(Struct, frozen=True):

@@ -47,7 +47,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
 
     The image is the file ``ref`` or the bytes ``content``; one with neither is a file that is still to be looked at.
     ``on_done`` and ``on_part`` are called in the scheduler's thread. ``fresh`` says who answered the tasks that were
-    computed for this request.
+    computed for this request, ``left_out`` which other pages are not looked at.
     """
 
     name: str
@@ -65,6 +65,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
     caller: Hashable = None
     deadline: float | None = None
     only_failed: bool = False
+    left_out: str | None = None
 
     image: ImageFacts | None = None
     answers: dict[str, StoredAnswer] = {}
@@ -154,7 +155,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
         choice, kind = plan.chosen[task], _RESULT_TYPES[task]
         answer = self.answers.get(task)
         if answer is not None:
-            name = choice.spec.name
+            name, given = choice.spec.name, self._given_by(task, plan)
             return kind(
                 engine=answer.engine,
                 model=answer.model,
@@ -164,8 +165,8 @@ class PageRequest(Struct, eq=False, kw_only=True):
                 from_cache=cache_enabled and task not in self.fresh,
                 stands_in_for=choice.stands_in_for or (name if answer.engine != name else None),
                 # That of this run's plan: an earlier run asked for other languages, or for another engine.
-                notice=self._given_by(task, plan).notice,
-                value=self._given_by(task, plan).as_asked(self.values[task]),
+                notice="; ".join(filter(None, (given.notice, self.image and self.image.notice, self.left_out))) or None,
+                value=given.as_asked(self.values[task]),
             )
         return kind(
             engine=choice.spec.name,

@@ -76,7 +76,7 @@ class ResultStream:
         self._ahead = _COUNT_AHEAD if observer.wants_total else 0
         self._window = self._room = max(_WINDOW, 4 * options.batch_size * options.workers)
         # On top of the window: else the pages of a long document at the head of the line would wait for each other.
-        self._page_room = 2 * options.batch_size * options.workers
+        self._page_room = 2 * options.batch_size * max(1, options.workers)
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
         self._roomy = threading.Condition(lock)
@@ -123,7 +123,7 @@ class ResultStream:
                 self._line.popleft()
             if self._line:
                 requests = self._line[0].requests
-                if requests and requests[0].done:
+                if requests and requests[0].done and self._line[0].counted:
                     request = requests.popleft()
                     if request.page:
                         self._page_room += 1
@@ -266,9 +266,8 @@ class ResultStream:
         if ref is not None and ref.content is not None:
             request.ref, request.content, request.content_size = None, ref.content, ref.size
         document = _Document(deque((request,)))
-        if self._options.pages is Pages.ALL:
-            document.counted = False
-            request.on_done = lambda request: self._on_first_page(document, request)
+        document.counted = False
+        request.on_done = lambda request: self._on_first_page(document, request)
         self._line.append(document)
         number, self._seq = self._seq, self._seq + 1
         if isinstance(entry, RefusedPath):
@@ -317,13 +316,31 @@ class ResultStream:
 
     def _on_first_page(self, document: _Document, request: PageRequest) -> None:
         with self._changed:
-            document.pages = request.image.pages if request.image is not None else request.pages
+            image, which = request.image, self._options.pages
+            pages = image.pages if image is not None else request.pages
             document.counted = True
+            if which is Pages.ALL or (which is Pages.AUTO and (image is None or image.is_document)):
+                document.pages = pages
+            elif pages > 1:
+                self._leave_out(document, request, pages)
             if document.pages > 1 and not self._ended:
                 self._growing.append((document, request))
                 self._advance()
                 self._submit()
             self._wake()
+
+    def _leave_out(self, document: _Document, first: PageRequest, pages: int) -> None:
+        """One page stands for all: the first, or the first that shows something."""
+        shown = first.image.shown if first.image is not None and self._options.pages is Pages.AUTO else 0
+        what = "page" if first.image is None or first.image.is_document else "frame"
+        first.left_out = f"{what} {shown + 1} of {pages} is analyzed (--pages all: every {what})"
+        if not shown or self._ended:
+            return
+        other = self._request(first.name, first.ref, first.sha256, page=shown, pages=pages)
+        other.left_out = first.left_out
+        document.requests[0] = other
+        self._chunk.append(other)
+        self._submit()
 
     def _wake(self) -> None:
         self._changed.notify_all()

@@ -448,6 +448,8 @@ class Scheduler:
                 height=event.height,
                 pages=event.pages,
                 file_size=event.file_size,
+                shown=event.shown,
+                notice=event.notice,
             )
             for request in flight.requests:
                 request.image = flight.image

@@ -33,7 +33,7 @@ from imgtool.runtime.protocol import (
 )
 from imgtool.runtime.worker.decode_ahead import Arrival, DecodeAhead, Undecodable
 from imgtool.runtime.worker.models import Models
-from imgtool.types import VALUE_TYPES, Problem, Task
+from imgtool.types import VALUE_TYPES, Problem, Task, TextLine
 
 if TYPE_CHECKING:
     from imgtool.runtime.worker.decode import DecodedPage
@@ -59,7 +59,7 @@ class BatchRunner:
         self._send = send
         self._setup = setup
         self._models = Models(setup.plans, setup.threads, send)
-        self._decoder = Decoder(max_pixels=setup.max_pixels)
+        self._decoder = Decoder(setup.max_pixels, accept_truncated=setup.accept_truncated)
         self._ahead = DecodeAhead(self._decode, budget=2 * setup.batch_pixels)
         self._threads = ThreadPoolExecutor(max_workers=max(1, len(setup.plans)), thread_name_prefix="task")
         self._first = True
@@ -157,6 +157,8 @@ class BatchRunner:
                 pages=page.pages,
                 file_size=page.file_size,
                 seconds=arrival.seconds,
+                shown=page.shown,
+                notice=page.notice,
             )
         )
         known = {Task(task): msgspec.json.decode(raw, type=VALUE_TYPES[Task(task)]) for task, raw in item.known.items()}
@@ -183,8 +185,16 @@ class BatchRunner:
         with trace.span(task, "task", engine=analyzer.spec.name, images=len(together)):
             pages = [(each.page, each.answers) for each in together]
             answers = _run_guarded(
-                analyzer, [Picture(p.pixels, p.width, p.height, p.format, known) for p, known in pages]
+                analyzer, [Picture(p.pixels, p.width, p.height, p.format, known, p.clear) for p, known in pages]
             )
+            if task == Task.TEXT:
+                for number, (page, known) in enumerate(pages):
+                    if page.other is not None and not isinstance(answers[number], Problem):
+                        other = Picture(page.other, page.width, page.height, page.format, known, page.clear)
+                        (more,) = _run_guarded(analyzer, [other])
+                        answers[number] = (
+                            answers[number] if isinstance(more, Problem) else joined(answers[number], more)
+                        )
         seconds = (time.perf_counter() - began) / max(1, len(together))
         for each, answer in zip(together, answers, strict=True):
             if isinstance(answer, Problem):
@@ -218,6 +228,24 @@ def _run_guarded(analyzer: Analyzer, pictures: list[Picture]) -> list[Any]:
             return [Problem("model_failed", f"{name}: {error}", error.remedy)]
         text = f"{name} failed on this image: {type(error).__name__}: {error}"
         return [Problem("model_failed", text, "run again with --verbose")]
+
+
+def joined(lines: tuple[TextLine, ...], others: tuple[TextLine, ...]) -> tuple[TextLine, ...]:
+    """The lines of one picture on two grounds, those at one place once: the more certain one."""
+    kept = list(lines)
+    for other in others:
+        same = [each for each in kept if _at_one_place(each, other)]
+        if all(each.confidence < other.confidence for each in same):
+            kept = [each for each in kept if each not in same] + [other]
+    if kept == list(lines):
+        return lines
+    return tuple(sorted(kept, key=lambda line: min(y for _, y in line.box)))
+
+
+def _at_one_place(one: TextLine, other: TextLine) -> bool:
+    (left, right), (top, bottom) = ([min(axis), max(axis)] for axis in zip(*one.box, strict=True))
+    x, y = (sum(axis) / len(other.box) for axis in zip(*other.box, strict=True))
+    return left <= x <= right and top <= y <= bottom
 
 
 class LockedSend:

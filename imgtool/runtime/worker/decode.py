@@ -9,7 +9,8 @@ import logging
 import os
 import stat
 import warnings
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -29,15 +30,22 @@ from PIL import (  # noqa: F401
 
 from imgtool.distribution import install_command
 from imgtool.image_formats import HEAD_BYTES, sniff
+from imgtool.runtime.worker.colour import to_srgb
+from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
+from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
-from imgtool.runtime.worker.pixels import upright_rgb
+from imgtool.runtime.worker.pixels import grounds, shows_something, upright_rgb
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["DecodeError", "DecodedPage", "Decoder"]
+
+_ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
+_MOST_FRAMES = 100
+"""So many frames of an animation are searched for one that shows something."""
 
 _ONE_BY_ONE = ("GIF", "PNG", "WEBP")
 """Formats whose frame is made from the ones before it, and whose canvas may grow on the way (GIF)."""
@@ -48,13 +56,23 @@ limit for PNG of one megabyte refuses a sound picture for the profile of a print
 
 _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
 
+_SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
+"""Formats that name a colour space by numbers, within so many bytes from the start."""
+
+_SUBFILE_TYPE, _COPY_OR_MASK = 254, 1 | 4
+
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
 
 
 @dataclass(frozen=True)
 class DecodedPage:
-    """One page of a file. ``pixels`` is (height, width, 3) uint8 RGB, upright, C-contiguous; ``file_size`` in bytes."""
+    """One page of a file. ``pixels`` is (height, width, 3) uint8 RGB, upright, C-contiguous; ``file_size`` in bytes.
+
+    ``shown`` is the frame to look at instead where the first of an animation shows nothing; ``notice`` is what the user
+    should know about the pixels. ``clear`` is the share that is transparent, ``other`` the same picture on another
+    ground where something of it cannot be seen on the first.
+    """
 
     pixels: NDArray[np.uint8]
     format: str
@@ -63,23 +81,29 @@ class DecodedPage:
     page: int
     pages: int
     file_size: int
+    shown: int = 0
+    notice: str | None = None
+    clear: float = 0.0
+    other: NDArray[np.uint8] | None = None
 
 
 @dataclass
 class _OpenImage:
-    """An image held open: a file with the state that it had then, or bytes (``path`` is ``None``)."""
+    """An image held open: a file with the state that it had then, or bytes (``path`` is ``None``).
+
+    ``format`` is what the file is. ``frames`` are Pillow's numbers of its pages, where not all frames are pages.
+    ``jpeg`` is the JPEG inside that stands for it, ``turn`` its EXIF orientation where the file states it elsewhere.
+    """
 
     path: bytes | None
     state: os.stat_result | None
     file: BinaryIO
     image: Image.Image
-    pages: int
-
-    @property
-    def format(self) -> str:
-        """The name of the format; the second picture of a stereo or gain-map JPEG is no page of it."""
-        name = self.image.format or ""
-        return "JPEG" if name == "MPO" else name
+    format: str
+    pages: int = 1
+    frames: list[int] | None = None
+    jpeg: bytes | None = None
+    turn: int | None = None
 
     def serves(self, source: bytes | BytesIO, page: int) -> bool:
         """Whether ``page`` of ``source`` can be had from it: the very image, unchanged, and not backwards where frames
@@ -105,8 +129,9 @@ class Decoder:
     One decoder must not be used by two threads at once.
     """
 
-    def __init__(self, max_pixels: int) -> None:
+    def __init__(self, max_pixels: int, *, accept_truncated: bool = False) -> None:
         self._max_pixels = max_pixels
+        self._accept_truncated = accept_truncated
         self._kept: _OpenImage | None = None
         Image.MAX_IMAGE_PIXELS = None
         PngImagePlugin.MAX_TEXT_CHUNK = _MAX_METADATA_BYTES
@@ -140,10 +165,14 @@ class Decoder:
             kept.file.close()
 
     def _guarded(self, source: bytes | BytesIO, page: int, expect: tuple[int, int] | None) -> DecodedPage:
+        held = source.getvalue() if isinstance(source, BytesIO) else source
         try:
             return self._decode(source, page, expect)
-        except DecodeError:
+        except DecodeError as error:
             self.close()
+            again = BytesIO(held) if isinstance(source, BytesIO) else source
+            if page == 0 and (mended := self._mended(again, error.problem.code, str(error), expect)) is not None:
+                return mended
             raise
         except MemoryError as error:
             self.close()
@@ -153,6 +182,27 @@ class Decoder:
         except OSError as error:  # a disk or a mount that fails between two calls
             self.close()
             raise unreadable(error) from error
+
+    def _mended(
+        self, source: bytes | BytesIO, code: str, said: str, expect: tuple[int, int] | None
+    ) -> DecodedPage | None:
+        """A file that is nearly whole, or any that is incomplete where that is accepted; ``said`` is what is wrong."""
+        if code not in ("truncated", "damaged"):
+            return None
+        most_missing = 1.0 if self._accept_truncated else NEARLY
+        with suppress(DecodeError, OSError, MemoryError):
+            content = source.getvalue() if isinstance(source, BytesIO) else Path(os.fsdecode(source)).read_bytes()
+            kind = sniff(content[:HEAD_BYTES]) or ""
+            if (mended := mend(content, kind, self._max_pixels, most_missing)) is not None:
+                share = f"about {mended.missing:.0%} is missing" if mended.missing >= 0.005 else "the picture is whole"
+                page = self._decode(BytesIO(mended.content), 0, None)
+                return replace(page, file_size=len(content), notice=f"{said}; {share}")
+            if self._accept_truncated and code == "truncated":
+                with Lenient():
+                    page = self._decode(source, 0, expect)
+                return replace(page, notice=f"{said}; what is missing is blank")
+        self.close()
+        return None
 
     def _decode(self, source: bytes | BytesIO, page: int, expect: tuple[int, int] | None) -> DecodedPage:
         opened = self._kept
@@ -166,17 +216,23 @@ class Decoder:
             with explained(opened.file, opened.format):
                 self._turn_to(opened, page)
                 pixels = _pixels(opened)
+                ground = grounds(image)
+                other = None if ground.other is None else _pixels(opened, ground.other)
+                shown = 0 if page or opened.format not in _ANIMATIONS else self._first_shown(opened, pixels)
             if opened.state is not None:
                 # Written to in place meanwhile: the pixels are of neither version.
                 _check_unchanged(opened.file, _version(opened.state))
         except DecodeError as error:
-            error.pages = opened.pages
+            # The frames of an animation are made from each other: after a damaged one there is none.
+            error.pages = 1 if opened.format in _ANIMATIONS else opened.pages
             raise
         size = opened.file.seek(0, os.SEEK_END) if opened.state is None else opened.state.st_size
         if page == opened.pages - 1 or image.width * image.height > _KEEP_PIXELS:
             self.close()
         height, width = pixels.shape[:2]
-        return DecodedPage(pixels, opened.format, width, height, page, opened.pages, size)
+        return DecodedPage(
+            pixels, opened.format, width, height, page, opened.pages, size, shown, None, ground.clear, other
+        )
 
     def _open(self, source: bytes | BytesIO, expect: tuple[int, int] | None) -> _OpenImage:
         file: BinaryIO = source if isinstance(source, BytesIO) else _open_regular(source)
@@ -184,18 +240,48 @@ class Decoder:
             state = None if isinstance(source, BytesIO) else os.fstat(file.fileno())
             if expect is not None:
                 _check_unchanged(file, expect)
+            path = None if isinstance(source, BytesIO) else source
             name = _format_of(file)
+            if (kind := camera_raw(file, name)) is not None:
+                with explained(file, kind):
+                    image, jpeg, turn = developed(file, kind)
+                self._check_size(image)
+                return _OpenImage(path, state, file, image, kind, jpeg=jpeg, turn=turn)
             with explained(file, name):
                 try:
                     image = Image.open(file, formats=[name])
                 except UnidentifiedImageError:
                     raise _reason(file, name) from None
                 self._check_size(image)
-                pages = 1 if image.format == "MPO" else max(1, getattr(image, "n_frames", 1))
+                # The second picture of a stereo or gain-map JPEG is no page of it.
+                is_stereo = image.format == "MPO"
+                pages = 1 if is_stereo else max(1, getattr(image, "n_frames", 1))
+                frames = _whole_pages(image, pages) if pages > 1 and name == "TIFF" else None
         except BaseException:
             file.close()
             raise
-        return _OpenImage(None if isinstance(source, BytesIO) else source, state, file, image, pages)
+        return _OpenImage(
+            path,
+            state,
+            file,
+            image,
+            "JPEG" if is_stereo else image.format or "",
+            len(frames or range(pages)),
+            frames=frames,
+        )
+
+    def _first_shown(self, opened: _OpenImage, pixels: NDArray[np.uint8]) -> int:
+        """The first frame of an animation that is more than one colour, given the pixels of frame 0."""
+        for frame in range(min(opened.pages, _MOST_FRAMES)):
+            if frame:
+                try:
+                    self._turn_to(opened, frame)
+                    pixels = _pixels(opened)
+                except Exception:  # noqa: BLE001 - what is wrong with a later frame is not this one's problem
+                    break
+            if shows_something(pixels):
+                return frame
+        return 0
 
     def _check_size(self, image: Image.Image) -> None:
         """Before any pixel is decoded: a file of a few bytes can ask for gigabytes."""
@@ -214,27 +300,61 @@ class Decoder:
         if not 0 <= page < opened.pages:
             count = "1 page" if opened.pages == 1 else f"{opened.pages} pages"
             raise DecodeError("no_such_page", f"there is no page {page}: the file has {count}", "pages count from 0")
-        if opened.pages == 1:
+        if opened.pages == 1 and opened.frames is None:
             return
         image = opened.image
         if opened.format in _ONE_BY_ONE:
             for step in range(image.tell() + 1, page):
                 image.seek(step)
                 self._check_size(image)
-        image.seek(page)
+        image.seek(page if opened.frames is None else opened.frames[page])
         self._check_size(image)
 
 
-def _pixels(opened: _OpenImage) -> NDArray[np.uint8]:
-    """The page that is turned to, upright."""
-    width, height = opened.image.size
+def _pixels(opened: _OpenImage, ground: int | None = None) -> NDArray[np.uint8]:
+    """The page that is turned to, upright, on ``ground`` where it is transparent."""
+    image = opened.image
+    content = opened.jpeg
     # A file much larger than its picture is more than that, a film for example: Pillow reads no further than it must.
-    if opened.format == "JPEG" and opened.file.seek(0, os.SEEK_END) <= 3 * width * height + _MAX_METADATA_BYTES:
+    most = 3 * image.width * image.height + _MAX_METADATA_BYTES
+    if opened.format == "JPEG" and opened.file.seek(0, os.SEEK_END) <= most:
         opened.file.seek(0)
-        if (pixels := upright_jpeg(opened.image, opened.file.read())) is not None:
-            return pixels
-    opened.image.load()
-    return upright_rgb(opened.image)
+        content = opened.file.read()
+    head = b""
+    if opened.format in _SAY_THEIR_COLOURS:
+        opened.file.seek(0)
+        head = opened.file.read(_COLOURS_WITHIN)
+    colours = to_srgb(image, head)
+    if content is not None and (pixels := upright_jpeg(image, content, opened.turn, colours)) is not None:
+        return pixels
+    if opened.format == "PNG" and "transparency" in image.info and ground is None:
+        _scale_key(image)
+    image.load()
+    return upright_rgb(image, opened.turn, colours, ground)
+
+
+def _whole_pages(image: Image.Image, frames: int) -> list[int] | None:
+    """The frames of a TIFF that are pages, and not smaller copies or masks of others (NewSubfileType)."""
+    found = []
+    for frame in range(frames):
+        try:
+            image.seek(frame)
+            if not getattr(image, "tag_v2", {}).get(_SUBFILE_TYPE, 0) & _COPY_OR_MASK:
+                found.append(frame)
+        except Exception:  # noqa: BLE001 - it is said when the page is asked for
+            found.append(frame)
+    with suppress(Exception):
+        image.seek(found[0] if found else 0)
+    return found if 0 < len(found) < frames else None
+
+
+def _scale_key(image: Image.Image) -> None:
+    """The colour of a PNG that stands for nothing, in the eight bits that Pillow makes of the file's own number."""
+    key, raw = image.info["transparency"], next((str(tile.args) for tile in getattr(image, "tile", ())), "")
+    if isinstance(key, int) and image.mode == "L" and (bits := {"L;2": 2, "L;4": 4}.get(raw)):
+        image.info["transparency"] = key * 255 // (2**bits - 1)
+    elif isinstance(key, tuple) and raw == "RGB;16B":
+        image.info["transparency"] = tuple(part >> 8 for part in key)
 
 
 def _megapixels(pixels: int) -> str:

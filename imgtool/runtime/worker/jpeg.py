@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from imgtool.runtime.worker.colour import ToSrgb, apply
 from imgtool.runtime.worker.pixels import orientation
 
 if TYPE_CHECKING:
@@ -22,24 +23,29 @@ _COLOURS = ("YCbCr", "RGB", "Gray")
 _MODES = ("RGB", "L")
 
 
-def upright_jpeg(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
-    """(H, W, 3) uint8 RGB of the first picture in ``data``, upright; ``None`` where Pillow has to decode it.
+def upright_jpeg(
+    image: Image.Image, data: bytes, turn: int | None = None, colours: ToSrgb | None = None
+) -> NDArray[np.uint8] | None:
+    """(H, W, 3) uint8 RGB of the first picture in ``data``, upright; ``None`` where Pillow has to decode it. ``turn``
+    is its EXIF orientation where ``data`` does not state it, ``colours`` makes its colours sRGB.
 
     ``image`` is what Pillow opened from the same bytes; its pixels need not be loaded.
     """
-    if image.mode not in _MODES or not is_same_as_pillow():
+    if image.mode not in _MODES or (colours and image.mode == "L") or not is_same_as_pillow():
         return None
     import simplejpeg
 
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours not in _COLOURS or (width, height) != image.size:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+        if space not in _COLOURS or (width, height) != image.size:
             return None
         # Strict: what libjpeg only warns of is for Pillow to judge.
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
     except ValueError:
         return None
-    return _turned(pixels, orientation(image))
+    if colours is not None:
+        apply(pixels, colours, max(1, (1 << 20) // width))
+    return _turned(pixels, turn or orientation(image))
 
 
 @lru_cache(maxsize=1)

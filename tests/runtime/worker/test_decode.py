@@ -345,6 +345,15 @@ def test_tiff_pages_of_different_size_mode_and_orientation(tmp_path: Path) -> No
     decoder.close()
 
 
+def test_smaller_copies_and_masks_are_no_pages(tmp_path: Path) -> None:
+    pages = [Image.new("L", (40 - n, 30), 40 * n) for n in range(4)]
+    for page, kind in zip(pages, (0, 1, 2, 4), strict=True):
+        page.encoderinfo = {"tiffinfo": {254: kind}}  # type: ignore[attr-defined]
+    path = saved(pages[0], tmp_path / "a.tif", save_all=True, append_images=pages[1:], tiffinfo={254: 0})
+    assert [(decode(path, n).width, decode(path, n).pages) for n in range(2)] == [(40, 2), (38, 2)]
+    assert problem_code(path, 2) == "no_such_page"
+
+
 @pytest.mark.parametrize("page", [6, 7, -1])
 def test_a_page_that_is_not_there(tmp_path: Path, page: int) -> None:
     assert problem_code(several_pages(tmp_path / "a.tif"), page) == "no_such_page"
