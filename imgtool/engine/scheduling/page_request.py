@@ -156,6 +156,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
         answer = self.answers.get(task)
         if answer is not None:
             name, given = choice.spec.name, self._given_by(task, plan)
+            of_image = None if self.image is None else self.image.notice
             return kind(
                 engine=answer.engine,
                 model=answer.model,
@@ -165,7 +166,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
                 from_cache=cache_enabled and task not in self.fresh,
                 stands_in_for=choice.stands_in_for or (name if answer.engine != name else None),
                 # That of this run's plan: an earlier run asked for other languages, or for another engine.
-                notice="; ".join(filter(None, (given.notice, self.image and self.image.notice, self.left_out))) or None,
+                notice="; ".join(filter(None, (given.notice, of_image, self.left_out))) or None,
                 value=given.as_asked(self.values[task]),
             )
         return kind(

@@ -7,6 +7,7 @@ taken; a document's other pages are submitted once its first says how many there
 from __future__ import annotations
 
 import threading
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -36,8 +37,10 @@ _HELD_SECONDS = 0.05
 
 
 class _Document(Struct, eq=False):
-    """A listed file: the requests for its pages that were not taken yet, and which page is to be asked for next."""
+    """A listed file, by its place in the line: the requests for its pages that were not taken yet, and which page is to be
+    asked for next."""
 
+    number: int
     requests: deque[PageRequest]
     next_page: int = 1
     pages: int = 1
@@ -88,7 +91,7 @@ class ResultStream:
         self._complete = False
         self._error: BaseException | None = None
         self._line: deque[_Document] = deque()
-        self._growing: deque[tuple[_Document, PageRequest]] = deque()
+        self._growing: list[tuple[_Document, PageRequest]] = []
         self._reorder: ReorderBuffer[PageRequest] = ReorderBuffer()
         self._seq = 0
         self._chunk: list[PageRequest] = []
@@ -243,16 +246,19 @@ class ResultStream:
     def _advance(self) -> None:
         """Ask about what is next, as far as there is room: pages of documents first, which are earlier in the line."""
         full = _CHUNK
-        while self._growing and self._page_room and not self._ended:
-            full = 1  # the scheduler may be waiting for nothing else
+        while self._growing and not self._ended:
             document, first = self._growing[0]
+            # Later documents may hold all the room: the one whose page is taken next never waits for them.
+            if self._page_room <= 0 and (document is not self._line[0] or document.requests):
+                break
+            full = 1  # the scheduler may be waiting for nothing else
             self._page_room -= 1
             page = self._request(first.name, first.ref, first.sha256, page=document.next_page, pages=document.pages)
             page.content, page.content_size = first.content, first.content_size
             document.next_page += 1
             document.requests.append(page)
             if document.next_page >= document.pages:
-                self._growing.popleft()
+                del self._growing[0]
             self._chunk.append(page)
         while self._listed and self._room and not self._ended:
             self._room -= 1
@@ -265,11 +271,10 @@ class ResultStream:
         request = self._request(entry.path, ref, sha256)
         if ref is not None and ref.content is not None:
             request.ref, request.content, request.content_size = None, ref.content, ref.size
-        document = _Document(deque((request,)))
-        document.counted = False
+        number, self._seq = self._seq, self._seq + 1
+        document = _Document(number, deque((request,)), counted=False)
         request.on_done = lambda request: self._on_first_page(document, request)
         self._line.append(document)
-        number, self._seq = self._seq, self._seq + 1
         if isinstance(entry, RefusedPath):
             request.error = entry.problem
         elif sha256 is None:
@@ -324,7 +329,8 @@ class ResultStream:
             elif pages > 1:
                 self._leave_out(document, request, pages)
             if document.pages > 1 and not self._ended:
-                self._growing.append((document, request))
+                # First pages are answered in any order.
+                insort(self._growing, (document, request), key=lambda growing: growing[0].number)
                 self._advance()
                 self._submit()
             self._wake()

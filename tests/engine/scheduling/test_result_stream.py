@@ -159,6 +159,29 @@ def test_the_pages_of_a_document_whose_first_was_taken_at_once(
     assert found == [(f"{n:03}.png", page) for n in range(2) for page in range(3)]
 
 
+def test_a_later_document_that_is_known_first_does_not_keep_an_earlier_one_waiting(
+    make: Callable[..., Streaming], tmp_path: Path
+) -> None:
+    it = make([photos(tmp_path, 2)], pages="all", batch_size=2)
+    it.setting.pool.answers_at_once, it.setting.pool.pages = False, 30
+    it.stream.begin()
+    deadline = time.monotonic() + 10
+    while len(it.setting.pool.in_hand) < 2 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    first, second = sorted(it.setting.pool.in_hand.values(), key=lambda item: item.path)
+    it.setting.pool.answer(second.id)
+    while len(it.setting.pool.asked) < 4 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    it.setting.pool.answer(first.id)
+    found: list[tuple[str, int]] = []
+    with suppress(StopIteration):
+        while time.monotonic() < deadline:
+            if (request := it.stream.take()) is not None:
+                found.append((Path(request.name).name, request.page))
+            it.setting.pool.answer()
+    assert found == [(f"{n:03}.png", page) for n in range(2) for page in range(30)]
+
+
 def test_pages_of_a_document_are_computed_side_by_side_though_others_wait_behind_it(
     make: Callable[..., Streaming], tmp_path: Path
 ) -> None:
