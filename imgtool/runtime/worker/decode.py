@@ -446,7 +446,7 @@ def _format_of(file: BinaryIO) -> str:
         )
     if name in PLAIN_FORMATS:
         import_module(f"PIL.{PLAIN_FORMATS[name]}")
-    if name in ("HEIF", "JXL") and name not in Image.OPEN:
+    if name in ("HEIF", "JXL"):
         _register(name)
     return name
 
@@ -461,7 +461,8 @@ def _register(name: str) -> None:
         if name == "HEIF":
             import pillow_heif
 
-            pillow_heif.register_heif_opener()
+            if name not in Image.OPEN:
+                pillow_heif.register_heif_opener()
         else:
             import pillow_jxl  # noqa: F401
     except ImportError as error:
