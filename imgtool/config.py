@@ -38,7 +38,7 @@ _PATHS_OR_NAMES = {"stats", "database", "caption_model"}
 _SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
 _DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl"}
 _AT_LEAST = {
-    **dict.fromkeys(("batch_size", "batch_pixels", "top_k", "max_pixels", "max_new_tokens"), 1),
+    **dict.fromkeys(("batch_size", "batch_pixels", "pdf_dpi", "top_k", "max_pixels", "max_new_tokens"), 1),
     "min_new_tokens": 0,
 }
 _MORE_THAN_0 = {*_DURATIONS, "cache_size", "max_worker_memory"}

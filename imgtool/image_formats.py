@@ -8,6 +8,7 @@ Windows bitmap headers, TIFF 6.0 and BigTIFF, ISO/IEC 23008-12 (HEIF, AVIF).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 HEAD_BYTES = 64
 """How much of a file is looked at."""
@@ -16,6 +17,7 @@ IMAGE_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
         *(".tif", ".tiff", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"),
+        *(".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".ico", ".pcx"),
         *(".arw", ".cr2", ".cr3", ".dng", ".iiq", ".nef", ".orf", ".pef", ".raf", ".rw2"),
     }
 )
@@ -42,12 +44,46 @@ _SIGNATURES = {
     b"FOVb": "X3F",
     b"II\x1a\x00\x00\x00HEAPCCDR": "CRW",
     b"\x00MRM": "MRW",
+    b"%PDF-": "PDF",
+    b"\x00\x00\x00\x0cjP  \r\n\x87\n": "JPEG2000",
+    b"\xff\x4f\xff\x51": "JPEG2000",
+    b"\x00\x00\x00\x0cJXL \r\n\x87\n": "JXL",
+    b"\xff\x0a": "JXL",
+    b"qoif": "QOI",
 }
 
 CAMERA_RAW = frozenset({"RAF", "ORF", "RW2", "CR3", "X3F", "CRW", "MRW"})
 """Camera RAW formats with a signature of their own. Most others are TIFF by their first bytes."""
 
+PLAIN_FORMATS = {
+    "JPEG2000": "Jpeg2KImagePlugin",
+    "PPM": "PpmImagePlugin",
+    "QOI": "QoiImagePlugin",
+    "ICO": "IcoImagePlugin",
+    "PCX": "PcxImagePlugin",
+}
+"""Formats that are rarely met and that Pillow reads, with its module for each."""
+
+_SHAPES: dict[str, Callable[[bytes], bool]] = {
+    # Netpbm: a number and white space, then the width or a comment.
+    "PPM": lambda head: (
+        head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace() and head[3:4] in b"#0123456789"
+    ),
+    "ICO": lambda head: (
+        head[:4] == b"\0\0\1\0" and 0 < int.from_bytes(head[4:6], "little") < 256 and head[9:10] == b"\0"
+    ),
+    "PCX": lambda head: (
+        head[:1] == b"\n"
+        and head[1:2] in b"\0\2\3\4\5"
+        and head[2:3] == b"\1"
+        and head[3:4] in b"\1\2\4\x08"
+        and len(head) > 8
+    ),
+}
+"""Formats whose first bytes are few: the ones after them count, too."""
+
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_RAW_BRANDS = frozenset({b"crx "})
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _CONTAINER_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf"})
 """Brands that name the container but not the codec inside."""
@@ -56,12 +92,13 @@ _CONTAINER_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf"})
 def sniff(head: bytes) -> str | None:
     """The format of a file that begins with ``head`` (its first 64 bytes, or all of a shorter one).
 
-    One of ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``BMP``, ``TIFF``, ``AVIF``, ``HEIF`` and those of :data:`CAMERA_RAW`;
-    ``None`` for anything else.
+    One of ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``BMP``, ``TIFF``, ``AVIF``, ``HEIF``, ``JXL``, ``PDF`` and those of
+    :data:`PLAIN_FORMATS` and :data:`CAMERA_RAW`; ``None`` for anything else.
     """
-    for signature, name in _SIGNATURES.items():
-        if head.startswith(signature):
-            return name
+    known = next((name for signature, name in _SIGNATURES.items() if head.startswith(signature)), None)
+    known = known or next((name for name, is_one in _SHAPES.items() if is_one(head)), None)
+    if known is not None:
+        return known
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BITMAP_HEADER_SIZES:
@@ -70,13 +107,11 @@ def sniff(head: bytes) -> str | None:
         return None
     # AVIF, HEIF and MP4 share one container: the major brand decides, or the compatible ones where it is neutral.
     brands = {head[8:12]}
-    if brands == {b"crx "}:
-        return "CR3"
     if brands <= _CONTAINER_BRANDS:
         end = int.from_bytes(head[:4], "big") or len(head)
         brands |= {head[start : start + 4] for start in range(16, min(end, len(head)), 4)}
-    if brands & _AVIF_BRANDS:
-        return "AVIF"
+    if brands & (_AVIF_BRANDS | _RAW_BRANDS):
+        return "AVIF" if brands & _AVIF_BRANDS else "CR3"
     return "HEIF" if brands & (_HEIF_BRANDS | _CONTAINER_BRANDS) else None
 
 

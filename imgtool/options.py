@@ -132,6 +132,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     hidden: bool = False
     pages: Pages = Pages.AUTO
     truncated: Truncated = Truncated.REFUSE
+    pdf_dpi: int = 200
     max_pixels: int = 300_000_000
 
     batch_size: int = 8

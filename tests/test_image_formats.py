@@ -84,7 +84,6 @@ LOOK_ALIKES = [
     ftyp(b"isom", b"iso2", b"avc1", b"mp41"),
     ftyp(b"qt  "),
     ftyp(b"mp42", b"mif1"),
-    b"%PDF-1.7\n",
     b"an ordinary text",
 ]
 

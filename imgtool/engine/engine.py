@@ -387,6 +387,7 @@ class _Inside:
             return Setup(
                 plans=plans(),
                 max_pixels=options.max_pixels,
+                pdf_dpi=options.pdf_dpi,
                 accept_truncated=options.truncated is Truncated.ACCEPT,
                 batch_pixels=options.batch_pixels,
                 threads=threads_of(options, is_alone=alone),

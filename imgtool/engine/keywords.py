@@ -47,6 +47,7 @@ class EngineKeywords(TypedDict, total=False):
     hidden: bool
     pages: Pages | str
     truncated: Truncated | str
+    pdf_dpi: int
     max_pixels: int | str
     batch_size: int
     batch_pixels: int | str

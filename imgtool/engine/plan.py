@@ -18,7 +18,7 @@ from imgtool.analyzers.interface import THUMBNAIL, Analyzer, AnalyzerSpec, Probe
 from imgtool.analyzers.registry import ORDER, load_class, targets
 from imgtool.engine.languages import plain_codes, reads
 from imgtool.errors import ImgtoolError, MissingExtra, ModelLoadFailed, ModelMissing, UsageProblem
-from imgtool.options import EngineOptions, Truncated
+from imgtool.options import EngineOptions
 from imgtool.runtime.protocol import PIXELS_VERSION, TaskPlan
 from imgtool.types import Task
 from imgtool.weights.synthetic.marker import SYNTHETIC
@@ -291,7 +291,7 @@ def _complete(task: str, candidate: _Candidate, options: EngineOptions, earlier:
         "analyzer": [spec.name, spec.version, (spec.same_answers_as or spec.backend).value],
         "model": [probe.model, probe.model_version],
         "parameters": {key: value for key, value in parameters.items() if key not in UNPRINTED},
-        "pixels": PIXELS_VERSION + (" truncated" if options.truncated is Truncated.ACCEPT else ""),
+        "pixels": [PIXELS_VERSION, options.truncated.value, options.pdf_dpi],
         "reads": {t.value: earlier[t.value].fingerprint for t in spec.after if t.value in earlier},
     }
     canonical = msgspec.json.encode(parts, order="deterministic")

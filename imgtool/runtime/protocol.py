@@ -49,6 +49,7 @@ class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     batch_pixels: int
     threads: int
     accept_truncated: bool = False
+    pdf_dpi: int = 200
     load: LoadPolicy = LoadPolicy.LAZY
     awaited: bool = False
     idle_ttl: float | None = None

@@ -30,6 +30,7 @@ def analyze(
     hidden: o.Hidden = None,
     pages: o.Pages = None,
     truncated: o.Truncated = None,
+    pdf_dpi: o.PdfDpi = None,
     tasks: o.Tasks = None,
     languages: o.Languages = None,
     caption_engine: o.CaptionEngine = None,

@@ -58,6 +58,7 @@ Exclude = Annotated[Many, option(_INPUT, "No files or folders that match. Repeat
 Hidden = Annotated[Flag, option(_INPUT, "Also hidden files and folders.", "--hidden/--no-hidden")]
 Pages = Annotated[Text, option(_INPUT, "Of multi-page files: auto (default), first or all.", takes="WHICH")]
 Truncated = Annotated[Text, option(_INPUT, "Files cut short: refuse (default) or accept.", "--truncated", takes="WHAT")]
+PdfDpi = Annotated[Text, option(_INPUT, "Resolution of PDF pages (default: 200).", "--pdf-dpi", takes="N")]
 
 Tasks = Annotated[Text, option(_TASKS, "caption,text,labels (default), codes.", "--tasks", "-t", takes="NAMES")]
 Languages = Annotated[Text, option(_TASKS, "Languages of text (default: ko,en).", "--languages", "-l", takes="CODES")]

@@ -454,6 +454,6 @@ def _list(folder: str) -> tuple[list[str], dict[str, bool]]:
 
 def _is_reported(judged: ImageRef | RefusedPath, name: str) -> bool:
     """Whether a file that was only met on the way is reported: when it is an image or is called like one."""
-    if isinstance(judged, ImageRef) or judged.problem.code == "heif_extra_missing":
+    if isinstance(judged, ImageRef) or judged.problem.code in ("heif_extra_missing", "jxl_extra_missing"):
         return True
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES

@@ -1,7 +1,7 @@
 """Why a path cannot be analyzed, as a :class:`Problem`: what is wrong, and what to do about it.
 
-Codes: ``not_found``, ``permission_denied``, ``empty_file``, ``not_an_image``, ``not_a_file``, ``heif_extra_missing``,
-``no_match`` and, for what only the system's own words describe, ``unreadable``.
+Codes: ``not_found``, ``permission_denied``, ``empty_file``, ``not_an_image``, ``not_a_file``,
+``<extra>_extra_missing``, ``no_match`` and, for what only the system's own words describe, ``unreadable``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ _KINDS = (
 NOT_THERE = frozenset({"not_found", "no_match"})
 """Codes of what was named and is not there at all."""
 
+_EXTRAS = {
+    "HEIF": ("a HEIF (HEIC) image", "heif", "pillow_heif"),
+    "PDF": ("a PDF document", "pdf", "pypdfium2"),
+    "JXL": ("a JPEG XL image", "jxl", "pillow_jxl"),
+}
+"""What needs an optional package: in words, the extra, the module."""
+
 EMPTY = Problem("empty_file", "the file is empty (0 bytes)", "copy or download it again, or remove it")
 
 HOLDS_NUL = Problem(
@@ -60,13 +67,10 @@ def with_content(head: bytes) -> Problem | None:
     kind = sniff(head)
     if kind is None:
         return not_an_image(head)
-    return heif_extra_missing() if kind == "HEIF" and find_spec("pillow_heif") is None else None
-
-
-def heif_extra_missing() -> Problem:
-    """A HEIF image where what decodes it is not installed."""
-    text = "a HEIF (HEIC) image, which needs an optional package"
-    return Problem("heif_extra_missing", text, install_command("heif"))
+    what, extra, package = _EXTRAS.get(kind, ("", "", ""))
+    if not package or find_spec(package) is not None:
+        return None
+    return Problem(f"{extra}_extra_missing", f"{what}, which needs an optional package", install_command(extra))
 
 
 def not_a_file(mode: int) -> Problem:

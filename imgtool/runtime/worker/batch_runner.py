@@ -59,7 +59,7 @@ class BatchRunner:
         self._send = send
         self._setup = setup
         self._models = Models(setup.plans, setup.threads, send)
-        self._decoder = Decoder(setup.max_pixels, accept_truncated=setup.accept_truncated)
+        self._decoder = Decoder(setup.max_pixels, accept_truncated=setup.accept_truncated, pdf_dpi=setup.pdf_dpi)
         self._ahead = DecodeAhead(self._decode, budget=2 * setup.batch_pixels)
         self._threads = ThreadPoolExecutor(max_workers=max(1, len(setup.plans)), thread_name_prefix="task")
         self._first = True
@@ -189,6 +189,8 @@ class BatchRunner:
             )
             if task == Task.TEXT:
                 for number, (page, known) in enumerate(pages):
+                    if page.text:
+                        answers[number] = page.text
                     if page.other is not None and not isinstance(answers[number], Problem):
                         other = Picture(page.other, page.width, page.height, page.format, known, page.clear)
                         (more,) = _run_guarded(analyzer, [other])

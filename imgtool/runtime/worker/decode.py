@@ -11,6 +11,7 @@ import stat
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -29,13 +30,15 @@ from PIL import (  # noqa: F401
 )
 
 from imgtool.distribution import install_command
-from imgtool.image_formats import HEAD_BYTES, sniff
+from imgtool.image_formats import HEAD_BYTES, PLAIN_FORMATS, sniff
 from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
+from imgtool.runtime.worker.containers.pdf import PdfPages
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import grounds, shows_something, upright_rgb
+from imgtool.types import TextLine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +75,7 @@ class DecodedPage:
     ``shown`` is the frame to look at instead where the first of an animation shows nothing; ``notice`` is what the user
     should know about the pixels. ``clear`` is the share that is transparent, ``other`` the same picture on another
     ground where something of it cannot be seen on the first.
+    ``text`` is what the page of a document has of its own.
     """
 
     pixels: NDArray[np.uint8]
@@ -85,6 +89,7 @@ class DecodedPage:
     notice: str | None = None
     clear: float = 0.0
     other: NDArray[np.uint8] | None = None
+    text: tuple[TextLine, ...] = ()
 
 
 @dataclass
@@ -104,6 +109,8 @@ class _OpenImage:
     frames: list[int] | None = None
     jpeg: bytes | None = None
     turn: int | None = None
+    document: PdfPages | None = None
+    text: tuple[TextLine, ...] = ()
 
     def serves(self, source: bytes | BytesIO, page: int) -> bool:
         """Whether ``page`` of ``source`` can be had from it: the very image, unchanged, and not backwards where frames
@@ -129,7 +136,8 @@ class Decoder:
     One decoder must not be used by two threads at once.
     """
 
-    def __init__(self, max_pixels: int, *, accept_truncated: bool = False) -> None:
+    def __init__(self, max_pixels: int, *, accept_truncated: bool = False, pdf_dpi: int = 200) -> None:
+        self._pdf_dpi = pdf_dpi
         self._max_pixels = max_pixels
         self._accept_truncated = accept_truncated
         self._kept: _OpenImage | None = None
@@ -162,6 +170,8 @@ class Decoder:
         """Close the file that is kept open, if any."""
         kept, self._kept = self._kept, None
         if kept is not None:
+            if kept.document is not None:
+                kept.document.close()
             kept.file.close()
 
     def _guarded(self, source: bytes | BytesIO, page: int, expect: tuple[int, int] | None) -> DecodedPage:
@@ -211,10 +221,10 @@ class Decoder:
             opened = self._kept = self._open(source, expect)
         elif expect is not None:
             _check_unchanged(opened.file, expect)
-        image = opened.image
         try:
             with explained(opened.file, opened.format):
                 self._turn_to(opened, page)
+                image = opened.image
                 pixels = _pixels(opened)
                 ground = grounds(image)
                 other = None if ground.other is None else _pixels(opened, ground.other)
@@ -230,8 +240,20 @@ class Decoder:
         if page == opened.pages - 1 or image.width * image.height > _KEEP_PIXELS:
             self.close()
         height, width = pixels.shape[:2]
+        notice = "the text is the document's own, not read from the picture" if opened.text else None
         return DecodedPage(
-            pixels, opened.format, width, height, page, opened.pages, size, shown, None, ground.clear, other
+            pixels,
+            opened.format,
+            width,
+            height,
+            page,
+            opened.pages,
+            size,
+            shown,
+            notice,
+            ground.clear,
+            other,
+            opened.text,
         )
 
     def _open(self, source: bytes | BytesIO, expect: tuple[int, int] | None) -> _OpenImage:
@@ -242,17 +264,20 @@ class Decoder:
                 _check_unchanged(file, expect)
             path = None if isinstance(source, BytesIO) else source
             name = _format_of(file)
+            if name == "PDF":
+                document = PdfPages(file, self._pdf_dpi)
+                return _OpenImage(path, state, file, Image.new("RGB", (1, 1)), name, document.pages, document=document)
             if (kind := camera_raw(file, name)) is not None:
                 with explained(file, kind):
                     image, jpeg, turn = developed(file, kind)
-                self._check_size(image)
+                self._check_size(*image.size)
                 return _OpenImage(path, state, file, image, kind, jpeg=jpeg, turn=turn)
             with explained(file, name):
                 try:
                     image = Image.open(file, formats=[name])
                 except UnidentifiedImageError:
                     raise _reason(file, name) from None
-                self._check_size(image)
+                self._check_size(*image.size)
                 # The second picture of a stereo or gain-map JPEG is no page of it.
                 is_stereo = image.format == "MPO"
                 pages = 1 if is_stereo else max(1, getattr(image, "n_frames", 1))
@@ -283,9 +308,8 @@ class Decoder:
                 return frame
         return 0
 
-    def _check_size(self, image: Image.Image) -> None:
+    def _check_size(self, width: int, height: int) -> None:
         """Before any pixel is decoded: a file of a few bytes can ask for gigabytes."""
-        width, height = image.size
         if width < 1 or height < 1:
             raise DecodeError("damaged", f"the image is {width} × {height}: it has no pixels", DAMAGED_REMEDY)
         if width * height > self._max_pixels:
@@ -300,15 +324,19 @@ class Decoder:
         if not 0 <= page < opened.pages:
             count = "1 page" if opened.pages == 1 else f"{opened.pages} pages"
             raise DecodeError("no_such_page", f"there is no page {page}: the file has {count}", "pages count from 0")
+        if opened.document is not None:
+            self._check_size(*opened.document.size(page))
+            opened.image, opened.text = opened.document.render(page)
+            return
         if opened.pages == 1 and opened.frames is None:
             return
         image = opened.image
         if opened.format in _ONE_BY_ONE:
             for step in range(image.tell() + 1, page):
                 image.seek(step)
-                self._check_size(image)
+                self._check_size(*image.size)
         image.seek(page if opened.frames is None else opened.frames[page])
-        self._check_size(image)
+        self._check_size(*image.size)
 
 
 def _pixels(opened: _OpenImage, ground: int | None = None) -> NDArray[np.uint8]:
@@ -416,16 +444,30 @@ def _format_of(file: BinaryIO) -> str:
             "this is no image of a known format, whatever its name says",
             "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; leave others out with --exclude",
         )
-    if name == "HEIF":
-        try:
-            import pillow_heif
-        except ImportError as error:
-            raise DecodeError(
-                "unsupported", "HEIC and HEIF images need an optional decoder", install_command("heif")
-            ) from error
-        if name not in Image.OPEN:
-            pillow_heif.register_heif_opener()
+    if name in PLAIN_FORMATS:
+        import_module(f"PIL.{PLAIN_FORMATS[name]}")
+    if name in ("HEIF", "JXL"):
+        _register(name)
     return name
+
+
+def _register(name: str) -> None:
+    """Have a package outside Pillow read a format.
+
+    Raises:
+        DecodeError: it is not installed.
+    """
+    try:
+        if name == "HEIF":
+            import pillow_heif
+
+            if name not in Image.OPEN:
+                pillow_heif.register_heif_opener()
+        else:
+            import pillow_jxl  # noqa: F401
+    except ImportError as error:
+        what, extra = ("HEIC and HEIF", "heif") if name == "HEIF" else ("JPEG XL", "jxl")
+        raise DecodeError("unsupported", f"{what} images need an optional decoder", install_command(extra)) from error
 
 
 def _reason(file: BinaryIO, name: str) -> DecodeError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from imgtool.runtime.worker.file_structure import is_sound_so_far
@@ -46,8 +46,18 @@ def unreadable(error: Exception) -> DecodeError:
 
 
 _TAIL_BYTES = 64
+_COMPRESSION_TAG = 259
+_COMMON_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946})
 _LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
-_UNSUPPORTED_WORDS = ("unsupported", "not supported", "not available", "not installed", "unknown pixel mode")
+_UNSUPPORTED_WORDS = (
+    "unsupported",
+    "not supported",
+    "not available",
+    "not installed",
+    "unknown pixel mode",
+    "not implemented",
+    "no codec",
+)
 
 
 def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
@@ -62,6 +72,9 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
             f"text or a colour profile stored in this {kind} unpacks to more than is reasonable",
             "save the image again without its metadata",
         )
+    if kind == "TIFF" and (compression := _rare_compression(file)) is not None:
+        text = f"this TIFF is compressed in a way that is not supported here (number {compression})"
+        return DecodeError("unsupported", text, "convert it to PNG or JPEG")
     ends_early = isinstance(error, EOFError) or "truncated" in said.lower() or _is_cut_short(file, kind)
     if ends_early and is_sound_so_far(file, kind):
         return DecodeError("truncated", f"the {kind} file is incomplete ({said})", _TRUNCATED_REMEDY)
@@ -70,6 +83,21 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
             "unsupported", f"this {kind} uses a feature that is not supported: {said}", "convert it to PNG or JPEG"
         )
     return DecodeError("damaged", f"the {kind} file is damaged ({said})", DAMAGED_REMEDY)
+
+
+def _rare_compression(file: BinaryIO) -> int | None:
+    """The compression of a TIFF's first page, if not every build of libtiff has it: WebP, JPEG 2000, LERC, ..."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    with suppress(Exception):
+        file.seek(0)
+        head = file.read(8)
+        file.seek(int.from_bytes(head[4:8], "little" if head[:2] == b"II" else "big"))
+        directory = ImageFileDirectory_v2(head)
+        directory.load(file)
+        compression = directory.get(_COMPRESSION_TAG)
+        return compression if isinstance(compression, int) and compression not in _COMMON_COMPRESSIONS else None
+    return None
 
 
 def _is_cut_short(file: BinaryIO, kind: str) -> bool:

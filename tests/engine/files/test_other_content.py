@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgtool.engine.files.other_content import looks_like
-from imgtool.image_formats import HEAD_BYTES, sniff
+from imgtool.image_formats import CAMERA_RAW, HEAD_BYTES, PLAIN_FORMATS, sniff
+
+KNOWN = {"HEIF", "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JXL", "PDF", *PLAIN_FORMATS, *CAMERA_RAW}
 
 FILM = struct.pack(">I", 20) + b"ftypisom\0\0\0\0avc1" + b"\0" * 44
 
 
 @given(st.binary(max_size=HEAD_BYTES))
 def test_any_bytes_have_a_format_or_a_description(head: bytes) -> None:
-    assert sniff(head) in {None, "HEIF", "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"}
+    assert sniff(head) in {None, *KNOWN}
     assert looks_like(head)
 
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.decode import Decoder
 
 RAMP = np.tile(np.linspace(0, 255, 64), (16, 1))
@@ -124,6 +125,8 @@ def test_the_profile_of_srgb_and_a_broken_one_change_nothing(tmp_path: Path) -> 
     for profile in (ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), b"no profile", swapped()[:300]):
         ramp.save(tmp_path / "a.png", icc_profile=profile)
         assert np.array_equal(decoded(tmp_path / "a.png"), np.asarray(ramp))
+        with Image.open(tmp_path / "a.png") as image:
+            assert to_srgb(image) is None
 
 
 def with_gamma(path: Path, level: int, gamma: int, *more: tuple[bytes, bytes], mode: str = "RGB") -> Path:

@@ -21,6 +21,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from imgtool.distribution import install_command
 from imgtool.runtime.worker.decode import DecodedPage, DecodeError, Decoder
+from imgtool.runtime.worker.decode_errors import explain
 from imgtool.runtime.worker.pixels import DARK_GREY, WHITE
 
 ANY_SIZE = 300_000_000
@@ -584,3 +585,18 @@ def test_no_file_brings_anything_but_pixels_or_a_problem(
         assert error.problem.code and error.problem.message and error.problem.remedy
     else:
         assert decoded.pixels.shape == (decoded.height, decoded.width, 3)
+
+
+def test_a_rare_compression_is_not_supported_and_not_damage(tmp_path: Path) -> None:
+    path = saved(scene(), tmp_path / "a.tif")
+    content = path.read_bytes()
+    stated = struct.pack("<HHIHH", 259, 3, 1, 1, 0)
+    assert stated in content
+    for number in (50001, 34712, 34887):
+        path.write_bytes(content.replace(stated, struct.pack("<HHIHH", 259, 3, 1, number, 0)))
+        assert problem_code(path) == "unsupported"
+
+
+def test_what_libavif_does_not_implement_is_not_damage() -> None:
+    for said in ("Not implemented", "No codec available"):
+        assert explain(RuntimeError(said), io.BytesIO(b"\0" * 99), "AVIF").problem.code == "unsupported"

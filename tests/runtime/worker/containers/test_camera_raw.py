@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from imgtool.distribution import install_command
+from imgtool.runtime.worker.containers.camera_raw import largest_jpeg
 from imgtool.runtime.worker.decode import DecodeError, Decoder
 
 SIZE = (960, 640)
@@ -111,6 +112,12 @@ def test_without_a_useful_jpeg_the_sensor_is_developed_or_the_extra_is_named(
         Decoder(10**9).decode(str(path))
     assert caught.value.problem.code == "unsupported"
     assert caught.value.problem.remedy == install_command("raw")
+
+
+def test_thumbnails_and_chance_are_no_photos() -> None:
+    assert largest_jpeg(jpeg(photo().resize((160, 120)))) is None
+    assert largest_jpeg(b"\xff\xd8\xff\xe0" * 5000) is None
+    assert largest_jpeg(b"abc" + jpeg(photo())) == jpeg(photo())
 
 
 def test_an_ordinary_tiff_of_a_camera_is_a_tiff(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgtool.runtime.worker.containers.mend import mend
 from imgtool.runtime.worker.decode import DecodedPage, DecodeError, Decoder
 
 PICTURE = Image.merge("RGB", [Image.radial_gradient("L").resize((320, 240)).rotate(turn) for turn in (0, 90, 180)])
@@ -76,6 +77,13 @@ def test_half_a_file_is_refused_unless_it_is_to_be_accepted(kind: str) -> None:
     page = decode(half, accept=True)
     assert page.notice and "incomplete" in page.notice
     assert page.pixels.shape == (240, 320, 3)
+
+
+def test_how_much_is_missing_is_counted() -> None:
+    mended = mend(PNG[: len(PNG) // 2], "PNG", 10**7, 1.0)
+    assert mended is not None and 0.2 < mended.missing < 0.8
+    assert mend(PNG[: len(PNG) // 2], "PNG", 10**7, 0.02) is None
+    assert mend(PNG, "GIF", 10**7, 1.0) is None
 
 
 def test_accepting_opens_no_bomb() -> None:
