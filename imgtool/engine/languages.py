@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
 
-from imgtool.analyzers.text.rapidocr import LANGUAGES as RAPIDOCR
-from imgtool.analyzers.text.tesseract import find_binary
-from imgtool.analyzers.text.tesseract_languages import CODES, installed_languages, tesseract_code
 from imgtool.errors import UsageProblem
 from imgtool.weights.languages import LANGUAGES as EASYOCR
+from imgtool.weights.languages import RAPIDOCR_LANGUAGES as RAPIDOCR
 from imgtool.weights.languages import easyocr_codes
+from imgtool.weights.tesseract_languages import CODES, find_binary, installed_languages, tesseract_code
 
 _MEANT = {
     "kr": "ko", "jp": "ja", "cn": "zh", "tw": "zh-tw", "hk": "zh-tw", "gr": "el", "cz": "cs", "dk": "da", "ua": "uk",

@@ -14,6 +14,7 @@ from imgtool.distribution import pip_install
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Problem, Task
+from imgtool.weights.languages import RAPIDOCR_LANGUAGES
 
 if TYPE_CHECKING:
     from imgtool.analyzers.text.rapidocr_session import Reader
@@ -26,16 +27,6 @@ FILES = {
     "Rec": "PP-OCRv6_rec_small.onnx",
 }
 """The models by the section of RapidOCR's configuration that uses them: find lines, turn them upright, read them."""
-
-# Every language whose complete alphabet is in the recognition model's dictionary (18,708 entries) and for which its
-# authors say that it was trained. The dictionary has no Hangul, Cyrillic or Thai, and lacks most tone letters of
-# Vietnamese and the accented vowels of Greek.
-LANGUAGES = (
-    *("en", "zh", "ja"),
-    *("af", "az", "bs", "ca", "cs", "da", "de", "es", "et", "eu", "fi", "fr", "ga", "gl", "hr", "hu", "id", "is"),
-    *("it", "ku", "la", "lb", "lt", "lv", "mi", "ms", "mt", "nl", "no", "oc", "pl", "pt", "qu", "rm", "ro", "sk"),
-    *("sl", "sq", "sv", "sw", "tl", "tr"),
-)
 
 
 _LEAST, _LEAST_OF_IDEOGRAPHS = 0.8, 0.9
@@ -87,7 +78,7 @@ class RapidOcr(Analyzer):
             available=True,
             model=MODEL,
             model_version=release,
-            languages=LANGUAGES,
+            languages=RAPIDOCR_LANGUAGES,
             size_bytes=sum((folder / name).stat().st_size for name in FILES.values()),
         )
 

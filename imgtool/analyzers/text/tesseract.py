@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.analyzers.text.doubts import with_doubts
 from imgtool.analyzers.text.reading_order import in_reading_order
-from imgtool.analyzers.text.tesseract_languages import installed_languages, spoken_names, tesseract_code
 from imgtool.analyzers.text.tesseract_tsv import DamagedOutput, parse_lines
 from imgtool.errors import ModelLoadFailed, ModelMissing
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Box, Problem, Task, TextLine
 from imgtool.weights.hashing import sampled_sha256
+from imgtool.weights.tesseract_languages import find_binary, installed_languages, spoken_names, tesseract_code
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,12 +214,6 @@ def _turned_back(line: TextLine, turn: int, width: int, height: int) -> TextLine
     }
     one, two, three, four = (places[turn](*corner) for corner in line.box)
     return TextLine(line.text, line.confidence, (one, two, three, four))
-
-
-def find_binary() -> Path | None:
-    """The program on the PATH, if any."""
-    found = shutil.which("tesseract")
-    return Path(found) if found else None
 
 
 def _wanted(options: EngineOptions, installed: Mapping[str, Path | None]) -> list[str]:

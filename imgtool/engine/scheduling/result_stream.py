@@ -37,8 +37,8 @@ _HELD_SECONDS = 0.05
 
 
 class _Document(Struct, eq=False):
-    """A listed file, by its place in the line: the requests for its pages that were not taken yet, and which page is to be
-    asked for next."""
+    """A listed file, by its place in the line: the requests for its pages that were not taken yet, and which page is
+    to be asked for next."""
 
     number: int
     requests: deque[PageRequest]

@@ -20,12 +20,13 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from rapidocr import RapidOCR
 
-from imgtool.analyzers.text.rapidocr import FILES, LANGUAGES, RapidOcr
+from imgtool.analyzers.text.rapidocr import FILES, RapidOcr
 from imgtool.errors import ModelLoadFailed
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 from imgtool.runtime.worker.decode import Decoder
 from imgtool.types import Problem, TextLine
+from imgtool.weights.languages import RAPIDOCR_LANGUAGES
 from tests.conftest import ROOT
 
 
@@ -291,7 +292,7 @@ def test_languages_are_those_of_the_dictionary() -> None:
     session = onnxruntime.InferenceSession(str(Path(found.origin).parent / "models" / FILES["Rec"]))
     known = set(session.get_modelmeta().custom_metadata_map["character"].splitlines())
     for language, letters in ALPHABETS.items():
-        assert (set(letters) <= known) == (language in LANGUAGES), language
+        assert (set(letters) <= known) == (language in RAPIDOCR_LANGUAGES), language
     assert not any(0xAC00 <= ord(letter[0]) <= 0xD7A3 for letter in known)
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from imgtool.analyzers.text.tesseract import Tesseract
-from imgtool.analyzers.text.tesseract_languages import installed_languages, spoken_names, tesseract_code
 from imgtool.analyzers.text.tesseract_tsv import HEADER, DamagedOutput, join_words, parse_lines
 from imgtool.errors import ModelLoadFailed, ModelMissing
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 from imgtool.types import Problem, TextLine
+from imgtool.weights.tesseract_languages import installed_languages, spoken_names, tesseract_code
 from tests.conftest import ROOT
 
 # The first holds the glyphs of the example pictures only; the Korean sentences are theirs.

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from imgtool.analyzers.text.tesseract_languages import installed_languages
 from imgtool.errors import ExitCode
+from imgtool.weights.tesseract_languages import installed_languages
 from tests.command import analyze
 from tests.conftest import ROOT
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -56,6 +57,12 @@ def spoken_names(codes: Iterable[str]) -> tuple[str, ...]:
     installed = set(codes)
     usual = [name for name, code in CODES.items() if code in installed]
     return (*usual, *(name.replace("_", "-") for name in usual if "_" in name), *sorted(installed))
+
+
+def find_binary() -> Path | None:
+    """The program on the PATH, if any."""
+    found = shutil.which("tesseract")
+    return Path(found) if found else None
 
 
 def installed_languages(binary: Path, environ: Mapping[str, str] | None = None) -> dict[str, Path | None]:
