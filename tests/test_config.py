@@ -88,6 +88,7 @@ def test_every_option_can_be_set_from_the_environment(tmp_path: Path) -> None:
         "tasks": "text",
         "load": "eager",
         "pages": "all",
+        "truncated": "accept",
         "format": "csv",
         "cache_ttl": "3d",
         "max_failure_rate": "0.5",
