@@ -56,7 +56,7 @@ Null = Annotated[bool, option(_INPUT, "Paths in that list end with NUL, not newl
 Include = Annotated[Many, option(_INPUT, "Only files that match. Repeatable.", "--include", takes="GLOB")]
 Exclude = Annotated[Many, option(_INPUT, "No files or folders that match. Repeatable.", "--exclude", takes="GLOB")]
 Hidden = Annotated[Flag, option(_INPUT, "Also hidden files and folders.", "--hidden/--no-hidden")]
-Pages = Annotated[Text, option(_INPUT, "Of multi-page files: auto (default), first or all.", takes="WHICH")]
+Pages = Annotated[Text, option(_INPUT, "Pages: auto (default), first or all.", takes="WHICH")]
 Truncated = Annotated[Text, option(_INPUT, "Files cut short: refuse (default) or accept.", "--truncated", takes="WHAT")]
 PdfDpi = Annotated[Text, option(_INPUT, "Resolution of PDF pages (default: 200).", "--pdf-dpi", takes="N")]
 
@@ -74,7 +74,7 @@ Strict = Annotated[Flag, option(_TASKS, "Fail rather than use another engine.", 
 
 Format = Annotated[Text, option(_OUTPUT, "table, json, jsonl, csv, parquet or html.", "--format", "-f", takes="NAME")]
 Output = Annotated[
-    Many, option(_OUTPUT, "Write to a file; its suffix sets the format. Repeatable.", "--output", "-o", takes="FILE")
+    Many, option(_OUTPUT, "Write to a file: .csv, .html, ... Repeatable.", "--output", "-o", takes="FILE")
 ]
 Append = Annotated[Flag, option(_OUTPUT, "Add to a JSON Lines file.", "--append/--no-append")]
 Stats = Annotated[Text, option(_OUTPUT, "Write statistics as JSON; - is stderr.", "--stats", takes="FILE")]

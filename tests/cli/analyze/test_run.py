@@ -117,24 +117,24 @@ def test_files_that_are_passed_over_are_counted_and_named(tmp_path: Path, capsys
     folder.mkdir()
     pictures.flat(folder / "a.png")
     for name in (
-        "a.PDF",
-        "b.pdf",
+        "a.TXT",
+        "b.txt",
         "notes",
         "c.mp4",
-        "below/d.pdf",
-        ".hidden.pdf",
+        "below/d.txt",
+        ".hidden.txt",
         b"e.\xff".decode("utf8", "surrogateescape"),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(b"%PDF-1.7")
-    (tmp_path / "elsewhere.psd").write_bytes(b"8BPS")
-    (folder / "linked.psd").symlink_to(tmp_path / "elsewhere.psd")
+        (folder / name).write_bytes(b"words")
+    (tmp_path / "elsewhere.fli").write_bytes(b"words")
+    (folder / "linked.fli").symlink_to(tmp_path / "elsewhere.fli")
     stats = tmp_path / "stats.json"
     run(tmp_path, folder, output=str(tmp_path / "out.csv"), quiet=None, stats=str(stats))
     said = capsys.readouterr().err
-    assert "7 other files passed over: 3 .pdf, 2 without extension, 1 .mp4, 1 .psd" in said.splitlines()
-    assert json.loads(stats.read_text())["passed_over"] == {".pdf": 3, "without extension": 2, ".mp4": 1, ".psd": 1}
-    with pytest.raises(NoImages, match=r"7 other files passed over: 3 \.pdf"):
+    assert "7 other files passed over: 3 .txt, 2 without extension, 1 .mp4, 1 .fli" in said.splitlines()
+    assert json.loads(stats.read_text())["passed_over"] == {".txt": 3, "without extension": 2, ".mp4": 1, ".fli": 1}
+    with pytest.raises(NoImages, match=r"7 other files passed over: 3 \.txt"):
         run(tmp_path, folder, exclude=["*.png"])
 
 
