@@ -49,7 +49,7 @@ def test_bytes_and_files_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [(b"", "empty_file"), (b"an ordinary text", "not_an_image"), (b"%PDF-1.7", "not_an_image")]
+    ("content", "code"), [(b"", "empty_file"), (b"an ordinary text", "not_an_image"), (b"%!PS-Adobe", "not_an_image")]
 )
 def test_bytes_that_are_no_image_are_a_problem_and_no_exception(content: bytes, code: str) -> None:
     problem = read_source(content).problem
