@@ -75,7 +75,7 @@ EXPECTED = {
     "Start": "number 0\nnumber 0\n",
     "What a source is": "receipt number 0\n",
     "What a result is": "photos/missing.png failed: no such file",
-    "In a notebook": "photos/scan.tif number 256\nphotos/sign.png number 1\n",
+    "In a notebook": "photos/scan.tif number 258\nphotos/sign.png number 1\n",
     "In FastAPI": "200 number 0\n['cache_enabled', 'error']\n",
     "In several processes": "[['number 0'], ['number 1']]\n",
     "Shutting down": "number 0\nnumber 1\n",
