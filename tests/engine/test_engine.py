@@ -73,6 +73,19 @@ def test_the_same_content_is_computed_once_and_reported_for_every_path(tmp_path:
     assert not any(result.from_cache for result in results) or cache
 
 
+def test_a_thumbnail_that_is_kept_does_not_go_to_the_worker(tmp_path: Path) -> None:
+    photos = pictures.folder(tmp_path / "photos", pictures.greys(3))
+    for tasks in (["caption"], ["caption", "text"]):
+        with Engine(
+            tasks=tasks,
+            caption_engine="tests.planted:Hazard",
+            text_engine="tests.planted:Fine",
+            cache_dir=tmp_path / "cache",
+            thumbnails=True,
+        ) as made:
+            assert [result.status for result in made.analyze(photos)] == [Status.OK] * 3
+
+
 def test_results_come_in_the_order_of_the_paths_whatever_is_cached(tmp_path: Path) -> None:
     photos = pictures.folder(tmp_path / "photos", pictures.greys(60))
     some = [photos / f"{n:03}.png" for n in range(0, 60, 7)]

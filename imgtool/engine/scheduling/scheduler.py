@@ -305,9 +305,8 @@ class Scheduler:
         if not wanted:
             return
         # A task that reads another's answer must find it, known or computed in the same flight.
-        for task in list(wanted):
-            reads = {earlier.value for earlier in self._plan.chosen[task].spec.after}
-            wanted |= {earlier for earlier in reads & self._plan.chosen.keys() if earlier not in request.answers}
+        reads = {earlier.value for task in wanted for earlier in self._plan.chosen[task].spec.after}
+        wanted |= {earlier for earlier in reads & self._plan.chosen.keys() if earlier not in request.answers}
         flight = Flight(
             number=next(self._numbers),
             key=request.key,
@@ -316,7 +315,7 @@ class Scheduler:
             content=request.content,
             page=request.page,
             tasks=tuple(task for task in self._plan.chosen if task in wanted),
-            known=dict(request.answers),
+            known={task: answer for task, answer in request.answers.items() if task in reads},
             caller=request.caller,
             tally=request.tally,
         )
