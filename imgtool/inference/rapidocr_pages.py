@@ -5,6 +5,7 @@ On all other pages every line, score and box is RapidOCR's own. Imported by the 
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,8 @@ class PageReader:
         detector = engine._load_det_model()
         lines: list[NDArray[np.float32]] = []
         before = 0
-        for start in np.linspace(0, length - size, count).astype(int):
+        starts = [int(start) for start in np.linspace(0, length - size, count)]
+        for start, following in itertools.zip_longest(starts, starts[1:], fillvalue=length):
             whole = image[:, start : start + size] if axis else image[start : start + size]
             rows, columns = (max(0, _LEAST_WIDTH - side) for side in whole.shape[:2])
             filled = cv2.copyMakeBorder(whole, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
@@ -116,8 +118,8 @@ class PageReader:
                 else:
                     lines[twin] = _around(lines[twin], box)
             # The next slice can meet lines of this one alone, those that were joined among them.
-            edge = start + size * (1 - 2 * _OVERLAP)
-            before = next((n for n in range(before, len(lines)) if lines[n][:, 1 - axis].max() > edge), len(lines))
+            reaching = (n for n in range(before, len(lines)) if lines[n][:, 1 - axis].max() > following)
+            before = next(reaching, len(lines))
         from rapidocr.main import RapidOCRError, TextDetOutput
 
         if not lines:

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from imgtool import Engine, EngineClosed, ImageResult, Status
+from imgtool import Engine, EngineClosed, ImageResult, Priority, Status
 from imgtool.engine.analysis import Analysis
 from tests import pictures
 from tests.conftest import ROOT
@@ -121,8 +121,9 @@ def test_closing_while_others_wait_tells_them(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=wait)
     thread.start()
-    ticket = made.submit((folder / "049.png").read_bytes())
-    time.sleep(0.5)
+    time.sleep(0.3)
+    ticket = made.submit((folder / "049.png").read_bytes(), priority=Priority.LOW)
+    time.sleep(0.2)
     began = time.monotonic()
     made.close()
     thread.join(10)

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from imgtool.cli.analyze.outputs import Outputs
 from imgtool.cli.analyze.run import AnalyzeRun
 from imgtool.config import resolve
 from imgtool.engine.analysis import Analysis
 from imgtool.errors import ExitCode, NoImages, TooManyFailures, UsageProblem
+from imgtool.options import OutputOptions
 from tests import pictures, planted
 
 PLANTED = {"tasks": "caption", "caption_engine": "tests.planted:Hazard", "quiet": None}
@@ -158,3 +160,13 @@ def test_a_run_that_is_stopped_replaces_no_earlier_table(tmp_path: Path, capsys:
         output.write_text(EARLIER)
     assert len((tmp_path / "r.interrupted.csv").read_text().splitlines()) == 3
     assert "written to " + str(tmp_path / "r.interrupted.csv") in capsys.readouterr().err
+
+
+def test_what_contradicts_itself_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    twice = OutputOptions(output=(tmp_path / "a.csv", tmp_path / "a.csv"))
+    with pytest.raises(UsageProblem, match="the same file"):
+        Outputs(twice, merge=False)
+    with pytest.raises(UsageProblem, match="JSON Lines"):
+        Outputs(OutputOptions(output=(tmp_path / "a.csv",), append=True), merge=False)
+    assert Outputs(OutputOptions(output=(tmp_path / "a.html",)), merge=False).needs_thumbnails
+    assert files(tmp_path) == set()
