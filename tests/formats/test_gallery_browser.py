@@ -417,3 +417,15 @@ def test_codes_have_boxes_tags_and_safe_links(running: Browser, tmp_path: Path) 
     assert text(running, "#detail .said") == "hs 8471.30-0000"
     assert running.evaluate("document.title") == "codes"
     assert running.problems == []
+
+
+def test_an_engine_that_stands_in_for_another_says_so(running: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "stand-in.html"
+    read = msgspec.structs.replace(text_result("a line"), stands_in_for="easyocr")
+    with path.open("w", encoding="utf-8") as out:
+        writer = HtmlWriter(out, "stand-in")
+        writer.write(answered("a.png", text=read))
+        writer.close({})
+    running.open(path, READY)
+    running.settle()
+    assert texts(running, ".card .foot span")[0] == "rapidocr (instead of easyocr)"

@@ -327,7 +327,7 @@
     return foot;
   }
 
-  const engineOf = (answer) => (answer.stands_in_for ? `${answer.engine} for ${answer.stands_in_for}` : answer.engine);
+  const engineOf = (answer) => (answer.stands_in_for ? `${answer.engine} (instead of ${answer.stands_in_for})` : answer.engine);
 
   // The text with what the filter box holds marked in it.
   function marked(text) {
