@@ -26,7 +26,7 @@ from imgtool.weights.hashing import measure
 if TYPE_CHECKING:
     from imgtool.options import EngineOptions
 
-FOLDER, CLEANED = "compiled", "cleaned"
+FOLDER = "compiled"
 """In the cache directory: compiled models, and graphs of others without their denormal weights."""
 
 
@@ -76,11 +76,6 @@ class ArtefactStatus:
 def artefacts_root(options: EngineOptions) -> Path:
     """The folder of compiled models."""
     return cache_root(options) / FOLDER
-
-
-def cleaned_root(options: EngineOptions) -> Path:
-    """The folder that :mod:`imgtool.inference.cleaned_graphs` keeps its graphs in."""
-    return cache_root(options) / CLEANED
 
 
 def precision_parameters(artefact: Artefact, precision: str) -> dict[str, str]:

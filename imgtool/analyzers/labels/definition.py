@@ -20,7 +20,7 @@ from imgtool.analyzers.labels.names import read_labels
 from imgtool.analyzers.labels.published import TAGGER
 from imgtool.analyzers.labels.settings import Dims, Given, convert, describe_assumed, guess_layout, merge, resolve
 from imgtool.analyzers.labels.sources import from_folder, from_metadata, from_sidecar
-from imgtool.artefacts.find import cleaned_root
+from imgtool.artefacts.places import cleaned_root
 from imgtool.errors import ConfigProblem, ImgtoolError, ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import EngineOptions, cache_root
 

@@ -86,7 +86,7 @@ class RapidOcr(Analyzer):
     def parameters(cls, options: EngineOptions) -> dict[str, Any]:
         """``raw`` if the answers are to be RapidOCR's own, ``ideographs`` if these are expected, and under ``paths``,
         which changes no answer, where its graphs are kept without denormal weights."""
-        from imgtool.artefacts.find import cleaned_root
+        from imgtool.artefacts.places import cleaned_root
 
         how = {"raw": True} if options.ocr.get("order") == "raw" else {}
         if asks_for_ideographs(options.languages):

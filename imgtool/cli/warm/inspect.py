@@ -95,7 +95,8 @@ def dry_run(units: Sequence[Unit], store: ModelStore, request: WarmRequest) -> E
 
 def prune(store: ModelStore, request: WarmRequest, options: EngineOptions) -> ExitCode:
     """Carry out the plans for models and for what was made of them, unless this is a dry run, and show them."""
-    from imgtool.artefacts.find import artefacts_root, cleaned_root
+    from imgtool.artefacts.find import artefacts_root
+    from imgtool.artefacts.places import cleaned_root
     from imgtool.warming.prune import plan_prune
     from imgtool.warming.prune_compiled import in_use, plan_prune_cleaned, plan_prune_compiled
     from imgtool.weights.store import ModelStore
