@@ -178,12 +178,12 @@ class TaskResults(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def get(self, task: Task) -> AnyTaskResult | None:
         """The result of ``task``, or ``None`` where it was not asked."""
-        found: AnyTaskResult | None = getattr(self, task.value)
+        found: AnyTaskResult | None = getattr(self, task)
         return found
 
     def items(self) -> list[tuple[Task, AnyTaskResult]]:
         """The tasks that were asked, in the order of :class:`Task`."""
-        return [(task, result) for task in Task if (result := self.get(task)) is not None]
+        return [(task, result) for task in Task if (result := getattr(self, task)) is not None]
 
 
 class ImageResult(Struct, frozen=True, kw_only=True):

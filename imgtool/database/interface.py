@@ -71,6 +71,13 @@ class Found(Struct, frozen=True):
     places: Sequence[tuple[int, float]]
     complete: bool
 
+    @classmethod
+    def best(cls, places: list[tuple[int, float]], window: int | None, limit: int | None) -> Found:
+        """The ``limit`` best of ``places``; of equal ones those that came last. No more than ``window`` were asked for,
+        plus one that tells that there are more."""
+        places.sort(key=lambda place: (-place[1], -place[0]))
+        return cls(places[:limit], window is None or len(places) <= window)
+
 
 class Migration(Struct, frozen=True):
     """A numbered step of a database's layout. ``checksum`` is the SHA-256 of its SQL, ``applied_at`` seconds since 1970

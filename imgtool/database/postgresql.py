@@ -153,9 +153,7 @@ class PostgresqlDatabase(SqlDatabase):
                 )
             else:
                 found = [(file_id, 0.0) for file_id, _ in self._rows(inner, where.values)]
-        found.sort(key=lambda place: (-place[1], -place[0]))
-        complete = window is None or len(found) <= window
-        return Found(found if limit is None else found[:limit], complete)
+        return Found.best(found, window, limit)
 
     # -- what the tables need
 

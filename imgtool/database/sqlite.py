@@ -125,9 +125,7 @@ class SqliteDatabase(SqlDatabase):
         sql, values = statement(query, paths, window)
         with self._guarded():
             found = self._rows(sql, values)
-        found.sort(key=lambda place: (-place[1], -place[0]))
-        complete = window is None or len(found) <= window
-        return Found(found if limit is None else found[:limit], complete)
+        return Found.best(found, window, limit)
 
     # -- what the tables need
 

@@ -101,7 +101,9 @@ class Tally:
         figures.hits += result.from_cache
         figures.misses += not result.from_cache
         for task, answer in result.tasks.items():
-            of_task = figures.tasks.setdefault(task.value, TaskStatistics())
+            of_task = figures.tasks.get(task)
+            if of_task is None:
+                of_task = figures.tasks[task.value] = TaskStatistics()
             of_task.failed += answer.error is not None
             of_task.from_cache += answer.from_cache
             of_task.answered += answer.error is None

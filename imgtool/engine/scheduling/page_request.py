@@ -128,11 +128,11 @@ class PageRequest(Struct, eq=False, kw_only=True):
         in_part = any(self._given_by(task, plan).unread for task in tasks if task in self.answers)
         status = Status.OK if answered == len(tasks) and not in_part else Status.PARTIAL
         image = self.image
-        # A name that is no UTF-8 was decoded with surrogates, which JSON cannot hold.
+        # A name that is no UTF-8 was decoded with surrogates, which JSON cannot hold: those bytes become \xNN.
         odd = not self.name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in self.name)
+        path = self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") if odd else self.name
         return ImageResult(
-            # Bytes of a name that are no UTF-8 become \xNN.
-            path=self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+            path=path,
             page=self.page,
             pages=image.pages if image else self.pages,
             sha256=self.sha256,
