@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from imgtool.database.entry import Words as IndexWords
 from imgtool.database.interface import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, Found, Migration, Status
 from imgtool.database.migrations import TABLE, init_command, pending, refuse_pending, steps
 from imgtool.database.tables import SqlDatabase
+from imgtool.ground.transaction import transaction
 
 if TYPE_CHECKING:
     from imgtool.database.search.query import Node
@@ -168,17 +169,8 @@ class SqliteDatabase(SqlDatabase):
         places = ", ".join("?" * len(columns.split(",")))
         self._many(f"INSERT INTO {table} ({columns}) VALUES ({places})", rows)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        connection = self._open_connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    def _writing(self) -> AbstractContextManager[None]:
+        return transaction(self._open_connection())
 
     def _among(self, values: Sequence[Any]) -> tuple[str, Any]:
         return "IN (SELECT value FROM json_each(?))", json.dumps(list(values))

@@ -17,7 +17,8 @@ import msgspec
 
 from imgtool.engine.cache.listing import explained, index_database, occupied, results_database
 from imgtool.engine.cache.records import UNREADABLE, Record, decode, encode
-from imgtool.engine.cache.sqlite import connect_for_writing, transaction
+from imgtool.engine.cache.sqlite import connect_for_writing
+from imgtool.ground.transaction import transaction
 
 # Other processes wait five seconds for a lock; a transaction over a million rows would take longer.
 _ROWS_A_TRANSACTION = 500

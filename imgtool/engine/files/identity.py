@@ -28,8 +28,8 @@ from imgtool.engine.cache.sqlite import (
     connect_for_reading,
     connect_for_writing,
     diagnose,
-    transaction,
 )
+from imgtool.ground.transaction import transaction
 
 if TYPE_CHECKING:
     from imgtool.engine.files.discover import ImageRef

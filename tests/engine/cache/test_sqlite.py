@@ -9,7 +9,8 @@ from pathlib import Path
 import diskcache
 import pytest
 
-from imgtool.engine.cache.sqlite import Trouble, connect_for_reading, connect_for_writing, diagnose, transaction
+from imgtool.engine.cache.sqlite import Trouble, connect_for_reading, connect_for_writing, diagnose
+from imgtool.ground.transaction import transaction
 
 
 def raised(statement: str, *connections: sqlite3.Connection) -> sqlite3.Error:
