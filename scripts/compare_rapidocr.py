@@ -103,7 +103,7 @@ def compare(title: str, arms: list[Arm], paths: list[Path], runs: int, scratch: 
                     raise SystemExit(f"{each.name} {sample.error}\n{sample.stderr_tail}")
                 if number >= 0:
                     walls[each.name].append(sample.wall)
-                    anons[each.name].append(0 if sample.memory is None else sample.memory.peak_anon)
+                    anons[each.name].append(0 if sample.memory is None else sample.memory.peak_anon or 0)
     print(f"\n{title} ({runs} runs each)")
     first = statistics.median(walls[arms[0].name])
     for name, values in walls.items():

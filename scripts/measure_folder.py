@@ -58,7 +58,7 @@ def main() -> None:
                 cpu = statistics.median(ended.cpu_seconds for _, ended in samples)
                 peaks = [sample.memory for sample, _ in samples if sample.memory is not None]
                 rss = statistics.median([peak.tree_peak_rss for peak in peaks] or [0]) / 1e6
-                own = statistics.median([peak.peak_anon for peak in peaks] or [0]) / 1e6
+                own = statistics.median([peak.peak_anon or 0 for peak in peaks] or [0]) / 1e6
                 spread = f"{min(walls):.2f} to {max(walls):.2f}"
                 print(
                     f"{title:<28} {statistics.median(walls):7.2f} s ({spread}), {cpu:.2f} processor s, "

@@ -44,7 +44,7 @@ class Metric(StrEnum):
     """Mean seconds an image after the first."""
     WALL = "wall"
     PEAK_ANON = "peak_anon"
-    """RssAnon of the process tree: what the system cannot reclaim."""
+    """Anonymous and shared memory of the process tree: what the system cannot reclaim."""
     PEAK_RSS = "peak_rss"
 
     @property
@@ -85,11 +85,12 @@ class MemoryStep(Struct, frozen=True, kw_only=True):
 
 class PeakMemory(Struct, frozen=True, kw_only=True):
     """Peaks of one sample. ``peak_rss`` is VmHWM of the largest process; the others are sums over the process tree,
-    each at its own peak. ``method`` says how they were sampled, and how often."""
+    each at its own peak: ``peak_anon`` of anonymous and shared memory (RssAnon, RssShmem), ``peak_file`` of mapped
+    files; ``None`` where the split is not known. ``method`` says how they were sampled, and how often."""
 
     peak_rss: int
-    peak_anon: int
-    peak_file: int
+    peak_anon: int | None
+    peak_file: int | None
     tree_peak_rss: int
     method: str
     steps: tuple[MemoryStep, ...] = ()
@@ -121,7 +122,7 @@ class RunSample(Struct, frozen=True, kw_only=True):
         if self.error is not None:
             return None
         if metric is Metric.PEAK_ANON:
-            return None if self.memory is None else float(self.memory.peak_anon)
+            return None if self.memory is None or self.memory.peak_anon is None else float(self.memory.peak_anon)
         if metric is Metric.PEAK_RSS:
             return None if self.memory is None else float(self.memory.tree_peak_rss)
         found: float | None = getattr(self, metric.value)

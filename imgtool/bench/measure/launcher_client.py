@@ -26,25 +26,27 @@ class LauncherGone(ImgtoolError):
 
 
 class TreeMemory(Struct, frozen=True):
-    """Peaks in bytes: sums over the processes that lived at the same moment, the largest process's own peak (VmHWM),
-    and the most that one process had of files and shared memory. ``grew_ns`` and ``shared_grew_ns`` are when the last
-    two last grew, ``looked_ns`` is the last reading that found a process, in nanoseconds of the monotonic clock."""
+    """Peaks in bytes: sums over the processes that lived at the same moment (``anon`` is anonymous and shared memory),
+    the largest process's own peak (VmHWM), and the most that one process had of mapped files. ``grew_ns`` and
+    ``mapped_grew_ns`` are when the last two last grew, ``looked_ns`` is the last reading that found a process, in
+    nanoseconds of the monotonic clock."""
 
     tree_rss: int
     anon: int
     file: int
     largest: int
-    shared: int = 0
+    mapped: int = 0
     grew_ns: int = 0
-    shared_grew_ns: int = 0
+    mapped_grew_ns: int = 0
     looked_ns: int = 0
 
 
 class ProcessEnd(Struct, frozen=True, kw_only=True):
     """How one process ran. Times are nanoseconds of the monotonic clock; ``code`` is negative for a signal.
 
-    ``largest_waited`` is the kernel's figure for the peak of the largest process, in bytes. ``left_behind`` counts
-    processes that outlived the one that was started; they were killed.
+    ``largest_waited`` is the kernel's figure for the peak of the largest process, in bytes; ``floor`` is the least that
+    it can be, whatever the process needs. ``left_behind`` counts processes that outlived the one that was started; they
+    were killed.
     """
 
     failed: str = ""
@@ -53,6 +55,7 @@ class ProcessEnd(Struct, frozen=True, kw_only=True):
     code: int = 0
     timed_out: bool = False
     largest_waited: int = 0
+    floor: int = 0
     cpu_seconds: float = 0.0
     left_behind: int = 0
     memory: TreeMemory = TreeMemory(0, 0, 0, 0)
@@ -76,6 +79,7 @@ class Launcher:
             # Ctrl-C reaches the bench only: it closes the pipe, and the launcher kills what it started.
             start_new_session=True,
         )
+        self.pid = self._process.pid
         self.own_rss = int(self._answer()["rss"])
         """Resident bytes of the launcher before it started anything."""
 

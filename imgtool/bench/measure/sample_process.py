@@ -53,7 +53,7 @@ def start(
         first_result=seen.first_result,
         steady=seen.steady,
         phases=seen.phases,
-        memory=memory_of(ended, seen, launcher.own_rss, launcher.look_seconds),
+        memory=memory_of(ended, seen, launcher.look_seconds),
     )
     return sample, ended
 

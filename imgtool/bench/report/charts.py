@@ -121,22 +121,23 @@ def _phase_styles(arms: Iterable[dict[str, float]]) -> dict[str, str]:
 
 
 def memory(findings: Findings) -> ChartRows | None:
-    """Anonymous and file memory at the peak, by the medians of each arm; ``None`` where no memory is known."""
+    """Own and file memory at the peak, by the medians of each arm; ``None`` where no memory is known."""
     peaks = {}
     for arm, state, name in findings.cells:
-        if found := [sample.memory for sample in findings.experiment.succeeded(arm, state) if sample.memory]:
-            peaks[name] = median(peak.peak_anon for peak in found), median(peak.peak_file for peak in found)
+        memories = [sample.memory for sample in findings.experiment.succeeded(arm, state) if sample.memory]
+        if found := [
+            (m.peak_anon, m.peak_file) for m in memories if m.peak_anon is not None and m.peak_file is not None
+        ]:
+            peaks[name] = median(anon for anon, _ in found), median(file for _, file in found)
     if not peaks:
         return None
     maximum = max(anon + file for anon, file in peaks.values())
     rows = []
     for name, (anon, file) in peaks.items():
-        bars = charts.end_to_end(
-            [(anon, f"anonymous: {bytes_text(anon)}", "c0"), (file, f"files: {bytes_text(file)}", "c5")]
-        )
-        label = f"{name}: {bytes_text(anon)} anonymous, {bytes_text(file)} of files"
+        bars = charts.end_to_end([(anon, f"own: {bytes_text(anon)}", "c0"), (file, f"files: {bytes_text(file)}", "c5")])
+        label = f"{name}: {bytes_text(anon)} own, {bytes_text(file)} of files"
         rows.append((name, charts.bar_row(bars, maximum, label), f"{bytes_text(anon)} + {bytes_text(file)}", ""))
-    legend = [("c0", "anonymous: the system cannot reclaim it"), ("c5", "mapped files: it can")]
+    legend = [("c0", "own (anonymous, shared): the system cannot reclaim it"), ("c5", "mapped files: it can")]
     return ChartRows(rows, charts.axis(maximum, scale_for(maximum, memory=True).tick), legend)
 
 

@@ -25,7 +25,7 @@ _HEADINGS = {
     Metric.FIRST_RESULT: "first result: from before the process was started",
     Metric.STEADY: "seconds an image after the first",
     Metric.WALL: "wall time of the whole run",
-    Metric.PEAK_ANON: "peak of anonymous memory: what the system cannot reclaim",
+    Metric.PEAK_ANON: "peak of own memory: anonymous and shared, what the system cannot reclaim",
     Metric.PEAK_RSS: "peak of resident memory, all processes",
 }
 _VERBS = {
@@ -33,7 +33,7 @@ _VERBS = {
     Metric.FIRST_RESULT: ("gives its first result", "sooner", "later", "gives its first result as soon as"),
     Metric.STEADY: ("takes an image", "faster", "slower", "takes an image as fast as"),
     Metric.WALL: ("runs", "faster", "slower", "runs as fast as"),
-    Metric.PEAK_ANON: ("needs anonymous memory", "less", "more", "needs as much anonymous memory as"),
+    Metric.PEAK_ANON: ("needs own memory", "less", "more", "needs as much own memory as"),
     Metric.PEAK_RSS: ("needs memory", "less", "more", "needs as much memory as"),
 }
 _NOUNS = {
@@ -41,7 +41,7 @@ _NOUNS = {
     Metric.FIRST_RESULT: "first result",
     Metric.STEADY: "an image",
     Metric.WALL: "the whole run",
-    Metric.PEAK_ANON: "anonymous memory",
+    Metric.PEAK_ANON: "own memory",
     Metric.PEAK_RSS: "memory",
 }
 

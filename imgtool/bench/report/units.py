@@ -14,7 +14,7 @@ _METRICS = {
     Metric.FIRST_RESULT: "first result",
     Metric.STEADY: "seconds an image",
     Metric.WALL: "wall time",
-    Metric.PEAK_ANON: "peak of anonymous memory",
+    Metric.PEAK_ANON: "peak of own memory",
     Metric.PEAK_RSS: "peak of resident memory",
 }
 _TIMES = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -55,6 +56,41 @@ def test_the_end_of_a_process_is_told_as_it_was(launcher: Launcher) -> None:
     assert shell(launcher, "exit 3").code == 3
     assert shell(launcher, "kill -SEGV $$").code == -signal.SIGSEGV
     assert "No such file" in run(launcher, "there-is-no-such-program").failed
+
+
+def test_a_file_that_may_not_be_run_is_told_as_such(launcher: Launcher, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    assert "Permission denied" in run(launcher, str(script)).failed
+    script.chmod(0o755)
+    assert run(launcher, str(script)).code == 0
+
+
+ABOUT_ITSELF = """
+import json, os, signal, sys
+ignored = [number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN]
+descriptors = sorted(map(int, os.listdir("/proc/self/fd")))[:-1]
+print(json.dumps([sys.argv[1:], ignored, descriptors, os.getppid(), {**os.environ}]))
+"""
+
+
+@pytest.mark.parametrize("name", ["A_B", "A.B"], ids=["through a shell", "without a shell"])
+def test_a_program_meets_the_same_surroundings_however_it_is_started(
+    launcher: Launcher, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["a b", "$HOME", "'", '"', "*", "", "-n", "\n"]
+    command = [sys.executable, "-I", "-S", "-c", ABOUT_ITSELF, *arguments]
+    launcher.run(command, environment={name: "x y\n'z'"}, stdout=out, stderr=NOTHING, timeout=30)
+    told, ignored, descriptors, parent, environment = json.loads(out.read_text())
+    assert told == arguments
+    assert set(ignored) <= {signal.SIGPIPE, signal.SIGXFSZ}, "what Python itself ignores"
+    assert descriptors == [0, 1, 2]
+    assert parent == launcher.pid
+    assert environment[name] == "x y\n'z'"
+    by_readline = {"COLUMNS", "LINES"}
+    assert environment.keys() - os.environ.keys() <= {name, "IMGTOOL_TRACE_SPAWNED", "PWD", *by_readline}
+    assert os.environ.keys() <= environment.keys()
 
 
 def test_time_runs_from_before_the_spawn_to_the_end(launcher: Launcher) -> None:
