@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from imgtool.bench.arms.commands import named, split_words
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.errors import UsageProblem
 from imgtool.ground.fresh import imgtool_command
@@ -49,8 +48,6 @@ BUILT_IN: tuple[Arm, ...] = (
 BARE_RAPIDOCR = Arm(name="bare-rapidocr", kind=ArmKind.COMMAND, summary="RapidOCR itself, constructed once, in a loop")
 """For text alone; not among the arms that are taken where none is named."""
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,39}$")
-
 
 def built_in(names: Sequence[str]) -> list[Arm]:
     """The built-in arms of these names.
@@ -70,44 +67,9 @@ def arm_of_options(text: str) -> Arm:
     Raises:
         UsageProblem: ``text`` is not of that form.
     """
-    name, words = _definition("--arm", text)
+    name, options = named(text, "--arm")
+    words = split_words(options, f"--arm {name}: ")
     return Arm(name=name, kind=ArmKind.ANALYZE, options=words, summary=shlex.join(words))
-
-
-def arm_of_command(text: str) -> Arm:
-    """The arm of ``NAME=COMMAND``: any program, started without a shell.
-
-    Raises:
-        UsageProblem: ``text`` is not of that form, or there is no such program.
-    """
-    name, words = _definition("--command", text)
-    if not words:
-        raise UsageProblem(f"--command {name} names no program", "--command old='venv-old/bin/imgtool analyze x.png'")
-    if shutil.which(words[0]) is None:
-        raise UsageProblem(
-            f"--command {name}: there is no program {words[0]!r}",
-            "check its name and its permissions; for shell syntax use sh -c '...'",
-        )
-    return Arm(name=name, kind=ArmKind.COMMAND, command=words, summary=shlex.join(words))
-
-
-def _definition(flag: str, text: str) -> tuple[str, tuple[str, ...]]:
-    name, equals, words = text.partition("=")
-    if not equals or not _NAME.match(name):
-        raise UsageProblem(f"{flag} {text!r} is not NAME=WORDS", f"write for example {flag} 'mine=--threads 2'")
-    return name, split_words(words, f"{flag} {name}: ")
-
-
-def split_words(text: str, label: str = "") -> tuple[str, ...]:
-    """The words of ``text`` as a shell would take them; ``label`` begins the message if it would not.
-
-    Raises:
-        UsageProblem: a quote is left open.
-    """
-    try:
-        return tuple(shlex.split(text))
-    except ValueError as error:
-        raise UsageProblem(f"{label}{text!r} cannot be read: {str(error).lower()}", "close the quotes") from error
 
 
 def analyze_command(arm: Arm, common: Sequence[str], images: Sequence[str]) -> Arm:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from imgtool.bench.arms.commands import CommandRequest
 from imgtool.bench.arms.contenders import Stage, contender
-from imgtool.bench.arms.definitions import BUILT_IN, CACHED, arm_of_command, arm_of_options, built_in
+from imgtool.bench.arms.definitions import BUILT_IN, CACHED, arm_of_options, built_in
 from imgtool.bench.arms.drawn_images import draw_in_child
 from imgtool.bench.data.record import Arm, ArmKind
 from imgtool.bench.measure.child import ChildFailed
@@ -23,12 +24,12 @@ _BUILT_IN_NAMES = frozenset(arm.name for arm in BUILT_IN)
 
 @dataclass(frozen=True)
 class ArmRequest:
-    """Arms as they were typed: names of built-in ones, ``NAME=OPTIONS``, ``NAME=COMMAND``. Nothing is all built-in ones
-    that can run here. ``weights`` is ``real``, ``synthetic``, or ``None`` for the first of the two that is here."""
+    """Arms as they were typed: names of built-in ones, ``NAME=OPTIONS``, programs. Nothing is all built-in ones that
+    can run here. ``weights`` is ``real``, ``synthetic``, or ``None`` for the first of the two that is here."""
 
     names: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
+    commands: CommandRequest = field(default_factory=CommandRequest)
     weights: str | None = None
 
     def arms(self) -> list[Arm]:
@@ -36,7 +37,7 @@ class ArmRequest:
         Raises:
             UsageProblem: one cannot be read, or two have the same name.
         """
-        own = [*map(arm_of_options, self.options), *map(arm_of_command, self.commands)]
+        own = [*map(arm_of_options, self.options), *self.commands.arms()]
         found = [*built_in(self.names), *own]
         names = [arm.name for arm in found]
         if twice := next((name for name in names if names.count(name) > 1), None):
@@ -68,7 +69,7 @@ def select(request: ArmRequest, stage: Stage, make_synthetic: Callable[[Stage], 
     """
     arms = request.arms()
     if arms and all(arm.kind is ArmKind.COMMAND for arm in arms):
-        return ArmSelection(tuple(map(Contender, arms)), {}, stage, request.weights or "real")
+        return ArmSelection(tuple(map(Contender, arms)), {}, stage, request.weights or "")
     # Synthetic weights are of use if nothing was named, or an arm that is about a model.
     model_arms = not arms or any(arm.kind is ArmKind.EAGER or arm.name in _BUILT_IN_NAMES for arm in arms)
     found = None

@@ -54,13 +54,22 @@ class Metric(StrEnum):
 
 
 class Arm(Struct, frozen=True, kw_only=True):
-    """One strategy under test. ``command`` is what a sample starts, ``options`` what differs from the default."""
+    """One strategy under test. ``command`` is what a sample starts, ``options`` what differs from the default.
+
+    ``shell``: it is run by a shell, whose own start is not in the wall time. ``setup`` runs once before the runs of the
+    arm, ``prepare`` before each of them, ``cleanup`` after all; ``parameters`` are already part of all of these.
+    """
 
     name: str
     kind: ArmKind
     options: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     summary: str = ""
+    shell: bool = False
+    setup: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
+    cleanup: tuple[str, ...] = ()
+    parameters: dict[str, str] = {}
 
 
 class SamplePhase(Struct, frozen=True, kw_only=True):
@@ -175,6 +184,8 @@ class ExperimentSettings(Struct, frozen=True, kw_only=True):
     """Names and sizes of what was analyzed."""
     weights: str
     interleaved: bool = True
+    ignored_codes: tuple[int, ...] | None = ()
+    """Exit codes of a sample that count as success beside 0; ``None`` is all of them."""
 
 
 class Experiment(Struct, frozen=True, kw_only=True):
@@ -193,6 +204,10 @@ class Experiment(Struct, frozen=True, kw_only=True):
     samples: tuple[RunSample, ...]
     reference: str = ""
     """The arm that the others are compared with."""
+    shell_seconds: float = 0.0
+    """The start of the shell, taken off the wall times of arms that need one."""
+    interrupted: bool = False
+    """Whether it was stopped before all runs were taken."""
 
     def arm(self, name: str) -> Arm:
         """

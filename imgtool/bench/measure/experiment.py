@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from imgtool import __version__
-from imgtool.bench.data.record import Arm, Experiment, ExperimentSettings, Noise, RunSample
+from imgtool.bench.arms.commands import SHELL
+from imgtool.bench.data.record import Arm, Experiment, ExperimentSettings, Noise, PageCache, RunSample
+from imgtool.bench.measure.around import run_around
 from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.machine import describe_machine
 from imgtool.bench.measure.noise import NoiseWatch
@@ -21,6 +26,15 @@ from imgtool.bench.measure.pagecache import prepare
 from imgtool.bench.measure.sample_process import start
 
 T = TypeVar("T")
+
+_SHELL_RUNS = 30
+_SHORTEST = 1e-6
+"""Seconds of a command that takes no longer than the shell itself."""
+
+_ONE_BY_ONE = (
+    "with --setup or --cleanup arms run one after the other: a machine that becomes slower meanwhile is in the "
+    "comparison; --prepare lets them take turns"
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,11 @@ class Design:
     threads: int
     command: tuple[str, ...] = tuple(sys.argv)
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether arms run one after the other: what ``--setup`` of one makes, that of the next may replace."""
+        return any(one.arm.setup or one.arm.cleanup for one in self.contenders)
+
 
 class ExperimentObserver:
     """Receives each step of an experiment; this one ignores them."""
@@ -60,34 +79,78 @@ class ExperimentObserver:
 def run_experiment(design: Design, observer: ExperimentObserver) -> Experiment:
     """Take every sample of ``design``. An arm that fails once is not run again; the others go on.
 
+    Arms take turns, unless one has a ``setup`` or a ``cleanup``: then each is set up, run and cleaned up before the
+    next. ``KeyboardInterrupt`` ends it early: what was measured is returned, and said to be ``interrupted``.
+
     Raises:
+        AroundFailed: a command that was to run before or after an arm failed.
         imgtool.bench.measure.launcher_client.LauncherGone: the process that starts the samples was killed.
     """
     empty, settings = planned(design), design.settings
+    if design.one_by_one and len(design.contenders) > 1:
+        observer.notice(_ONE_BY_ONE)
     watch = NoiseWatch()
     for notice in watch.notices_before():
         observer.notice(notice)
     cells = [(contender, state) for contender in design.contenders for state in settings.page_cache]
+    groups = [[cell] for cell in cells] if design.one_by_one else [cells]
     total = len(cells) * (settings.runs + settings.warm_ups)
     samples: list[RunSample] = []
     failed: set[str] = set()
+    interrupted, shell_seconds = False, 0.0
     with (
         tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch,
         Launcher() as launcher,
     ):
-        for number, ((contender, state), run) in enumerate(interleaved(cells, settings.runs, settings.warm_ups)):
-            arm, files = contender.arm, contender.files
-            if arm.name in failed:
-                continue
-            observer.begins(arm.name, run, number, total)
-            resident = prepare(files, state) if files else None
-            sample, _ = start(arm, run, launcher, Path(scratch), design.timeout, {})
-            sample = replace(sample, order=len(samples), page_cache=state, resident_share=resident)
-            samples.append(sample)
-            observer.ended(sample)
-            if sample.error is not None:
-                failed.add(arm.name)
-    return replace(empty, noise=watch.finish(), samples=tuple(samples))
+        try:
+            if any(one.arm.shell for one in design.contenders):
+                shell_seconds = _shell_seconds(launcher)
+            for group in groups:
+                with _set_up(group):
+                    for (contender, state), run in interleaved(group, settings.runs, settings.warm_ups):
+                        arm = contender.arm
+                        if arm.name in failed:
+                            continue
+                        observer.begins(arm.name, run, len(samples), total)
+                        run_around(arm, "prepare", arm.prepare)
+                        resident = prepare(contender.files, state) if contender.files else None
+                        codes = settings.ignored_codes
+                        sample, _ = start(arm, run, launcher, Path(scratch), design.timeout, {}, codes)
+                        if arm.shell:
+                            sample = replace(sample, wall=max(sample.wall - shell_seconds, _SHORTEST))
+                        sample = replace(sample, order=len(samples), page_cache=state, resident_share=resident)
+                        samples.append(sample)
+                        observer.ended(sample)
+                        if sample.error is not None:
+                            failed.add(arm.name)
+        except KeyboardInterrupt:
+            interrupted = True
+    return replace(
+        empty, noise=watch.finish(), samples=tuple(samples), shell_seconds=shell_seconds, interrupted=interrupted
+    )
+
+
+@contextmanager
+def _set_up(group: Sequence[tuple[Contender, PageCache]]) -> Iterator[None]:
+    """Run what belongs before and after the arms of ``group``; the latter even if a run failed or was interrupted."""
+    arms = list({contender.arm.name: contender.arm for contender, _ in group}.values())
+    try:
+        for arm in arms:
+            run_around(arm, "setup", arm.setup)
+        yield
+    finally:
+        for arm in arms:
+            run_around(arm, "cleanup", arm.cleanup)
+
+
+def _shell_seconds(launcher: Launcher) -> float:
+    """How long an empty command takes in the shell, by the median of some."""
+    nowhere = Path(os.devnull)
+    runs = [
+        launcher.run((*SHELL, ""), environment={}, stdout=nowhere, stderr=nowhere, timeout=60).seconds
+        for _ in range(_SHELL_RUNS)
+    ]
+    return median(runs)
 
 
 def interleaved(cells: Sequence[T], runs: int, warm_ups: int) -> Iterator[tuple[T, int]]:
@@ -112,7 +175,7 @@ def planned(design: Design) -> Experiment:
         command=design.command,
         machine=describe_machine(dict(pair for one in design.contenders for pair in one.weights), design.threads),
         noise=Noise(),
-        settings=design.settings,
+        settings=replace(design.settings, interleaved=not design.one_by_one),
         arms=tuple(contender.arm for contender in design.contenders),
         samples=(),
         reference=design.reference,

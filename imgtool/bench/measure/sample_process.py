@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,11 +19,18 @@ _TAIL_BYTES = 4000
 
 
 def start(
-    arm: Arm, number: int, launcher: Launcher, scratch: Path, timeout: float, environment: Mapping[str, str]
+    arm: Arm,
+    number: int,
+    launcher: Launcher,
+    scratch: Path,
+    timeout: float,
+    environment: Mapping[str, str],
+    ignored_codes: Collection[int] | None = (),
 ) -> tuple[RunSample, ProcessEnd]:
     """Start ``arm`` once and wait for its end: the sample, and what the launcher saw. A failure is in ``error``.
 
-    ``timeout`` is seconds; ``scratch`` a folder for its output; ``environment`` is added to the launcher's.
+    ``timeout`` is seconds; ``scratch`` a folder for its output; ``environment`` is added to the launcher's. Exit codes
+    in ``ignored_codes`` are no failures (``None``: no exit code is).
 
     Raises:
         imgtool.bench.measure.launcher_client.LauncherGone: the launcher was killed.
@@ -46,7 +53,7 @@ def start(
         order=number,
         began_at=began_at,
         exit_code=None if ended.failed else ended.code,
-        error=_failure(ended, arm, seen, timeout),
+        error=_failure(ended, arm, seen, timeout, ignored_codes),
         stderr_tail=stderr.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace") if stderr.is_file() else "",
         wall=ended.seconds,
         startup=seen.startup,
@@ -58,13 +65,15 @@ def start(
     return sample, ended
 
 
-def _failure(ended: ProcessEnd, arm: Arm, seen: Course, timeout: float) -> str | None:
+def _failure(
+    ended: ProcessEnd, arm: Arm, seen: Course, timeout: float, ignored_codes: Collection[int] | None
+) -> str | None:
     """Why a sample does not count, in words."""
     if ended.failed:
         return f"could not be started: {ended.failed}"
     if ended.timed_out:
         return f"did not end within {timeout:g} s and was killed"
-    if ended.code:
+    if ended.code < 0 or (ended.code and ignored_codes is not None and ended.code not in ignored_codes):
         return describe_exit(ended.code)
     if arm.kind is not ArmKind.COMMAND and seen.first_result is None:
         return "ended without a result"

@@ -89,7 +89,8 @@ def sections(report: Report) -> list[Section]:
 def _head(findings: Findings, judgement: Judgement | None, arm: str) -> Iterator[Block]:
     """The verdict, then its details."""
     if judgement is not None and judgement.checks:
-        yield Paragraph(f"Gate {judgement.verdict}", f"verdict {judgement.outcome.value}")
+        noise = f"; {findings.noise}" if findings.noise else ""
+        yield Paragraph(f"Gate {judgement.verdict}{noise}", f"verdict {judgement.outcome.value}")
         order = (CheckOutcome.FAILED, CheckOutcome.INCONCLUSIVE, CheckOutcome.PASSED)
         checks = sorted(judgement.checks, key=lambda check: order.index(check.outcome))
         yield Bullets([check.text for check in checks], [check.outcome.value for check in checks])
@@ -220,7 +221,9 @@ def _method(experiment: Experiment, findings: Findings) -> Iterator[Block]:
         "Python": machine.python,
         "threads": ", ".join([str(machine.threads), *(f"{k}={v}" for k, v in machine.thread_settings.items())]),
         "libraries": ", ".join(f"{name} {version}" for name, version in machine.libraries.items()),
-        "weights": "; ".join([settings.weights, *(f"{name}: {what}" for name, what in machine.weights.items())]),
+        "weights": "; ".join(
+            [*filter(None, [settings.weights]), *(f"{name}: {what}" for name, what in machine.weights.items())]
+        ),
         "runs": f"{settings.runs} an arm after {settings.warm_ups} warm-up runs, each a fresh process; {order}",
         "images": ", ".join(settings.images[:4]) + (" ..." if len(settings.images) > 4 else ""),
         "tasks": ", ".join(settings.tasks),

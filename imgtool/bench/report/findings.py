@@ -19,6 +19,9 @@ LEGEND = (
     f"{share_text(MEDIAN_CONFIDENCE)} confidence from six runs on."
 )
 
+_TIMES_FROM = 2.0
+"""From which ratio on a difference is a number of times, and no longer a share."""
+
 _SHOWN = (Metric.STARTUP, Metric.FIRST_RESULT, Metric.STEADY, Metric.PEAK_RSS, Metric.PEAK_ANON)
 _HEADINGS = {
     Metric.STARTUP: "startup: until every model is loaded",
@@ -29,13 +32,14 @@ _HEADINGS = {
     Metric.PEAK_RSS: "peak of resident memory, all processes",
 }
 _VERBS = {
-    Metric.STARTUP: ("starts", "faster", "slower", "starts as fast as"),
-    Metric.FIRST_RESULT: ("gives its first result", "sooner", "later", "gives its first result as soon as"),
-    Metric.STEADY: ("takes an image", "faster", "slower", "takes an image as fast as"),
-    Metric.WALL: ("runs", "faster", "slower", "runs as fast as"),
-    Metric.PEAK_ANON: ("needs own memory", "less", "more", "needs as much own memory as"),
-    Metric.PEAK_RSS: ("needs memory", "less", "more", "needs as much memory as"),
+    Metric.STARTUP: ("starts", "faster"),
+    Metric.FIRST_RESULT: ("gives its first result", "sooner"),
+    Metric.STEADY: ("answers an image", "faster"),
+    Metric.WALL: ("runs", "faster"),
+    Metric.PEAK_ANON: ("needs", "own memory"),
+    Metric.PEAK_RSS: ("needs", "memory"),
 }
+"""What an arm does, and how it is better; of memory, what it needs."""
 _NOUNS = {
     Metric.STARTUP: "startup",
     Metric.FIRST_RESULT: "first result",
@@ -145,13 +149,30 @@ class Findings:
         return tuple(found)
 
     def headline(self, arm: str) -> str:
-        """The most important figure of ``arm``, against the reference if it is another arm."""
+        """The most important figure of ``arm``, against the reference if it is another arm, and the noise."""
         for metric in self.metrics:
             if (row := self.row(arm, metric, self.page_caches[0])) is not None:
                 if row.versus is not None:
-                    return comparison_sentence(metric, arm, self.reference, row.versus)
-                return f"{arm}: {metric_name(metric)} {median_text(metric, row.summary)}"
+                    said = comparison_sentence(metric, arm, self.reference, row.versus)
+                else:
+                    said = f"{arm}: {metric_name(metric)} {median_text(metric, row.summary)}"
+                return f"{said}; {self.noise}" if self.noise else said
         return f"No run of {arm} succeeded"
+
+    @cached_property
+    def noise(self) -> str:
+        """``spread up to 3 %, 2 warnings about the machine``; empty if nothing is known of it."""
+        spreads = [
+            row.summary.spread
+            for metric in self.metrics
+            if not metric.is_memory
+            for row in self.rows(metric)
+            if row.summary.spread is not None
+        ]
+        parts = [f"spread up to {max(spreads) * 100:.2g} %"] if spreads else []
+        if notices := len(set(self.experiment.noise.notices)):
+            parts.append(f"{notices} warning{'s' if notices > 1 else ''} about the machine")
+        return ", ".join(parts)
 
     @cached_property
     def failures(self) -> tuple[RunSample, ...]:
@@ -166,6 +187,8 @@ class Findings:
     def advice(self) -> tuple[str, ...]:
         """What would make the figures more precise; the machine's own notices first."""
         notices = list(dict.fromkeys(self.experiment.noise.notices))
+        if self.experiment.interrupted:
+            notices.insert(0, interruption(self.experiment))
         wide = [
             (row.summary.spread, row.name, metric)
             for metric in self.metrics
@@ -195,6 +218,13 @@ class Findings:
         return tuple(f"{where}: {', '.join(figures)}" for where, figures in found.items())
 
 
+def interruption(experiment: Experiment) -> str:
+    """``interrupted: 7 of 20 runs were taken``."""
+    taken = sum(sample.run >= 0 for sample in experiment.samples)
+    whole = experiment.settings.runs * len(experiment.settings.page_cache) * len(experiment.arms)
+    return f"interrupted: {taken} of {whole} runs were taken"
+
+
 def heading(metric: Metric) -> str:
     """What the figure is, in a line."""
     return _HEADINGS[metric]
@@ -206,15 +236,48 @@ def metric_name(metric: Metric) -> str:
 
 
 def comparison_sentence(metric: Metric, arm: str, reference: str, found: Comparison) -> str:
-    """``compiled starts 11.2 (10.8..11.6) times faster than eager``."""
-    verb, better, worse, same = _VERBS[metric]
+    """``compiled starts 11.2 (10.8..11.6) times faster than eager``, ``b needs 36 % (34..38 %) less memory than a``."""
+    verb, better = _VERBS[metric]
     if found.ratio is None:
         return f"{arm} cannot be compared with {reference} in {metric_name(metric)}: {found.reason}"
-    if found.verdict is Verdict.NO_DIFFERENCE:
-        return f"{arm} {same} {reference}, within {share_text(found.margin)}"
     if found.verdict is Verdict.INCONCLUSIVE:
         return f"{arm} against {reference} in {metric_name(metric)}: inconclusive; {found.reason}"
-    return f"{arm} {verb} {times_text(found)} {better if found.verdict is Verdict.FASTER else worse} than {reference}"
+    if found.verdict is Verdict.NO_DIFFERENCE:
+        same = f"as much {better} as" if metric.is_memory else f"as {'soon' if better == 'sooner' else 'fast'} as"
+        return f"{arm} {verb} {same} {reference}, within {share_text(found.margin)}"
+    amount, link = _amount(metric, found)
+    if metric.is_memory:
+        return f"{arm} {verb} {amount} {'the ' if link == 'of' else ''}{better} {link} {reference}"
+    into = "" if amount.endswith(better) else "in "
+    return f"{arm} {verb} {into}{amount} {link} {reference}"
+
+
+def _amount(metric: Metric, found: Comparison) -> tuple[str, str]:
+    """How much less or more it is, and the word that joins it to what it is compared with.
+
+    Less than twice as much, and any saving of memory, is a share of the reference's figure; a time that is at most half
+    is a number of times faster.
+    """
+    assert found.ratio is not None and found.low is not None and found.high is not None
+    ratio, low, high = found.ratio, found.low, found.high
+    thing = "" if metric.is_memory else " time"
+    if ratio <= 1 / _TIMES_FROM and not metric.is_memory:
+        return f"{_times(1 / ratio, 1 / high, 1 / low)} {_VERBS[metric][1]}", "than"
+    if ratio < 1:
+        return f"{_percent(1 - ratio, 1 - high, 1 - low)} less{thing}", "than"
+    if ratio < _TIMES_FROM:
+        return f"{_percent(ratio - 1, low - 1, high - 1)} more{thing}", "than"
+    return _times(ratio, low, high) + ("" if metric.is_memory else " the time"), "of"
+
+
+def _times(ratio: float, low: float, high: float) -> str:
+    digits = 0 if ratio >= 99.5 else 1 if ratio >= 9.95 else 2
+    return f"{ratio:,.{digits}f} ({low:,.{digits}f}..{high:,.{digits}f}) times"
+
+
+def _percent(share: float, low: float, high: float) -> str:
+    digits = 1 if share < 0.0995 or share > 0.985 else 0
+    return f"{share * 100:.{digits}f} % ({low * 100:.{digits}f}..{high * 100:.{digits}f} %)"
 
 
 def _phrase(metric: Metric, found: Comparison) -> str:
@@ -225,18 +288,9 @@ def _phrase(metric: Metric, found: Comparison) -> str:
     return versus_text(metric, found)
 
 
-def times_text(found: Comparison) -> str:
-    """``11.2 (10.8..11.6) times``, inverted so that it is above 1 where the verdict is faster."""
-    assert found.ratio is not None and found.low is not None and found.high is not None
-    ratio, low, high = found.ratio, found.low, found.high
-    if found.verdict is Verdict.FASTER:
-        ratio, low, high = 1 / ratio, 1 / high, 1 / low
-    digits = 0 if ratio >= 99.5 else 1 if ratio >= 9.95 else 2
-    return f"{ratio:,.{digits}f} ({low:,.{digits}f}..{high:,.{digits}f}) times"
-
-
 def versus_text(metric: Metric, found: Comparison | None) -> str:
-    """For a table's cell: ``11.2 (10.8..11.6) times faster``, ``same within 5 %``, ``inconclusive``."""
+    """For a table's cell: ``11.2 (10.8..11.6) times faster``, ``36 % (34..38 %) less time``, ``same within 5 %``,
+    ``inconclusive``."""
     if found is None:
         return "reference"
     if found.verdict is Verdict.NO_DIFFERENCE:
@@ -245,7 +299,8 @@ def versus_text(metric: Metric, found: Comparison | None) -> str:
         return "not comparable"
     if found.verdict is Verdict.INCONCLUSIVE:
         return "inconclusive"
-    return f"{times_text(found)} {_VERBS[metric][1 if found.verdict is Verdict.FASTER else 2]}"
+    amount, link = _amount(metric, found)
+    return f"{amount} as much" if metric.is_memory and link == "of" else amount
 
 
 def failure_sentence(sample: RunSample) -> str:

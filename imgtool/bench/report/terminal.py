@@ -1,4 +1,4 @@
-"""An experiment at a terminal: which arm is how many times faster, with the spread."""
+"""An experiment at a terminal: figures, how arms compare, and the noise of the machine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def terminal_report(experiment: Experiment, *, width: int, color: bool, judgemen
         console.print(heading(metric), style="bold")
         console.print(_table(findings, metric, width))
         console.print()
-    _print_list(console, "Summary", findings.sentences)
+    _print_list(console, f"Summary ({findings.noise})" if findings.noise else "Summary", findings.sentences)
     for sample in findings.failures:
         console.print(printable_prose(failure_sentence(sample)), style="red")
         for line in sample.stderr_tail.strip().splitlines()[-_TAIL_LINES:]:

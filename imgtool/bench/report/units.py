@@ -48,13 +48,15 @@ class UnitScale(NamedTuple):
 
 def scale_for(value: float, *, memory: bool, more: int = 0) -> UnitScale:
     """The unit in which ``value`` has one to three digits before the point, and three digits in all; ``more`` are
-    added. Sizes below a gigabyte are whole numbers."""
+    added. Sizes from 10 MB to a gigabyte, and those in kilobytes, are whole numbers."""
     units = _SIZES if memory else _TIMES
     unit, factor = next(((name, size) for name, size in units if abs(value) >= 0.9995 * size), units[-1])
     if value == 0 and not memory:
         unit, factor = units[0]
     number = abs(value) / factor
-    decimals = 0 if memory and unit != "GB" else 2 if number < 9.995 else 1 if number < 99.95 else 0
+    decimals = 2 if number < 9.995 else 1 if number < 99.95 else 0
+    if memory and (unit not in ("GB", "MB") or (unit == "MB" and number >= 9.995)):
+        decimals = 0
     return UnitScale(unit, factor, decimals + more)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from imgtool.cli.analyze.options import Many, Text, option
 from imgtool.cli.bench.report import report
@@ -13,7 +13,7 @@ from imgtool.cli.bench.soak import soak
 from imgtool.cli.bench.throughput import throughput
 from imgtool.cli.boundary import boundary
 
-_ARMS, _RUNS, _GATE, _OUT = "Arms", "Runs", "Gate", "Output"
+_ARMS, _COMMANDS, _RUNS, _GATE, _OUT = "Arms", "Commands", "Runs", "Gate", "Output"
 DEFAULT = "startup"
 
 
@@ -27,17 +27,39 @@ class _DefaultGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+class _WithParameters(TyperCommand):
+    """A command whose ``--parameter`` takes two words, a name and its values."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Join the two words."""
+        joined, rest = [], iter(args)
+        for word in rest:
+            joined.append(word)
+            if word == "--":
+                break
+            if word in ("--parameter", "-L") and "=" not in (name := next(rest, "")):
+                joined.append(f"{name}={next(rest, '')}")
+            elif word in ("--parameter", "-L"):
+                joined.append(name)
+        return super().parse_args(ctx, [*joined, *rest])
+
+
 app = typer.Typer(
     cls=_DefaultGroup,
     help="Measure startup, first result, throughput and memory in fresh processes, compare, and fail on regressions. "
-    "Without a command it runs `bench startup`, whose --help lists the options.",
+    "Without one of the commands below it runs `bench startup`, whose --help lists the options.",
 )
 
 
-@app.command(DEFAULT)
+@app.command(DEFAULT, cls=_WithParameters)
 def startup(
     ctx: typer.Context,
-    paths: Annotated[Many, typer.Argument(help="Images to analyze.", show_default="drawn, 1000 x 600")] = None,
+    paths: Annotated[
+        Many,
+        typer.Argument(
+            metavar="[COMMAND|IMAGE]...", help="Commands to compare, or images to analyze.", show_default="drawn images"
+        ),
+    ] = None,
     arms: Annotated[
         Text,
         option(
@@ -52,7 +74,29 @@ def startup(
     ] = None,
     command: Annotated[
         Many,
-        option(_ARMS, "An arm that runs any program, such as an older install. Repeatable.", takes="NAME=COMMAND"),
+        option(_COMMANDS, "A command with a name of its own. Repeatable.", takes="NAME=COMMAND"),
+    ] = None,
+    shell: Annotated[
+        bool, option(_COMMANDS, "Run commands by sh; its own start is not counted.", "--shell", "-S")
+    ] = False,
+    parameter: Annotated[
+        Many,
+        option(
+            _COMMANDS,
+            "Run commands once for each value of {NAME}; several: every combination.",
+            "--parameter",
+            "-L",
+            takes="NAME A,B,C",
+        ),
+    ] = None,
+    setup: Annotated[
+        Many, option(_COMMANDS, "Run once before all runs of a command. For each, or one for all.", takes="COMMAND")
+    ] = None,
+    prepare: Annotated[Many, option(_COMMANDS, "Run before each run of a command.", takes="COMMAND")] = None,
+    cleanup: Annotated[Many, option(_COMMANDS, "Run once after all runs of a command.", takes="COMMAND")] = None,
+    ignore_failure: Annotated[
+        Text,
+        option(_RUNS, "Exit codes that are no failure, such as 3; or all.", "--ignore-failure", "-i", takes="CODES"),
     ] = None,
     reference: Annotated[
         Text, option(_ARMS, "The arm that the others are compared with.", takes="NAME", default="the first")
@@ -109,13 +153,17 @@ def startup(
         Text, option(_OUT, "Write the report as Markdown, for a pull request; - is stdout.", takes="FILE")
     ] = None,
     html: Annotated[Text, option(_OUT, "Write the report as a page with charts.", takes="FILE")] = None,
+    junit: Annotated[Text, option(_OUT, "Write the gate's checks as JUnit XML; - is stdout.", takes="FILE")] = None,
     history: Annotated[
         Text, option(_OUT, "Add this run to a folder, and write a page with the trend there.", takes="DIR")
     ] = None,
     quiet: Annotated[bool, option(_OUT, "Nothing on stderr but errors.", "--quiet", "-q")] = False,
     verbose: Annotated[bool, option(_OUT, "Tracebacks.", "--verbose", "-v")] = False,
 ) -> None:
-    """Startup, first result, time per image and memory of loading strategies, each run in a fresh process."""
+    """Compare commands, or loading strategies of analyze: time and memory, each run in a fresh process.
+
+    imgtool bench 'sleep 1' 'sleep 2' compares two commands. Without one, it compares the built-in arms that can run here.
+    """
     with boundary(verbose=verbose):
         from imgtool.cli.bench.options import resolve
         from imgtool.cli.bench.startup import StartupBench

@@ -13,22 +13,23 @@ if TYPE_CHECKING:
 
 
 def contenders(
-    arms: Sequence[str], commands: Sequence[str], common: Sequence[str], images: Sequence[str]
+    arms: Sequence[str], commands: Sequence[str], common: Sequence[str], images: Sequence[str], *, shell: bool = False
 ) -> list[Contender]:
     """What ``--arm`` and ``--command`` name, ready to run; without either, ``analyze`` as it is configured.
 
-    ``common`` are options of analyze for all of them.
+    ``common`` are options of analyze for all of them; ``shell``: programs are run by a shell.
 
     Raises:
         imgtool.errors.ImgtoolError: there is no such arm or program, or a model of it is missing.
     """
+    from imgtool.bench.arms.commands import CommandRequest
     from imgtool.bench.arms.contenders import Stage, contender
-    from imgtool.bench.arms.definitions import arm_of_command, arm_of_options, built_in
+    from imgtool.bench.arms.definitions import arm_of_options, built_in
     from imgtool.cli.analyze.parser import engine_flags
     from imgtool.config import resolve
 
     chosen = [arm_of_options(text) if "=" in text else built_in([text])[0] for text in arms]
-    chosen += [arm_of_command(text) for text in commands]
+    chosen += CommandRequest(named=tuple(commands), shell=shell).arms()
     chosen = chosen or [arm_of_options("analyze=")]
     names = [arm.name for arm in chosen]
     if len(set(names)) < len(names):

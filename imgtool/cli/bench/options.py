@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from imgtool.bench.arms.commands import parse_parameter
 from imgtool.bench.data.record import PageCache
 from imgtool.bench.gate.budgets import Budgets, parse_budgets
 from imgtool.errors import UnknownKey, UsageProblem
@@ -23,12 +24,19 @@ _STATES = {
 
 
 class BenchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """All options of ``imgtool bench startup``. ``timeout`` is seconds; ``baseline`` a file or the name of an arm."""
+    """All options of ``imgtool bench startup``. ``timeout`` is seconds; ``baseline`` a file or the name of an arm;
+    ``ignore_failure`` exit codes that are no failure, ``None`` for all of them."""
 
     paths: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
     arm: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    shell: bool = False
+    parameter: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    setup: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
+    cleanup: tuple[str, ...] = ()
+    ignore_failure: tuple[int, ...] | None = ()
     reference: str | None = None
     tasks: str = "caption,text"
     languages: str | None = None
@@ -48,12 +56,25 @@ class BenchOptions(msgspec.Struct, frozen=True, kw_only=True):
     json: Path | None = None
     markdown: Path | None = None
     html: Path | None = None
+    junit: Path | None = None
     history: Path | None = None
 
 
 _BUDGETS = tuple(field.name for field in msgspec.structs.fields(Budgets))
 IN_FILES = (
-    *("runs", "warm_ups", "steady", "page_cache", "timeout", "tasks", "languages", "weights", "scale", "history"),
+    *(
+        "runs",
+        "warm_ups",
+        "steady",
+        "page_cache",
+        "timeout",
+        "ignore_failure",
+        "tasks",
+        "languages",
+        "weights",
+        "scale",
+        "history",
+    ),
     *_BUDGETS,
 )
 """What ``[bench]`` of ``imgtool.toml`` or ``[tool.imgtool.bench]`` of ``pyproject.toml`` may set."""
@@ -122,6 +143,28 @@ def _names(value: Any) -> tuple[str, ...]:
     return names
 
 
+def _parameters(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found = tuple(parse_parameter(str(each)) for each in value)
+    names = [name for name, _ in found]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{max(names, key=names.count)} is given twice")
+    return found
+
+
+def parse_exit_codes(value: Any) -> tuple[int, ...] | None:
+    """Exit codes of ``3,4``; ``None`` for ``all``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value == "all":
+        return None
+    parts = [part.strip() for part in str(value).split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= 255 for part in parts):
+        raise ValueError(f"{value!r} is neither a list of exit codes from 1 to 255 nor all")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
 def _path(value: Any) -> Path:
     return Path(str(value)).expanduser()
 
@@ -131,7 +174,9 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("warm_ups", "steady"), _whole(least=0)),
     "page_cache": _states,
     "timeout": _duration,
-    **dict.fromkeys(("paths", "arm", "command"), tuple),
+    "ignore_failure": parse_exit_codes,
+    "parameter": _parameters,
+    **dict.fromkeys(("paths", "arm", "command", "setup", "prepare", "cleanup"), tuple),
     "arms": _names,
-    **dict.fromkeys(("save", "json", "markdown", "html", "history"), _path),
+    **dict.fromkeys(("save", "json", "markdown", "html", "junit", "history"), _path),
 }

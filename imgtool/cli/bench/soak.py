@@ -50,7 +50,7 @@ def soak(
     Exit code 7 if a start failed, something was left behind, grew or leaked; 8 if a leak is inconclusive.
     """
     with boundary(verbose=verbose):
-        from imgtool.bench.arms.definitions import split_words
+        from imgtool.bench.arms.commands import split_words
         from imgtool.bench.arms.drawn_images import draw_in_child
         from imgtool.bench.experiments.leak import measure_leak
         from imgtool.bench.experiments.soak import soak as run

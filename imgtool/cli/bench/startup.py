@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from imgtool.bench.arms.commands import CommandRequest, sort_words
 from imgtool.bench.arms.contenders import Stage
 from imgtool.bench.arms.definitions import BUILT_IN
 from imgtool.bench.arms.selection import ArmRequest, images_for, make_models, select
@@ -16,6 +17,7 @@ from imgtool.bench.gate.checks import judge
 from imgtool.bench.gate.judgement import Judgement, confirm, failed_comparison, needs_confirmation, unconfirmed
 from imgtool.bench.gate.self_test import doubled
 from imgtool.bench.measure.experiment import Design, planned, run_experiment
+from imgtool.bench.report.findings import interruption
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.cli.bench.common import made_ready
 from imgtool.cli.bench.options import BenchOptions
@@ -38,6 +40,10 @@ class StartupBench:
     def __init__(self, options: BenchOptions, *, quiet: bool = False) -> None:
         self._options = options
         self._messages = Messages(quiet=quiet)
+        self._images, plain = sort_words(options.paths)
+        hooks = (options.setup, options.prepare, options.cleanup)
+        commands = CommandRequest(options.command, plain, options.parameter, *hooks, shell=options.shell)
+        self._request = ArmRequest(options.arms, options.arm, commands, options.weights)
 
     def run(self) -> ExitCode:
         """Measure, judge, print, write.
@@ -55,31 +61,38 @@ class StartupBench:
                 # What cannot be compared is refused now, not after the last sample.
                 against(planned(design), baseline, across_machines=options.across_machines)
             experiment = self._measured(design)
+            if experiment.interrupted and not any(each.error is None and each.run >= 0 for each in experiment.samples):
+                raise KeyboardInterrupt
             if options.save is not None:
                 save_experiment(options.save, experiment)
-            judgement = self._judged(design, experiment, baseline)
-        code = self._exit_code(experiment, judgement)
+            judgement = None if experiment.interrupted else self._judged(design, experiment, baseline)
+        code = ExitCode.INTERRUPTED if experiment.interrupted else self._exit_code(experiment, judgement)
         with verdict(code):
             write_outputs(experiment, judgement, options, self._messages)
+        if experiment.interrupted:
+            self._messages.error(f"{interruption(experiment)}; what was measured is kept")
         return code
 
     def _baseline(self) -> Experiment | str | None:
         """What the run is compared with, read before anything is measured: a saved experiment, or the name of an
         arm."""
-        options, text = self._options, self._options.baseline
-        typed = {*options.arms, *(each.partition("=")[0] for each in (*options.arm, *options.command))}
+        text = self._options.baseline
+        typed = {arm.name for arm in self._request.arms()}
         if text is None or text in (typed or {arm.name for arm in BUILT_IN}):
             return text
         return load_experiment(Path(text).expanduser())
 
     def _design(self, scratch: Path) -> Design:
-        options = self._options
-        requested = ArmRequest(options.arms, options.arm, options.command, options.weights)
+        options, requested = self._options, self._request
         pairs = (("--tasks", options.tasks), ("--languages", options.languages), ("--scale", options.scale))
         common = tuple(word for flag, value in pairs if value is not None for word in (flag, value))
         arms = requested.arms()
         analyzing = not arms or any(not arm.command for arm in arms)
-        images = images_for(options.paths, scratch / "images", options.steady) if analyzing else ()
+        if self._images and not analyzing:
+            raise UsageProblem(
+                f"{self._images[0]} is an image, and no arm analyzes images", "leave it out, or name it in the command"
+            )
+        images = images_for(self._images, scratch / "images", options.steady) if analyzing else ()
         selection = select(requested, Stage(images, common, engine_options), self._make_synthetic)
         for name, problem in selection.missing.items():
             self._messages.notice(f"arm {name} is left out: {problem}")
@@ -104,6 +117,7 @@ class StartupBench:
             tasks=tuple(options.tasks.split(",")) if images else (),
             images=tuple(f"{Path(path).name}, {Path(path).stat().st_size:,} bytes" for path in images),
             weights=selection.weights,
+            ignored_codes=options.ignore_failure,
         )
         return Design(
             contenders=contenders,
@@ -152,12 +166,16 @@ class StartupBench:
             # They exceeded limits only, and may have nothing among them to compare them with.
             baseline, budgets = None, budgets.without_comparisons()
         again = replace(design, contenders=tuple(one for one in design.contenders if one.arm.name in names))
-        return judge(self._measured(again), baseline, budgets, across_machines=self._options.across_machines)
+        second = self._measured(again)
+        if second.interrupted:
+            raise KeyboardInterrupt
+        return judge(second, baseline, budgets, across_machines=self._options.across_machines)
 
     def _exit_code(self, experiment: Experiment, judgement: Judgement | None) -> ExitCode:
         failed = {sample.arm: sample for sample in experiment.samples if sample.error is not None}
         for name, sample in failed.items():
-            self._messages.error(f"arm {name} failed: {sample.error}")
+            remedy = f"--ignore-failure {sample.exit_code} counts such runs" if (sample.exit_code or 0) > 0 else ""
+            self._messages.error(f"arm {name} failed: {sample.error}", remedy)
             for line in sample.stderr_tail.strip().splitlines()[-_TAIL_LINES:]:
                 self._messages.plain(f"    {printable(line)}")
         if len(failed) == len(experiment.arms):

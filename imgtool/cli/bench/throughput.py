@@ -49,7 +49,7 @@ def throughput(
 ) -> None:
     """Images per second, and what more threads add; each combination in fresh processes. Exit code 3 if one failed."""
     with boundary(verbose=verbose):
-        from imgtool.bench.arms.definitions import split_words
+        from imgtool.bench.arms.commands import split_words
         from imgtool.bench.experiments.throughput import Throughput, measure
         from imgtool.cli.bench.common import made_ready
         from imgtool.errors import ExitCode

@@ -102,7 +102,7 @@ def test_times_and_memory_have_budgets_of_their_own() -> None:
     assert outcomes[Metric.STEADY] is CheckOutcome.PASSED
     assert outcomes[Metric.PEAK_ANON] is CheckOutcome.FAILED
     failed = next(check for check in found.checks if check.outcome is CheckOutcome.FAILED)
-    assert "peak of anonymous memory of head: " in failed.text
+    assert "peak of own memory of head: " in failed.text
     assert " MB against " in failed.text
 
 

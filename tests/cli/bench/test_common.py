@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from imgtool.bench.arms.definitions import CACHED, split_words
+from imgtool.bench.arms.commands import split_words
+from imgtool.bench.arms.definitions import CACHED
 from imgtool.cli.bench.common import contenders, made_ready
 from imgtool.errors import UsageProblem
 from tests.pictures import flat
