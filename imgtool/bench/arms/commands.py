@@ -24,8 +24,14 @@ SHELL = ("/bin/sh", "-c")
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,39}$")
 _PARAMETER = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]*$")
-_OUTSIDE_QUOTES, _IN_DOUBLE_QUOTES = frozenset("|&;<>$`\n"), frozenset("$`")
+_TOKENS = re.compile(
+    r"""'([^']*)' | "((?:[^"\\]|\\.)*)" | \\(.) | ([ \t\n]+) | (&&|\|\||>>|<<|\$\(|\$\{|.)""", re.VERBOSE | re.DOTALL
+)
+_SPECIAL = "|&;<>$`"
+"""What means something to a shell outside of quotes."""
 _MOST_ARMS = 1000
+_PLAIN = "a command"
+"""How messages call one that has no name."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +61,17 @@ class CommandRequest:
         templates += [(None, text) for text in self.plain]
         hooks = {name: self._each(name, len(templates)) for name in ("setup", "prepare", "cleanup")}
         texts = [*self.named, *self.plain, *self.setup, *self.prepare, *self.cleanup]
-        for name, _ in self.parameters:
-            if not any("{" + name + "}" in text for text in texts):
+        for parameter, _ in self.parameters:
+            if not any("{" + parameter + "}" in text for text in texts):
                 raise UsageProblem(
-                    f"--parameter {name} is used nowhere", f"write {{{name}}} in a command where its values belong"
+                    f"--parameter {parameter} is used nowhere",
+                    f"write {{{parameter}}} in a command where its values belong",
                 )
         found = []
         for place, (name, command) in enumerate(templates):
             around = {hook: commands[place] for hook, commands in hooks.items()}
-            for values in self._combinations([command, name or "", *filter(None, around.values())]):
+            used = [command, name or "", *(text for text in around.values() if text is not None)]
+            for values in self._combinations(used):
                 arm = self._arm(name, filled(command, values), values)
                 words = {
                     hook: self._words(filled(text, values), f"--{hook}")
@@ -76,7 +84,7 @@ class CommandRequest:
         return found
 
     def _arm(self, name: str | None, command: str, values: Mapping[str, str]) -> Arm:
-        label = "a command" if name is None else f"--command {name}"
+        label = _PLAIN if name is None else f"--command {name}"
         if name is None:
             name = " ".join(command.split())
         elif values:
@@ -100,12 +108,14 @@ class CommandRequest:
             raise UsageProblem(f"{label} names no program", "imgtool bench 'sleep 1'")
         if self.shell:
             return (*SHELL, text)
-        if special := next(shell_syntax(text), None):
+        words = split_words(text, f"{label}: ")
+        if special := shell_syntax(text):
+            pasted = f"imgtool bench --shell {shlex.quote(text)}" if label == _PLAIN else "add --shell"
             raise UsageProblem(
                 f"{text!r} has {special!r}, which only a shell understands, and commands run without one",
-                f"imgtool bench --shell {shlex.quote(text)}; or quote it, so that the program gets it",
+                f"{pasted}; or quote it, so that the program gets it",
             )
-        return split_words(text, f"{label}: ")
+        return words
 
     def _each(self, name: str, commands: int) -> list[str | None]:
         """The command of a hook for each of the commands."""
@@ -165,31 +175,44 @@ def split_words(text: str, label: str = "") -> tuple[str, ...]:
         UsageProblem: a quote is left open.
     """
     try:
-        return tuple(shlex.split(text))
+        return _scanned(text)[0]
     except ValueError as error:
-        raise UsageProblem(f"{label}{text!r} cannot be read: {str(error).lower()}", "close the quotes") from error
+        raise UsageProblem(f"{label}{text!r} cannot be read: {error}", "close the quotes") from error
 
 
-def shell_syntax(text: str) -> Iterator[str]:
-    """What of ``text`` would mean something to a shell: pipes, redirections, ``&``, ``;``, variables, substitutions.
+def shell_syntax(text: str) -> str:
+    """The first part of ``text`` that would mean something to a shell: a pipe, a redirection, ``&``, ``;``, a variable,
+    a substitution; empty where there is none. What is quoted, or behind a backslash, does not count.
 
-    What is in quotes, or behind a backslash, does not count, as in a shell.
+    Raises:
+        ValueError: a quote is left open.
     """
-    quote, escaped = "", False
-    for place, character in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quote == "'":
-            quote = "" if character == "'" else quote
-        elif character == "\\":
-            escaped = True
-        elif character == '"':
-            quote = "" if quote else '"'
-        elif character == "'" and not quote:
-            quote = "'"
-        elif character in (_IN_DOUBLE_QUOTES if quote else _OUTSIDE_QUOTES):
-            pair = text[place : place + 2]
-            yield pair if pair in ("&&", "||", ">>", "<<", "$(", "${") else character
+    return _scanned(text)[1]
+
+
+def _scanned(text: str) -> tuple[tuple[str, ...], str]:
+    """The words and the first special part of ``text``, by the rules of quoting of POSIX (Shell Command Language, 2.2).
+
+    Not :mod:`shlex`: within double quotes it keeps the backslash of ``\\$``.
+    """
+    words: list[str | None] = [None]
+    specials = []
+    for match in _TOKENS.finditer(text):
+        single, double, escaped, blank, plain = match.groups()
+        if blank is not None:
+            words += [None] if words[-1] is not None else []
+            specials += ["\n"] if "\n" in blank else []
+            continue
+        if plain in ("'", '"', "\\"):
+            raise ValueError(f"{plain} at its end has nothing behind it" if plain == "\\" else f"{plain} is left open")
+        if double is not None:
+            specials += re.findall(r"\$[({]?|`", re.sub(r"\\.", "", double, flags=re.DOTALL))
+            part = re.sub(r'\\([$`"\\\n])', lambda found: found[1].strip("\n"), double)
+        else:
+            specials += [plain] if plain and plain[0] in _SPECIAL else []
+            part = next(each for each in (single, escaped and escaped.strip("\n"), plain) if each is not None)
+        words[-1] = (words[-1] or "") + part
+    return tuple(word for word in words if word is not None), next(iter(specials), "")
 
 
 def sort_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

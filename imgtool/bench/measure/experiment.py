@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +17,14 @@ from msgspec.structs import replace
 
 from imgtool import __version__
 from imgtool.bench.arms.commands import SHELL
-from imgtool.bench.data.record import Arm, Experiment, ExperimentSettings, Noise, PageCache, RunSample
+from imgtool.bench.data.record import Arm, ArmKind, Experiment, ExperimentSettings, Noise, PageCache, RunSample
 from imgtool.bench.measure.around import run_around
 from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.machine import describe_machine
 from imgtool.bench.measure.noise import NoiseWatch
 from imgtool.bench.measure.pagecache import prepare
 from imgtool.bench.measure.sample_process import start
+from imgtool.errors import ImgtoolError
 
 T = TypeVar("T")
 
@@ -62,6 +63,20 @@ class Design:
         """Whether arms run one after the other: what ``--setup`` of one makes, that of the next may replace."""
         return any(one.arm.setup or one.arm.cleanup for one in self.contenders)
 
+    def runs_in_shell(self, arm: str) -> bool:
+        """Whether the arm of this name does."""
+        return any(one.arm.shell for one in self.contenders if one.arm.name == arm)
+
+
+class ExperimentStopped(Exception):
+    """An experiment ended early. ``experiment`` is what was measured, ``reason`` why it ended: an interrupt, or a
+    failure of what runs between the samples."""
+
+    def __init__(self, experiment: Experiment, reason: BaseException) -> None:
+        super().__init__(str(reason))
+        self.experiment = experiment
+        self.reason = reason
+
 
 class ExperimentObserver:
     """Receives each step of an experiment; this one ignores them."""
@@ -80,24 +95,20 @@ def run_experiment(design: Design, observer: ExperimentObserver) -> Experiment:
     """Take every sample of ``design``. An arm that fails once is not run again; the others go on.
 
     Arms take turns, unless one has a ``setup`` or a ``cleanup``: then each is set up, run and cleaned up before the
-    next. ``KeyboardInterrupt`` ends it early: what was measured is returned, and said to be ``interrupted``.
+    next.
 
     Raises:
-        AroundFailed: a command that was to run before or after an arm failed.
-        imgtool.bench.measure.launcher_client.LauncherGone: the process that starts the samples was killed.
+        ExperimentStopped: it cannot go on, or was interrupted; it holds what was measured until then.
     """
-    empty, settings = planned(design), design.settings
+    empty = planned(design)
     if design.one_by_one and len(design.contenders) > 1:
         observer.notice(_ONE_BY_ONE)
     watch = NoiseWatch()
     for notice in watch.notices_before():
         observer.notice(notice)
-    cells = [(contender, state) for contender in design.contenders for state in settings.page_cache]
-    groups = [[cell] for cell in cells] if design.one_by_one else [cells]
-    total = len(cells) * (settings.runs + settings.warm_ups)
     samples: list[RunSample] = []
-    failed: set[str] = set()
-    interrupted, shell_seconds = False, 0.0
+    reason: BaseException | None = None
+    shell_seconds = 0.0
     with (
         tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch,
         Launcher() as launcher,
@@ -105,29 +116,49 @@ def run_experiment(design: Design, observer: ExperimentObserver) -> Experiment:
         try:
             if any(one.arm.shell for one in design.contenders):
                 shell_seconds = _shell_seconds(launcher)
-            for group in groups:
-                with _set_up(group):
-                    for (contender, state), run in interleaved(group, settings.runs, settings.warm_ups):
-                        arm = contender.arm
-                        if arm.name in failed:
-                            continue
-                        observer.begins(arm.name, run, len(samples), total)
-                        run_around(arm, "prepare", arm.prepare)
-                        resident = prepare(contender.files, state) if contender.files else None
-                        codes = settings.ignored_codes
-                        sample, _ = start(arm, run, launcher, Path(scratch), design.timeout, {}, codes)
-                        if arm.shell:
-                            sample = replace(sample, wall=max(sample.wall - shell_seconds, _SHORTEST))
-                        sample = replace(sample, order=len(samples), page_cache=state, resident_share=resident)
-                        samples.append(sample)
-                        observer.ended(sample)
-                        if sample.error is not None:
-                            failed.add(arm.name)
-        except KeyboardInterrupt:
-            interrupted = True
-    return replace(
-        empty, noise=watch.finish(), samples=tuple(samples), shell_seconds=shell_seconds, interrupted=interrupted
+            # Closed, so that what was set up is cleaned up, wherever an interrupt comes.
+            with closing(_samples(design, observer, launcher, Path(scratch))) as taken:
+                for sample in taken:
+                    shell = shell_seconds if design.runs_in_shell(sample.arm) else 0.0
+                    samples.append(replace(sample, wall=max(sample.wall - shell, _SHORTEST)))
+                    observer.ended(samples[-1])
+        except (KeyboardInterrupt, ImgtoolError) as error:
+            reason = error
+    found = replace(
+        empty,
+        noise=watch.finish(),
+        samples=tuple(samples),
+        shell_seconds=shell_seconds,
+        interrupted=reason is not None,
     )
+    if reason is not None:
+        raise ExperimentStopped(found, reason)
+    return found
+
+
+def _samples(
+    design: Design, observer: ExperimentObserver, launcher: Launcher, scratch: Path
+) -> Generator[RunSample, None, None]:
+    """Every sample in its order, with what runs around them."""
+    settings = design.settings
+    cells = [(contender, state) for contender in design.contenders for state in settings.page_cache]
+    total = len(cells) * (settings.runs + settings.warm_ups)
+    failed: set[str] = set()
+    order = 0
+    for group in [[cell] for cell in cells] if design.one_by_one else [cells]:
+        with _set_up(group):
+            for (contender, state), run in interleaved(group, settings.runs, settings.warm_ups):
+                arm, files = contender.arm, contender.files
+                if arm.name in failed:
+                    continue
+                observer.begins(arm.name, run, order, total)
+                run_around(arm, "prepare", arm.prepare)
+                resident = prepare(files, state) if files else None
+                sample, _ = start(arm, run, launcher, scratch, design.timeout, {}, settings.ignored_codes)
+                yield replace(sample, order=order, page_cache=state, resident_share=resident)
+                order += 1
+                if sample.error is not None:
+                    failed.add(arm.name)
 
 
 @contextmanager
@@ -173,7 +204,11 @@ def planned(design: Design) -> Experiment:
         version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=design.command,
-        machine=describe_machine(dict(pair for one in design.contenders for pair in one.weights), design.threads),
+        machine=describe_machine(
+            dict(pair for one in design.contenders for pair in one.weights),
+            design.threads,
+            libraries=any(one.arm.kind is not ArmKind.COMMAND for one in design.contenders),
+        ),
         noise=Noise(),
         settings=replace(design.settings, interleaved=not design.one_by_one),
         arms=tuple(contender.arm for contender in design.contenders),

@@ -46,8 +46,9 @@ _FEATURES = ("sse4_2", "avx", "avx2", "fma", "f16c", "sha_ni", "asimd", "asimddp
 _FEATURE_FAMILIES = ("avx512", "avx_", "amx")
 
 
-def describe_machine(weights: Mapping[str, str], threads: int) -> Machine:
-    """This machine. ``weights`` names each model's identity; ``threads`` is what a worker computes with."""
+def describe_machine(weights: Mapping[str, str], threads: int, *, libraries: bool = True) -> Machine:
+    """This machine. ``weights`` names each model's identity; ``threads`` is what a worker computes with. Without
+    ``libraries`` those of this installation are left out: they do not concern other programs."""
     cpu, flags = _cpu()
     return Machine(
         cpu=cpu,
@@ -58,7 +59,7 @@ def describe_machine(weights: Mapping[str, str], threads: int) -> Machine:
         system=_system(),
         kernel=platform.release(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        libraries=_libraries(),
+        libraries=_libraries() if libraries else {},
         weights=dict(sorted(weights.items())),
         threads=threads,
         thread_settings={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},

@@ -212,6 +212,9 @@ def _method(experiment: Experiment, findings: Findings) -> Iterator[Block]:
     machine, settings, noise = experiment.machine, experiment.settings, experiment.noise
     order = "arms took turns (ABBA)" if settings.interleaved else "one arm after the other"
     methods = dict.fromkeys(sample.memory.method for sample in experiment.samples if sample.memory)
+    foreign = all(arm.kind is ArmKind.COMMAND for arm in experiment.arms)
+    warm_ups = f"{settings.warm_ups} warm-up run{'' if settings.warm_ups == 1 else 's'}"
+    codes = "all" if settings.ignored_codes is None else ", ".join(map(str, settings.ignored_codes))
     load = None if noise.load_before is None else f"{noise.load_before:.2f} before, {noise.load_after or 0:.2f} after"
     facts = {
         "processor": f"{machine.cpu}, {machine.granted_cores:g} of {machine.cores} cores granted",
@@ -219,15 +222,21 @@ def _method(experiment: Experiment, findings: Findings) -> Iterator[Block]:
         "memory": bytes_text(machine.memory_bytes),
         "system": f"{machine.system}, kernel {machine.kernel}",
         "Python": machine.python,
-        "threads": ", ".join([str(machine.threads), *(f"{k}={v}" for k, v in machine.thread_settings.items())]),
+        "threads": ", ".join(
+            [*([] if foreign else [str(machine.threads)]), *(f"{k}={v}" for k, v in machine.thread_settings.items())]
+        ),
         "libraries": ", ".join(f"{name} {version}" for name, version in machine.libraries.items()),
         "weights": "; ".join(
             [*filter(None, [settings.weights]), *(f"{name}: {what}" for name, what in machine.weights.items())]
         ),
-        "runs": f"{settings.runs} an arm after {settings.warm_ups} warm-up runs, each a fresh process; {order}",
+        "runs": f"{settings.runs} an arm after {warm_ups}, each a fresh process; {order}",
         "images": ", ".join(settings.images[:4]) + (" ..." if len(settings.images) > 4 else ""),
         "tasks": ", ".join(settings.tasks),
-        "page cache": " and ".join(state.value for state in settings.page_cache),
+        "page cache": None if foreign else " and ".join(state.value for state in settings.page_cache),
+        "shell": f"its start, {seconds_text(experiment.shell_seconds)}, is not counted"
+        if experiment.shell_seconds
+        else None,
+        "exit codes that are no failure": codes,
         "memory was read": "; ".join(methods),
         "load average": load,
         "stolen": None if noise.steal_share is None else f"{noise.steal_share:.1%} of the time, by other machines",
@@ -243,3 +252,6 @@ def _method(experiment: Experiment, findings: Findings) -> Iterator[Block]:
     yield Code(shlex.join(experiment.command), caption="The command")
     for arm in experiment.arms:
         yield Code(shlex.join(arm.command), caption=f"{arm.name}: {arm.summary}" if arm.summary else arm.name)
+        for name in ("setup", "prepare", "cleanup"):
+            if words := getattr(arm, name):
+                yield Code(shlex.join(words), caption=f"{arm.name}, {name}")

@@ -162,7 +162,7 @@ def startup(
 ) -> None:
     """Compare commands, or loading strategies of analyze: time and memory, each run in a fresh process.
 
-    imgtool bench 'sleep 1' 'sleep 2' compares two commands. Without one, it compares the built-in arms that can run here.
+    imgtool bench 'sleep 1' 'sleep 2' compares two commands. Without one, the built-in arms that can run are compared.
     """
     with boundary(verbose=verbose):
         from imgtool.cli.bench.options import resolve

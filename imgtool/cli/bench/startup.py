@@ -16,7 +16,7 @@ from imgtool.bench.gate.baseline import against
 from imgtool.bench.gate.checks import judge
 from imgtool.bench.gate.judgement import Judgement, confirm, failed_comparison, needs_confirmation, unconfirmed
 from imgtool.bench.gate.self_test import doubled
-from imgtool.bench.measure.experiment import Design, planned, run_experiment
+from imgtool.bench.measure.experiment import Design, ExperimentStopped, planned, run_experiment
 from imgtool.bench.report.findings import interruption
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.cli.bench.common import made_ready
@@ -60,18 +60,28 @@ class StartupBench:
             if baseline is not None or options.budgets.relative:
                 # What cannot be compared is refused now, not after the last sample.
                 against(planned(design), baseline, across_machines=options.across_machines)
-            experiment = self._measured(design)
-            if experiment.interrupted and not any(each.error is None and each.run >= 0 for each in experiment.samples):
-                raise KeyboardInterrupt
+            try:
+                experiment = self._measured(design)
+            except ExperimentStopped as stopped:
+                self._keep(stopped.experiment)
+                raise stopped.reason from None
             if options.save is not None:
                 save_experiment(options.save, experiment)
-            judgement = None if experiment.interrupted else self._judged(design, experiment, baseline)
-        code = ExitCode.INTERRUPTED if experiment.interrupted else self._exit_code(experiment, judgement)
+            judgement = self._judged(design, experiment, baseline)
+        code = self._exit_code(experiment, judgement)
         with verdict(code):
             write_outputs(experiment, judgement, options, self._messages)
-        if experiment.interrupted:
-            self._messages.error(f"{interruption(experiment)}; what was measured is kept")
         return code
+
+    def _keep(self, experiment: Experiment) -> None:
+        """Save and report what was measured before an experiment was stopped."""
+        if not any(sample.error is None and sample.run >= 0 for sample in experiment.samples):
+            return
+        if self._options.save is not None:
+            save_experiment(self._options.save, experiment)
+        write_outputs(experiment, None, self._options, self._messages)
+        saved = f" in {self._options.save}" if self._options.save is not None else ""
+        self._messages.notice(f"{interruption(experiment)}; they are kept{saved}, and no budget was checked")
 
     def _baseline(self) -> Experiment | str | None:
         """What the run is compared with, read before anything is measured: a saved experiment, or the name of an
@@ -166,9 +176,10 @@ class StartupBench:
             # They exceeded limits only, and may have nothing among them to compare them with.
             baseline, budgets = None, budgets.without_comparisons()
         again = replace(design, contenders=tuple(one for one in design.contenders if one.arm.name in names))
-        second = self._measured(again)
-        if second.interrupted:
-            raise KeyboardInterrupt
+        try:
+            second = self._measured(again)
+        except ExperimentStopped as stopped:
+            raise stopped.reason from None
         return judge(second, baseline, budgets, across_machines=self._options.across_machines)
 
     def _exit_code(self, experiment: Experiment, judgement: Judgement | None) -> ExitCode:

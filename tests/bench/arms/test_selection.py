@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.bench.arms.commands import CommandRequest
 from imgtool.bench.arms.contenders import Stage
 from imgtool.bench.arms.selection import ArmRequest, images_for, select
 from imgtool.cli.analyze.parser import engine_options
@@ -31,8 +32,8 @@ def _no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("request_", "said"),
     [
         (ArmRequest(names=("eager", "eager")), "two arms have the name 'eager'"),
-        (ArmRequest(options=("x=",), commands=(f"x={PROGRAM}",)), "two arms have the name 'x'"),
-        (ArmRequest(commands=(f"lazy={PROGRAM}",)), "'lazy' is the name of a built-in arm"),
+        (ArmRequest(options=("x=",), commands=CommandRequest((f"x={PROGRAM}",))), "two arms have the name 'x'"),
+        (ArmRequest(commands=CommandRequest((f"lazy={PROGRAM}",))), "'lazy' is the name of a built-in arm"),
         (ArmRequest(names=("fastest",)), "there is no arm 'fastest'"),
         (ArmRequest(options=("--threads 2",)), "NAME=WORDS"),
     ],
@@ -43,9 +44,9 @@ def test_arms_that_cannot_be_read(request_: ArmRequest, said: str) -> None:
 
 
 def test_programs_alone_need_no_models() -> None:
-    found = select(ArmRequest(commands=(f"a={PROGRAM}", f"b={PROGRAM}")), STAGE, no_synthetic)
+    found = select(ArmRequest(commands=CommandRequest((f"a={PROGRAM}", f"b={PROGRAM}"))), STAGE, no_synthetic)
     assert [one.arm.name for one in found.contenders] == ["a", "b"]
-    assert (found.missing, found.weights) == ({}, "real")
+    assert (found.missing, found.weights) == ({}, "")
 
 
 def test_an_arm_of_options_has_the_models_of_its_plan() -> None:

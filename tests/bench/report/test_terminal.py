@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
@@ -10,8 +11,9 @@ from msgspec.structs import replace
 from imgtool.bench.data.record import Metric
 from imgtool.bench.gate.budgets import parse_budgets
 from imgtool.bench.gate.checks import judge
-from imgtool.bench.report.findings import Findings
+from imgtool.bench.report.findings import Findings, comparison_sentence
 from imgtool.bench.report.terminal import terminal_report
+from imgtool.bench.stats.comparison import compare
 from tests.bench.sample_experiments import BOTH, experiment, hostile
 
 
@@ -21,7 +23,9 @@ def text(**changes: object) -> str:
 
 def test_says_who_is_how_many_times_faster_with_the_interval() -> None:
     sentence = Findings(experiment()).headline("compiled")
-    found = re.fullmatch(r"compiled starts (\S+) \((\S+)\.\.(\S+)\) times faster than eager", sentence)
+    found = re.fullmatch(
+        r"compiled starts (\S+) \((\S+)\.\.(\S+)\) times faster than eager; spread up to \S+ %", sentence
+    )
     assert found is not None, sentence
     estimate, low, high = map(float, found.groups())
     assert low <= estimate <= high
@@ -45,12 +49,43 @@ def test_equal_arms_are_said_to_be_so() -> None:
 
 
 def test_a_slower_arm_is_called_slower() -> None:
-    assert re.search(r"b starts 1\.[45]\S* \(\S+\) times slower than a", text(arms={"a": 2.0, "b": 3.0}))
+    assert re.search(r"b starts in (4|5)\d % \(\S+ %\) more time than a", text(arms={"a": 2.0, "b": 3.0}))
+    assert re.search(r"b starts in 3\.\d+ \(\S+\) times the time of a", text(arms={"a": 1.0, "b": 3.0}))
+
+
+def test_a_slightly_faster_arm_takes_less_time() -> None:
+    out = text(arms={"a": 3.0, "b": 2.0})
+    assert re.search(r"b starts in 3\d % \(\S+ %\) less time than a", " ".join(out.split()))
+    assert "times" not in out.split("startup")[1].split("first result")[0]
 
 
 def test_memory_is_less_not_faster() -> None:
     rows = [line for line in text().split("peak of resident memory")[1].splitlines() if line.startswith("compiled")]
-    assert "times less" in rows[0]
+    assert re.search(r"\d+ % \(\S+ %\) less$", rows[0])
+
+
+@pytest.mark.parametrize(
+    "factor, said",
+    [
+        (0.01, r"needs 99\.0 % \(\S+ %\) less memory than a"),
+        (0.5, r"needs (49|50|51) % \(\S+ %\) less memory than a"),
+        (1.3, r"needs (29|30|31) % \(\S+ %\) more memory than a"),
+        (4.0, r"needs [34]\.\d+ \(\S+\) times the memory of a"),
+    ],
+)
+def test_memory_is_compared_in_shares(factor: float, said: str) -> None:
+    generator = random.Random(1)
+    base = [1e9 * generator.gauss(1, 0.01) for _ in range(10)]
+    other = [factor * 1e9 * generator.gauss(1, 0.01) for _ in range(10)]
+    assert re.fullmatch(said, comparison_sentence(Metric.PEAK_RSS, "b", "a", compare(base, other)).removeprefix("b "))
+
+
+def test_the_summary_and_the_headline_say_how_noisy_it_was() -> None:
+    noisy = Findings(experiment(spread=0.2))
+    assert re.fullmatch(r"spread up to \d\d %", noisy.noise)
+    busy = replace(experiment(), noise=replace(experiment().noise, notices=("one", "two")))
+    assert Findings(busy).headline("compiled").endswith(", 2 warnings about the machine")
+    assert "Summary (spread up to " in text()
 
 
 def test_advises_what_to_do_about_noise() -> None:
