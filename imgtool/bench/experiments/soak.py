@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -63,6 +64,8 @@ class Soak(Struct, frozen=True, kw_only=True):
     """Processes in all that were still running when the one that was started had ended."""
     drifts: tuple[Drift, ...]
     samples: tuple[RunSample, ...]
+    interrupted: bool = False
+    """Whether it was stopped early: then ``restarts`` is how many there were."""
 
     @property
     def sound(self) -> bool:
@@ -77,11 +80,14 @@ def soak(
     restarts: int,
     *,
     timeout: float,
+    ignored_codes: Collection[int] | None = (),
     on_sample: Callable[[int, RunSample], None] = lambda number, sample: None,
 ) -> Soak:
-    """Start ``arm`` ``restarts`` times, one after the other. ``timeout`` is seconds a start.
+    """Start ``arm`` ``restarts`` times, one after the other. ``timeout`` is seconds a start; exit codes in
+    ``ignored_codes`` (``None``: all) are no failures. An interrupt after the first start ends it early.
 
     Raises:
+        KeyboardInterrupt: it came before the first start had ended.
         imgtool.bench.measure.launcher_client.LauncherGone: the process that starts them was killed.
     """
     with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
@@ -91,19 +97,22 @@ def soak(
         samples: list[RunSample] = []
         cpu_seconds: list[float] = []
         outlived = 0
-        with Launcher() as launcher:
+        with suppress(KeyboardInterrupt), Launcher() as launcher:
             for number in range(restarts):
-                sample, ended = start(arm, number, launcher, Path(scratch), timeout, left_behind.environment)
+                environment = left_behind.environment
+                sample, ended = start(arm, number, launcher, Path(scratch), timeout, environment, ignored_codes)
                 samples.append(replace(sample, phases=()))  # no drift is of a phase, and restarts are many
                 cpu_seconds.append(ended.cpu_seconds)
                 outlived += ended.left_behind
                 on_sample(number, sample)
         traces = left_behind.look()
+    if not samples:
+        raise KeyboardInterrupt
     failed = [sample for sample in samples if sample.error is not None]
     return Soak(
         arm=arm.name,
-        restarts=restarts,
-        succeeded=restarts - len(failed),
+        restarts=len(samples),
+        succeeded=len(samples) - len(failed),
         failures=tuple(SoakFailure(restart=s.run, reason=s.error or "", stderr_tail=s.stderr_tail) for s in failed),
         files=tuple(sorted(traces.files)),
         shared_memory=tuple(sorted(traces.shared_memory)),
@@ -111,6 +120,7 @@ def soak(
         outlived=outlived,
         drifts=tuple(_drifts(samples, cpu_seconds)),
         samples=tuple(samples),
+        interrupted=len(samples) < restarts,
     )
 
 

@@ -7,7 +7,9 @@ Two rates are taken of each run. *Steady* is that from the first result to the l
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct
@@ -96,6 +98,16 @@ class Throughput(Struct, frozen=True, kw_only=True):
     rates: Rates | None = None
     rooflines: dict[str, Roofline] = {}
     """By arm: the least time of an image beside that of the arm's fastest cell."""
+    interrupted: bool = False
+    """Whether it was stopped before all runs were taken."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The cells, and whether an interrupt came before all runs were taken."""
+
+    cells: list[CellResult]
+    interrupted: bool
 
 
 def measure(
@@ -105,17 +117,21 @@ def measure(
     runs: int,
     timeout: float,
     say: Callable[[str], None],
-) -> list[CellResult]:
+    ignored_codes: Collection[int] | None = (),
+) -> Measured:
     """Run every cell ``runs`` times, cells taking turns, so that what the machine does meanwhile affects all of them.
 
-    A cell that fails is not run again. ``images`` is how many each run analyzes, ``timeout`` seconds a run.
+    A cell that fails is not run again; exit codes in ``ignored_codes`` (``None``: all) are no failures. ``images`` is
+    how many each run analyzes, ``timeout`` seconds a run. ``KeyboardInterrupt`` ends it early.
 
     Raises:
         imgtool.bench.measure.launcher_client.LauncherGone: the process that starts the runs was killed.
     """
     taken: dict[Cell, list[ThroughputRun]] = {cell: [] for cell, _ in contenders}
     failed: dict[Cell, RunSample] = {}
+    interrupted = True
     with (
+        suppress(KeyboardInterrupt),
         tempfile.TemporaryDirectory(prefix="imgtool-bench-") as scratch,
         Launcher(look_seconds=_LOOK_SECONDS) as launcher,
     ):
@@ -123,7 +139,7 @@ def measure(
             if cell in failed:
                 continue
             say(f"run {number + 1} of {runs}: {cell}")
-            sample, ended = start(contender.arm, number, launcher, Path(scratch), timeout, {})
+            sample, ended = start(contender.arm, number, launcher, Path(scratch), timeout, {}, ignored_codes)
             if sample.error is not None:
                 failed[cell] = sample
                 say(f"{cell} failed: {sample.error}")
@@ -136,12 +152,14 @@ def measure(
                 peak_anon=None if sample.memory is None else sample.memory.peak_anon,
             )
             taken[cell].append(run)
+        interrupted = False
     results = [_result(cell, tuple(found), images, failed.get(cell)) for cell, found in taken.items()]
     fewest: dict[Cell, CellResult] = {}
     for result in sorted(results, key=lambda result: result.cell.threads or 0):
         if result.rate is not None and result.cell.threads is not None:
             fewest.setdefault(replace(result.cell, threads=None), result)
-    return [_with_efficiency(result, fewest.get(replace(result.cell, threads=None))) for result in results]
+    cells = [_with_efficiency(result, fewest.get(replace(result.cell, threads=None))) for result in results]
+    return Measured(cells, interrupted)
 
 
 def rooflines(cells: Sequence[CellResult], parts: Mapping[str, tuple[Part, ...]], rates: Rates) -> dict[str, Roofline]:

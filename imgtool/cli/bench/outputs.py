@@ -13,6 +13,7 @@ from imgtool.bench.data.saved import encoded
 from imgtool.bench.gate.judgement import Judgement
 from imgtool.bench.gate.self_test import noise_floors
 from imgtool.bench.report.content import Report, html_report
+from imgtool.bench.report.junit import junit_report
 from imgtool.bench.report.markdown import markdown_report
 from imgtool.bench.report.terminal import terminal_report
 from imgtool.bench.report.units import change_interval_text, metric_text
@@ -31,7 +32,8 @@ def check_outputs(options: BenchOptions) -> None:
         OutputNotWritable: a file or folder cannot be written.
         UsageProblem: two outputs have the same path, or one would replace the baseline.
     """
-    given = [path for path in (options.save, options.json, options.markdown, options.html) if path is not None]
+    files = (options.save, options.json, options.markdown, options.html, options.junit)
+    given = [path for path in files if path is not None]
     if options.save == _STDOUT:
         raise UsageProblem("--save needs a file", "--json - writes the same to stdout")
     places = [path if path == _STDOUT else path.expanduser().resolve() for path in given]
@@ -90,6 +92,7 @@ def write_outputs(
         (options.json, lambda: encoded(experiment).decode()),
         (options.markdown, lambda: markdown_report(report)),
         (options.html, lambda: html_report(report)),
+        (options.junit, lambda: junit_report(experiment, judgement)),
         (page, lambda: html_report(report)),
     )
     for path, text in sorted(writers, key=lambda writer: writer[0] == _STDOUT):
@@ -101,7 +104,7 @@ def write_outputs(
                 continue
             if path != _STDOUT:
                 messages.plain(f"written: {path}")
-    if _STDOUT not in (options.json, options.markdown) and sys.stdout is not None:
+    if _STDOUT not in (options.json, options.markdown, options.junit) and sys.stdout is not None:
         width, color = terminal_width(sys.stdout), wants_color(sys.stdout)
         _print(terminal_report(experiment, width=width, color=color, judgement=judgement))
         if options.self_test:

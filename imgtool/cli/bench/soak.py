@@ -30,6 +30,7 @@ def soak(
     image: Annotated[Text, typer.Argument(help="The image to analyze each time.", show_default="a drawn one")] = None,
     arm: Annotated[Many, typer.Option(metavar="NAME[=OPTIONS]", help="An arm, as in bench. Repeatable.")] = None,
     command: Annotated[Many, typer.Option(metavar="NAME=COMMAND", help="Any other program. Repeatable.")] = None,
+    shell: Annotated[bool, typer.Option("--shell", "-S", help="Run commands by sh.")] = False,
     restarts: Annotated[
         int | None,
         typer.Option(min=3, max=1_000_000, help="Fresh starts of each arm.", show_default="100, 0 with --leak"),
@@ -40,6 +41,9 @@ def soak(
     ] = _CALLS,
     tolerance: Annotated[str, typer.Option(metavar="SIZE", help="Growth a call that is not a leak.")] = "10kB",
     options: Annotated[Text, typer.Option(metavar="TEXT", help="Options of analyze for all arms, in quotes.")] = None,
+    ignore_failure: Annotated[
+        Text, typer.Option("--ignore-failure", "-i", metavar="CODES", help="Exit codes that are no failure; or all.")
+    ] = None,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="For one start.")] = "300s",
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
@@ -56,11 +60,13 @@ def soak(
         from imgtool.bench.experiments.soak import soak as run
         from imgtool.cli.analyze.parser import engine_flags
         from imgtool.cli.bench.common import contenders, made_ready
+        from imgtool.cli.bench.options import parse_exit_codes
         from imgtool.errors import PathMissing
         from imgtool.quantities import parse_duration, parse_option, parse_size
 
         seconds = parse_option("--timeout", timeout, parse_duration)
         bytes_a_call = parse_option("--tolerance", tolerance, parse_size)
+        ignored = parse_option("--ignore-failure", ignore_failure, parse_exit_codes) if ignore_failure else ()
         common, say = split_words(options or ""), Messages(quiet=quiet).faint
         if image is not None and not Path(image).is_file():
             raise PathMissing(f"{image} is not a file", "name one image")
@@ -69,7 +75,7 @@ def soak(
             scratch = Path(name)
             drawn = image or draw_in_child(scratch / "image", ((640, 480),), 1)[0]
             picture = Path(drawn).absolute()
-            chosen = contenders(arm or [], command or [], common, [str(picture)])
+            chosen = contenders(arm or [], command or [], common, [str(picture)], shell=shell)
             if leak:
                 _check_engines(chosen)
 
@@ -83,9 +89,11 @@ def soak(
             for one in chosen if starts else []:
                 ready = made_ready(one, common, scratch, seconds, say)
                 say(f"{ready.arm.name}: {starts} starts")
-                soaks.append(run(ready.arm, starts, timeout=seconds, on_sample=tell))
+                soaks.append(run(ready.arm, starts, timeout=seconds, ignored_codes=ignored, on_sample=tell))
+                if soaks[-1].interrupted:
+                    break
             leaks: dict[str, Leak] = {}
-            for one in chosen if leak else []:
+            for one in chosen if leak and not any(found.interrupted for found in soaks) else []:
                 say(f"{one.arm.name}: {calls} calls in one process")
                 flags = engine_flags((*common, *one.arm.options))
                 leaks[one.arm.name] = measure_leak(flags, picture, calls=calls, scratch=scratch, tolerance=bytes_a_call)
@@ -102,6 +110,8 @@ def _report(soaks: Sequence[Soak], leaks: dict[str, Leak], json: bool) -> None:
         code = ExitCode.REGRESSION
     elif LeakVerdict.INCONCLUSIVE in verdicts:
         code = ExitCode.INCONCLUSIVE
+    if interrupted := any(found.interrupted for found in soaks):
+        code = ExitCode.INTERRUPTED
     with verdict(code):
         if json:
             print_json({"schema_version": 1, "tool": "imgtool bench soak", "restarts": soaks, "leaks": leaks})
@@ -111,6 +121,8 @@ def _report(soaks: Sequence[Soak], leaks: dict[str, Leak], json: bool) -> None:
                 _print_soak(console, found)
             for name, leak in leaks.items():
                 _print_leak(console, name, leak)
+    if interrupted:
+        Messages().error("interrupted: what was measured until then is above")
     if code is not ExitCode.OK:
         raise typer.Exit(code)
 

@@ -30,6 +30,7 @@ def throughput(
     paths: Annotated[Many, typer.Argument(help="Images and folders.", show_default="drawn images")] = None,
     arm: Annotated[Many, typer.Option(metavar="NAME[=OPTIONS]", help="An arm, as in bench. Repeatable.")] = None,
     command: Annotated[Many, typer.Option(metavar="NAME=COMMAND", help="Any program, on its images.")] = None,
+    shell: Annotated[bool, typer.Option("--shell", "-S", help="Run commands by sh.")] = False,
     sizes: Annotated[str, typer.Option(metavar="SIZES", help="Sizes of drawn images, in turns.")] = "1000x600",
     images: Annotated[int, typer.Option(min=2, max=_MOST_IMAGES, help="How many to draw.")] = 20,
     batch_sizes: Annotated[Text, typer.Option(metavar="N,N", help="Batch sizes to try.", show_default="8")] = None,
@@ -42,6 +43,9 @@ def throughput(
     roofline: Annotated[bool, typer.Option(help="Compare with what this processor can do at most.")] = True,
     runs: Annotated[int, typer.Option("--runs", "-n", min=1, max=1000, help="Fresh processes a combination.")] = 5,
     options: Annotated[Text, typer.Option(metavar="TEXT", help="Options of analyze for all arms, in quotes.")] = None,
+    ignore_failure: Annotated[
+        Text, typer.Option("--ignore-failure", "-i", metavar="CODES", help="Exit codes that are no failure; or all.")
+    ] = None,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="For one run.")] = "30m",
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
@@ -52,6 +56,7 @@ def throughput(
         from imgtool.bench.arms.commands import split_words
         from imgtool.bench.experiments.throughput import Throughput, measure
         from imgtool.cli.bench.common import made_ready
+        from imgtool.cli.bench.options import parse_exit_codes
         from imgtool.errors import ExitCode
         from imgtool.ground.cores import granted_cores
         from imgtool.quantities import parse_duration, parse_option
@@ -61,28 +66,35 @@ def throughput(
         counts = parse_option("--threads", threads, _numbers) if threads else (None,)
         crews = parse_option("--workers", workers, _numbers) if workers else (None,)
         wanted = parse_option("--sizes", sizes, _sizes)
+        ignored = parse_option("--ignore-failure", ignore_failure, parse_exit_codes) if ignore_failure else ()
         common = split_words(options or "")
         with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
             files = _images(paths or [], wanted, images, Path(scratch))
-            chosen = _cells(arm or [], command or [], common, files, batches, counts, crews)
+            chosen = _cells(arm or [], command or [], common, files, batches, counts, crews, shell=shell)
             cells = [(cell, made_ready(each, common, Path(scratch), seconds, say)) for cell, each in chosen]
-            measured = measure(cells, len(files), runs=runs, timeout=seconds, say=say)
+            measured = measure(cells, len(files), runs=runs, timeout=seconds, say=say, ignored_codes=ignored)
             found = Throughput(
                 images=len(files),
                 image_bytes=sum(Path(file).stat().st_size for file in files),
                 sizes=() if paths else tuple(f"{width}x{height}" for width, height in wanted),
                 cores=granted_cores(),
                 runs=runs,
-                cells=tuple(measured),
+                cells=tuple(measured.cells),
+                interrupted=measured.interrupted,
             )
-            if roofline:
+            if roofline and not found.interrupted:
                 found = _with_rooflines(found, chosen, common, files, say)
-        code = ExitCode.SOME_FAILED if any(cell.error is not None for cell in found.cells) else ExitCode.OK
+        if found.interrupted and not any(cell.runs for cell in found.cells):
+            raise KeyboardInterrupt
+        failed = any(cell.error is not None for cell in found.cells)
+        code = ExitCode.INTERRUPTED if found.interrupted else ExitCode.SOME_FAILED if failed else ExitCode.OK
         with verdict(code):
             if json:
                 print_json(found)
             else:
                 _print(found)
+        if found.interrupted:
+            Messages().error("interrupted: what was measured until then is above")
         if code is not ExitCode.OK:
             raise typer.Exit(code)
 
@@ -131,6 +143,8 @@ def _cells(
     batches: tuple[int, ...],
     threads: tuple[int | None, ...],
     crews: tuple[int | None, ...] = (None,),
+    *,
+    shell: bool = False,
 ) -> list[tuple[Cell, Contender]]:
     """Every combination that means something: the eager program has no batches, a foreign one neither setting."""
     from imgtool.bench.data.record import ArmKind
@@ -142,7 +156,7 @@ def _cells(
         given = (("--threads", count), ("--workers", crew))
         words = [*common, "--batch-size", str(batch)]
         words += [word for flag, value in given if value is not None for word in (flag, str(value))]
-        for contender in contenders(arms, commands, words, files):
+        for contender in contenders(arms, commands, words, files, shell=shell):
             kind = contender.arm.kind
             cell = Cell(
                 arm=contender.arm.name,
@@ -235,6 +249,8 @@ def _print(found: Throughput) -> None:
             console.print(printable(f"{result.cell} failed: {result.error}"), style="red", soft_wrap=True)
             for line in result.stderr_tail.strip().splitlines()[-5:]:
                 console.print("  " + printable_prose(line), soft_wrap=True)
+            if (code := result.error.removeprefix("exited with code ")) != result.error:
+                console.print(f"  --ignore-failure {code} counts such runs")
     spreads = [(each.rate.spread or 0.0, each.cell.arm) for each in found.cells if each.rate is not None]
     widest, name = max(spreads, default=(0.0, ""))
     if widest >= NOISY:

@@ -23,7 +23,7 @@ def cell(arm: str, threads: int | None = None, batch_size: int | None = None) ->
 
 def measured(*cells: tuple[Cell, Contender], runs: int = 2) -> tuple[list[CellResult], list[str]]:
     said: list[str] = []
-    return measure(cells, 10, runs=runs, timeout=20, say=said.append), said
+    return measure(cells, 10, runs=runs, timeout=20, say=said.append).cells, said
 
 
 def test_a_rate_is_images_by_wall_time() -> None:

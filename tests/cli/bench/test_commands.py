@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -131,6 +132,27 @@ def test_images_that_no_arm_analyzes_are_refused(tmp_path: Path) -> None:
     assert "x.png is an image, and no arm analyzes images" in outcome.err
 
 
+def interrupted(folder: Path, *words: str, number: int = signal.SIGINT) -> tuple[str, str]:
+    """Both outputs of an experiment that was interrupted in its fourth run; each run adds a line to ``log``."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "imgtool", "bench", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=heed_signals,
+        text=True,
+    )
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not ((folder / "log").exists() and len(logged(folder)) >= 4):
+        time.sleep(0.02)
+    os.killpg(running.pid, number)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == ExitCode.INTERRUPTED, err
+    assert "Traceback" not in err
+    return out, err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_and_saves_what_was_measured(tmp_path: Path, number: int) -> None:
     words = [
@@ -146,27 +168,33 @@ def test_an_interrupt_keeps_and_saves_what_was_measured(tmp_path: Path, number: 
         "--markdown",
         "a.md",
     ]
-    command = [sys.executable, "-m", "imgtool", "bench", *words, "echo x >> log; sleep 0.2"]
-    running = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=heed_signals,
-    )
-    end = time.monotonic() + 30
-    while time.monotonic() < end and not ((tmp_path / "log").exists() and len(logged(tmp_path)) >= 4):
-        time.sleep(0.02)
-    os.killpg(running.pid, number)
-    out, err = running.communicate(timeout=30)
-    assert running.returncode == ExitCode.INTERRUPTED, err
+    out, err = interrupted(tmp_path, *words, "echo x >> log; sleep 0.2", number=number)
     found = load_experiment(tmp_path / "run.json")
     assert found.interrupted
     assert len(found.samples) >= 3
     said = f"interrupted: {len(found.samples)} of 50 runs were taken"
-    assert said in err.decode()
-    assert "kept in run.json" in err.decode()
-    assert said in " ".join(out.decode().split())
+    assert said in err
+    assert "kept in run.json" in err
+    assert said in " ".join(out.split())
     assert said in (tmp_path / "a.md").read_text()
     assert (tmp_path / "clean").exists()
+
+
+def test_an_interrupted_soak_reports_the_starts_that_there_were(tmp_path: Path) -> None:
+    out, _ = interrupted(tmp_path, "soak", "-S", "--command", "x=echo x >> log; sleep 0.2", "--restarts", "50")
+    assert "x: 3 of 3 starts succeeded" in out
+
+
+def test_an_interrupted_throughput_reports_the_runs_that_there_were(tmp_path: Path) -> None:
+    words = ("-S", "--command", "x=echo x >> log; sleep 0.2", "--images", "2", "-n", "50", "--json")
+    out, _ = interrupted(tmp_path, "throughput", *words)
+    found = json.loads(out)
+    assert found["interrupted"]
+    assert len(found["cells"][0]["runs"]) == 3
+
+
+@pytest.mark.parametrize("experiment", [("soak", "--restarts", "3"), ("throughput", "-n", "1", "--images", "2")])
+def test_exit_codes_can_be_ignored_in_every_experiment(experiment: tuple[str, ...]) -> None:
+    words = ("bench", *experiment, "-S", "--command", "x=exit 3")
+    assert imgtool(*words).code is not ExitCode.OK
+    assert imgtool(*words, "--ignore-failure", "3").code is ExitCode.OK
