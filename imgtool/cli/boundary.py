@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from contextlib import contextmanager, suppress
 
 import typer
 
-from imgtool.cli.console import Messages
+from imgtool.cli.console import Messages, say
+from imgtool.cli.log_format import is_json, traceback_lines
 from imgtool.errors import ExitCode, ImgtoolError
 
 _OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO}
@@ -60,24 +62,32 @@ def _explain(error: KeyboardInterrupt | Exception, verbose: bool) -> ExitCode:
     """Say what went wrong, and what to do; returns the exit code that it deserves."""
     if isinstance(error, KeyboardInterrupt):
         kept = not _RESUMES.isdisjoint(sys.argv[1:2])
-        Messages().error("interrupted", "run the same command again: what was finished is kept" if kept else "")
+        remedy = "run the same command again: what was finished is kept" if kept else ""
+        Messages().error("interrupted", remedy, code="interrupted", exit_code=ExitCode.INTERRUPTED)
         return ExitCode.INTERRUPTED
     if isinstance(error, ImgtoolError):
-        if verbose:
-            import traceback
-
-            traceback.print_exception(error)
-        Messages().error(str(error), error.remedy)
+        lines = traceback_lines(error) if verbose else None
+        if lines is not None and not is_json():
+            say("\n".join(lines) + "\n")
+        Messages().error(str(error), error.remedy, code=_code(error), exit_code=error.exit_code, traceback=lines)
         return error.exit_code
     if (code := output_lost(error)) is not None:
         return code
-    if verbose:
+    if verbose and not is_json():
         raise error
     Messages().error(
         f"internal error: {type(error).__name__}: {error}",
         "this is a bug in imgtool: run again with --verbose and report the traceback",
+        code="internal",
+        exit_code=ExitCode.INTERNAL,
+        traceback=traceback_lines(error) if verbose else None,
     )
     return ExitCode.INTERNAL
+
+
+def _code(error: ImgtoolError) -> str:
+    """``model_missing`` for ``ModelMissing``: what programs know a failure by."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
 
 
 @contextmanager
@@ -98,8 +108,13 @@ def output_lost(error: Exception) -> ExitCode | None:
     if isinstance(error, BrokenPipeError):
         code = ExitCode.OK
     elif isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS:
-        Messages().error(f"the output cannot be written: {error.strerror}", "free some space, or write elsewhere")
         code = ExitCode.NOT_WRITABLE
+        Messages().error(
+            f"the output cannot be written: {error.strerror}",
+            "free some space, or write elsewhere",
+            code="output_not_writable",
+            exit_code=code,
+        )
     else:
         return None
     # Without this the interpreter's own flush at exit would complain once more.

@@ -98,7 +98,12 @@ def verify(
         elif not report.sound:
             place = ["--cache-dir", cache_dir] if cache_dir is not None else []
             command = shlex.join(["imgtool", "cache", "verify", "--repair", *place])
-            Messages().error("the cache is damaged", f"{command} (removes what is damaged; the next run computes it)")
+            Messages().error(
+                "the cache is damaged",
+                f"{command} (removes what is damaged; the next run computes it)",
+                code="cache_damaged",
+                exit_code=ExitCode.NOT_WRITABLE,
+            )
             raise typer.Exit(ExitCode.NOT_WRITABLE)
 
 

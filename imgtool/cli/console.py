@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
+from imgtool.cli.log_format import is_json, log
 from imgtool.formats.clean import printable
 
 if TYPE_CHECKING:
@@ -103,22 +105,36 @@ class Messages:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self._color = wants_color(sys.stderr)
+        self._color = wants_color(sys.stderr) and not is_json()
 
-    def error(self, text: str, remedy: str = "") -> None:
-        """What went wrong, and what to do about it."""
+    def error(
+        self,
+        text: str,
+        remedy: str = "",
+        *,
+        code: str = "failed",
+        exit_code: int | None = None,
+        traceback: Sequence[str] | None = None,
+    ) -> None:
+        """What went wrong, and what to do about it. Logs for programs have the rest, too: what kind of failure it is,
+        and the exit code if it ends the command."""
+        fields = {"code": code, "exit_code": exit_code, "remedy": remedy or None, "traceback": traceback}
+        if log("error", "error", text, fields):
+            return
         self._line("error", "1;31", text)
         if remedy:
             self._line("  try", "1", remedy)
 
     def notice(self, text: str) -> None:
         """Something worth knowing once."""
-        if not self.quiet:
+        if not self.quiet and not log("warning", "notice", text):
             self._line("note", "33", text)
 
-    def plain(self, text: str = "") -> None:
-        """A line without a mark."""
-        if not self.quiet:
+    def plain(
+        self, text: str = "", *, level: str = "info", event: str = "message", fields: Mapping[str, Any] | None = None
+    ) -> None:
+        """A line without a mark; the rest is for logs that programs read."""
+        if not self.quiet and not log(level, event, text.strip(), fields):
             say(text + "\n")
 
     def faint(self, text: str) -> None:

@@ -15,16 +15,39 @@ from imgtool.cli import cache, models, schema
 from imgtool.cli.analyze.command import analyze
 from imgtool.cli.bench.command import app as bench_app
 from imgtool.cli.boundary import boundary, end_politely_on_signals, output_lost
+from imgtool.cli.console import Messages
 from imgtool.cli.database.command import app as database_app
 from imgtool.cli.help import ManyOptions
+from imgtool.cli.log_format import add_option, begin, is_json
 from imgtool.cli.profile.command import SETTINGS as PROFILE_SETTINGS
 from imgtool.cli.profile.command import profile
 from imgtool.cli.search.command import search
 from imgtool.cli.warm.command import warm_cache
+from imgtool.errors import ExitCode
 
 
 class _Commands(TyperGroup):
     """The commands; a word that is none of them is answered with the command that was probably meant."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        add_option(self)
+
+    def main(self, *arguments: Any, **named: Any) -> Any:
+        """Run a command. Where logs are for programs, so is what the parser says of a mistake."""
+        if not is_json():
+            return super().main(*arguments, **named)
+        try:
+            code = super().main(*arguments, **{**named, "standalone_mode": False})
+        except Exception as error:
+            # Typer has no public name for what its parser raises; what it shares is a message for people.
+            if not hasattr(error, "format_message"):
+                raise
+            where = getattr(error, "ctx", None)
+            remedy = f"{where.command_path if where is not None else 'imgtool'} --help"
+            Messages().error(error.format_message(), remedy, code="usage_problem", exit_code=ExitCode.USAGE)
+            code = ExitCode.USAGE
+        sys.exit(code if isinstance(code, int) else 0)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read what comes before the command's name.
@@ -112,6 +135,11 @@ def main() -> None:
     """Entry point of the ``imgtool`` script."""
     trace.process_started("parent")
     end_politely_on_signals()
+    try:
+        with boundary():
+            begin(sys.argv[1:])
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
     try:
         app()
     except OSError as error:  # from help; each command has a boundary of its own

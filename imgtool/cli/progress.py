@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgtool.cli.console import say, terminal_width
+from imgtool.cli.log_format import log
 
 if TYPE_CHECKING:
     from imgtool.engine.statistics import Statistics
@@ -39,11 +40,13 @@ class ProgressLine:
         """Whether it is time for another line; cheap, for asking after every image."""
         return self._shown and time.monotonic() >= self._next
 
-    def show(self, text: str) -> None:
-        """Show ``text``, if it is time for another line."""
+    def show(self, text: str, **fields: Any) -> None:
+        """Show ``text``, if it is time for another line; ``fields`` are for logs that programs read."""
         if not self.due():
             return
         self._next = time.monotonic() + self._every
+        if log("info", "progress", text, fields):
+            return
         if self._animated:
             # A line that wraps could not be taken back.
             say(f"\r\x1b[2K{text[: terminal_width(sys.stderr) - 1]}")
@@ -75,6 +78,16 @@ def progress_text(figures: Statistics, expected: int | None, seconds: float) -> 
     if expected and done and expected > done and seconds > _FIRST_ETA_SECONDS:
         parts.append(f"{duration(seconds / done * (expected - done))} left")
     return " · ".join(parts)
+
+
+def progress_fields(figures: Statistics) -> dict[str, int]:
+    """The figures of :func:`progress_text`, for logs that programs read."""
+    return {
+        "images": figures.images,
+        "hits": figures.hits,
+        "partial": figures.partial,
+        "failed": figures.failed,
+    }
 
 
 def duration(seconds: float) -> str:

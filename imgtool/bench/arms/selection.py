@@ -118,9 +118,9 @@ def images_for(paths: Sequence[str], folder: Path, steady: int) -> tuple[str, ..
     return tuple(str(Path(path).absolute()) for path in paths[: steady + 1])
 
 
-def make_models(options: EngineOptions) -> None:
+def make_models(options: EngineOptions, *, log_json: bool = False) -> None:
     """Make the weights that ``options`` ask for and compile them, unless they are there already. Its output goes to
-    stderr.
+    stderr; with ``log_json`` only what it logs, as JSON Lines.
 
     Raises:
         ChildFailed: it failed.
@@ -130,8 +130,11 @@ def make_models(options: EngineOptions) -> None:
         *("--weights", options.weights.value, "--scale", options.scale.value),
         *("--languages", ",".join(options.languages)),
     ]
+    if log_json:
+        words += ["--log-format", "json"]
     # Not to stdout, which belongs to the figures.
-    done = subprocess.run(imgtool_command(words), stdout=sys.stderr, check=False)
+    shown = subprocess.DEVNULL if log_json else sys.stderr
+    done = subprocess.run(imgtool_command(words), stdout=shown, check=False)
     if done.returncode:
         raise ChildFailed(
             "the synthetic models could not be made",

@@ -14,7 +14,8 @@ from imgtool import trace
 from imgtool.cli.analyze.outputs import Outputs
 from imgtool.cli.analyze.summary import MOST_FAILED, passed_over, print_summary
 from imgtool.cli.console import Messages, say
-from imgtool.cli.progress import ProgressLine, progress_text
+from imgtool.cli.log_format import log
+from imgtool.cli.progress import ProgressLine, progress_fields, progress_text
 from imgtool.config import Resolved
 from imgtool.database.interface import DatabaseUnavailable
 from imgtool.database.locate import missing, recorder_for
@@ -154,7 +155,9 @@ class AnalyzeRun:
                     trace.mark("first result")
                     first = False
                 if line.due():
-                    line.show(progress_text(engine.statistics, watcher.total, line.seconds))
+                    figures = engine.statistics
+                    fields = {"total": watcher.total, **progress_fields(figures)}
+                    line.show(progress_text(figures, watcher.total, line.seconds), **fields)
         except TooManyFailures as error:
             stopped = error
         except BaseException:
@@ -193,7 +196,8 @@ def exit_code(figures: Statistics, model_problems: Mapping[str, Any]) -> ExitCod
 def _write_stats(figures: Statistics, where: str) -> None:
     text = msgspec.json.format(msgspec.json.encode(figures), indent=2).decode() + "\n"
     if where == "-":
-        say(text)
+        if not log("info", "statistics", "", msgspec.to_builtins(figures)):
+            say(text)
         return
     with _writing_stats(where):
         Path(where).expanduser().write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imgtool.cli.console import Messages
-from imgtool.cli.progress import duration
+from imgtool.cli.progress import duration, progress_fields
 from imgtool.engine.files.problems import shown
 from imgtool.engine.statistics import Statistics
 from imgtool.formats.clean import printable
@@ -31,9 +31,11 @@ def print_summary(
         done.append(f"{figures.hits:,} from cache ({figures.hit_rate_percent:.0f} %)")
     seconds = f"{figures.wall_seconds:.2f} s" if figures.wall_seconds < 90 else duration(figures.wall_seconds)
     rate = figures.images_per_second if figures.images > 1 else 0
-    messages.plain(f"{messages.bold(', '.join(done))} in {seconds}" + (f" ({rate:,.1f} images/s)" if rate else ""))
+    fields = {**progress_fields(figures), "seconds": figures.wall_seconds, "images_per_second": rate or None}
+    told = f"{messages.bold(', '.join(done))} in {seconds}" + (f" ({rate:,.1f} images/s)" if rate else "")
+    messages.plain(told, event="summary", fields=fields)
     for line in failed:
-        messages.plain(f"failed: {printable(line)}")
+        messages.plain(f"failed: {printable(line)}", level="warning", event="image_failed")
     if failures > len(failed):
         messages.plain(f"failed: {failures - len(failed):,} more")
     if figures.passed_over:

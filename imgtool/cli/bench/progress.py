@@ -19,7 +19,7 @@ class BenchProgress(ExperimentObserver):
         parts = [f"{done + 1} of {total}", f"{arm} warm-up" if run < 0 else f"{arm} run {run + 1}"]
         if done:
             parts.append(f"about {duration(self._line.seconds / done * (total - done))} left")
-        self._line.show(" · ".join(parts))
+        self._line.show(" · ".join(parts), arm=arm, run=run, done=done, total=total)
 
     def ended(self, sample: RunSample) -> None:
         if sample.error is not None:

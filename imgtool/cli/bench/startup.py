@@ -25,6 +25,7 @@ from imgtool.cli.bench.outputs import check_outputs, write_outputs
 from imgtool.cli.bench.progress import BenchProgress
 from imgtool.cli.boundary import verdict
 from imgtool.cli.console import Messages
+from imgtool.cli.log_format import is_json
 from imgtool.errors import ExitCode, UsageProblem
 from imgtool.formats.clean import printable
 from imgtool.ground.cores import granted_cores
@@ -139,7 +140,7 @@ class StartupBench:
 
     def _make_synthetic(self, stage: Stage) -> None:
         self._messages.plain("making synthetic models (once; minutes at full size)")
-        make_models(stage.parse(stage.common))
+        make_models(stage.parse(stage.common), log_json=is_json())
 
     def _measured(self, design: Design) -> Experiment:
         with BenchProgress(quiet=self._messages.quiet) as progress:
@@ -186,7 +187,7 @@ class StartupBench:
         failed = {sample.arm: sample for sample in experiment.samples if sample.error is not None}
         for name, sample in failed.items():
             remedy = f"--ignore-failure {sample.exit_code} counts such runs" if (sample.exit_code or 0) > 0 else ""
-            self._messages.error(f"arm {name} failed: {sample.error}", remedy)
+            self._messages.error(f"arm {name} failed: {sample.error}", remedy, code="arm_failed")
             for line in sample.stderr_tail.strip().splitlines()[-_TAIL_LINES:]:
                 self._messages.plain(f"    {printable(line)}")
         if len(failed) == len(experiment.arms):

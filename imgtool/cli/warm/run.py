@@ -10,7 +10,7 @@ import msgspec
 
 from imgtool.cli.boundary import verdict
 from imgtool.cli.console import Messages
-from imgtool.cli.progress import ProgressLine, progress_text
+from imgtool.cli.progress import ProgressLine, progress_fields, progress_text
 from imgtool.cli.warm.progress import FetchProgress
 from imgtool.cli.warm.steps import print_report, print_steps, steps_object
 from imgtool.errors import ExitCode
@@ -69,7 +69,7 @@ class WarmRun:
         try:
             for event in bake(units, self._store, options, UnitLoader(self._options), progress, compiler):
                 if isinstance(event, WarmStepBegan):
-                    self._line.show(f"{event.model}: {event.step.value}")
+                    self._line.show(f"{event.model}: {event.step.value}", model=event.model, step=event.step.value)
                 else:
                     steps.append(event)
         finally:
@@ -85,7 +85,9 @@ class WarmRun:
         with Engine(self._options, observer=Watcher(self._messages, line)) as engine:
             for _ in engine.analyze(self._request.analyze):
                 if line.due():
-                    line.show(progress_text(engine.statistics, None, line.seconds))
+                    line.show(
+                        progress_text(engine.statistics, None, line.seconds), **progress_fields(engine.statistics)
+                    )
             line.clear()
             figures = engine.statistics
             if not figures.images:
@@ -105,7 +107,8 @@ class WarmRun:
                 print_steps(steps)
         for step in steps:
             if step.result is StepResult.FAILED:
-                self._messages.error(f"{step.model}: {step.step.value}: {step.detail}", step.remedy)
+                told = f"{step.model}: {step.step.value}: {step.detail}"
+                self._messages.error(told, step.remedy, code=f"{step.step.value}_failed", exit_code=code)
         # Of two steps of a model that were left out the later one says why.
         words = {Step.COMPILE: "compiled", Step.LOAD: "loaded"}
         skipped = {step.model: step for step in steps if step.result is StepResult.SKIPPED and step.remedy}
