@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgtool.cli import completion
 from imgtool.cli.analyze.options import Text
 from imgtool.cli.boundary import boundary, verdict
 from imgtool.cli.console import Messages, data_console, megabytes, plain_table, print_json, print_line
@@ -57,7 +58,9 @@ def prune(
     cache_dir: Dir = None,
     older_than: Annotated[Text, typer.Option(metavar="TIME", help="Results older than this, such as 30d.")] = None,
     max_size: Annotated[Text, typer.Option(metavar="SIZE", help="The oldest, until this much is left.")] = None,
-    engine: Annotated[Text, typer.Option(metavar="NAME", help="Results of this engine.")] = None,
+    engine: Annotated[
+        Text, typer.Option(metavar="NAME", help="Results of this engine.", autocompletion=completion.every_engine)
+    ] = None,
     failures: Annotated[bool, typer.Option("--failures", help="Remembered failures.")] = False,
     stale_index: Annotated[bool, typer.Option("--stale-index", help="Files not seen for 90 days.")] = False,
     dry_run: DryRun = False,

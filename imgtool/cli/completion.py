@@ -12,6 +12,36 @@ def formats() -> list[str]:
     return [each.value for each in OutputFormat]
 
 
+def choices(name: str) -> Callable[[], list[str]]:
+    """A function that lists the values of an enumeration of :mod:`imgtool.options`."""
+
+    def found() -> list[str]:
+        from imgtool import options
+
+        return [each.value for each in getattr(options, name)]
+
+    return found
+
+
+def words(*values: str) -> Callable[[], list[str]]:
+    """A function that lists ``values``."""
+    return lambda: list(values)
+
+
+def arms(incomplete: str) -> list[str]:
+    """Built-in arms of a benchmark, with those before the last comma kept."""
+    from imgtool.bench.arms.definitions import BARE_RAPIDOCR, BUILT_IN
+
+    return _continued(incomplete, (arm.name for arm in (*BUILT_IN, BARE_RAPIDOCR)))
+
+
+def models() -> list[str]:
+    """What ``imgtool warm-cache`` takes: models of the catalogue, and the tasks that need one."""
+    from imgtool.weights.catalogue import CATALOGUE, Kind
+
+    return [*(spec.name for spec in CATALOGUE.values() if spec.kind is Kind.HUB), "easyocr", "caption", "text"]
+
+
 def tasks(incomplete: str) -> list[str]:
     """Tasks, with those before the last comma kept."""
     from imgtool.types import Task

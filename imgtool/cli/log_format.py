@@ -46,20 +46,16 @@ def add_option(command: TyperCommand | TyperGroup) -> None:
         TyperOption(
             param_decls=[FLAG],
             metavar="NAME",
-            help="What goes to stderr: text (default), or json, an object a line.",
+            help="Stderr as text (default), or json: an object a line.",
             callback=_checked,
             expose_value=False,
             is_eager=True,
-            rich_help_panel=next((panel for panel in map(_panel, command.params) if panel == "Output"), None),
+            rich_help_panel="Logs" if hasattr(command, "left_out") else None,
             autocompletion=lambda ctx, words, incomplete: [each for each in FORMATS if each.startswith(incomplete)],
         )
     )
     for below in getattr(command, "commands", {}).values():
         add_option(below)
-
-
-def _panel(parameter: Any) -> Any:
-    return getattr(parameter, "rich_help_panel", None)
 
 
 def _checked(ctx: Any, parameter: Any, value: str | None) -> str | None:

@@ -15,7 +15,7 @@ from imgtool.cli import completion
 
 _INPUT, _TASKS, _OUTPUT, _RUN = "Images", "Tasks", "Output", "Cache and speed"
 _MODELS, _CAPTIONS, _LIMITS, _MEASURING = "Models", "Captions by BLIP", "Limits", "For measuring"
-RARE_PANELS = (_MODELS, _CAPTIONS, _LIMITS, _MEASURING)
+RARE_PANELS = (_MODELS, _CAPTIONS, _LIMITS, _MEASURING, "Logs")
 """What ``--help`` leaves out and ``--help-all`` shows."""
 
 Text = str | None
@@ -31,14 +31,33 @@ _VALUES: dict[str, Callable[..., list[str]]] = {
     "--caption-model": completion.caption_models,
     "--format": completion.formats,
     "--database": completion.databases,
+    "--labels-engine": completion.engines("labels"),
+    "--backend": completion.choices("BackendChoice"),
+    "--precision": completion.choices("Precision"),
+    "--load": completion.choices("LoadPolicy"),
+    "--weights": completion.choices("Weights"),
+    "--scale": completion.choices("Scale"),
+    "--pages": completion.choices("Pages"),
+    "--truncated": completion.choices("Truncated"),
+    "--device": completion.words("auto", "cpu", "cuda", "mps"),
+    "--arms": completion.arms,
+    "--page-cache": completion.words("warm", "cold", "both"),
+    "--view": completion.words("phases", "memory", "cpu", "imports"),
 }
 """What the shell proposes for options, by their first name."""
 
 
 def option(
-    panel: str, help: str, *names: str, takes: str | None = None, default: str | bool = False, hidden: bool = False
+    panel: str,
+    help: str,
+    *names: str,
+    takes: str | None = None,
+    default: str | bool = False,
+    hidden: bool = False,
+    values: Callable[..., list[str]] | None = None,
 ) -> object:
-    """An option of the ``panel`` of a command's help; ``default`` is what is shown as its default, true for its own."""
+    """An option of the ``panel`` of a command's help; ``default`` is what is shown as its default, true for its own.
+    ``values`` lists what the shell proposes where that is not what it proposes for others of the name."""
     return typer.Option(
         *names,
         help=help,
@@ -46,7 +65,7 @@ def option(
         metavar=takes,
         show_default=default,
         hidden=hidden,
-        autocompletion=_VALUES.get(names[0]) if names else None,
+        autocompletion=values or (_VALUES.get(names[0]) if names else None),
     )
 
 
@@ -56,7 +75,7 @@ Null = Annotated[bool, option(_INPUT, "Paths in that list end with NUL, not newl
 Include = Annotated[Many, option(_INPUT, "Only files that match. Repeatable.", "--include", takes="GLOB")]
 Exclude = Annotated[Many, option(_INPUT, "No files or folders that match. Repeatable.", "--exclude", takes="GLOB")]
 Hidden = Annotated[Flag, option(_INPUT, "Also hidden files and folders.", "--hidden/--no-hidden")]
-Pages = Annotated[Text, option(_INPUT, "Pages: auto (default), first or all.", takes="WHICH")]
+Pages = Annotated[Text, option(_INPUT, "Pages: auto (default), first or all.", "--pages", takes="WHICH")]
 Truncated = Annotated[Text, option(_INPUT, "Files cut short: refuse (default) or accept.", "--truncated", takes="WHAT")]
 PdfDpi = Annotated[Text, option(_INPUT, "Resolution of PDF pages (default: 200).", "--pdf-dpi", takes="N")]
 
@@ -90,12 +109,12 @@ RetryFailed = Annotated[Flag, option(_RUN, "Only images that failed before.", "-
 FailFast = Annotated[Flag, option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
 Workers = Annotated[Text, option(_RUN, "Worker processes (default: what pays).", "--workers", "-j", takes="N")]
 Timeout = Annotated[Text, option(_RUN, "Limit per task and image (default: 120s).", takes="TIME")]
-Device = Annotated[Text, option(_RUN, "auto (default), cpu, cuda, cuda:N or mps.", takes="NAME")]
-Precision = Annotated[Text, option(_RUN, "exact (default), or fast: results may differ.", takes="NAME")]
+Device = Annotated[Text, option(_RUN, "auto (default), cpu, cuda, cuda:N or mps.", "--device", takes="NAME")]
+Precision = Annotated[Text, option(_RUN, "exact (default), or fast: results may differ.", "--precision", takes="NAME")]
 
 Backend = Annotated[Text, option(_MODELS, "auto (default), onnx (compiled) or torch.", "--backend", takes="NAME")]
 EasyocrDir = Annotated[Text, option(_MODELS, "EasyOCR's files (default: its own folder).", takes="DIR")]
-LabelsEngine = Annotated[Text, option(_MODELS, "classifier is the only one so far.", takes="ENGINE")]
+LabelsEngine = Annotated[Text, option(_MODELS, "classifier is the only one so far.", "--labels-engine", takes="ENGINE")]
 LabelsConfig = Annotated[Text, option(_MODELS, "The classifier's preprocessing as JSON.", takes="FILE")]
 Threshold = Annotated[Text, option(_MODELS, "Least probability of a label (default: 0).", "--threshold", takes="SHARE")]
 
@@ -121,11 +140,13 @@ BatchSize = Annotated[Text, option(_LIMITS, "Images per batch (default: 8).", ta
 BatchPixels = Annotated[Text, option(_LIMITS, "Pixels per batch (default: 48M).", takes="SIZE")]
 
 Weights = Annotated[
-    Text, option(_MEASURING, "real (default), or synthetic: random weights.", takes="NAME", hidden=True)
+    Text, option(_MEASURING, "real (default), or synthetic: random weights.", "--weights", takes="NAME", hidden=True)
 ]
-Scale = Annotated[Text, option(_MEASURING, "Of synthetic weights: full (default) or small.", takes="NAME", hidden=True)]
+Scale = Annotated[
+    Text, option(_MEASURING, "Of synthetic weights: full (default) or small.", "--scale", takes="NAME", hidden=True)
+]
 Load = Annotated[
-    Text, option(_MEASURING, "When models load: lazy (default), parallel, eager.", takes="NAME", hidden=True)
+    Text, option(_MEASURING, "When models load: lazy (default), parallel, eager.", "--load", takes="NAME", hidden=True)
 ]
 Isolate = Annotated[
     Flag, option(_MEASURING, "Run models in this process, without a worker.", "--isolate/--no-isolate", hidden=True)

@@ -65,6 +65,7 @@ def startup(
         option(
             _ARMS,
             "Built-in arms: eager, lazy, parallel, compiled, compiled-fast, cached.",
+            "--arms",
             takes="NAMES",
             default="those whose models are here",
         ),
@@ -107,9 +108,11 @@ def startup(
     languages: Annotated[
         Text, option(_ARMS, "Languages of the text task.", "--languages", "-l", takes="CODES", default="ko,en")
     ] = None,
-    weights: Annotated[Text, option(_ARMS, "real or synthetic.", takes="NAME", default="real if they are here")] = None,
+    weights: Annotated[
+        Text, option(_ARMS, "real or synthetic.", "--weights", takes="NAME", default="real if they are here")
+    ] = None,
     scale: Annotated[
-        Text, option(_ARMS, "Size of synthetic weights, full or small.", takes="NAME", default="full")
+        Text, option(_ARMS, "Size of synthetic weights, full or small.", "--scale", takes="NAME", default="full")
     ] = None,
     runs: Annotated[Text, option(_RUNS, "Runs an arm.", "--runs", "-n", takes="N", default="10")] = None,
     warm_ups: Annotated[Text, option(_RUNS, "Warm-up runs before them, not counted.", takes="N", default="1")] = None,
@@ -117,7 +120,10 @@ def startup(
         Text, option(_RUNS, "Images after the first, to measure the time an image.", takes="N", default="2")
     ] = None,
     page_cache: Annotated[
-        Text, option(_RUNS, "Page cache of the models' files: warm, cold or both.", takes="STATE", default="warm")
+        Text,
+        option(
+            _RUNS, "Page cache of the models' files: warm, cold or both.", "--page-cache", takes="STATE", default="warm"
+        ),
     ] = None,
     timeout: Annotated[Text, option(_RUNS, "Limit of one run.", takes="TIME", default="10m")] = None,
     self_test: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from imgtool.cli import completion
 from imgtool.cli.analyze.options import Many, Text, option
 from imgtool.cli.boundary import boundary
 
@@ -38,7 +39,16 @@ def profile(
     ] = None,
     output: Annotated[str, option(_OUT, "The folder to write.", "--output", "-o", takes="DIR", default=True)] = FOLDER,
     format: Annotated[
-        str, option(_OUT, "text, or json: the whole profile on stdout.", "--format", "-f", takes="NAME", default=True)
+        str,
+        option(
+            _OUT,
+            "text, or json: the whole profile on stdout.",
+            "--format",
+            "-f",
+            takes="NAME",
+            default=True,
+            values=completion.words("text", "json"),
+        ),
     ] = "text",
     quiet: Annotated[bool, option(_OUT, "Nothing on stderr but errors.", "--quiet", "-q")] = False,
     verbose: Annotated[bool, option(_OUT, "Tracebacks.", "--verbose", "-v")] = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgtool.cli import completion
 from imgtool.cli.analyze import options as o
 from imgtool.cli.boundary import boundary
 from imgtool.cli.help import HelpAll
@@ -25,7 +26,9 @@ _ENGINE_OPTIONS = {
 
 def warm_cache(
     ctx: typer.Context,
-    names: Annotated[o.Many, typer.Argument(metavar="[MODEL]...", hidden=True)] = None,
+    names: Annotated[
+        o.Many, typer.Argument(metavar="[MODEL]...", hidden=True, autocompletion=completion.models)
+    ] = None,
     languages: o.Languages = None,
     weights: o.Weights = None,
     scale: o.Scale = None,
