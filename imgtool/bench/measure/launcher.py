@@ -27,8 +27,7 @@ _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
 _FIELDS = ("VmHWM", "VmRSS", "RssAnon", "RssFile", "RssShmem")
 _PAGE_SCALE = 1024
 _FIRST_PAUSE = 0.001
-"""Seconds. The pauses between readings begin small and grow, so that a short program is seen too."""
-_PAUSE_GROWTH = 1.5
+"""Seconds. The pauses between readings begin small and double, so that a short program is seen too."""
 _GROWTH = 1.1
 """Growth by less does not count: a loaded program still touches a page of its libraries now and then."""
 _MUCH_SHARED = 1_000_000
@@ -167,7 +166,8 @@ class LaunchLoop:
         for end in (self._woken, waker):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self._pid = self._ended_ns = 0
+        signal.signal(signal.SIGCHLD, self._note_end)
 
     def serve(self) -> None:
         """Answer requests until the input ends."""
@@ -259,18 +259,29 @@ class LaunchLoop:
         os.close(release)
         return None
 
+    def _note_end(self, _number: int, _frame: object) -> None:
+        """Note when the process ended, even if it is in the middle of a reading: waiting comes after that."""
+        if not self._ended_ns and self._pid:
+            try:
+                over = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if over is not None:
+                self._ended_ns = time.monotonic_ns()
+
     def _watch(self, pid: int, spawned: int, timeout: float, interval: float) -> dict[str, Any]:
         """Wait for the end of ``pid``, and sample the memory until then."""
         deadline, timed_out = spawned + int(timeout * 1e9), False
         pause = _FIRST_PAUSE
+        self._pid, self._ended_ns = pid, 0
         while True:
             ready, _, _ = select.select([self._woken, REQUEST_INPUT], [], [], pause)
-            pause = min(_PAUSE_GROWTH * pause, interval)
-            ended = time.monotonic_ns()
+            pause = min(2 * pause, interval)
             if self._woken in ready:
                 os.read(self._woken, 4096)  # before the wait: what comes after it wakes the next select
             found, status, usage = os.wait4(pid, os.WNOHANG)
             if found:
+                ended, self._pid = self._ended_ns or time.monotonic_ns(), 0
                 return {
                     "ended_ns": ended,
                     "code": os.waitstatus_to_exitcode(status),
@@ -283,7 +294,7 @@ class LaunchLoop:
                 self._clear()
                 sys.exit(1)
             self._tree.look()
-            if ended > deadline and not timed_out:
+            if time.monotonic_ns() > deadline and not timed_out:
                 timed_out = True
                 self._kill_all(pid)
 
