@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -156,19 +157,17 @@ class Findings:
                     said = comparison_sentence(metric, arm, self.reference, row.versus)
                 else:
                     said = f"{arm}: {metric_name(metric)} {median_text(metric, row.summary)}"
-                return f"{said}; {self.noise}" if self.noise else said
+                noise = self._noise([row, self.row(self.reference, metric, self.page_caches[0])])
+                return f"{said}; {noise}" if noise else said
         return f"No run of {arm} succeeded"
 
     @cached_property
     def noise(self) -> str:
-        """``spread up to 3 %, 2 warnings about the machine``; empty if nothing is known of it."""
-        spreads = [
-            row.summary.spread
-            for metric in self.metrics
-            if not metric.is_memory
-            for row in self.rows(metric)
-            if row.summary.spread is not None
-        ]
+        """The noise of all times: ``spread up to 3 %, 2 warnings about the machine``; empty if nothing is known."""
+        return self._noise([row for metric in self.metrics if not metric.is_memory for row in self.rows(metric)])
+
+    def _noise(self, rows: Iterable[FigureRow | None]) -> str:
+        spreads = [row.summary.spread for row in rows if row is not None and row.summary.spread is not None]
         parts = [f"spread up to {max(spreads) * 100:.2g} %"] if spreads else []
         if notices := len(set(self.experiment.noise.notices)):
             parts.append(f"{notices} warning{'s' if notices > 1 else ''} about the machine")
@@ -276,7 +275,7 @@ def _times(ratio: float, low: float, high: float) -> str:
 
 
 def _percent(share: float, low: float, high: float) -> str:
-    digits = 1 if share < 0.0995 or share > 0.985 else 0
+    digits = 2 if share > 0.985 else 1 if share < 0.0995 else 0
     return f"{share * 100:.{digits}f} % ({low * 100:.{digits}f}..{high * 100:.{digits}f} %)"
 
 
