@@ -8,6 +8,11 @@ import sys
 
 import pytest
 
+from imgtool import options
+from imgtool.cli import completion
+from imgtool.config import resolve
+from imgtool.weights.catalogue import find
+
 _RUN = "from imgtool.cli.main import app; app(prog_name='imgtool')"
 
 
@@ -50,3 +55,12 @@ def test_values_are_proposed(line: str, some: set[str]) -> None:
 
 def test_what_is_in_the_list_already_is_not_proposed_again() -> None:
     assert proposed("imgtool analyze --tasks text,") == ["text,caption", "text,labels", "text,codes"]
+
+
+def test_every_value_of_a_list_is_one_that_the_option_takes() -> None:
+    assert completion.arms("eager,comp") == ["eager,compiled", "eager,compiled-fast"]
+    for name in ("BackendChoice", "Precision", "LoadPolicy", "Weights", "Scale", "Pages", "Truncated"):
+        assert completion.choices(name)() == [each.value for each in getattr(options, name)]
+    assert [find(name).name for name in completion.models() if name.startswith("blip")] == ["blip-base", "blip-large"]
+    for device in completion.words("auto", "cpu", "cuda", "mps")():
+        assert resolve({"device": device}).engine.device == device
