@@ -147,6 +147,13 @@ def test_the_environment_asks_for_it_and_the_option_wins() -> None:
     assert "'yaml' is none of text, json" in " ".join(imgtool("schema", FLAG, "yaml").err.split())
 
 
+def test_what_a_command_starts_writes_text(tmp_path: Path) -> None:
+    words = ("profile", tmp_path / "gone.png", *DESCRIBE, "--view", "phases", "--output", tmp_path / "out")
+    error = records(imgtool(*words, IMGTOOL_LOG_FORMAT="json").err)[-1]
+    assert error["code"] == "target_failed"
+    assert "{" not in error["message"]
+
+
 @pytest.mark.parametrize(
     "words, format",
     [

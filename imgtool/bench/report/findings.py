@@ -20,6 +20,9 @@ LEGEND = (
     f"{share_text(MEDIAN_CONFIDENCE)} confidence from six runs on."
 )
 
+_SHELLS = 3
+"""A command that takes less than so many starts of the shell is lost in their noise."""
+
 _TIMES_FROM = 2.0
 """From which ratio on a difference is a number of times, and no longer a share."""
 
@@ -188,6 +191,10 @@ class Findings:
         notices = list(dict.fromkeys(self.experiment.noise.notices))
         if self.experiment.interrupted:
             notices.insert(0, interruption(self.experiment))
+        for arm in self.experiment.arms:
+            row = self.row(arm.name, Metric.WALL, self.page_caches[0]) if arm.shell else None
+            if row is not None and row.summary.median < _SHELLS * self.experiment.shell_seconds:
+                notices.append(f"{arm.name} takes hardly longer than the shell: measure it without --shell")
         wide = [
             (row.summary.spread, row.name, metric)
             for metric in self.metrics

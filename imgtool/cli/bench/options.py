@@ -152,14 +152,15 @@ def _parameters(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def parse_exit_codes(value: Any) -> tuple[int, ...] | None:
-    """Exit codes of ``3,4``; ``None`` for ``all``.
+    """Exit codes of ``3,4``, or of a list of a file; ``None`` for ``all``.
 
     Raises:
         ValueError: it is neither.
     """
     if value == "all":
         return None
-    parts = [part.strip() for part in str(value).split(",")]
+    given = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    parts = [part.strip() for part in given.split(",")]
     if not all(part.isdecimal() and 1 <= int(part) <= 255 for part in parts):
         raise ValueError(f"{value!r} is neither a list of exit codes from 1 to 255 nor all")
     return tuple(dict.fromkeys(map(int, parts)))

@@ -198,3 +198,8 @@ def test_exit_codes_can_be_ignored_in_every_experiment(experiment: tuple[str, ..
     words = ("bench", *experiment, "-S", "--command", "x=exit 3")
     assert imgtool(*words).code is not ExitCode.OK
     assert imgtool(*words, "--ignore-failure", "3").code is ExitCode.OK
+
+
+def test_a_command_that_is_lost_in_the_shells_start_is_named(tmp_path: Path) -> None:
+    outcome, _ = bench(tmp_path, "-S", ":")
+    assert ": takes hardly longer than the shell: measure it without --shell" in " ".join(outcome.out.split())

@@ -64,3 +64,11 @@ def test_an_unknown_key_is_refused_with_the_nearest(config: Path) -> None:
 def test_values_that_make_no_sense_name_their_flag(name: str, value: str, said: str) -> None:
     with pytest.raises(UsageProblem, match=said):
         resolve({name: value})
+
+
+def test_exit_codes_that_count_come_from_the_file_too(config: Path) -> None:
+    config.write_text("[bench]\nignore_failure = [3, 4]\n")
+    assert resolve({}).ignore_failure == (3, 4)
+    assert resolve({"ignore_failure": "all"}).ignore_failure is None
+    config.write_text("[bench]\nignore_failure = 3\n")
+    assert resolve({}).ignore_failure == (3,)
