@@ -228,8 +228,7 @@ def sort_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     for word in words:
         path = Path(word)
         if path.is_file():
-            runs = os.access(path, os.X_OK) and sniff_file(word) is None
-            (commands if runs else images).append(word)
+            (commands if os.access(path, os.X_OK) and not _is_image(word) else images).append(word)
         elif path.is_dir():
             raise UsageProblem(f"{word} is a folder", "name images, not folders: each arm gets the same ones")
         elif path.suffix.lower() in IMAGE_SUFFIXES and len(word.split()) == 1:
@@ -237,6 +236,13 @@ def sort_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         else:
             commands.append(word)
     return tuple(images), tuple(commands)
+
+
+def _is_image(path: str) -> bool:
+    try:
+        return sniff_file(path) is not None
+    except OSError:  # a program may be one that can be run and not read
+        return False
 
 
 def _check_program(program: str, label: str) -> None:
