@@ -143,3 +143,23 @@ def test_a_launcher_that_was_killed_is_an_error_with_a_message() -> None:
         child.wait()
         with pytest.raises(LauncherGone):
             run(launcher, "true")
+
+
+def test_an_end_during_a_reading_is_noted_when_it_comes() -> None:
+    """A reading of the memory takes long where the machine is busy; that is not the program's time."""
+    code = (
+        "import time\n"
+        "from imgtool.bench.measure import launcher\n"
+        "launcher.Tree.look = lambda self: time.sleep(0.6)\n"
+        "launcher.LaunchLoop(subreaper=launcher._become_subreaper()).serve()"
+    )
+    request = {"command": ["sleep", "0.1"], "environment": {}, "spawned_variable": "X", "timeout": 30, "interval": 0.02}
+    line = json.dumps({**request, "stdout": os.devnull, "stderr": os.devnull})
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+        process.stdin.close()
+    assert 0.1 <= (answer["ended_ns"] - answer["spawned_ns"]) / 1e9 < 0.5
