@@ -220,6 +220,30 @@ def test_a_forked_process_begins_afresh_and_the_parent_goes_on(photos: Path, tmp
     assert done.returncode == 0
 
 
+HEARD_IN_FORK = """
+import os, sys
+from imgtool import Engine
+from imgtool.engine.observer import Observer
+heard = []
+class Watching(Observer):
+    def model_loaded(self, loaded):
+        heard.append(os.getpid())
+engine = Engine(tasks=["caption"], caption_engine="tests.planted:Hazard", cache=False, observer=Watching())
+analysis = engine.analyze(sys.argv[1])
+next(analysis)
+pid = os.fork()
+if pid == 0:
+    assert engine.submit(sys.argv[1] + "/001.png").result(60).ok
+    os._exit(0 if os.getpid() in heard else 9)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), len(list(analysis)))
+"""
+
+
+def test_what_happens_in_a_forked_process_is_told_there_and_not_to_an_analysis_of_the_parent(photos: Path) -> None:
+    done = python(HEARD_IN_FORK, photos)
+    assert done.stdout.split() == ["0", "4"], done.stderr
+
+
 ORPHANS = """
 import os, sys, time
 from imgtool import Engine

@@ -40,6 +40,9 @@ _LULL_SECONDS = 0.002
 and in chunks they cost less."""
 
 _IDLE_SECONDS = 0.05
+_LONGEST_WAIT = 3600.0
+"""Seconds. No clock of the system takes what people mean by for ever."""
+_DEADLINES_KEPT = 1000
 _CLOSE_SECONDS = 20.0
 
 
@@ -184,7 +187,7 @@ class Scheduler:
             _IDLE_SECONDS if any(source.more_coming for source in self._sources) else None,
         ]
         soonest = min((seconds for seconds in due if seconds is not None), default=None)
-        return None if soonest is None else max(0.0, soonest) + 0.001
+        return None if soonest is None else min(max(0.0, soonest) + 0.001, _LONGEST_WAIT)
 
     def _close(self, at_once: bool) -> None:
         if self._ended.is_set():
@@ -224,7 +227,7 @@ class Scheduler:
         for request in requests:
             self._open[request] = None
             if request.deadline is not None:
-                heapq.heappush(self._deadlines, (request.deadline, next(self._numbers), request))
+                self._note_deadline(request, request.deadline)
             if request.error is not None:
                 self._finish(request)
             elif request.sha256 is not None:
@@ -237,6 +240,13 @@ class Scheduler:
                     self._identifier.identify(request.ref, then)
                 else:
                     self._identifier.identify_path(request.name, then)
+
+    def _note_deadline(self, request: PageRequest, deadline: float) -> None:
+        if len(self._deadlines) > _DEADLINES_KEPT + 2 * len(self._open):
+            # What is done long before its deadline must not be kept until then.
+            self._deadlines = [entry for entry in self._deadlines if not entry[2].done]
+            heapq.heapify(self._deadlines)
+        heapq.heappush(self._deadlines, (deadline, next(self._numbers), request))
 
     def _on_identified(self, request: PageRequest, found: Identified) -> None:
         # In the thread of the identifier.
@@ -335,6 +345,10 @@ class Scheduler:
             if task in request.tasks:
                 request.take(task, answer)
                 self._tell_part(request, task)
+        for task, problem in flight.failures.items():
+            if task in request.tasks and task not in request.answers:
+                request.failures[task] = problem
+                self._tell_part(request, task)
 
     def _leave(self, request: PageRequest) -> None:
         """Have a request wait for nothing any more. A flight that nobody waits for is not begun; one that has begun
@@ -389,7 +403,7 @@ class Scheduler:
         """What a caller's own function raises is said, and does not end the scheduler."""
         try:
             function(argument)
-        except Exception as error:  # noqa: BLE001 - somebody else's code
+        except BaseException as error:  # noqa: BLE001 - somebody else's code
             self._watcher.notice(f"a function that was to be called raised {type(error).__name__}: {error}")
 
     # -- what is computed
