@@ -12,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,74 @@ def test_closing_while_others_wait_tells_them(tmp_path: Path) -> None:
     assert len(raised) == 1
     with pytest.raises(EngineClosed):
         ticket.result(1)
+
+
+def waiting_list(over: threading.Event, *paths: Path) -> Iterator[Path]:
+    """Paths of a program that has no more to give for now."""
+    yield from paths
+    over.wait(30)
+
+
+def in_loop(analysis: Analysis) -> list[ImageResult]:
+    async def gather() -> list[ImageResult]:
+        return [result async for result in analysis]
+
+    return asyncio.run(gather())
+
+
+@pytest.mark.parametrize("take", [list, in_loop])
+@pytest.mark.parametrize("begun", [True, False])
+def test_closing_ends_an_analysis_that_waits_for_more_paths(
+    photos: Path, take: Callable[[Analysis], list[ImageResult]], begun: bool
+) -> None:
+    over, raised = threading.Event(), threading.Event()
+    made = engine()
+    analysis = made.analyze(waiting_list(over, *[photos / "000.png"] * begun))
+
+    def wait() -> None:
+        try:
+            take(analysis)
+        except EngineClosed:
+            raised.set()
+
+    assert made.submit(photos / "001.png").result(60).ok
+    thread = threading.Thread(target=wait, daemon=True)
+    if begun:
+        assert next(analysis).ok
+        thread.start()
+        time.sleep(0.2)
+        made.close()
+    else:
+        made.close()
+        thread.start()
+    assert raised.wait(10)
+    over.set()
+
+
+def test_closing_ends_an_analysis_whose_next_file_does_not_come_back(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = engine()
+    begun, over, raised = threading.Event(), threading.Event(), threading.Event()
+
+    def read(*_: object) -> None:
+        begun.set()
+        over.wait(30)
+        raise OSError("planted")
+
+    def wait() -> None:
+        try:
+            next(analysis)
+        except EngineClosed:
+            raised.set()
+
+    monkeypatch.setattr("imgtool.engine.files.identify.read_digest", read)
+    analysis = made.analyze(photos)
+    threading.Thread(target=wait, daemon=True).start()
+    assert begun.wait(10)
+    made.close()
+    assert raised.wait(10)
+    over.set()
 
 
 def test_a_path_is_one_path(photos: Path) -> None:

@@ -52,6 +52,9 @@ class Source(Protocol):
     def tick(self) -> None:
         """Submit what was gathered, and give up what stands still. Called in the scheduler's thread when it is idle."""
 
+    def fail(self, error: BaseException) -> None:
+        """The scheduler has ended. What was not submitted will not be answered."""
+
     @property
     def more_coming(self) -> bool:
         """Whether it has requests that are not submitted yet."""
@@ -125,7 +128,9 @@ class Scheduler:
 
     def attach(self, source: Source) -> None:
         """Ask ``source`` for what it has gathered, from now on."""
-        self._inbox.put(partial(self._sources.append, source))
+        self._inbox.put(partial(self._attach, source))
+        if self._ended.is_set():
+            self._reject_what_is_left()
 
     def detach(self, source: Source) -> None:
         """Ask ``source`` no more."""
@@ -193,7 +198,10 @@ class Scheduler:
         if self._ended.is_set():
             return
         self._ended.set()
-        self._fail_all(EngineClosed("the engine was closed before this was answered", "submit it to another engine"))
+        closed = EngineClosed("the engine was closed before this was answered", "submit it to another engine")
+        self._fail_all(closed)
+        for source in list(self._sources):
+            source.fail(self._failure or closed)
         for end in (partial(self.pool.close, at_once=at_once), self.store.close, self._identifier.close):
             try:
                 end()
@@ -210,18 +218,25 @@ class Scheduler:
 
     def _reject_what_is_left(self) -> None:
         """Fail what was posted after the end."""
+        error = self._failure or EngineClosed("the engine is closed", "make another one")
         while True:
             try:
                 call = self._inbox.get_nowait()
             except queue.Empty:
                 return
-            if isinstance(call, partial) and call.func == self._begin:
+            if not isinstance(call, partial):
+                continue
+            if call.func == self._attach:
+                call.args[0].fail(error)
+            elif call.func == self._begin:
                 for request in call.args[0]:
-                    request.failure = self._failure or EngineClosed("the engine is closed", "make another one")
-                    request.done = True
+                    request.failure, request.done = error, True
                     request.on_done(request)
 
     # -- requests
+
+    def _attach(self, source: Source) -> None:
+        self._sources.append(source)
 
     def _begin(self, requests: Iterable[PageRequest]) -> None:
         for request in requests:
