@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 CallSoon = Callable[[Callable[[], None]], None]
 
 _PAGES = 1 << 31
+_WHOLE = (int, SupportsIndex)  # in this order: a class is looked up sooner than what an object can do
+_NUMBER = (float, int, SupportsFloat)
 _HASHED_AT_ONCE = 1 << 18
 """Bytes that are hashed by who submits them: that takes less time than to have it done."""
 
@@ -140,7 +142,7 @@ class Engine(AbstractContextManager["Engine"]):
         """
         inside = self._open()
         wanted = self._wanted(tasks)
-        _check(page=page, name=name, priority=priority, deadline=deadline, caller=caller)
+        _check(page, name, priority, deadline, caller)
         found = read_source(source, name)
         size = len(found.content or b"")
         inside.admit(size, self._queue_limit, self._queue_bytes)
@@ -268,7 +270,7 @@ class Engine(AbstractContextManager["Engine"]):
         if tasks is None:
             return tuple(chosen)
         if not isinstance(tasks, Iterable):
-            raise UsageProblem(f"tasks cannot be {tasks!r:.50}", "give the names of tasks")
+            raise _refusal("tasks", tasks, "the names of tasks")
         names = [tasks] if isinstance(tasks, str) else [str(task) for task in tasks]
         if unknown := [name for name in names if name not in {task.value for task in Task} & chosen.keys()]:
             answered = ", ".join(task.value for task in Task if task.value in chosen)
@@ -459,23 +461,24 @@ class _Reporter:
             news(self.observer)
 
 
-def _check(**given: Any) -> None:
+def _check(page: object, name: object, priority: object, deadline: object, caller: object) -> None:
     """Refuse arguments of ``submit`` that the scheduler, which serves all callers, would stumble over."""
-    page, deadline = given["page"], given["deadline"]
+    if not isinstance(page, _WHOLE) or not 0 <= operator.index(page) < _PAGES:
+        raise _refusal("page", page, "a whole number, from 0")
+    if name is not None and not isinstance(name, str):
+        raise _refusal("name", name, "text")
+    if not isinstance(priority, int):
+        raise _refusal("priority", priority, "a whole number")
+    if deadline is not None and (not isinstance(deadline, _NUMBER) or math.isnan(deadline)):
+        raise _refusal("deadline", deadline, "seconds")
     try:
-        hash(given["caller"])
-        is_hashable = True
-    except TypeError:
-        is_hashable = False
-    for name, fits, wanted in (
-        ("page", isinstance(page, SupportsIndex) and 0 <= operator.index(page) < _PAGES, "a whole number, from 0"),
-        ("name", isinstance(given["name"], str | None), "text"),
-        ("priority", isinstance(given["priority"], int), "a whole number"),
-        ("deadline", deadline is None or (isinstance(deadline, SupportsFloat) and not math.isnan(deadline)), "seconds"),
-        ("caller", is_hashable, "something hashable, as text"),
-    ):
-        if not fits:
-            raise UsageProblem(f"{name} cannot be {given[name]!r:.50}", f"give {wanted}")
+        hash(caller)
+    except TypeError as error:
+        raise _refusal("caller", caller, "something hashable, as text") from error
+
+
+def _refusal(name: str, given: object, wanted: str) -> UsageProblem:
+    return UsageProblem(f"{name} cannot be {given!r:.50}", f"give {wanted}")
 
 
 def _no_threads(error: RuntimeError) -> WorkerUnusable:
