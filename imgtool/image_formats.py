@@ -64,6 +64,15 @@ PLAIN_FORMATS = {
 }
 """Formats that are rarely met and that Pillow reads, with its module for each."""
 
+TIFF_PARTS = {
+    **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG2000"),
+    **dict.fromkeys((34933, 34934), "PNG"),
+    **dict.fromkeys((50002, 52546), "JXL"),
+    50001: "WEBP",
+}
+"""Compressions of TIFF (tag 259) that make a picture in another format of each strip or tile, and that format: of Aperio,
+libtiff and the DNG specification 1.7."""
+
 _SHAPES: dict[str, Callable[[bytes], bool]] = {
     # Netpbm: a number and white space, then the width or a comment.
     "PPM": lambda head: (

@@ -11,7 +11,6 @@ import stat
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -29,12 +28,13 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from imgtool.distribution import install_command
-from imgtool.image_formats import HEAD_BYTES, PLAIN_FORMATS, sniff
+from imgtool.image_formats import HEAD_BYTES, sniff
 from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
 from imgtool.runtime.worker.containers.pdf import PdfPages
+from imgtool.runtime.worker.containers.plugins import load_plugin
+from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import grounds, shows_something, upright_rgb
@@ -109,7 +109,7 @@ class _OpenImage:
     frames: list[int] | None = None
     jpeg: bytes | None = None
     turn: int | None = None
-    document: PdfPages | None = None
+    document: PdfPages | TiffOfParts | None = None
     text: tuple[TextLine, ...] = ()
 
     def serves(self, source: bytes | BytesIO, page: int) -> bool:
@@ -264,8 +264,12 @@ class Decoder:
                 _check_unchanged(file, expect)
             path = None if isinstance(source, BytesIO) else source
             name = _format_of(file)
+            document: PdfPages | TiffOfParts | None = None
             if name == "PDF":
                 document = PdfPages(file, self._pdf_dpi)
+            elif name == "TIFF":
+                document = TiffOfParts.opened(file)
+            if document is not None:
                 return _OpenImage(path, state, file, Image.new("RGB", (1, 1)), name, document.pages, document=document)
             if (kind := camera_raw(file, name)) is not None:
                 with explained(file, kind):
@@ -444,30 +448,8 @@ def _format_of(file: BinaryIO) -> str:
             "this is no image of a known format, whatever its name says",
             "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; leave others out with --exclude",
         )
-    if name in PLAIN_FORMATS:
-        import_module(f"PIL.{PLAIN_FORMATS[name]}")
-    if name in ("HEIF", "JXL"):
-        _register(name)
+    load_plugin(name)
     return name
-
-
-def _register(name: str) -> None:
-    """Have a package outside Pillow read a format.
-
-    Raises:
-        DecodeError: it is not installed.
-    """
-    try:
-        if name == "HEIF":
-            import pillow_heif
-
-            if name not in Image.OPEN:
-                pillow_heif.register_heif_opener()
-        else:
-            import pillow_jxl  # noqa: F401
-    except ImportError as error:
-        what, extra = ("HEIC and HEIF", "heif") if name == "HEIF" else ("JPEG XL", "jxl")
-        raise DecodeError("unsupported", f"{what} images need an optional decoder", install_command(extra)) from error
 
 
 def _reason(file: BinaryIO, name: str) -> DecodeError:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from typing import BinaryIO
 
+from imgtool.image_formats import TIFF_PARTS
 from imgtool.runtime.worker.file_structure import is_sound_so_far
 from imgtool.types import Problem
 
@@ -48,6 +50,8 @@ def unreadable(error: Exception) -> DecodeError:
 _TAIL_BYTES = 64
 _COMPRESSION_TAG = 259
 _COMMON_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946})
+_OF_SOME_BUILDS = {34925: "lzma", 50000: "zstd"}
+"""Compressions that libtiff has where it was built with their libraries."""
 _LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
 _UNSUPPORTED_WORDS = (
     "unsupported",
@@ -86,7 +90,7 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
 
 
 def _rare_compression(file: BinaryIO) -> int | None:
-    """The compression of a TIFF's first page, if not every build of libtiff has it: WebP, JPEG 2000, LERC, ..."""
+    """The compression of a TIFF's first page, if this build of libtiff does not have it: LERC, JBIG, ..."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     with suppress(Exception):
@@ -96,8 +100,22 @@ def _rare_compression(file: BinaryIO) -> int | None:
         directory = ImageFileDirectory_v2(head)
         directory.load(file)
         compression = directory.get(_COMPRESSION_TAG)
-        return compression if isinstance(compression, int) and compression not in _COMMON_COMPRESSIONS else None
+        if isinstance(compression, int) and compression not in _COMMON_COMPRESSIONS | TIFF_PARTS.keys():
+            return (
+                None if compression in _OF_SOME_BUILDS and _libtiff_has(_OF_SOME_BUILDS[compression]) else compression
+            )
     return None
+
+
+def _libtiff_has(codec: str) -> bool:
+    """Whether it can write a picture so, which tells whether it can read one."""
+    from PIL import Image
+
+    try:
+        Image.new("L", (1, 1)).save(BytesIO(), "TIFF", compression=codec)
+    except OSError:
+        return False
+    return True
 
 
 def _is_cut_short(file: BinaryIO, kind: str) -> bool:
