@@ -37,7 +37,7 @@ from imgtool.runtime.worker.containers.plugins import load_plugin
 from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
-from imgtool.runtime.worker.pixels import grounds, shows_something, upright_rgb
+from imgtool.runtime.worker.pixels import grounds, shows_something, upright_rgb, without_empty_alpha
 from imgtool.types import TextLine
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
 
 _SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
 """Formats that name a colour space by numbers, within so many bytes from the start."""
+
+_BITMAPS = ("BMP", "ICO", "CUR", "TGA")
+"""Formats in which an alpha of zero all over means nothing."""
 
 _SUBFILE_TYPE, _COPY_OR_MASK = 254, 1 | 4
 
@@ -285,19 +288,13 @@ class Decoder:
                 # The second picture of a stereo or gain-map JPEG is no page of it.
                 is_stereo = image.format == "MPO"
                 pages = 1 if is_stereo else max(1, getattr(image, "n_frames", 1))
+                if name in _BITMAPS:
+                    image = without_empty_alpha(image)
                 frames = _whole_pages(image, pages) if pages > 1 and name == "TIFF" else None
         except BaseException:
             file.close()
             raise
-        return _OpenImage(
-            path,
-            state,
-            file,
-            image,
-            "JPEG" if is_stereo else image.format or "",
-            len(frames or range(pages)),
-            frames=frames,
-        )
+        return _OpenImage(path, state, file, image, name, len(frames or range(pages)), frames=frames)
 
     def _first_shown(self, opened: _OpenImage, pixels: NDArray[np.uint8]) -> int:
         """The first frame of an animation that is more than one colour, given the pixels of frame 0."""

@@ -135,9 +135,17 @@ def _band_converter(image: Image.Image, colours: ToSrgb | None, ground: int | No
 def _grey_converter(image: Image.Image) -> Band:
     if image.mode.startswith("I;16"):
         return _sixteen_bit(image)
-    if image.format == "PNG":
+    if image.mode == "I" and image.format in ("PNG", "PPM"):
         return partial(_scaled, low=0.0, high=65535.0)
     return _stretched(image)
+
+
+def without_empty_alpha(image: Image.Image) -> Image.Image:
+    """An image that is transparent all over, as one that has no transparency: writers of bitmaps leave the fourth byte
+    of a pixel at zero, and browsers do not honour it either."""
+    if image.mode not in ("RGBA", "LA") or any(image.getchannel("A").getextrema()):
+        return image
+    return image.convert(image.mode.removesuffix("A"))
 
 
 def _plain(band: Image.Image) -> Pixels:
