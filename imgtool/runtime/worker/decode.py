@@ -13,7 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 # Imported by name so that no format makes Pillow import all of its fifty plugins.
 from PIL import (  # noqa: F401
@@ -30,6 +33,7 @@ from PIL import (  # noqa: F401
 
 from imgtool.image_formats import HEAD_BYTES, sniff
 from imgtool.runtime.worker.colour import to_srgb
+from imgtool.runtime.worker.containers.bitmap import Bitmap, icon
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
 from imgtool.runtime.worker.containers.pdf import PdfPages
@@ -39,10 +43,6 @@ from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, ex
 from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import grounds, shows_something, upright_rgb, without_empty_alpha
 from imgtool.types import TextLine
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = ["DecodeError", "DecodedPage", "Decoder"]
 
@@ -61,9 +61,6 @@ _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
 
 _SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
 """Formats that name a colour space by numbers, within so many bytes from the start."""
-
-_BITMAPS = ("BMP", "ICO", "CUR", "TGA")
-"""Formats in which an alpha of zero all over means nothing."""
 
 _SUBFILE_TYPE, _COPY_OR_MASK = 254, 1 | 4
 
@@ -280,21 +277,38 @@ class Decoder:
                 self._check_size(*image.size)
                 return _OpenImage(path, state, file, image, kind, jpeg=jpeg, turn=turn)
             with explained(file, name):
+                bitmap = self._of_bitmap(file, name) if name in ("BMP", "ICO", "CUR") else None
                 try:
-                    image = Image.open(file, formats=[name])
+                    image = bitmap or Image.open(file, formats=[name])
                 except UnidentifiedImageError:
                     raise _reason(file, name) from None
                 self._check_size(*image.size)
                 # The second picture of a stereo or gain-map JPEG is no page of it.
                 is_stereo = image.format == "MPO"
                 pages = 1 if is_stereo else max(1, getattr(image, "n_frames", 1))
-                if name in _BITMAPS:
+                if name == "TGA":
                     image = without_empty_alpha(image)
+                if name == "PNG" and pages == 1:
+                    image = _with_exact_key(image, file)
                 frames = _whole_pages(image, pages) if pages > 1 and name == "TIFF" else None
         except BaseException:
             file.close()
             raise
         return _OpenImage(path, state, file, image, name, len(frames or range(pages)), frames=frames)
+
+    def _of_bitmap(self, file: BinaryIO, name: str) -> Image.Image | None:
+        """The picture of a bitmap, icon or cursor; ``None`` where Pillow reads the bitmap."""
+        file.seek(0)
+        if name == "BMP" and Bitmap(file.read(HEAD_BYTES)).is_plain:
+            return None
+        file.seek(0)
+        content = file.read()
+        found = Bitmap(content) if name == "BMP" else icon(content)
+        self._check_size(*found.size)
+        image = found.image() if isinstance(found, Bitmap) else found
+        image.load()
+        image.format = name
+        return image
 
     def _first_shown(self, opened: _OpenImage, pixels: NDArray[np.uint8]) -> int:
         """The first frame of an animation that is more than one colour, given the pixels of frame 0."""
@@ -382,8 +396,23 @@ def _scale_key(image: Image.Image) -> None:
     key, raw = image.info["transparency"], next((str(tile.args) for tile in getattr(image, "tile", ())), "")
     if isinstance(key, int) and image.mode == "L" and (bits := {"L;2": 2, "L;4": 4}.get(raw)):
         image.info["transparency"] = key * 255 // (2**bits - 1)
-    elif isinstance(key, tuple) and raw == "RGB;16B":
-        image.info["transparency"] = tuple(part >> 8 for part in key)
+
+
+def _with_exact_key(image: Image.Image, file: BinaryIO) -> Image.Image:
+    """A PNG of 16 bits a colour of which one stands for nothing, with its transparency: of the eight bits that Pillow
+    keeps, other colours have the same."""
+    if "transparency" not in image.info or all(str(tile.args) != "RGB;16B" for tile in getattr(image, "tile", ())):
+        return image
+    import cv2
+
+    image.load()  # says what is wrong with the file, which OpenCV passes over
+    file.seek(0)
+    levels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if levels is None or levels.shape[2:] != (4,):
+        return image
+    exact = Image.fromarray(np.ascontiguousarray((levels[..., (2, 1, 0, 3)] >> 8).astype(np.uint8)))
+    exact.format, exact.info = image.format, {name: each for name, each in image.info.items() if name != "transparency"}
+    return exact
 
 
 def _megapixels(pixels: int) -> str:
