@@ -187,3 +187,44 @@ def targa(kind: int, bits: int, data: bytes, *, colours: Pixels | None = None, f
     of_map = (0, count, 24 if count else 0)
     head = struct.pack("<BBBHHBHHHHBB", 0, int(count > 0), kind, *of_map, 0, 0, WIDTH, HEIGHT, bits, flags)
     return head + (b"" if colours is None else palette_bytes(colours, 3)) + data
+
+
+# Camera RAW
+
+
+def dng(colours: Pixels, turn: int = 1) -> bytes:
+    """A DNG without any JPEG: the (height, width, 3) uint8 picture as a sensor with a Bayer mosaic of 14 bits sees it
+    (DNG specification 1.7)."""
+    height, width = colours.shape[:2]
+    linear = np.rint((colours / 255.0) ** 2.2 * 16383).astype("<u2")
+    mosaic = linear[..., 1].copy()
+    mosaic[::2, ::2], mosaic[1::2, 1::2] = linear[::2, ::2, 0], linear[1::2, 1::2, 2]
+    identity = [value for row in ((3.24, -1.54, -0.50), (-0.97, 1.88, 0.04), (0.06, -0.20, 1.06)) for value in row]
+    byte, text, short, long, ratio, signed = 1, 2, 3, 4, 5, 10
+    forms = {byte: "B", text: "B", short: "H", long: "I"}
+    model = b"Test camera\0"
+    tags: dict[int, tuple[int, list[int]]] = {
+        254: (long, [0]), 256: (long, [width]), 257: (long, [height]), 258: (short, [16]), 259: (short, [1]),
+        262: (short, [32803]), 271: (text, list(b"Test\0")), 272: (text, list(model)), 273: (long, [0]),
+        274: (short, [turn]), 277: (short, [1]), 278: (long, [height]), 279: (long, [mosaic.nbytes]),
+        33421: (short, [2, 2]), 33422: (byte, [0, 1, 1, 2]), 50706: (byte, [1, 4, 0, 0]), 50708: (text, list(model)),
+        50714: (long, [0]), 50717: (long, [16383]), 50721: (signed, [round(each * 10_000) for each in identity]),
+        50728: (ratio, [1, 1, 1]), 50778: (short, [21]),
+    }  # fmt: skip
+    entries, behind = b"", b""
+    after = 8 + 2 + 12 * len(tags) + 4
+    for tag, (kind, values) in tags.items():
+        if kind in (ratio, signed):
+            parts = (struct.pack("<ii", value, 1 if kind == ratio else 10_000) for value in values)
+            data = b"".join(parts)
+        else:
+            data = struct.pack(f"<{len(values)}{forms[kind]}", *values)
+        if tag == 273:  # the pixels follow at a round place
+            data = struct.pack("<I", 2048)
+        place = data.ljust(4, b"\0")
+        if len(data) > 4:
+            place = struct.pack("<I", after + len(behind))
+            behind += data + b"\0" * (len(data) % 2)
+        entries += struct.pack("<HHI", tag, kind, len(values)) + place
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + behind
+    return head.ljust(2048, b"\0") + mosaic.tobytes()
