@@ -27,7 +27,8 @@ ALPHA: Pixels = np.rint(np.clip(1.5 - 2 * np.hypot(_X - 0.5, _Y - 0.5), 0, 1) * 
 def saved(image: Image.Image | Pixels, name: str, **options: object) -> bytes:
     """The bytes of what Pillow writes as format ``name``."""
     held = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(held, name, **options)
+    # A copy: Pillow leaves settings of one format in the image, where they disturb the next.
+    (image.copy() if isinstance(image, Image.Image) else Image.fromarray(image)).save(held, name, **options)
     return held.getvalue()
 
 
