@@ -5,17 +5,20 @@ Pillow and the libraries under it have no exceptions of their own for this; thei
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import BinaryIO
 
+from PIL import UnidentifiedImageError
+
 from imgtool.image_formats import TIFF_PARTS
 from imgtool.runtime.worker.file_structure import is_sound_so_far
 from imgtool.types import Problem
 
-_TRUNCATED_REMEDY = "get a complete copy of the file: it was cut off while being copied or downloaded"
+TRUNCATED_REMEDY = "get a complete copy of the file: it was cut off while being copied or downloaded"
 DAMAGED_REMEDY = "open it in an image editor and save it again, or get another copy"
 
 
@@ -47,6 +50,8 @@ def unreadable(error: Exception) -> DecodeError:
     return DecodeError("unreadable", f"the file cannot be read: {reason}", "check the disk or the network share")
 
 
+_PLACES_THAT_LIE = {errno.EINVAL, errno.EOVERFLOW}
+"""What the system says where a file names a place in itself that no file can have."""
 _TAIL_BYTES = 64
 _COMPRESSION_TAG = 259
 _COMMON_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946})
@@ -68,7 +73,10 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
     """What ``error``, raised while ``file`` of Pillow's format ``name`` was read, means to a person."""
     kind = "HEIC" if name == "HEIF" else "JPEG" if name == "MPO" else name
     said = str(error).strip() or type(error).__name__
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, UnidentifiedImageError):  # its words name the object that was read, and not the file
+        said = "a picture inside it cannot be found"
+    said = said.partition(". Please build")[0]  # the advice of libjxl to its developers
+    if isinstance(error, OSError) and error.errno is not None and error.errno not in _PLACES_THAT_LIE:
         return unreadable(error)
     if "Decompressed data too large" in said or "Too much memory used in text chunks" in said:
         return DecodeError(
@@ -81,7 +89,7 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
         return DecodeError("unsupported", text, "convert it to PNG or JPEG")
     ends_early = isinstance(error, EOFError) or "truncated" in said.lower() or _is_cut_short(file, kind)
     if ends_early and is_sound_so_far(file, kind):
-        return DecodeError("truncated", f"the {kind} file is incomplete ({said})", _TRUNCATED_REMEDY)
+        return DecodeError("truncated", f"the {kind} file is incomplete ({said})", TRUNCATED_REMEDY)
     if isinstance(error, NotImplementedError) or any(word in said.lower() for word in _UNSUPPORTED_WORDS):
         return DecodeError(
             "unsupported", f"this {kind} uses a feature that is not supported: {said}", "convert it to PNG or JPEG"

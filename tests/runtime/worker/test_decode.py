@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageDraw
+from PIL import Image, ImageCms, ImageDraw, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -600,3 +600,19 @@ def test_a_rare_compression_is_not_supported_and_not_damage(tmp_path: Path) -> N
 def test_what_libavif_does_not_implement_is_not_damage() -> None:
     for said in ("Not implemented", "No codec available"):
         assert explain(RuntimeError(said), io.BytesIO(b"\0" * 99), "AVIF").problem.code == "unsupported"
+
+
+def test_a_place_that_no_file_has_is_damage_and_not_the_disk(tmp_path: Path) -> None:
+    path = saved(scene(), tmp_path / "a.tif", big_tiff=True)
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + b"\xff" * 8 + content[16:])
+    assert problem_code(path) == "damaged"
+
+
+def test_what_a_library_says_of_itself_is_left_out() -> None:
+    for error, kind in (
+        (UnidentifiedImageError("cannot identify image file <_io.BytesIO object at 0x7f>"), "TIFF"),
+        (RuntimeError("Generic Error. Please build `libjxl` from source to see any internal error messages."), "JXL"),
+    ):
+        said = explain(error, io.BytesIO(b"\0" * 99), kind).problem.message
+        assert "0x" not in said and "internal" not in said

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from imgtool.image_formats import BITMAP_HEADER_SIZES
-from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError
+from imgtool.runtime.worker.decode_errors import TRUNCATED_REMEDY, DecodeError
 
 _FILE_HEADER, _CORE, _OS2_SHORT, _INFO, _OS2, _V5 = 14, 12, 16, 40, 64, 124
 _RGB, _RLE8, _RLE4, _FIELDS, _ALPHA_FIELDS = 0, 1, 2, 3, 6
@@ -217,4 +217,4 @@ def _unsupported(what: str) -> DecodeError:
 
 
 def _cut_short() -> DecodeError:
-    return DecodeError("truncated", "the BMP file is incomplete", DAMAGED_REMEDY)
+    return DecodeError("truncated", "the file is incomplete: the bitmap in it ends too early", TRUNCATED_REMEDY)
