@@ -41,7 +41,15 @@ from imgtool.runtime.worker.containers.plugins import load_plugin
 from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
-from imgtool.runtime.worker.pixels import grounds, shows_something, upright_rgb, without_empty_alpha
+from imgtool.runtime.worker.pixels import (
+    as_bytes,
+    full_scale,
+    grounds,
+    orientation,
+    shows_something,
+    upright_rgb,
+    without_empty_alpha,
+)
 from imgtool.types import TextLine
 
 __all__ = ["DecodeError", "DecodedPage", "Decoder"]
@@ -62,7 +70,7 @@ _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
 _SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
 """Formats that name a colour space by numbers, within so many bytes from the start."""
 
-_SUBFILE_TYPE, _COPY_OR_MASK = 254, 1 | 4
+_SUBFILE_TYPE, _COPY_OR_MASK, _BITS_PER_SAMPLE = 254, 1 | 4, 258
 
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
@@ -373,7 +381,27 @@ def _pixels(opened: _OpenImage, ground: int | None = None) -> NDArray[np.uint8]:
     if opened.format == "PNG" and "transparency" in image.info and ground is None:
         _scale_key(image)
     image.load()
+    if opened.format == "TIFF" and (exact := _few_bits_of_many(image, opened.file)) is not None:
+        return upright_rgb(exact, orientation(image), colours, ground)
     return upright_rgb(image, opened.turn, colours, ground)
+
+
+def _few_bits_of_many(image: Image.Image, file: BinaryIO) -> Image.Image | None:
+    """A colour TIFF of 16 bits whose values all fit in 10, 12 or 14, as a device of so many bits writes it: bright; of
+    these bits Pillow keeps the highest eight of 16. ``None`` where it is none such."""
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    if image.mode != "RGB" or bits != (16, 16, 16) or int(np.asarray(image).max()) >= 1 << 6:
+        return None
+    import cv2
+
+    file.seek(0)
+    page = image.tell()
+    is_read, levels = cv2.imdecodemulti(
+        np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED, range=(page, page + 1)
+    )
+    if not is_read or levels[0].dtype != np.uint16 or levels[0].shape != (image.height, image.width, 3):
+        return None
+    return Image.fromarray(as_bytes(levels[0][..., ::-1], full_scale(float(levels[0].max()))))
 
 
 def _whole_pages(image: Image.Image, frames: int) -> list[int] | None:

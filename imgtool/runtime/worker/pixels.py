@@ -152,6 +152,16 @@ def _plain(band: Image.Image) -> Pixels:
     return np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
 
 
+def full_scale(most: float) -> float:
+    """The greatest value of a device whose values go up to ``most``: 2 to the power of 10, 12, 14 or 16, less 1."""
+    return next(limit for limit in _FULL_SCALES if most <= limit)
+
+
+def as_bytes(values: NDArray[np.uint16], high: float) -> Pixels:
+    """0 to ``high`` as 0 to 255."""
+    return np.rint(values * (255.0 / high)).astype(np.uint8)
+
+
 def _scaled(band: Image.Image, low: float, high: float) -> Pixels:
     """Grey (h, w, 1) with ``low`` to ``high`` stretched over 0 to 255; what is no number becomes black."""
     values = np.asarray(band).astype(np.float64)
@@ -168,7 +178,7 @@ def _sixteen_bit(image: Image.Image) -> Band:
     if image.format == "TIFF":
         nothing = _nodata(image)
         most = max(int(np.asarray(band)[np.asarray(band) != nothing].max(initial=0)) for _, band in _bands(image))
-        high = next(limit for limit in _FULL_SCALES if most <= limit)
+        high = full_scale(most)
     scaled = partial(_scaled, low=0.0, high=high)
     key = image.info.get("transparency")
     if image.format == "PNG" and isinstance(key, int):
