@@ -71,6 +71,8 @@ _RIFF = {
     b"ACON": "an animated cursor (ANI)",
     b"CDR": "a CorelDRAW drawing (CDR)",
 }
+_OTHER_CODECS = (b"avci", b"avcs", b"jpeg", b"jpgs", b"j2ki", b"j2is", b"vvic", b"vvis", b"evbi", b"evbs")
+"""Brands of HEIF (ISO/IEC 23008-12) for images coded by AVC, JPEG, JPEG 2000, VVC and EVC."""
 _XML = ("<svg", "<?xml", "<!doctype svg", "<!--")
 _UNKNOWN = "an unknown kind of data"
 
@@ -86,6 +88,7 @@ def _other_image(head: bytes) -> tuple[str | None, str]:
     found = (
         *((head.startswith(signature), name, words) for signature, name, words in _IMAGES),
         (head[:4] == b"\x01\0\0\0" and head[40:44] == b" EMF", "EMF", "a Windows drawing (EMF)"),
+        (head[4:8] == b"ftyp" and head[8:12] in _OTHER_CODECS, "HEIF", "a HEIF image in a codec that is not read"),
         (head[128:132] == b"DICM", "DICOM", "a medical image (DICOM)"),
         (head[4:6] in (b"\x11\xaf", b"\x12\xaf"), "FLI", "an animation (FLI or FLC)"),
         ("<svg" in start and start.startswith(_XML), "SVG", "an SVG drawing, which is not supported"),

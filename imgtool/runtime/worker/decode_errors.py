@@ -15,7 +15,7 @@ from typing import BinaryIO
 from PIL import UnidentifiedImageError
 
 from imgtool.image_formats import TIFF_PARTS
-from imgtool.runtime.worker.file_structure import is_sound_so_far
+from imgtool.runtime.worker.file_structure import is_sound_so_far, jpeg_frame
 from imgtool.types import Problem
 
 TRUNCATED_REMEDY = "get a complete copy of the file: it was cut off while being copied or downloaded"
@@ -66,7 +66,17 @@ _UNSUPPORTED_WORDS = (
     "unknown pixel mode",
     "not implemented",
     "no codec",
+    "cannot handle",
+    "samples per pixel",
+    "unknown data organization",
 )
+_RARE_FRAMES = {
+    0xC3: "lossless",
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"),
+    0xCB: "lossless and arithmetic",
+    0xF7: "JPEG-LS",
+}
+"""Frames of JPEG (ITU-T T.81, table B.1; T.87) that libjpeg-turbo does not decode."""
 
 
 def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
@@ -84,9 +94,10 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
             f"text or a colour profile stored in this {kind} unpacks to more than is reasonable",
             "save the image again without its metadata",
         )
-    if kind == "TIFF" and (compression := _rare_compression(file)) is not None:
-        text = f"this TIFF is compressed in a way that is not supported here (number {compression})"
-        return DecodeError("unsupported", text, "convert it to PNG or JPEG")
+    rare = _rare_compression(file) if kind == "TIFF" else _RARE_FRAMES.get(jpeg_frame(file)) if kind == "JPEG" else None
+    if rare is not None:
+        text = f"this {kind} is compressed in a way that is not supported here ({rare})"
+        return DecodeError("unsupported", text, "convert it to PNG or an ordinary JPEG")
     ends_early = isinstance(error, EOFError) or "truncated" in said.lower() or _is_cut_short(file, kind)
     if ends_early and is_sound_so_far(file, kind):
         return DecodeError("truncated", f"the {kind} file is incomplete ({said})", TRUNCATED_REMEDY)
@@ -97,7 +108,7 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
     return DecodeError("damaged", f"the {kind} file is damaged ({said})", DAMAGED_REMEDY)
 
 
-def _rare_compression(file: BinaryIO) -> int | None:
+def _rare_compression(file: BinaryIO) -> str | None:
     """The compression of a TIFF's first page, if this build of libtiff does not have it: LERC, JBIG, ..."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -108,10 +119,10 @@ def _rare_compression(file: BinaryIO) -> int | None:
         directory = ImageFileDirectory_v2(head)
         directory.load(file)
         compression = directory.get(_COMPRESSION_TAG)
-        if isinstance(compression, int) and compression not in _COMMON_COMPRESSIONS | TIFF_PARTS.keys():
-            return (
-                None if compression in _OF_SOME_BUILDS and _libtiff_has(_OF_SOME_BUILDS[compression]) else compression
-            )
+        if not isinstance(compression, int) or compression in _COMMON_COMPRESSIONS | TIFF_PARTS.keys():
+            return None
+        is_here = compression in _OF_SOME_BUILDS and _libtiff_has(_OF_SOME_BUILDS[compression])
+        return None if is_here else f"number {compression}"
     return None
 
 

@@ -50,6 +50,22 @@ def _png(file: BinaryIO) -> bool:
     return True
 
 
+def jpeg_frame(file: BinaryIO) -> int:
+    """The marker of the frame of a JPEG file, which says how it is coded; 0 where none is found."""
+    try:
+        file.seek(2)
+        for _ in range(_BLOCKS):
+            mark, marker = _take(file, 2)
+            if mark != 0xFF or marker == 0xDA:
+                return 0
+            if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+                return marker
+            file.seek(int.from_bytes(_take(file, 2), "big") - 2, 1)
+    except (EOFError, OSError, ValueError):
+        pass
+    return 0
+
+
 def _jpeg(file: BinaryIO) -> bool:
     """Segments of FF, a marker and a length, until the scan begins (ITU-T T.81, B.1)."""
     _take(file, 2)

@@ -74,6 +74,7 @@ def test_what_is_no_image_is_called_by_its_name(content: bytes, words: str) -> N
         (b"SIMPLE  =                    T", "FITS"),
         (bytes(128) + b"DICM\2\0", "DICOM"),
         (bytes((0x22, 0, 0, 0, 0x12, 0xAF)), "FLI"),
+        (b"\0\0\0\x18ftypavci\0\0\0\0mif1avci", "HEIF"),
         (b"#define logo_width 16\n#define logo_height 16\nstatic char", "XBM"),
         (b"/* XPM */\nstatic char * x[] = {", "XPM"),
         (b"<svg viewBox='0 0 9 9'/>", "SVG"),

@@ -616,3 +616,15 @@ def test_what_a_library_says_of_itself_is_left_out() -> None:
     ):
         said = explain(error, io.BytesIO(b"\0" * 99), kind).problem.message
         assert "0x" not in said and "internal" not in said
+
+
+@pytest.mark.parametrize("marker", [0xC3, 0xC5, 0xC7, 0xCB, 0xF7])
+def test_a_jpeg_that_is_coded_otherwise_is_not_damaged(tmp_path: Path, marker: int) -> None:
+    path = saved(scene(), tmp_path / "a.jpg", quality=90)
+    content = path.read_bytes()
+    at = content.index(b"\xff\xc0\0\x11\x08")
+    path.write_bytes(content[: at + 1] + bytes((marker,)) + content[at + 2 :])
+    assert problem_code(path) == "unsupported"
+    for place, value in ((at + 4, 12), (at + 9, 2)):  # bits, components
+        path.write_bytes(content[:place] + bytes((value,)) + content[place + 1 :])
+        assert problem_code(path) == "unsupported"
