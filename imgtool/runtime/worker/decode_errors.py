@@ -6,7 +6,6 @@ Pillow and the libraries under it have no exceptions of their own for this; thei
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -15,7 +14,7 @@ from typing import BinaryIO
 from PIL import UnidentifiedImageError
 
 from imgtool.image_formats import TIFF_PARTS
-from imgtool.runtime.worker.file_structure import is_sound_so_far, jpeg_frame
+from imgtool.runtime.worker.file_structure import ends_before_its_end, is_sound_so_far, jpeg_frame
 from imgtool.types import Problem
 
 TRUNCATED_REMEDY = "get a complete copy of the file: it was cut off while being copied or downloaded"
@@ -52,12 +51,10 @@ def unreadable(error: Exception) -> DecodeError:
 
 _PLACES_THAT_LIE = {errno.EINVAL, errno.EOVERFLOW}
 """What the system says where a file names a place in itself that no file can have."""
-_TAIL_BYTES = 64
 _COMPRESSION_TAG = 259
 _COMMON_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946})
 _OF_SOME_BUILDS = {34925: "lzma", 50000: "zstd"}
 """Compressions that libtiff has where it was built with their libraries."""
-_LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
 _UNSUPPORTED_WORDS = (
     "unsupported",
     "not supported",
@@ -98,7 +95,7 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
     if rare is not None:
         text = f"this {kind} is compressed in a way that is not supported here ({rare})"
         return DecodeError("unsupported", text, "convert it to PNG or an ordinary JPEG")
-    ends_early = isinstance(error, EOFError) or "truncated" in said.lower() or _is_cut_short(file, kind)
+    ends_early = isinstance(error, EOFError) or "truncated" in said.lower() or ends_before_its_end(file, name)
     if ends_early and is_sound_so_far(file, kind):
         return DecodeError("truncated", f"the {kind} file is incomplete ({said})", TRUNCATED_REMEDY)
     if isinstance(error, NotImplementedError) or any(word in said.lower() for word in _UNSUPPORTED_WORDS):
@@ -135,19 +132,3 @@ def _libtiff_has(codec: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _is_cut_short(file: BinaryIO, kind: str) -> bool:
-    """Whether the file lacks the end that its format prescribes, or is shorter than it says itself."""
-    try:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        head = file.read(_TAIL_BYTES)
-        file.seek(max(0, size - _TAIL_BYTES))
-        tail = file.read(_TAIL_BYTES)
-    except (OSError, ValueError):
-        return False
-    if kind in _LAST_BYTES:
-        return _LAST_BYTES[kind] not in tail
-    declared = {"WEBP": int.from_bytes(head[4:8], "little") + 8, "BMP": int.from_bytes(head[2:6], "little")}
-    return declared.get(kind, 0) > size
