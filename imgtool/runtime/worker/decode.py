@@ -212,7 +212,10 @@ class Decoder:
             content = source.getvalue() if isinstance(source, BytesIO) else Path(os.fsdecode(source)).read_bytes()
             kind = sniff(content[:HEAD_BYTES]) or ""
             if (mended := mend(content, kind, self._max_pixels, most_missing)) is not None:
-                share = f"about {mended.missing:.0%} is missing" if mended.missing >= 0.005 else "the picture is whole"
+                share = (
+                    f"about {mended.missing:.0%} is missing" if mended.missing >= 0.005 else "less than 1% is missing"
+                )
+                share = share if mended.missing else "the picture is whole"
                 page = self._decode(BytesIO(mended.content), 0, None)
                 return replace(page, file_size=len(content), notice=f"{said}; {share}")
             if self._accept_truncated and code == "truncated":
