@@ -160,7 +160,14 @@ def _kinds() -> dict[str, Any]:
 
 
 def _unknown(name: str, source: Source) -> UnknownKey:
-    return UnknownKey(f"{source.name} sets {name!r}, which is no option of imgtool", nearest(name, _kinds()))
+    from imgtool.parameters import formerly
+
+    remedy = nearest(name, _kinds())
+    if (now := formerly(name)) is not None:
+        option, parameter = now
+        setting = f"{option}.{parameter} = ..." if source.folder else f'{ENV_PREFIX}{option.upper()}="{parameter}=..."'
+        remedy = f"write {setting}"
+    return UnknownKey(f"{source.name} sets {name!r}, which is no option of imgtool", remedy)
 
 
 def _convert(name: str, value: Any, source: Source) -> Any:

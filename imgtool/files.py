@@ -17,7 +17,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from imgtool.errors import OutputNotWritable, StoreNotWritable
+from imgtool.errors import OutputNotWritable, StoreNotWritable, UsageProblem
+from imgtool.image_formats import sniff_file
 
 try:
     import fcntl
@@ -131,6 +132,16 @@ def write_output(path: Path, data: bytes) -> None:
         raise OutputNotWritable(str(error), "free some space or fix its permissions, or name another place") from error
     except OSError as error:
         raise OutputNotWritable(f"{path} cannot be written: {error.strerror or error}", "name another file") from error
+
+
+def refuse_image(path: Path) -> None:
+    """
+    Raises:
+        UsageProblem: ``path`` is an image or a document: hardly what an output was meant to replace.
+    """
+    with suppress(OSError):
+        if path.is_file() and sniff_file(str(path)) is not None:
+            raise UsageProblem(f"{path} is an image and would be overwritten", "name another file")
 
 
 def sync_folder(folder: Path) -> None:

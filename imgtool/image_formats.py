@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-HEAD_BYTES = 64
+HEAD_BYTES = 512
 """How much of a file is looked at."""
 
 IMAGE_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
         *(".tif", ".tiff", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"),
-        *(".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".ico", ".pcx"),
+        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jph", ".jxl", ".qoi", ".ico", ".cur", ".pcx", ".tga"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
         *(".arw", ".cr2", ".cr3", ".dng", ".iiq", ".nef", ".orf", ".pef", ".raf", ".rw2"),
     }
 )
@@ -60,25 +61,60 @@ PLAIN_FORMATS = {
     "PPM": "PpmImagePlugin",
     "QOI": "QoiImagePlugin",
     "ICO": "IcoImagePlugin",
+    "CUR": "CurImagePlugin",
     "PCX": "PcxImagePlugin",
+    "TGA": "TgaImagePlugin",
 }
 """Formats that are rarely met and that Pillow reads, with its module for each."""
 
+TIFF_PARTS = {
+    **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG2000"),
+    **dict.fromkeys((34933, 34934), "PNG"),
+    **dict.fromkeys((50002, 52546), "JXL"),
+    50001: "WEBP",
+}
+"""Compressions of TIFF (tag 259) that make a picture in another format of each strip or tile, and that format. Numbers
+of Aperio, of libtiff and of the DNG specification 1.7."""
+
+
+def _is_targa(head: bytes) -> bool:
+    """Truevision's TGA 2.0 has no signature at its beginning, but fields that must agree with each other."""
+    if len(head) < 18:
+        return False
+    has_map, kind, map_bits, bits, descriptor = head[1], head[2], head[7], head[16], head[17]
+    if kind in (1, 9):
+        is_right = has_map == 1 and map_bits in (15, 16, 24, 32) and bits == 8 and any(head[5:7])
+    elif kind in (2, 10):
+        is_right = has_map == 0 and not any(head[3:8]) and bits in (16, 24, 32)
+    else:
+        is_right = kind in (3, 11) and has_map == 0 and not any(head[3:8]) and bits in (1, 8, 16)
+    return is_right and descriptor & 0xC0 == 0 and descriptor & 15 <= 8 and any(head[12:14]) and any(head[14:16])
+
+
+def _is_icon(head: bytes, kind: int) -> bool:
+    """A directory of pictures (as of Windows 3.0), the first of which lies behind the directory."""
+    count, place = int.from_bytes(head[4:6], "little"), int.from_bytes(head[18:22], "little")
+    is_kind = head[:4] == bytes((0, 0, kind, 0)) and head[9:10] == b"\0"
+    return is_kind and 0 < count < 256 and place >= 6 + 16 * count
+
+
 _SHAPES: dict[str, Callable[[bytes], bool]] = {
-    # Netpbm: a number and white space, then the width or a comment.
+    # Netpbm: a number and white space, then the width or a comment. Pf is PFM, of floats.
     "PPM": lambda head: (
-        head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace() and head[3:4] in b"#0123456789"
+        head[:1] == b"P"
+        and head[1:2] in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")
+        and head[2:3].isspace()
+        and head[2:].lstrip()[:1] in tuple(b"#0123456789"[at : at + 1] for at in range(11))
     ),
-    "ICO": lambda head: (
-        head[:4] == b"\0\0\1\0" and 0 < int.from_bytes(head[4:6], "little") < 256 and head[9:10] == b"\0"
-    ),
+    "ICO": lambda head: _is_icon(head, 1),
+    "CUR": lambda head: _is_icon(head, 2),
     "PCX": lambda head: (
         head[:1] == b"\n"
-        and head[1:2] in b"\0\2\3\4\5"
+        and head[1:2] in (b"\0", b"\2", b"\3", b"\4", b"\5")
         and head[2:3] == b"\1"
-        and head[3:4] in b"\1\2\4\x08"
-        and len(head) > 8
+        and head[3:4] in (b"\1", b"\2", b"\4", b"\x08")
     ),
+    "TGA": _is_targa,
 }
 """Formats whose first bytes are few: the ones after them count, too."""
 
@@ -90,7 +126,7 @@ _CONTAINER_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf"})
 
 
 def sniff(head: bytes) -> str | None:
-    """The format of a file that begins with ``head`` (its first 64 bytes, or all of a shorter one).
+    """The format of a file that begins with ``head`` (its first 512 bytes, or all of a shorter one).
 
     One of ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``BMP``, ``TIFF``, ``AVIF``, ``HEIF``, ``JXL``, ``PDF`` and those of
     :data:`PLAIN_FORMATS` and :data:`CAMERA_RAW`; ``None`` for anything else.
@@ -116,7 +152,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def read_head(path: str) -> bytes:
-    """The first 64 bytes of ``path``, fewer where it is shorter.
+    """The first 512 bytes of ``path``, fewer where it is shorter.
 
     Raises:
         OSError: the file cannot be opened or read.

@@ -223,3 +223,12 @@ def parameters_of(engine: str) -> tuple[str, list[Parameter]]:
         if found := [each for each in table.values() if engine in each.engines]:
             return option, found
     return "", []
+
+
+def formerly(name: str) -> tuple[str, str] | None:
+    """The option that sets a parameter and the parameter, given the option that earlier versions had for it alone:
+    ``("ocr", "allowlist")`` for ``ocr_allowlist``."""
+    for prefix, option in (("ocr_", "ocr"), ("tesseract_", "ocr"), ("labels_", "classifier")):
+        if name.startswith(prefix) and name.removeprefix(prefix) in TABLES[option]:
+            return option, name.removeprefix(prefix)
+    return None

@@ -1,7 +1,8 @@
-"""Compare two checkouts of imgtool: a run in which every answer is cached, and the first result of compiled models.
+"""Compare two checkouts of imgtool: a run in which every answer is cached, the first result of compiled models, and a
+folder of ordinary photos of which nothing is cached.
 
     python scripts/compare_revisions.py BEFORE AFTER [--images 10000] [--runs 10] [--first-result]
-        [--models '--weights synthetic --scale small']
+        [--models '--weights synthetic --scale small'] [--photos 40] [--photo-options '-t text --text-engine rapidocr']
 
 BEFORE and AFTER are folders with a checkout, each with its environment in ``.venv``. The runs are interleaved: before,
 after, before, after. Printed are medians with the range, of wall time and of CPU time (user and system, with workers).
@@ -35,6 +36,17 @@ def draw(folder: Path, count: int) -> None:
         Image.new("RGB", (8, 6 + number // 40_000), colour).save(place / f"{number:06}.png")
     # Nothing is trusted that was changed in the last two seconds.
     time.sleep(2.5)
+
+
+def take_photos(folder: Path, count: int) -> None:
+    """``count`` JPEG files of twelve megapixels, as a camera writes them: 4:2:0, quality 90, with EXIF."""
+    folder.mkdir()
+    for number in range(count):
+        shades = [Image.effect_noise((500, 375), 40 + number).resize((4000, 3000), Image.Resampling.BICUBIC)]
+        shades += [shades[0].rotate(180), shades[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+        exif = Image.Exif()
+        exif[0x0110], exif[0x0112] = "Camera", 6 if number % 4 == 0 else 1
+        Image.merge("RGB", shades).save(folder / f"{number:04}.jpg", quality=90, subsampling=2, exif=exif)
 
 
 def run(tree: Path, arguments: list[str], output: Path, environ: dict[str, str]) -> tuple[float, float]:
@@ -80,17 +92,27 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--first-result", action="store_true", help="also one image with compiled models")
     parser.add_argument("--models", default="--weights synthetic", help="options for that image, in quotes")
+    parser.add_argument("--photos", type=int, default=0, help="also so many photos, nothing cached")
+    parser.add_argument(
+        "--photo-options", default="-t caption --caption-engine describe", help="options for these, in quotes"
+    )
     given = parser.parse_args()
     trees = {"before": given.before.resolve(), "after": given.after.resolve()}
     with tempfile.TemporaryDirectory(prefix="imgtool-compare-") as name:
         scratch = Path(name)
         environ = {"IMGTOOL_CACHE_DIR": str(scratch / "cache")}
-        photos = scratch / "photos"
-        draw(photos, given.images)
-        print(f"{given.images:,} images, all cached ({given.runs} runs each, interleaved)")
-        run(trees["before"], [str(photos), *PLANTED], scratch / "fill.jsonl", environ)
-        run(trees["after"], [str(photos), *PLANTED], scratch / "fill.jsonl", environ)
-        compare(trees, [str(photos), *PLANTED], given.runs, scratch, environ)
+        if given.images:
+            cached = scratch / "cached"
+            draw(cached, given.images)
+            print(f"{given.images:,} images, all cached ({given.runs} runs each, interleaved)")
+            for tree in trees.values():
+                run(tree, [str(cached), *PLANTED], scratch / "fill.jsonl", environ)
+            compare(trees, [str(cached), *PLANTED], given.runs, scratch, environ)
+        if given.photos:
+            take_photos(scratch / "photos", given.photos)
+            print(f"{given.photos:,} photos, nothing cached ({given.runs} runs each, interleaved)")
+            flags = [str(scratch / "photos"), *shlex.split(given.photo_options), "--no-cache"]
+            compare(trees, flags, given.runs, scratch, environ)
         if given.first_result:
             image = scratch / "one.png"
             Image.effect_noise((320, 240), random.Random(7).uniform(60, 61)).convert("RGB").save(image)

@@ -181,3 +181,17 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.
         (tmp_path / "imgtool.toml").write_text(f'database = "{url}"\n')
         found = resolve({}, environ={}, folder=below, user_file=tmp_path / "none.toml")
         assert found.output.database == meant
+
+
+@pytest.mark.parametrize(
+    ("where", "remedy"), [("file", "classifier.mean = ..."), ("variable", 'IMGTOOL_CLASSIFIER="mean=..."')]
+)
+def test_a_key_of_earlier_versions_is_answered_with_todays(tmp_path: Path, where: str, remedy: str) -> None:
+    if where == "file":
+        (tmp_path / "imgtool.toml").write_text('labels_mean = "0,0,0"\n')
+    with pytest.raises(UnknownKey, match="labels_mean") as caught:
+        resolve(
+            {}, environ={"IMGTOOL_LABELS_MEAN": "0,0,0"} if where == "variable" else {}, folder=tmp_path,
+            user_file=tmp_path / "none",
+        )  # fmt: skip
+    assert remedy in str(caught.value.remedy)

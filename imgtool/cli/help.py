@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from imgtool.cli.analyze.former_options import as_now
 from imgtool.cli.analyze.options import RARE_PANELS
 
 ON_BY_DEFAULT = {"cache", "isolate"}
@@ -32,9 +33,14 @@ HelpAll = Annotated[
 
 
 class ManyOptions(TyperCommand):
-    """A command that leaves the panels of rare options out of ``--help``."""
+    """A command that leaves the panels of rare options out of ``--help``, and understands earlier options."""
 
     left_out: tuple[str, ...] = RARE_PANELS
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line."""
+        known = {name for option in self.params for name in (*option.opts, *option.secondary_opts)}
+        return super().parse_args(ctx, args if ctx.resilient_parsing else as_now(args, known))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help. The process ends after it, so options may be changed here for what is shown."""

@@ -48,8 +48,9 @@ class CacheStatistics(msgspec.Struct, kw_only=True):
 
 
 class Statistics(msgspec.Struct, kw_only=True):
-    """A run in figures. ``passed_over`` counts files in folders that are no image and not called like one, by their
-    extension, the most first. ``hit_rate_percent`` counts images all of whose tasks came from the result store.
+    """A run in figures. ``passed_over`` counts files in folders that are no image that can be read and not called like
+    one: by the type of the image or document where it is known, else by their extension; the most first.
+    ``hit_rate_percent`` counts images all of whose tasks came from the result store.
 
     ``parallel_efficiency`` is task seconds over the wall seconds in which workers ran tasks, loading left out: above 1,
     tasks ran side by side. ``stages`` is the share of the workers' time in which they decoded, loaded models, or

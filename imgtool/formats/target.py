@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Literal, TextIO
 
 from imgtool.errors import UsageProblem
-from imgtool.files import claim_file, sweep
+from imgtool.files import claim_file, refuse_image, sweep
 from imgtool.formats.interface import is_binary
 from imgtool.formats.sink import NEAREST, Sink, not_writable
 from imgtool.options import OutputFormat
@@ -76,7 +76,7 @@ class Target:
 
     Raises:
         OutputNotWritable: on entering, the file cannot be made there; on leaving, it cannot be completed.
-        UsageProblem: on entering, a binary format would go to a terminal.
+        UsageProblem: on entering, a binary format would go to a terminal, or the file is an image.
     """
 
     stream: IO[Any]
@@ -200,6 +200,7 @@ class Target:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if found is not None and not stat.S_ISREG(found.st_mode):
             return Sink(os.open(self._name, os.O_WRONLY), self._shown)
+        refuse_image(Path(self._name))
         self.untouched = self._careful and not self._append and found is not None and found.st_size > 0
         self.is_careful = self.untouched
         if not self._direct:

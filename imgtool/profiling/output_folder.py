@@ -14,15 +14,23 @@ from imgtool.profiling.record import Profile
 from imgtool.profiling.views.chrome_trace import chrome_trace
 
 PAGE, FILE = "index.html", "profile.json"
+_LOGS = ("analyze.log", "cpu.log")
+_SCRATCH = ("*.imports", "*.lines", "*.trace", "trace.jsonl", "cpu.pstats", "cpu.out")
+"""What the runs write, and what is removed at the end."""
 
 
 def open_folder(folder: Path) -> None:
     """Make ``folder`` if need be, and prove that it can be written: before the runs, which take long.
 
     Raises:
-        OutputNotWritable: it is a file, or nothing can be written there.
+        OutputNotWritable: it is a file, nothing can be written there, or it holds a file that is no profile's and has
+            the name of one: that would be lost.
     """
     remedy = "name another folder with -o"
+    if not any((folder / name).exists() for name in (FILE, *_LOGS)):
+        for pattern in (PAGE, "trace.json", "lines.txt", *_SCRATCH):
+            if found := next(folder.glob(pattern), None):
+                raise OutputNotWritable(f"{found} is no file of an earlier profile and would be overwritten", remedy)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".imgtool-profile"
@@ -49,6 +57,6 @@ def write_folder(folder: Path, profile: Profile) -> None:
         texts["lines.txt"] = profile.memory.lines
     for name, text in texts.items():
         write_output(folder / name, text.encode("utf-8", "replace"))
-    for pattern in ("*.imports", "*.lines", "*.trace", "trace.jsonl", "cpu.pstats", "cpu.out"):
+    for pattern in _SCRATCH:
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)

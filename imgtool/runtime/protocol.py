@@ -17,7 +17,7 @@ from msgspec import Struct
 from imgtool.options import LoadPolicy
 from imgtool.types import Problem
 
-PIXELS_VERSION = "2"
+PIXELS_VERSION = "3"
 """Version of what ``decode`` makes of a file. Part of every fingerprint: raise it when pixels can change."""
 
 DECODE = "decode"

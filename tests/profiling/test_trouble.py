@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from imgtool.distribution import install_command
-from imgtool.errors import ExitCode
+from imgtool.errors import ExitCode, OutputNotWritable
+from imgtool.profiling.output_folder import open_folder
 from imgtool.profiling.record import MemoryTimeline, View
 from imgtool.profiling.runner import ProfileRequest, Runner, TargetFailed
 from imgtool.profiling.views.cpu import sample
@@ -184,3 +185,14 @@ def test_a_run_that_answers_nothing_is_not_drawn(tmp_path: Path) -> None:
     assert outcome.code is ExitCode.NONE_ANSWERED
     assert "make the same analyze command work first" in outcome.err
     assert not (where / "index.html").exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "race.trace", "trace.jsonl"])
+def test_a_folder_with_files_that_a_profile_would_replace_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / name).write_text("mine")
+    with pytest.raises(OutputNotWritable, match=f"{name} is no file of an earlier profile"):
+        open_folder(tmp_path / "site")
+    assert (tmp_path / "site" / name).read_text() == "mine"
+    (tmp_path / "site" / "profile.json").write_text("{}")
+    open_folder(tmp_path / "site")

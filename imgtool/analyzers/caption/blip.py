@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +19,23 @@ if TYPE_CHECKING:
     from imgtool.inference.blip.graphs import BlipGraphs
     from imgtool.inference.blip.upstream import BlipNetwork
     from imgtool.options import EngineOptions
+
+
+_CLEAR = 0.2
+"""The share of an image from which on what is transparent of it is its background, and no rounded corner."""
+
+_GROUND = re.compile(
+    r"\b(?P<where>(?:on|in|against|with|over|and) )?an? (?:(?:plain|solid|pure|simple|bright|light|dark) )*"
+    r"(?:white|black|gr[ae]y|transparent) (?:back ?ground|backdrop)\b"
+)
+
+
+def on_nothing(caption: str) -> str:
+    """The caption of a transparent picture: the ground on which the model saw it is not the picture's."""
+    if not caption or "transparent" in caption:
+        return caption
+    said, count = _GROUND.subn(lambda found: f"{found['where'] or ''}a transparent background", caption)
+    return said if count else f"{caption} on a transparent background"
 
 
 class Blip(Analyzer):
@@ -42,7 +60,11 @@ class Blip(Analyzer):
         if self._network is None:
             raise RuntimeError("load() comes before run()")
         decoding = Decoding.of(self.parameters_given)
-        return list(self._network.caption([picture.pixels for picture in pictures], decoding))
+        captions = self._network.caption([picture.pixels for picture in pictures], decoding)
+        return [
+            on_nothing(caption) if picture.clear >= _CLEAR else caption
+            for picture, caption in zip(pictures, captions, strict=True)
+        ]
 
     def close(self) -> None:
         """Free the model."""
@@ -55,7 +77,7 @@ class BlipTorch(Blip):
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="blip",
         task=Task.CAPTION.value,
-        version="1",
+        version="2",
         backend=Backend.TORCH,
         summary="captions by BLIP, through transformers on torch",
         licence="BSD-3-Clause (BLIP's weights)",

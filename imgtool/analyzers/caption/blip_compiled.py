@@ -23,7 +23,7 @@ class BlipOnnx(Blip):
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="blip",
         task=Task.CAPTION.value,
-        version="1",
+        version="2",
         backend=Backend.ONNX,
         summary="captions by BLIP, compiled",
         licence="BSD-3-Clause (BLIP's weights)",

@@ -17,12 +17,19 @@ from typing import Any
 
 from imgtool.errors import LabelsMismatch, ModelLoadFailed
 
+_KEYED = re.compile(r"\s*/[a-z]{1,2}/[\w-]+\s*[,;\t]\s*(\S.*)")
+"""Identifiers of Open Images and Freebase before names: ``/m/011k07,Tortoise``."""
+_NUMBERED_BEHIND = re.compile(r"\s*(?:/[a-z]/)?(\S.*?)[\s,;]+(\d+)")
+"""Names with numbers behind them, as Places365 has them: ``/a/airfield 0``."""
 _SYNSET = re.compile(r"\s*n\d{8}[\s,:]+(\S.*)")
 _NUMBERED = re.compile(r"\s*(?:n\d{8}\s+)?(\d+)\s*[:,;=)\t]\s*(\S.*)")
 _SPACED = re.compile(r"\s*(?:n\d{8}\s+)?(\d+)\s+(\S.*)")
 _QUOTED = re.compile(r"""\s*(['"])(.*)\1,?\s*""")
 
-_TABLES = ("id2label", "names", "labels", "class_names", "label_names", "classes", "categories")
+_TABLES = (
+    *("id2label", "names", "labels", "class_names", "label_names", "classes", "categories"),
+    *("idx_to_class", "idx2label", "index_to_name", "class_to_idx", "label2id", "class_indices"),
+)
 """Keys of a JSON object under which the names may be."""
 
 _NAME_COLUMNS = (
@@ -95,8 +102,11 @@ def names_of(value: Any) -> tuple[str, ...]:
         value = [numbered[index] for index in sorted(numbered)]
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError("not a list of class names")
-    if all(isinstance(entry, Mapping) and "name" in entry for entry in value):
-        by_id = {entry.get("id"): entry["name"] for entry in value}
+    key = next((key for key in _NAME_COLUMNS if all(isinstance(each, Mapping) and key in each for each in value)), None)
+    if key is not None:
+        by_id = {entry.get("id"): entry[key] for entry in value}
+        if len(by_id) < len(value):
+            by_id = dict(enumerate(entry[key] for entry in value))
         value = list(by_id.values()) if not _is_counted(by_id) else [by_id[index] for index in sorted(by_id)]
     if all(isinstance(entry, (list, tuple)) and len(entry) == 2 for entry in value):
         value = [entry[1] for entry in value]
@@ -138,8 +148,11 @@ def parse_labels(text: str) -> tuple[str, ...]:
     if (table := _from_table(lines)) is not None:
         return table
     lines = _without_numbers(lines)
-    synsets = [_SYNSET.fullmatch(line) for line in lines]
-    return tuple(match[1] for match in synsets if match) if all(synsets) else tuple(lines)
+    for pattern in (_SYNSET, _KEYED):
+        matches = [pattern.fullmatch(line) for line in lines]
+        if all(matches):
+            return tuple(match[1] for match in matches if match)
+    return tuple(lines)
 
 
 def _without_numbers(lines: list[str]) -> list[str]:
@@ -153,6 +166,11 @@ def _without_numbers(lines: list[str]) -> list[str]:
             continue
         lines = [by_index[index] for index in sorted(by_index)]
         break
+    behind = [_NUMBERED_BEHIND.fullmatch(line) for line in lines]
+    by_index = {int(match[2]): match[1] for match in behind if match}
+    # "class 1", "class 2" are names; numbers that count names that differ are none of them.
+    if len(by_index) == len(lines) > 1 and _is_counted(by_index) and len(set(by_index.values())) == len(lines):
+        return [by_index[index] for index in sorted(by_index)]
     quoted = [_QUOTED.fullmatch(line) for line in lines]
     return [match[2] for match in quoted if match] if all(quoted) else lines
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
 from imgtool.analyzers.text.doubts import with_doubts
+from imgtool.analyzers.text.rapidocr import RapidOcr
 from imgtool.analyzers.text.reading_order import in_reading_order
 from imgtool.analyzers.text.tesseract_tsv import DamagedOutput, parse_lines
 from imgtool.errors import ModelLoadFailed, ModelMissing
 from imgtool.inference.picture import Picture
 from imgtool.types import Backend, Box, Problem, Task, TextLine
 from imgtool.weights.hashing import sampled_sha256
+from imgtool.weights.languages import RAPIDOCR_LANGUAGES
 from imgtool.weights.tesseract_languages import find_binary, installed_languages, spoken_names, tesseract_code
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ tables and charts. None reads every page that another reads."""
 _GAIN, _POOR = 1.05, 0.8
 """Another reading is kept where it says so much more. A page of a lower confidence, by character, may be turned."""
 
+_CERTAIN = 0.9
+"""From which confidence on a line of RapidOCR fills a place where Tesseract has none."""
+
 _LEAST = 0.5
 """A line of a lower confidence is doubtful."""
 
@@ -52,7 +57,11 @@ if that is more."""
 
 
 class Tesseract(Analyzer):
-    """The installed ``tesseract``, a process for each reading of a picture, which it reads from standard input."""
+    """The installed ``tesseract``, a process for each reading of a picture, which it reads from standard input.
+
+    Where it was not named and stands in for another engine because of a language, RapidOCR reads each picture, too, if
+    it is here: Tesseract is made for pages, and of a photo of signs it loses lines that RapidOCR reads.
+    """
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="tesseract",
@@ -80,10 +89,12 @@ class Tesseract(Analyzer):
             return Probe(False, reason=reason, remedy=INSTALL, languages=spoken_names(installed))
         files = [path for code in wanted if (path := installed[code]) is not None]
         version = _version(binary, binary.stat().st_mtime_ns)
+        beside = _beside(options)
         return Probe(
             True,
             model="+".join(wanted),
             model_version=f"{version}, {sampled_sha256(files)[:12]}",
+            notice=f"rapidocr adds lines that it misses, in {', '.join(beside[1])}" if beside else "",
             languages=spoken_names(installed),
             size_bytes=sum(path.stat().st_size for path in files),
         )
@@ -103,8 +114,35 @@ class Tesseract(Analyzer):
         if not wanted:
             raise ModelMissing("tesseract or its languages are missing", INSTALL)
         seconds = max(_SHARE * options.timeout, options.timeout - _GRACE_SECONDS)
-        arranged = {"order": order} if order in ("columns", "raw") else {}
-        return {"paths": {"binary": str(binary)}, "languages": wanted, "psm": mode, "seconds": seconds, **arranged}
+        arranged: dict[str, Any] = {"order": order} if order in ("columns", "raw") else {}
+        paths = {"binary": str(binary)}
+        if beside := _beside(options):
+            its_own = RapidOcr.parameters(options)
+            paths |= its_own.pop("paths")
+            arranged["beside"] = {"version": [RapidOcr.spec.version, beside[0]], **its_own}
+        return {"paths": paths, "languages": wanted, "psm": mode, "seconds": seconds, **arranged}
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._other: RapidOcr | None = None
+        if (beside := parameters.get("beside")) is not None:
+            threads = {"threads": parameters["threads"]} if "threads" in parameters else {}
+            self._other = RapidOcr({**beside, **threads, "paths": parameters["paths"]})
+
+    def import_libraries(self) -> None:
+        """Import what RapidOCR needs, if it reads, too."""
+        if self._other is not None:
+            self._other.import_libraries()
+
+    def warm_up(self) -> None:
+        """Have RapidOCR read a drawn word, if it reads, too."""
+        if self._other is not None:
+            self._other.warm_up()
+
+    def close(self) -> None:
+        """Free RapidOCR's models."""
+        if self._other is not None:
+            self._other.close()
 
     def load(self) -> None:
         """Check that the program still runs; nothing stays loaded between pictures.
@@ -117,12 +155,18 @@ class Tesseract(Analyzer):
             subprocess.run([binary, "--version"], capture_output=True, timeout=10, check=True)
         except (OSError, subprocess.SubprocessError) as error:
             raise ModelLoadFailed(f"{binary} does not run: {error}", INSTALL) from error
+        if self._other is not None:
+            self._other.load()
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         """The lines of each picture as a tuple of :class:`imgtool.types.TextLine`."""
         read = [self._read(picture) for picture in pictures]
         least = 0.0 if self.parameters_given.get("order") == "raw" else _LEAST
-        return [lines if isinstance(lines, Problem) else with_doubts(lines, self.spec.name, least) for lines in read]
+        read = [lines if isinstance(lines, Problem) else with_doubts(lines, self.spec.name, least) for lines in read]
+        if self._other is not None:
+            others = self._other.run(pictures)
+            return [_filled(lines, other) for lines, other in zip(read, others, strict=True)]
+        return list(read)
 
     def _read(self, picture: Picture) -> tuple[TextLine, ...] | Problem:
         """By the mode that was asked for, else the best of several, turned where that reads better."""
@@ -186,6 +230,42 @@ class Tesseract(Analyzer):
             return tuple(parse_lines(done.stdout.decode("utf-8"), width, height))
         except (DamagedOutput, UnicodeDecodeError) as error:
             return Problem("damaged_answer", f"tesseract's answer cannot be read: {error}", "try another engine")
+
+
+def _beside(options: EngineOptions) -> tuple[str, list[str]] | None:
+    """The version of RapidOCR that reads, too, and the languages that it reads; ``None`` where Tesseract was asked for
+    by name or by a way of its own, where RapidOCR is not here, or reads none of the languages, or all of them."""
+    if options.text_engine == "tesseract" or "psm" in options.ocr or options.ocr.get("order") == "raw":
+        return None
+    read = [language for language in options.languages if language in RAPIDOCR_LANGUAGES]
+    if not read or len(read) == len(options.languages):
+        return None
+    probe = RapidOcr.probe(options)
+    return (probe.model_version, read) if probe.available else None
+
+
+def _filled(lines: tuple[TextLine, ...] | Problem, others: Answer | Problem) -> tuple[TextLine, ...] | Problem:
+    """Tesseract's lines, and those of RapidOCR that are certain where Tesseract has none or is in doubt."""
+    if isinstance(lines, Problem) or isinstance(others, Problem):
+        return lines
+    kept = list(lines)
+    for other in others:
+        there = [line for line in kept if _meet(line.box, other.box)]
+        if other.doubt or other.confidence < _CERTAIN or any(line.doubt is None for line in there):
+            continue
+        kept = [line for line in kept if line not in there] + [other]
+    return lines if kept == list(lines) else in_reading_order(kept)
+
+
+def _meet(one: Box, other: Box) -> bool:
+    """Whether the middle of one box lies in the other."""
+    return _holds(one, other) or _holds(other, one)
+
+
+def _holds(box: Box, other: Box) -> bool:
+    (left, right), (top, bottom) = ([min(axis), max(axis)] for axis in zip(*box, strict=True))
+    x, y = (sum(axis) / len(other) for axis in zip(*other, strict=True))
+    return left <= x <= right and top <= y <= bottom
 
 
 def _told(lines: Sequence[TextLine]) -> float:

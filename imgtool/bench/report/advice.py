@@ -125,7 +125,7 @@ def _remedy(phase: str, arm: Arm) -> tuple[str, str]:
         (group == "models load" and "parallel" not in options, ("--load parallel", "models load at the same time")),
         (group == "warm-up", ("--load lazy", "no inference runs before the first image")),
         (group == "first answers" and compiled and "fast" not in options, _FAST),
-        (phase == "text", ("--ocr-canvas-size", "text detection takes time in proportion to the pixels of its canvas")),
+        (phase == "text", ("--ocr canvas_size", "text detection takes time in proportion to the pixels of its canvas")),
         (group == "first answers", ("--threads", "as many as cores; --max-new-tokens limits the length of a caption")),
         (group == "files and store", ("--cache-dir", "a faster disk; unchanged files are not read again")),
         (group == "decode", ("", "decoding runs beside inference from the second image on")),

@@ -14,9 +14,9 @@ from msgspec import UNSET
 from imgtool.cli.console import Messages, terminal_width, wants_color
 from imgtool.engine.files.problems import NOT_THERE
 from imgtool.errors import UsageProblem
+from imgtool.files import refuse_image
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
 from imgtool.formats.target import Target, guess_format
-from imgtool.image_formats import sniff_file
 from imgtool.options import OutputFormat, OutputOptions
 from imgtool.types import ImageResult
 
@@ -45,8 +45,8 @@ class Outputs:
     def _format_of(self, place: Path | None) -> OutputFormat:
         """Of one output, ``--format`` sets the format; of several, that of those without a suffix of ours."""
         named = self._options.format
-        if place is not None and place.is_file() and sniff_file(str(place)) is not None:
-            raise UsageProblem(f"{place} is an image and would be overwritten", "name another file with -o")
+        if place is not None:
+            refuse_image(place)
         if place is None or (named is not None and len(self._options.output) == 1):
             found = named
         else:

@@ -27,6 +27,7 @@ from imgtool.engine.files.problems import shown
 from imgtool.engine.observer import Observer
 from imgtool.engine.statistics import Statistics
 from imgtool.errors import ExitCode, NoImages, OutputNotWritable, TooManyFailures
+from imgtool.files import refuse_image
 from imgtool.formats.sink import ReaderGone
 from imgtool.options import EngineOptions
 from imgtool.types import ImageResult, Status
@@ -213,6 +214,7 @@ def _write_stats(figures: Statistics, where: str) -> None:
 def _check_writable(where: str) -> None:
     """Refuse a file that cannot be written; what it holds stays there until there is something new."""
     path = Path(where).expanduser()
+    refuse_image(path)
     with _writing_stats(where):
         existed = path.exists()
         if path.is_file() or not existed:  # a pipe is opened once, when there is something to write

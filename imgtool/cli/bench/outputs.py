@@ -20,7 +20,7 @@ from imgtool.bench.report.units import change_interval_text, metric_text
 from imgtool.cli.bench.options import BenchOptions
 from imgtool.cli.console import Messages, terminal_width, wants_color
 from imgtool.errors import OutputNotWritable, UsageProblem
-from imgtool.files import write_output
+from imgtool.files import refuse_image, write_output
 
 _STDOUT = Path("-")
 
@@ -60,6 +60,7 @@ def check_file(path: Path) -> None:
     """
     Raises:
         OutputNotWritable: ``path`` is a folder, is in none, or cannot be written.
+        UsageProblem: it is an image.
     """
     if path.is_dir():
         raise OutputNotWritable(f"{path} is a folder", "name a file in it")
@@ -68,6 +69,7 @@ def check_file(path: Path) -> None:
         raise OutputNotWritable(f"{path.parent} is not a folder", "make it first, or name another file")
     if not os.access(path if path.exists() else parent, os.W_OK):
         raise OutputNotWritable(f"{path} cannot be written", "name another file")
+    refuse_image(path)
 
 
 def write_outputs(

@@ -82,10 +82,12 @@ def export(
         from imgtool.options import OutputFormat
 
         one.connect(write=False)
-        with Target(None if output is None else Path(output), OutputFormat.JSON) as target:
+        with Target(None if output is None else Path(output), OutputFormat.JSON, careful=True) as target:
             assert isinstance(target.stream, TextIOWrapper)
             count = write(one, target.stream.buffer)
-        Messages().plain(f"{count:,} pages exported")
+            if count:
+                target.release()
+        Messages().plain(f"{count:,} pages exported" + (f"; {output} stays as it was" if target.untouched else ""))
 
 
 @app.command("import")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 from imgtool.cli.console import Messages, terminal_width, wants_color
@@ -70,8 +70,11 @@ class SearchRun:
             imgtool.errors.ImgtoolError: the search as a whole cannot be done.
         """
         try:
-            with Target(self._place, OutputFormat.JSONL if self._null else self._format) as target:
-                return self._run(target)
+            with Target(self._place, OutputFormat.JSONL if self._null else self._format, careful=True) as target:
+                code = self._run(target)
+                if target.untouched:
+                    self._messages.notice(f"{self._place} stays as it was")
+                return code
         except ReaderGone:
             raise BrokenPipeError from None
 
@@ -82,7 +85,10 @@ class SearchRun:
             if not found.places and self._embedded and self._named and database.fileless():
                 found = self._look_below(database)
             places = found.places if self._limit is None else found.places[: 2 * self._limit + 50]
-            hits = islice(self._files.present(database.hits(places), database), self._limit)
+            hits: Iterator[Hit] = islice(self._files.present(database.hits(places), database), self._limit)
+            if (first := next(hits, None)) is not None:
+                target.release()
+                hits = chain((first,), hits)
             count = self._write(hits, target)
             self._report(database, found, count)
         except DatabaseDamaged as damage:

@@ -27,9 +27,10 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from imgtool.engine.files import problems, words
+from imgtool.engine.files.other_content import other_image
 from imgtool.engine.files.selection import CACHE_TAG, CACHE_TAG_SIGNATURE, Position, Rules, Selection, is_glob
 from imgtool.errors import SourceProblem
-from imgtool.image_formats import IMAGE_SUFFIXES, read_head
+from imgtool.image_formats import IMAGE_SUFFIXES, read_head, sniff
 from imgtool.types import Problem
 
 # Paths are strings here: they are many, and some names are no UTF-8.
@@ -70,6 +71,8 @@ class RefusedPath(Struct, frozen=True):
 
     path: str
     problem: Problem
+    kind: str | None = None
+    """The type of an image or document that cannot be read here: ``PSD``, ``SVG``, ``PDF``."""
 
 
 Named = str | os.PathLike[str] | ImageRef | RefusedPath
@@ -166,7 +169,7 @@ class Finder:
         self._asking: tuple[str, float] | None = None
         self._in_index: os.stat_result | ImageRef | None = None
         self.passed_over: dict[str, int] = {}
-        """How many files were met that are no image and not called like one, by their extension."""
+        """How many files were met that cannot be read and are not called like an image, by type or extension."""
 
     @property
     def waiting_since(self) -> float | None:
@@ -382,14 +385,15 @@ class Finder:
             judged = self.judge(path, self._ask(os.stat, path))
         except OSError as error:
             judged = RefusedPath(path, self.explain(error, path))
-        if _is_reported(judged, name):
+        if isinstance(judged, ImageRef) or _is_reported(judged, name):
             return judged
-        self._pass_over(name)
+        self._pass_over(judged, name)
         return None
 
-    def _pass_over(self, name: str) -> None:
+    def _pass_over(self, refused: RefusedPath, name: str) -> None:
         suffix = os.path.splitext(name)[1].lower()
-        kind = suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= _SUFFIX else NO_SUFFIX
+        ending = suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= _SUFFIX else NO_SUFFIX
+        kind = refused.kind or ending
         self.passed_over[kind] = self.passed_over.get(kind, 0) + 1
 
     def _take_single(self, path: str, found: os.stat_result, *, named: bool) -> ImageRef | RefusedPath | None:
@@ -410,24 +414,24 @@ class Finder:
         if _is_reported(judged, name):
             if self._came_before(place, name, self._walked.get(place, ())):
                 return None
-        elif not named and not _is_reported(judged, path):
-            self._pass_over(path)
+        elif not named and isinstance(judged, RefusedPath) and not _is_reported(judged, path):
+            self._pass_over(judged, path)
             return None
         self._single.setdefault(place, set()).add(name)
         return judged
 
     def judge(self, path: str, found: os.stat_result) -> ImageRef | RefusedPath:
         """The file at ``path``, which has the stat result ``found``: an image, or why not."""
-        problem = self._problem_with(path, found)
-        if problem is not None:
-            return RefusedPath(path, problem)
+        refused = self._refused(path, found)
+        if refused is not None:
+            return refused
         return ImageRef(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_dev, found.st_ino)
 
-    def _problem_with(self, path: str, found: os.stat_result) -> Problem | None:
+    def _refused(self, path: str, found: os.stat_result) -> RefusedPath | None:
         if not stat.S_ISREG(found.st_mode):
-            return problems.not_a_file(found.st_mode)
+            return RefusedPath(path, problems.not_a_file(found.st_mode))
         if found.st_size == 0:
-            return problems.EMPTY
+            return RefusedPath(path, problems.EMPTY)
         self._in_index = found
         known = self._ask(lambda _: self._is_known_image(found), path)
         self._in_index = None
@@ -436,8 +440,9 @@ class Finder:
         try:
             head = self._ask(read_head, path)
         except OSError as error:
-            return self.explain(error, path)
-        return problems.with_content(head)
+            return RefusedPath(path, self.explain(error, path))
+        problem = problems.with_content(head)
+        return None if problem is None else RefusedPath(path, problem, sniff(head) or other_image(head))
 
 
 def _folder_id(folder: str) -> _FolderId:

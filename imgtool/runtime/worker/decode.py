@@ -11,10 +11,12 @@ import stat
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 # Imported by name so that no format makes Pillow import all of its fifty plugins.
 from PIL import (  # noqa: F401
@@ -29,20 +31,26 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from imgtool.distribution import install_command
-from imgtool.image_formats import HEAD_BYTES, PLAIN_FORMATS, sniff
+from imgtool.image_formats import HEAD_BYTES, sniff
 from imgtool.runtime.worker.colour import to_srgb
+from imgtool.runtime.worker.containers.bitmap import Bitmap, icon
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
 from imgtool.runtime.worker.containers.pdf import PdfPages
+from imgtool.runtime.worker.containers.plugins import load_plugin
+from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
-from imgtool.runtime.worker.pixels import grounds, shows_something, upright_rgb
+from imgtool.runtime.worker.pixels import (
+    as_bytes,
+    full_scale,
+    grounds,
+    orientation,
+    shows_something,
+    upright_rgb,
+    without_empty_alpha,
+)
 from imgtool.types import TextLine
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = ["DecodeError", "DecodedPage", "Decoder"]
 
@@ -62,7 +70,7 @@ _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
 _SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
 """Formats that name a colour space by numbers, within so many bytes from the start."""
 
-_SUBFILE_TYPE, _COPY_OR_MASK = 254, 1 | 4
+_SUBFILE_TYPE, _COPY_OR_MASK, _BITS_PER_SAMPLE = 254, 1 | 4, 258
 
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
@@ -109,7 +117,7 @@ class _OpenImage:
     frames: list[int] | None = None
     jpeg: bytes | None = None
     turn: int | None = None
-    document: PdfPages | None = None
+    document: PdfPages | TiffOfParts | None = None
     text: tuple[TextLine, ...] = ()
 
     def serves(self, source: bytes | BytesIO, page: int) -> bool:
@@ -204,7 +212,10 @@ class Decoder:
             content = source.getvalue() if isinstance(source, BytesIO) else Path(os.fsdecode(source)).read_bytes()
             kind = sniff(content[:HEAD_BYTES]) or ""
             if (mended := mend(content, kind, self._max_pixels, most_missing)) is not None:
-                share = f"about {mended.missing:.0%} is missing" if mended.missing >= 0.005 else "the picture is whole"
+                share = (
+                    f"about {mended.missing:.0%} is missing" if mended.missing >= 0.005 else "less than 1% is missing"
+                )
+                share = share if mended.missing else "the picture is whole"
                 page = self._decode(BytesIO(mended.content), 0, None)
                 return replace(page, file_size=len(content), notice=f"{said}; {share}")
             if self._accept_truncated and code == "truncated":
@@ -264,8 +275,12 @@ class Decoder:
                 _check_unchanged(file, expect)
             path = None if isinstance(source, BytesIO) else source
             name = _format_of(file)
+            document: PdfPages | TiffOfParts | None = None
             if name == "PDF":
                 document = PdfPages(file, self._pdf_dpi)
+            elif name == "TIFF":
+                document = TiffOfParts.opened(file)
+            if document is not None:
                 return _OpenImage(path, state, file, Image.new("RGB", (1, 1)), name, document.pages, document=document)
             if (kind := camera_raw(file, name)) is not None:
                 with explained(file, kind):
@@ -273,27 +288,38 @@ class Decoder:
                 self._check_size(*image.size)
                 return _OpenImage(path, state, file, image, kind, jpeg=jpeg, turn=turn)
             with explained(file, name):
+                bitmap = self._of_bitmap(file, name) if name in ("BMP", "ICO", "CUR") else None
                 try:
-                    image = Image.open(file, formats=[name])
+                    image = bitmap or Image.open(file, formats=[name])
                 except UnidentifiedImageError:
                     raise _reason(file, name) from None
                 self._check_size(*image.size)
                 # The second picture of a stereo or gain-map JPEG is no page of it.
                 is_stereo = image.format == "MPO"
                 pages = 1 if is_stereo else max(1, getattr(image, "n_frames", 1))
+                if name == "TGA":
+                    image = without_empty_alpha(image)
+                if name == "PNG" and pages == 1:
+                    image = _with_exact_key(image, file)
                 frames = _whole_pages(image, pages) if pages > 1 and name == "TIFF" else None
         except BaseException:
             file.close()
             raise
-        return _OpenImage(
-            path,
-            state,
-            file,
-            image,
-            "JPEG" if is_stereo else image.format or "",
-            len(frames or range(pages)),
-            frames=frames,
-        )
+        return _OpenImage(path, state, file, image, name, len(frames or range(pages)), frames=frames)
+
+    def _of_bitmap(self, file: BinaryIO, name: str) -> Image.Image | None:
+        """The picture of a bitmap, icon or cursor; ``None`` where Pillow reads the bitmap."""
+        file.seek(0)
+        if name == "BMP" and Bitmap(file.read(HEAD_BYTES)).is_plain:
+            return None
+        file.seek(0)
+        content = file.read()
+        found = Bitmap(content) if name == "BMP" else icon(content)
+        self._check_size(*found.size)
+        image = found.image() if isinstance(found, Bitmap) else found
+        image.load()
+        image.format = name
+        return image
 
     def _first_shown(self, opened: _OpenImage, pixels: NDArray[np.uint8]) -> int:
         """The first frame of an animation that is more than one colour, given the pixels of frame 0."""
@@ -358,7 +384,27 @@ def _pixels(opened: _OpenImage, ground: int | None = None) -> NDArray[np.uint8]:
     if opened.format == "PNG" and "transparency" in image.info and ground is None:
         _scale_key(image)
     image.load()
+    if opened.format == "TIFF" and (exact := _few_bits_of_many(image, opened.file)) is not None:
+        return upright_rgb(exact, orientation(image), colours, ground)
     return upright_rgb(image, opened.turn, colours, ground)
+
+
+def _few_bits_of_many(image: Image.Image, file: BinaryIO) -> Image.Image | None:
+    """A colour TIFF of 16 bits whose values all fit in 10, 12 or 14, as a device of so many bits writes it: bright; of
+    these bits Pillow keeps the highest eight of 16. ``None`` where it is none such."""
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    if image.mode != "RGB" or bits != (16, 16, 16) or int(np.asarray(image).max()) >= 1 << 6:
+        return None
+    import cv2
+
+    file.seek(0)
+    page = image.tell()
+    is_read, levels = cv2.imdecodemulti(
+        np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED, range=(page, page + 1)
+    )
+    if not is_read or levels[0].dtype != np.uint16 or levels[0].shape != (image.height, image.width, 3):
+        return None
+    return Image.fromarray(as_bytes(levels[0][..., ::-1], full_scale(float(levels[0].max()))))
 
 
 def _whole_pages(image: Image.Image, frames: int) -> list[int] | None:
@@ -381,8 +427,23 @@ def _scale_key(image: Image.Image) -> None:
     key, raw = image.info["transparency"], next((str(tile.args) for tile in getattr(image, "tile", ())), "")
     if isinstance(key, int) and image.mode == "L" and (bits := {"L;2": 2, "L;4": 4}.get(raw)):
         image.info["transparency"] = key * 255 // (2**bits - 1)
-    elif isinstance(key, tuple) and raw == "RGB;16B":
-        image.info["transparency"] = tuple(part >> 8 for part in key)
+
+
+def _with_exact_key(image: Image.Image, file: BinaryIO) -> Image.Image:
+    """A PNG of 16 bits a colour of which one stands for nothing, with its transparency: of the eight bits that Pillow
+    keeps, other colours have the same."""
+    if "transparency" not in image.info or all(str(tile.args) != "RGB;16B" for tile in getattr(image, "tile", ())):
+        return image
+    import cv2
+
+    image.load()  # says what is wrong with the file, which OpenCV passes over
+    file.seek(0)
+    levels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if levels is None or levels.shape[2:] != (4,):
+        return image
+    exact = Image.fromarray(np.ascontiguousarray((levels[..., (2, 1, 0, 3)] >> 8).astype(np.uint8)))
+    exact.format, exact.info = image.format, {name: each for name, each in image.info.items() if name != "transparency"}
+    return exact
 
 
 def _megapixels(pixels: int) -> str:
@@ -444,30 +505,8 @@ def _format_of(file: BinaryIO) -> str:
             "this is no image of a known format, whatever its name says",
             "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; leave others out with --exclude",
         )
-    if name in PLAIN_FORMATS:
-        import_module(f"PIL.{PLAIN_FORMATS[name]}")
-    if name in ("HEIF", "JXL"):
-        _register(name)
+    load_plugin(name)
     return name
-
-
-def _register(name: str) -> None:
-    """Have a package outside Pillow read a format.
-
-    Raises:
-        DecodeError: it is not installed.
-    """
-    try:
-        if name == "HEIF":
-            import pillow_heif
-
-            if name not in Image.OPEN:
-                pillow_heif.register_heif_opener()
-        else:
-            import pillow_jxl  # noqa: F401
-    except ImportError as error:
-        what, extra = ("HEIC and HEIF", "heif") if name == "HEIF" else ("JPEG XL", "jxl")
-        raise DecodeError("unsupported", f"{what} images need an optional decoder", install_command(extra)) from error
 
 
 def _reason(file: BinaryIO, name: str) -> DecodeError:

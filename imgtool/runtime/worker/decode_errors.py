@@ -5,15 +5,19 @@ Pillow and the libraries under it have no exceptions of their own for this; thei
 
 from __future__ import annotations
 
-import os
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from typing import BinaryIO
 
-from imgtool.runtime.worker.file_structure import is_sound_so_far
+from PIL import UnidentifiedImageError
+
+from imgtool.image_formats import TIFF_PARTS
+from imgtool.runtime.worker.file_structure import ends_before_its_end, is_sound_so_far, jpeg_frame
 from imgtool.types import Problem
 
-_TRUNCATED_REMEDY = "get a complete copy of the file: it was cut off while being copied or downloaded"
+TRUNCATED_REMEDY = "get a complete copy of the file: it was cut off while being copied or downloaded"
 DAMAGED_REMEDY = "open it in an image editor and save it again, or get another copy"
 
 
@@ -45,10 +49,12 @@ def unreadable(error: Exception) -> DecodeError:
     return DecodeError("unreadable", f"the file cannot be read: {reason}", "check the disk or the network share")
 
 
-_TAIL_BYTES = 64
+_PLACES_THAT_LIE = {errno.EINVAL, errno.EOVERFLOW}
+"""What the system says where a file names a place in itself that no file can have."""
 _COMPRESSION_TAG = 259
 _COMMON_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946})
-_LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
+_OF_SOME_BUILDS = {34925: "lzma", 50000: "zstd"}
+"""Compressions that libtiff has where it was built with their libraries."""
 _UNSUPPORTED_WORDS = (
     "unsupported",
     "not supported",
@@ -57,14 +63,27 @@ _UNSUPPORTED_WORDS = (
     "unknown pixel mode",
     "not implemented",
     "no codec",
+    "cannot handle",
+    "samples per pixel",
+    "unknown data organization",
 )
+_RARE_FRAMES = {
+    0xC3: "lossless",
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"),
+    0xCB: "lossless and arithmetic",
+    0xF7: "JPEG-LS",
+}
+"""Frames of JPEG (ITU-T T.81, table B.1; T.87) that libjpeg-turbo does not decode."""
 
 
 def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
     """What ``error``, raised while ``file`` of Pillow's format ``name`` was read, means to a person."""
     kind = "HEIC" if name == "HEIF" else "JPEG" if name == "MPO" else name
     said = str(error).strip() or type(error).__name__
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, UnidentifiedImageError):  # its words name the object that was read, and not the file
+        said = "a picture inside it cannot be found"
+    said = said.partition(". Please build")[0]  # the advice of libjxl to its developers
+    if isinstance(error, OSError) and error.errno is not None and error.errno not in _PLACES_THAT_LIE:
         return unreadable(error)
     if "Decompressed data too large" in said or "Too much memory used in text chunks" in said:
         return DecodeError(
@@ -72,12 +91,13 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
             f"text or a colour profile stored in this {kind} unpacks to more than is reasonable",
             "save the image again without its metadata",
         )
-    if kind == "TIFF" and (compression := _rare_compression(file)) is not None:
-        text = f"this TIFF is compressed in a way that is not supported here (number {compression})"
-        return DecodeError("unsupported", text, "convert it to PNG or JPEG")
-    ends_early = isinstance(error, EOFError) or "truncated" in said.lower() or _is_cut_short(file, kind)
+    rare = _rare_compression(file) if kind == "TIFF" else _RARE_FRAMES.get(jpeg_frame(file)) if kind == "JPEG" else None
+    if rare is not None:
+        text = f"this {kind} is compressed in a way that is not supported here ({rare})"
+        return DecodeError("unsupported", text, "convert it to PNG or an ordinary JPEG")
+    ends_early = isinstance(error, EOFError) or "truncated" in said.lower() or ends_before_its_end(file, name)
     if ends_early and is_sound_so_far(file, kind):
-        return DecodeError("truncated", f"the {kind} file is incomplete ({said})", _TRUNCATED_REMEDY)
+        return DecodeError("truncated", f"the {kind} file is incomplete ({said})", TRUNCATED_REMEDY)
     if isinstance(error, NotImplementedError) or any(word in said.lower() for word in _UNSUPPORTED_WORDS):
         return DecodeError(
             "unsupported", f"this {kind} uses a feature that is not supported: {said}", "convert it to PNG or JPEG"
@@ -85,8 +105,8 @@ def explain(error: Exception, file: BinaryIO, name: str) -> DecodeError:
     return DecodeError("damaged", f"the {kind} file is damaged ({said})", DAMAGED_REMEDY)
 
 
-def _rare_compression(file: BinaryIO) -> int | None:
-    """The compression of a TIFF's first page, if not every build of libtiff has it: WebP, JPEG 2000, LERC, ..."""
+def _rare_compression(file: BinaryIO) -> str | None:
+    """The compression of a TIFF's first page, if this build of libtiff does not have it: LERC, JBIG, ..."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     with suppress(Exception):
@@ -96,21 +116,19 @@ def _rare_compression(file: BinaryIO) -> int | None:
         directory = ImageFileDirectory_v2(head)
         directory.load(file)
         compression = directory.get(_COMPRESSION_TAG)
-        return compression if isinstance(compression, int) and compression not in _COMMON_COMPRESSIONS else None
+        if not isinstance(compression, int) or compression in _COMMON_COMPRESSIONS | TIFF_PARTS.keys():
+            return None
+        is_here = compression in _OF_SOME_BUILDS and _libtiff_has(_OF_SOME_BUILDS[compression])
+        return None if is_here else f"number {compression}"
     return None
 
 
-def _is_cut_short(file: BinaryIO, kind: str) -> bool:
-    """Whether the file lacks the end that its format prescribes, or is shorter than it says itself."""
+def _libtiff_has(codec: str) -> bool:
+    """Whether it can write a picture so, which tells whether it can read one."""
+    from PIL import Image
+
     try:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        head = file.read(_TAIL_BYTES)
-        file.seek(max(0, size - _TAIL_BYTES))
-        tail = file.read(_TAIL_BYTES)
-    except (OSError, ValueError):
+        Image.new("L", (1, 1)).save(BytesIO(), "TIFF", compression=codec)
+    except OSError:
         return False
-    if kind in _LAST_BYTES:
-        return _LAST_BYTES[kind] not in tail
-    declared = {"WEBP": int.from_bytes(head[4:8], "little") + 8, "BMP": int.from_bytes(head[2:6], "little")}
-    return declared.get(kind, 0) > size
+    return True

@@ -3,13 +3,20 @@ damaged, and the remedies differ."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from imgtool.image_formats import BITMAP_HEADER_SIZES
 
 _BLOCKS = 1_000
 """How many blocks are looked at: the decoder finds damage further on."""
+
+_TAIL_BYTES = 64
+_LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b", "QOI": b"\0\0\0\0\0\0\0\1"}
+
+_TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of a value of each type."""
 
 _WEBP_CHUNKS = frozenset({b"VP8 ", b"VP8L", b"VP8X"})
 
@@ -31,6 +38,62 @@ def is_sound_so_far(file: BinaryIO, kind: str) -> bool:
         return False
 
 
+def ends_before_its_end(file: BinaryIO, kind: str) -> bool:
+    """Whether ``file`` of the format ``kind`` is shorter than it says itself, or lacks the end that its format has."""
+    try:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = file.read(_TAIL_BYTES)
+        file.seek(max(0, size - _TAIL_BYTES))
+        tail = file.read(_TAIL_BYTES)
+        if kind in _LAST_BYTES:
+            return _LAST_BYTES[kind] not in tail
+        if kind == "TIFF":
+            return _tiff_ends_early(file, head, size)
+        if head[4:8] in (b"ftyp", b"jP  ", b"JXL "):
+            return _boxes_end_early(file, size)
+    except (EOFError, OSError, ValueError):
+        return False
+    if kind == "JPEG2000":
+        return b"\xff\xd9" not in tail
+    declared = {"WEBP": int.from_bytes(head[4:8], "little") + 8, "BMP": int.from_bytes(head[2:6], "little")}
+    return declared.get(kind, 0) > size
+
+
+def _boxes_end_early(file: BinaryIO, size: int) -> bool:
+    """Whether a box of the outermost level does not end in the file (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    for _ in range(_BLOCKS):
+        if at + 8 > size:
+            return at != size
+        file.seek(at)
+        head = _take(file, 8)
+        length = int.from_bytes(head[:4], "big")
+        if length == 0:  # up to the end, wherever that is
+            return False
+        at += int.from_bytes(_take(file, 8), "big") if length == 1 else length
+    return False
+
+
+def _tiff_ends_early(file: BinaryIO, head: bytes, size: int) -> bool:
+    """Whether the first directory of a TIFF, or a value of it, does not lie in the file (TIFF 6.0, section 2)."""
+    order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
+    is_big = head[2:4] in (b"+\0", b"\0+")
+    offset = int.from_bytes(head[8:16] if is_big else head[4:8], order)
+    wide, each, link = (8, 20, 8) if is_big else (2, 12, 4)
+    if offset + wide > size:
+        return True
+    file.seek(offset)
+    count = int.from_bytes(_take(file, wide), order)
+    if offset + wide + each * count + link > size:
+        return True
+    for entry in (_take(file, each) for _ in range(count)):
+        values = int.from_bytes(entry[4 : 4 + link], order) * _TIFF_SIZES.get(int.from_bytes(entry[2:4], order), 0)
+        if values > link and int.from_bytes(entry[4 + link :], order) + values > size:
+            return True
+    return False
+
+
 def _take(file: BinaryIO, count: int) -> bytes:
     content = file.read(count)
     if len(content) < count:
@@ -48,6 +111,22 @@ def _png(file: BinaryIO) -> bool:
             return False
         file.seek(length + 4, 1)
     return True
+
+
+def jpeg_frame(file: BinaryIO) -> int:
+    """The marker of the frame of a JPEG file, which says how it is coded; 0 where none is found."""
+    try:
+        file.seek(2)
+        for _ in range(_BLOCKS):
+            mark, marker = _take(file, 2)
+            if mark != 0xFF or marker == 0xDA:
+                return 0
+            if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+                return marker
+            file.seek(int.from_bytes(_take(file, 2), "big") - 2, 1)
+    except (EOFError, OSError, ValueError):
+        pass
+    return 0
 
 
 def _jpeg(file: BinaryIO) -> bool:

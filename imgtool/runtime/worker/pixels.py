@@ -135,13 +135,31 @@ def _band_converter(image: Image.Image, colours: ToSrgb | None, ground: int | No
 def _grey_converter(image: Image.Image) -> Band:
     if image.mode.startswith("I;16"):
         return _sixteen_bit(image)
-    if image.format == "PNG":
+    if image.mode == "I" and image.format in ("PNG", "PPM"):
         return partial(_scaled, low=0.0, high=65535.0)
     return _stretched(image)
 
 
+def without_empty_alpha(image: Image.Image) -> Image.Image:
+    """An image that is transparent all over, as one that has no transparency: writers of bitmaps leave the fourth byte
+    of a pixel at zero, and browsers do not honour it either."""
+    if image.mode not in ("RGBA", "LA") or any(image.getchannel("A").getextrema()):
+        return image
+    return image.convert(image.mode.removesuffix("A"))
+
+
 def _plain(band: Image.Image) -> Pixels:
     return np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
+
+
+def full_scale(most: float) -> float:
+    """The greatest value of a device whose values go up to ``most``: 2 to the power of 10, 12, 14 or 16, less 1."""
+    return next(limit for limit in _FULL_SCALES if most <= limit)
+
+
+def as_bytes(values: NDArray[np.uint16], high: float) -> Pixels:
+    """0 to ``high`` as 0 to 255."""
+    return np.rint(values * (255.0 / high)).astype(np.uint8)
 
 
 def _scaled(band: Image.Image, low: float, high: float) -> Pixels:
@@ -160,7 +178,7 @@ def _sixteen_bit(image: Image.Image) -> Band:
     if image.format == "TIFF":
         nothing = _nodata(image)
         most = max(int(np.asarray(band)[np.asarray(band) != nothing].max(initial=0)) for _, band in _bands(image))
-        high = next(limit for limit in _FULL_SCALES if most <= limit)
+        high = full_scale(most)
     scaled = partial(_scaled, low=0.0, high=high)
     key = image.info.get("transparency")
     if image.format == "PNG" and isinstance(key, int):

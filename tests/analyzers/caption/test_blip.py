@@ -409,3 +409,33 @@ assert torch.get_num_interop_threads() == 1
 def test_a_fresh_process_is_quiet_and_makes_no_call_to_the_network(model: Path) -> None:
     done = subprocess.run([sys.executable, "-c", OFFLINE, str(model)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+class Parrot:
+    """A network that says the same of every picture."""
+
+    def __init__(self, caption: str) -> None:
+        self._said = caption
+
+    def caption(self, pictures: list[object], _: object) -> list[str]:
+        return [self._said] * len(pictures)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("a yellow circle on a black background", "a yellow circle on a transparent background"),
+        ("a yellow circle on a plain dark grey background", "a yellow circle on a transparent background"),
+        ("the logo of a shop with a white background", "the logo of a shop with a transparent background"),
+        ("a cat sitting on a chair", "a cat sitting on a chair on a transparent background"),
+        ("a dog on a transparent background", "a dog on a transparent background"),
+        ("a black and white photo", "a black and white photo on a transparent background"),
+        ("", ""),
+    ],
+)
+def test_the_ground_of_a_transparent_picture_is_not_made_up(said: str, meant: str) -> None:
+    analyzer = BlipTorch({"beams": 1, "max_new_tokens": 9, "min_new_tokens": 0, "prompt": ""})
+    analyzer._network = Parrot(said)  # type: ignore[assignment]
+    pixels = np.zeros((9, 9, 3), np.uint8)
+    pictures = [Picture(pixels, 9, 9, "PNG", clear=clear) for clear in (0.0, 0.04, 0.6)]
+    assert analyzer.run(pictures) == [said, said, meant]

@@ -42,6 +42,12 @@ FISH = ("tench", "goldfish", "great white shark")
         ("label-is-the-number.csv", "label,name\n0,tench\n1,goldfish\n2,great white shark\n"),
         ("selected_tags.csv", "tag_id,name,category,count\n90,tench,9,3\n7,goldfish,0,2\n8,great white shark,0,1\n"),
         ("one-column.csv", "name\ntench\ngoldfish\ngreat white shark\n"),
+        ("places365.txt", "/a/tench 0\n/g/goldfish 1\n/g/great white shark 2\n"),
+        ("numbers-behind.csv", "goldfish,1\ntench,0\ngreat white shark,2\n"),
+        ("open-images.csv", "/m/0c9,tench\n/m/03f,goldfish\n/g/1q2,great white shark\n"),
+        ("class_to_idx.json", json.dumps({"class_to_idx": {name: k for k, name in enumerate(FISH)}})),
+        ("idx_to_class.json", json.dumps({"idx_to_class": dict(enumerate(FISH))})),
+        ("objects.json", json.dumps([{"label": name, "score": 1} for name in FISH])),
         ("no-header.csv", "0,tench\n1,goldfish\n2,great white shark\n"),
     ],
 )
@@ -89,6 +95,9 @@ def test_a_form_that_is_refused_by_name(tmp_path: Path, name: str, content: byte
         "[PAD]\n[SEP]",
         "tench, Tinca tinca\ngoldfish, Carassius auratus",
         "0 dog",
+        "class 0\nclass 1\nclass 2",
+        "Boeing 737\nBoeing 747",
+        "page 1",
         "101 dalmatians\n102 dalmatians",
     ],
 )

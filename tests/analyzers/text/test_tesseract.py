@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from imgtool.analyzers.text.tesseract import Tesseract
+from imgtool.analyzers.text.tesseract import Tesseract, _filled
 from imgtool.analyzers.text.tesseract_tsv import HEADER, DamagedOutput, join_words, parse_lines
 from imgtool.errors import ModelLoadFailed, ModelMissing
 from imgtool.inference.picture import Picture
@@ -195,6 +195,46 @@ def highest(corners: Iterable[Iterable[float]]) -> tuple[int, ...]:
 
 def blank(width: int = 8, height: int = 6) -> Picture:
     return Picture(np.full((height, width, 3), 255, dtype=np.uint8), width, height, "PNG")
+
+
+class TestBesideRapidOcr:
+    """Where Tesseract only stands in, what it misses in Latin script is read by RapidOCR."""
+
+    @pytest.mark.parametrize(
+        ("given", "is_beside"),
+        [
+            ({}, True),
+            ({"text_engine": "easyocr"}, True),
+            ({"text_engine": "tesseract"}, False),
+            ({"languages": ("ko",)}, False),
+            ({"languages": ("en",)}, False),
+            ({"ocr": {"psm": 6}}, False),
+            ({"ocr": {"order": "raw"}}, False),
+        ],
+    )
+    def test_when(self, planted: Path, given: dict[str, Any], is_beside: bool) -> None:
+        options = EngineOptions(**{"languages": ("ko", "en"), **given})
+        parameters = Tesseract.parameters(options)
+        assert ("beside" in parameters) is is_beside
+        assert ("rapidocr" in Tesseract.probe(options).notice) is is_beside
+        assert "cleaned" not in parameters.get("beside", {})
+
+    def test_lines_fill_places_and_replace_doubts_alone(self) -> None:
+        def line(text: str, top: float, confidence: float = 0.95, doubt: str | None = None) -> TextLine:
+            return TextLine(text, confidence, ((0, top), (200, top), (200, top + 20), (0, top + 20)), doubt)
+
+        own = (line("안내문", 0), line("rnaple", 100, 0.3, "unlikely"), line("3월 16일", 200))
+        other = (
+            line("2HL|", 2),
+            line("MAPLE", 101),
+            line("ONE WAY", 300),
+            line("unsure", 400, 0.7),
+            line("x", 500, 1, "no"),
+        )
+        assert [each.text for each in _filled(own, other)] == ["안내문", "MAPLE", "3월 16일", "ONE WAY"]
+        assert _filled(own, (line("2HL|", 2),)) is own
+        failed = Problem("timeout", "too long", "raise it")
+        assert _filled(failed, other) is failed and _filled(own, failed) is own
 
 
 class TestProgram:

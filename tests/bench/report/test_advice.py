@@ -86,7 +86,7 @@ def test_what_is_left_has_an_option_that_would_reduce_it() -> None:
 
 def test_what_an_arm_does_already_is_not_advised() -> None:
     fast = replace(COMPILED, options=("--backend", "onnx", "--precision", "fast"))
-    assert remainders(made(EAGER, COMPILED), fast)[0].option == "--ocr-canvas-size"
+    assert remainders(made(EAGER, COMPILED), fast)[0].option == "--ocr canvas_size"
     assert remainders(made(EAGER, COMPILED), EAGER)[0].option.startswith("imgtool warm-cache")
 
 

@@ -63,3 +63,12 @@ def test_strict_rather_fails(tmp_path: Path) -> None:
     done = analyze(NOTICE, "--tasks", "text", "--strict", **nowhere)
     assert done.code is ExitCode.MODEL_MISSING
     assert not done.out
+
+
+@pytest.mark.skipif(bool(reads_korean()), reason=reads_korean())
+def test_what_tesseract_misses_in_latin_script_is_read_by_rapidocr(tmp_path: Path) -> None:
+    sign = NOTICE.with_name("street-sign.jpg")
+    done = analyze(sign, "-t", "text", "--no-cache", EASYOCR_MODULE_PATH=str(tmp_path))
+    (result,) = done.results
+    assert [line["text"] for line in result["tasks"]["text"]["value"]] == ["MAPLE STREET", "HARBOUR AVE", "ONE WAY"]
+    assert "rapidocr adds lines that it misses" in result["tasks"]["text"]["notice"]

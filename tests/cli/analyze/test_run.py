@@ -138,6 +138,25 @@ def test_files_that_are_passed_over_are_counted_and_named(tmp_path: Path, capsys
         run(tmp_path, folder, exclude=["*.png"])
 
 
+def test_images_that_are_not_read_are_named_by_their_type(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pictures.flat(folder / "a.png")
+    drawing = b'<?xml version="1.0"?>\n<!-- ' + b"x" * 80 + b' -->\n<svg xmlns="http://www.w3.org/2000/svg"/>'
+    for name, content in (
+        ("layers", b"8BPS\0\1"), ("other.dat", b"8BPS\0\1"), ("logo.xml", drawing), ("words.svg", b"words"),
+        ("figure.eps", b"%!PS-Adobe-3.0 EPSF-3.0"), ("wall.dds", b"DDS |\0\0\0"), ("app.icns", b"icns\0\0\1\0"),
+        ("old.svgz", b"\x1f\x8b\x08"),
+    ):  # fmt: skip
+        (folder / name).write_bytes(content)
+    stats = tmp_path / "stats.json"
+    run(tmp_path, folder, output=str(tmp_path / "out.csv"), quiet=None, stats=str(stats))
+    found = {"PSD": 2, "ICNS": 1, "EPS": 1, "SVG": 1, ".svgz": 1, "DDS": 1, ".svg": 1}
+    assert json.loads(stats.read_text())["passed_over"] == found
+    line = next(line for line in capsys.readouterr().err.splitlines() if "passed over" in line)
+    assert line.startswith("8 other files passed over: 2 PSD, ") and all(name in line for name in found)
+
+
 def test_failed_files_are_named_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = pictures.folder(tmp_path / "photos", [(9, 9, 9), *[planted.YELLOW] * 1])
     for number in range(12):

@@ -84,6 +84,15 @@ def test_export_and_import(url: str, tmp_path: Path) -> None:
     two.close()
 
 
+def test_an_empty_database_does_not_replace_an_export(tmp_path: Path) -> None:
+    place, empty = tmp_path / "all.jsonl", f"sqlite:///{tmp_path}/empty.db"
+    place.write_text("earlier\n")
+    imgtool("database", "init", "--database", empty)
+    done = imgtool("database", "export", "--database", empty, "-o", place)
+    assert f"0 pages exported; {place} stays as it was" in done.err
+    assert place.read_text() == "earlier\n"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"), [("absent.jsonl", None, "cannot be read"), ("x.jsonl", "{}", "line 1")]
 )

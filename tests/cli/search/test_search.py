@@ -95,6 +95,36 @@ def test_nothing_found_has_an_exit_code_of_its_own(shown: Album) -> None:
     assert "nothing found for zeppelin" in done.err
 
 
+@pytest.mark.parametrize("name", ["hits.jsonl", "hits.csv", "hits.html", "hits.txt", "hits.parquet"])
+def test_where_nothing_is_found_an_earlier_output_stays(shown: Album, tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    assert shown.search("harbour", "-o", place).code is ExitCode.OK
+    earlier = place.read_bytes()
+    done = shown.search("zeppelin", "-o", place)
+    assert done.code is ExitCode.NONE_ANSWERED
+    assert place.read_bytes() == earlier
+    assert f"{place} stays as it was" in done.err
+    assert shown.search("23", "-o", place).code is ExitCode.OK
+    assert place.read_bytes() != earlier
+    assert not list(tmp_path.glob(".imgtool-*"))
+
+
+def test_paths_alone_keep_an_earlier_output_too(shown: Album, tmp_path: Path) -> None:
+    (tmp_path / "paths").write_bytes(b"earlier\0")
+    assert shown.search("zeppelin", "-0", "-o", tmp_path / "paths").code is ExitCode.NONE_ANSWERED
+    assert (tmp_path / "paths").read_bytes() == b"earlier\0"
+    assert shown.search("harbour", "-0", "-o", tmp_path / "paths").code is ExitCode.OK
+    assert b"earlier" not in (tmp_path / "paths").read_bytes()
+
+
+def test_an_image_is_no_output(shown: Album) -> None:
+    image = shown.photos / "000.png"
+    earlier = image.read_bytes()
+    done = shown.search("harbour", "-f", "json", "-o", image)
+    assert done.code is ExitCode.USAGE and "would be overwritten" in done.err
+    assert image.read_bytes() == earlier
+
+
 def test_every_format(shown: Album, tmp_path: Path) -> None:
     wanted = {"photos/000.png", "photos/005.png"}
     for name in ("json", "jsonl", "csv", "parquet", "html", "txt"):

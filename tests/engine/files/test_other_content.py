@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.engine.files.other_content import looks_like
+from imgtool.engine.files.other_content import looks_like, other_image
 from imgtool.image_formats import CAMERA_RAW, HEAD_BYTES, PLAIN_FORMATS, sniff
 
 KNOWN = {"HEIF", "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JXL", "PDF", *PLAIN_FORMATS, *CAMERA_RAW}
@@ -51,3 +51,45 @@ def test_utf8_is_called_text_even_where_the_head_cuts_a_letter(text: str) -> Non
 )
 def test_what_is_no_image_is_called_by_its_name(content: bytes, words: str) -> None:
     assert words in looks_like(content[:HEAD_BYTES])
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"8BPS\0\1", "PSD"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9", "EPS"),
+        (b"\xc5\xd0\xd3\xc6\x20\0\0\0", "EPS"),
+        (b"DDS \x7c\0\0\0", "DDS"),
+        (b"icns\0\0\1\0", "ICNS"),
+        (b"gimp xcf file\0", "XCF"),
+        (b"v/1\1\2\0\0\0", "EXR"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe", "HDR"),
+        (b"AT&TFORM\0\0\0\x20DJVU", "DjVu"),
+        (b"II\xbc\1\x08\0\0\0", "JPEG XR"),
+        (b"\xd7\xcd\xc6\x9a\0\0", "WMF"),
+        (b"\1\0\0\0" + bytes(36) + b" EMF", "EMF"),
+        (b"\1\xda\1\1\0\3", "SGI"),
+        (b"\x59\xa6\x6a\x95\0\0", "Sun raster"),
+        (b"P7\nWIDTH 9\n", "PAM"),
+        (b"SIMPLE  =                    T", "FITS"),
+        (bytes(128) + b"DICM\2\0", "DICOM"),
+        (bytes((0x22, 0, 0, 0, 0x12, 0xAF)), "FLI"),
+        (b"\0\0\0\x18ftypavci\0\0\0\0mif1avci", "HEIF"),
+        (b"#define logo_width 16\n#define logo_height 16\nstatic char", "XBM"),
+        (b"/* XPM */\nstatic char * x[] = {", "XPM"),
+        (b"<svg viewBox='0 0 9 9'/>", "SVG"),
+        (
+            b'<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n<!-- Created with a program -->\n\n<svg',
+            "SVG",
+        ),
+        ("\ufeff<svg>".encode("utf-16"), "SVG"),
+        (b"<html><svg></svg></html>", None),
+        (b"Dear reader,\n", None),
+        (b"PK\3\4", None),
+        (b"", None),
+    ],
+)
+def test_images_that_are_not_read_have_a_name(content: bytes, name: str | None) -> None:
+    assert other_image(content) == name
+    assert sniff(content) is None
+    assert name is None or "image" in (words := looks_like(content)) or name.split()[0].lower() in words.lower()

@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -32,6 +33,18 @@ def is_ramp(pixels: NDArray[np.int_], within: int = 1) -> bool:
 def test_few_bits_in_sixteen(tmp_path: Path, bits: int) -> None:
     Image.fromarray(np.rint(RAMP / 255 * (2**bits - 1)).astype(np.uint16)).save(tmp_path / "a.tif")
     assert is_ramp(decoded(tmp_path / "a.tif"))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_few_bits_of_a_colour_in_sixteen(tmp_path: Path, bits: int) -> None:
+    """As OpenCV writes them, in BGR; the second page, too, and whatever its orientation."""
+    colours = np.stack([RAMP, 255 - RAMP, RAMP / 2], -1)
+    values = np.rint(colours / 255 * (2**bits - 1)).astype(np.uint16)[..., ::-1]
+    cv2.imwritemulti(str(tmp_path / "a.tif"), [values[::-1], values])
+    decoder = Decoder(10**9)
+    for page, expected in enumerate((colours[::-1], colours)):
+        found = decoder.decode(str(tmp_path / "a.tif"), page).pixels
+        assert np.abs(found - expected).max() <= 1.5
 
 
 @pytest.mark.parametrize("rows", [1, 4])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageDraw
+from PIL import Image, ImageCms, ImageDraw, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -592,11 +592,39 @@ def test_a_rare_compression_is_not_supported_and_not_damage(tmp_path: Path) -> N
     content = path.read_bytes()
     stated = struct.pack("<HHIHH", 259, 3, 1, 1, 0)
     assert stated in content
-    for number in (50001, 34712, 34887):
+    for number, code in ((34887, "unsupported"), (34661, "unsupported"), (50000, "damaged"), (50001, "damaged")):
         path.write_bytes(content.replace(stated, struct.pack("<HHIHH", 259, 3, 1, number, 0)))
-        assert problem_code(path) == "unsupported"
+        assert problem_code(path) == code, number
 
 
 def test_what_libavif_does_not_implement_is_not_damage() -> None:
     for said in ("Not implemented", "No codec available"):
         assert explain(RuntimeError(said), io.BytesIO(b"\0" * 99), "AVIF").problem.code == "unsupported"
+
+
+def test_a_place_that_no_file_has_is_damage_and_not_the_disk(tmp_path: Path) -> None:
+    path = saved(scene(), tmp_path / "a.tif", big_tiff=True)
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + b"\xff" * 8 + content[16:])
+    assert problem_code(path) == "damaged"
+
+
+def test_what_a_library_says_of_itself_is_left_out() -> None:
+    for error, kind in (
+        (UnidentifiedImageError("cannot identify image file <_io.BytesIO object at 0x7f>"), "TIFF"),
+        (RuntimeError("Generic Error. Please build `libjxl` from source to see any internal error messages."), "JXL"),
+    ):
+        said = explain(error, io.BytesIO(b"\0" * 99), kind).problem.message
+        assert "0x" not in said and "internal" not in said
+
+
+@pytest.mark.parametrize("marker", [0xC3, 0xC5, 0xC7, 0xCB, 0xF7])
+def test_a_jpeg_that_is_coded_otherwise_is_not_damaged(tmp_path: Path, marker: int) -> None:
+    path = saved(scene(), tmp_path / "a.jpg", quality=90)
+    content = path.read_bytes()
+    at = content.index(b"\xff\xc0\0\x11\x08")
+    path.write_bytes(content[: at + 1] + bytes((marker,)) + content[at + 2 :])
+    assert problem_code(path) == "unsupported"
+    for place, value in ((at + 4, 12), (at + 9, 2)):  # bits, components
+        path.write_bytes(content[:place] + bytes((value,)) + content[place + 1 :])
+        assert problem_code(path) == "unsupported"

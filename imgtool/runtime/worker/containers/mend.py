@@ -15,6 +15,7 @@ NEARLY = 0.02
 """The share of a picture that may be missing from a file that still counts as nearly whole."""
 
 _PIECE = 4096
+_MOST_BYTES_A_PIXEL = 4
 _GREY, _BLOCK = 128, 16
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -30,7 +31,7 @@ class Mended(NamedTuple):
 
 def mend(content: bytes, kind: str, max_pixels: int, most_missing: float) -> Mended | None:
     """A file of the format ``kind`` (Pillow's name) mended; ``None`` where it cannot be, or lacks more than that."""
-    how = {"JPEG": _jpeg, "PNG": _png}.get(kind)
+    how = {"JPEG": _jpeg, "PNG": _png, "WEBP": _filled_up, "BMP": _filled_up}.get(kind)
     return how(content, max_pixels, most_missing) if how is not None else None
 
 
@@ -44,6 +45,16 @@ def _jpeg(content: bytes, max_pixels: int, most_missing: float) -> Mended | None
         missing = 0.0 if _is_whole(mended) else _grey_at_the_end(image)
         return Mended(mended, missing) if missing <= most_missing else None
     return None
+
+
+def _filled_up(content: bytes, max_pixels: int, most_missing: float) -> Mended | None:
+    """With zeros up to the size that a WebP or a bitmap says it has. ``max_pixels`` is checked where it is decoded."""
+    is_webp = content.startswith(b"RIFF")
+    said = int.from_bytes(content[4:8], "little") + 8 if is_webp else int.from_bytes(content[2:6], "little")
+    lacking = said - len(content)
+    if not 0 < lacking <= most_missing * said or said > _MOST_BYTES_A_PIXEL * max_pixels:
+        return None
+    return Mended(content + bytes(lacking), lacking / said)
 
 
 def _is_whole(content: bytes) -> bool:

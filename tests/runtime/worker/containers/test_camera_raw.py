@@ -14,6 +14,7 @@ from PIL import Image
 from imgtool.distribution import install_command
 from imgtool.runtime.worker.containers.camera_raw import largest_jpeg
 from imgtool.runtime.worker.decode import DecodeError, Decoder
+from tests.picture_files import dng
 
 SIZE = (960, 640)
 
@@ -123,3 +124,27 @@ def test_thumbnails_and_chance_are_no_photos() -> None:
 def test_an_ordinary_tiff_of_a_camera_is_a_tiff(tmp_path: Path) -> None:
     photo().save(tmp_path / "a.tif", tiffinfo={271: "NIKON CORPORATION"})
     assert Decoder(10**9).decode(str(tmp_path / "a.tif")).format == "TIFF"
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_a_file_without_any_jpeg_is_developed(turn: int) -> None:
+    sheet = np.zeros((240, 360, 3), np.uint8)
+    for number, colour in enumerate(((230, 40, 40), (40, 230, 40), (40, 40, 230), (200, 200, 200))):
+        sheet[:, number * 90 : number * 90 + 90] = colour
+    decoded = Decoder(10**9).decode_bytes(dng(sheet, turn))
+    assert decoded.format == "DNG"
+    upright = np.rot90(decoded.pixels, {1: 0, 3: 2, 6: 1, 8: 3}[turn]).astype(int)
+    assert np.abs(np.array(upright.shape) - sheet.shape).max() <= 8
+    patches = upright[100:140, [45, 135, 225, 315]].mean(0)
+    assert patches[:3].argmax(axis=1).tolist() == [0, 1, 2]
+    assert (patches[np.arange(3), np.arange(3)] > patches[:3].sum(1) * 0.5).all()
+    assert np.ptp(patches[3]) < 12 and patches[3].mean() > 150
+
+
+def test_what_cannot_be_developed_is_unsupported() -> None:
+    content = bytearray(dng(np.full((64, 64, 3), 90, np.uint8)))
+    at = content.index(struct.pack("<HHIHH", 259, 3, 1, 1, 0))
+    content[at : at + 12] = struct.pack("<HHIHH", 259, 3, 1, 9999, 0)
+    with pytest.raises(DecodeError) as caught:
+        Decoder(10**9).decode_bytes(bytes(content))
+    assert caught.value.problem.code == "unsupported"

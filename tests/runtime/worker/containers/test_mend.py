@@ -52,13 +52,19 @@ LENGTH = int.from_bytes(PNG[LAST : LAST + 4], "big")
         PNG[:-16],
         PNG[:-4] + b"\0\0\0\0",
         encoded("PNG", save_all=True, append_images=[PICTURE.rotate(90)]).replace(b"fcTL", b"fcTl", 1),
+        encoded("WEBP", quality=95)[:-2],
+        encoded("WEBP", quality=95)[:-40],
+        encoded("BMP")[:-2],
+        encoded("BMP")[:-3000],
         PNG[: LAST + 8 + LENGTH] + b"\0\0\0\0" + PNG[LAST + 12 + LENGTH :],
     ],
 )
 def test_nearly_whole(content: bytes) -> None:
     page = decode(content)
     assert near(page)
-    assert (page.format in ("JPEG", "PNG"), page.file_size) == (True, len(content))
+    assert (page.format in ("JPEG", "PNG", "WEBP", "BMP"), page.file_size) == (True, len(content))
+    if page.format in ("WEBP", "BMP"):
+        assert "incomplete" in str(page.notice) and "is missing" in str(page.notice)
 
 
 def test_it_is_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import sys
 
@@ -23,6 +24,49 @@ def document(content: bytes, more: bytes = b"") -> bytes:
         + more
         + b"trailer<</Root 1 0 R>>\n%%EOF"
     )
+
+
+PAD = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
+
+
+def rc4(key: bytes, data: bytes) -> bytes:
+    box, j = list(range(256)), 0
+    for i in range(256):
+        j = (j + box[i] + key[i % len(key)]) % 256
+        box[i], box[j] = box[j], box[i]
+    found, i, j = bytearray(), 0, 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + box[i]) % 256
+        box[i], box[j] = box[j], box[i]
+        found.append(byte ^ box[(box[i] + box[j]) % 256])
+    return bytes(found)
+
+
+def encrypted(content: bytes, password: bytes) -> bytes:
+    """A document that the user opens with ``password``, in the oldest way of encryption (PDF 1.4, 3.5: revision 2)."""
+    owner, name = b"O" * 32, b"0123456789abcdef"
+    padded = (password + PAD)[:32]
+    key = hashlib.md5(padded + owner + (-4).to_bytes(4, "little", signed=True) + name).digest()[:5]
+    of_stream = hashlib.md5(key + b"\4\0\0\0\0").digest()[:10]
+    how = b"<</Filter/Standard/V 1/R 2/P -4/O<%s>/U<%s>>>" % (
+        owner.hex().encode(),
+        rc4(key, PAD).hex().encode(),
+    )
+    plain = document(rc4(of_stream, content))
+    return plain.replace(
+        b"<</Root 1 0 R>>", b"<</Root 1 0 R/ID[<%s><%s>]/Encrypt %s>>" % (*(name.hex().encode(),) * 2, how)
+    )
+
+
+def test_an_encrypted_document_is_told_from_a_damaged_one() -> None:
+    text = b"BT /F 20 Tf 20 60 Td (HELLO 42) Tj ET"
+    with pytest.raises(DecodeError, match="encrypted with a password") as caught:
+        Decoder(10**8).decode_bytes(encrypted(text, b"secret"))
+    assert caught.value.problem.code == "encrypted" and "password" in caught.value.problem.remedy
+    # One that only forbids printing opens without a password.
+    (line,) = Decoder(10**8).decode_bytes(encrypted(text, b"")).text
+    assert line.text == "HELLO 42"
 
 
 def test_a_born_digital_page_has_its_own_text() -> None:
