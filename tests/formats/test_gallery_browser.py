@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,9 +92,13 @@ def result(number: int, picture: bytes) -> ImageResult:
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("gallery") / "gallery.html"
     pictures = [thumbnail(320, 240, (90 + shade, 140, 200)) for shade in range(0, 120, 10)]
-    with path.open("w", encoding="utf-8") as out:
-        writer = HtmlWriter(out, "photos & <b>more</b>")
+    original = path.with_name("photos") / "original"
+    original.parent.mkdir()
+    original.write_bytes(thumbnail(1600, 1200, (90, 140, 200)))
+    with path.open("w", encoding="utf-8") as out, contextlib.chdir(path.parent):
+        writer = HtmlWriter(out, "photos & <b>more</b>", path.parent)
         for number in range(COUNT):
+            os.link(original, result(number, b"").path)
             writer.write(result(number, pictures[number % len(pictures)]))
         writer.close({"images": COUNT, "failed": FAILED, "hit_rate_percent": 50.0, "wall_seconds": 12.5})
     return path
@@ -116,7 +122,10 @@ def page(running: Browser, gallery: Path) -> Iterator[Browser]:
     yield running
     assert running.evaluate("document.title") == "photos & <b>more</b>"
     assert running.problems == []
-    assert running.requests == [gallery.resolve().as_uri()]
+    assert running.requests[0] == gallery.resolve().as_uri()
+    # Nothing but the original of an image that was opened.
+    folder = gallery.parent.as_uri() + "/photos/"
+    assert [request for request in running.requests[1:] if not request.startswith(folder)] == []
 
 
 def texts(page: Browser, selector: str) -> list[str]:

@@ -106,6 +106,7 @@ class Outputs:
             format,
             target.stream,
             title=place.stem if place is not None else "imgtool",
+            folder=None if place is None or target.is_stdout else place.expanduser().parent,
             width=terminal_width(sys.stdout),
             color=target.is_terminal and wants_color(sys.stdout),
         )
