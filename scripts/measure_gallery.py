@@ -48,7 +48,7 @@ from imgtool.types import (  # noqa: E402
 from tests.browser import Browser  # noqa: E402
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
-WORDS = "invoice harbour total station ticket 송장 운임 北京 東京 menu street amount paid date weight carton".split()
+WORDS = ("invoice", "harbour", "total", "station", "ticket", "송장", "운임", "北京", "東京", "menu", "paid", "carton")
 QUERIES = ("i", "harbour", "송장 total", "page 3", "nothing of the kind", "8471")
 
 
@@ -66,11 +66,13 @@ def line(rng: random.Random, row: int) -> TextLine:
     """A line of some words, below the ones before it."""
     said = " ".join(rng.choices(WORDS, k=rng.randint(1, 7)))
     top, right = 20.0 + 27 * row, 60.0 + 9 * len(said)
-    return TextLine(said, round(rng.uniform(0.5, 1), 4), ((60.0, top), (right, top), (right, top + 20), (60.0, top + 20)))
+    return TextLine(
+        said, round(rng.uniform(0.5, 1), 4), ((60.0, top), (right, top), (right, top + 20), (60.0, top + 20))
+    )
 
 
 def results(count: int) -> Iterator[ImageResult]:
-    """As many results: photos, scans and documents of up to nine pages, one in fifty failed, one in a hundred hostile."""
+    """As many results: images and documents of nine pages, one in fifty failed, one in a hundred hostile."""
     rng, pictures = random.Random(17), thumbnails()
     number = 0
     while number < count:
@@ -99,17 +101,24 @@ def result(rng: random.Random, number: int, page: int, pages: int, picture: byte
     folder = f"scans {number // 400}"
     name = f"{HOSTILE.replace('/', ':')}{number}.jpg" if number % 100 == 7 else f"사진_{number - page:05}.jpg"
     whole = ImageResult(
-        path=f"{folder}/{name}", page=page, pages=pages, sha256=f"{number:064x}", format="TIFF" if pages > 1 else "JPEG",
+        path=f"{folder}/{name}", page=page, pages=pages, sha256=f"{number:064x}", format="PDF" if pages > 1 else "JPEG",
         width=1600, height=1200, file_size=100_000 + number * 7919 % 3_000_000, status=Status.OK, tasks=tasks,
         processing_time_ms=634.2, cache_enabled=True, from_cache=number % 3 == 0, thumbnail=picture,
     )  # fmt: skip
     if number % 50 != 11 or pages > 1:
         return whole
     problem = Problem("truncated", "The file ends too early.", "Copy it again.")
-    nothing: dict[str, Any] = {"sha256": None, "format": None, "width": None, "height": None, "thumbnail": msgspec.UNSET}
+    nothing: dict[str, Any] = {
+        "sha256": None,
+        "format": None,
+        "width": None,
+        "height": None,
+        "thumbnail": msgspec.UNSET,
+    }
     return msgspec.structs.replace(whole, status=Status.FAILED, error=problem, tasks=TaskResults(), **nothing)
 
 
+FIRST = "performance.getEntriesByName('gallery-first')"
 FILTERED = """(async (box, words) => {
   const started = performance.now();
   box.value = words; box.dispatchEvent(new Event('input'));
@@ -129,7 +138,9 @@ def measure(page: Path, runs: int) -> tuple[dict[str, list[float]], list[str]]:
             browser.open(page, "document.documentElement.dataset.state === 'ready'")
             browser.settle()
             figures["opened"].append(1000 * (time.perf_counter() - started))
-            figures["first cards"].append(browser.evaluate("performance.getEntriesByName('gallery-first')[0]?.startTime ?? NaN"))
+            figures["first cards"].append(
+                browser.evaluate("performance.getEntriesByName('gallery-first')[0]?.startTime ?? NaN")
+            )
             took = []
             for words in QUERIES:
                 took.append(browser.evaluate(FILTERED.replace("WORDS", repr(words))))

@@ -31,7 +31,7 @@ function addEntry(result, thumbnail) {
   entry.sureLabels = (entry.labels ?? []).filter((label, place) => place === 0 || label.score >= SURE_LABEL).map(({ label }) => label);
   entry.codeKeys = (entry.codes ?? []).flatMap((code) => [code.kind, keyOf(code)]);
   entry.text = fold([
-    result.path, entry.title, entry.caption ?? "", ...entry.sureLabels,
+    result.path, result.pages > 1 ? `page ${result.page + 1}` : "", entry.caption ?? "", ...entry.sureLabels,
     ...sureLines(entry).map((line) => line.text), ...(entry.codes ?? []).flatMap((code) => [code.kind, code.value, digitsOf(code)]),
     ...entry.problems.map((problem) => problem.message),
   ].join("\n"));
