@@ -176,7 +176,11 @@ class Browser:
 
     def press(self, key: str, *, shift: bool = False) -> None:
         """Press and release a key: one character, or ``Enter``, ``Escape``, ``Tab``, ``Home``, ``End`` or an arrow."""
-        common: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": _KEYS.get(key, 0), "modifiers": 8 if shift else 0}
+        common: dict[str, Any] = {
+            "key": key,
+            "windowsVirtualKeyCode": _KEYS.get(key, 0),
+            "modifiers": 8 if shift else 0,
+        }
         text = "\r" if key == "Enter" else key if len(key) == 1 else ""
         self.call("Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {}))
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)

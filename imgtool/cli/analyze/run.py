@@ -12,7 +12,7 @@ import msgspec
 
 from imgtool import trace
 from imgtool.cli.analyze.outputs import Outputs
-from imgtool.cli.analyze.summary import MOST_FAILED, passed_over, print_summary
+from imgtool.cli.analyze.summary import MOST_FAILED, after_gallery, passed_over, print_summary
 from imgtool.cli.console import Messages, say
 from imgtool.cli.progress import ProgressLine, progress_text
 from imgtool.config import Resolved
@@ -100,6 +100,9 @@ class AnalyzeRun:
         if not self._output.quiet:
             print_summary(self._messages, figures, self._outputs.written, self._failed, self._failures)
             self._outputs.report(self._messages)
+            for gallery in self._outputs.galleries:
+                recorded = self._recorder is not None and self._output.database is None
+                self._messages.plain(after_gallery(gallery, figures, self._options, recorded=recorded))
         if self._output.stats is not None:
             _write_stats(figures, self._output.stats)
         if stopped is not None:
