@@ -201,9 +201,10 @@ def _unknown_task(given: str, label: str) -> ConfigProblem:
     wrong = next((part for part in parts if part not in set(Task)), given)
     meant = [_TASK_MEANT.get(part.lower(), part) for part in parts]
     example = ",".join(dict.fromkeys(part for part in meant if part in set(Task))) or "caption,text"
+    instead = f"{label} {example}" if label.startswith("--") else f"write {example}"
     return ConfigProblem(
         f"{label}: there is no task {wrong!r}",
-        f"{f'{label} {example}' if label.startswith('--') else f'write {example}'}: caption says what is seen, text is read by OCR, labels come from a classifier, "
+        f"{instead}: caption says what is seen, text is read by OCR, labels come from a classifier, "
         "codes are barcodes, QR codes and customs tariff numbers",
     )
 

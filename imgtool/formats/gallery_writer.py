@@ -1,9 +1,10 @@
-"""Results as one HTML file: a gallery that needs no network and no server. Without the images it still shows thumbnails.
+"""Results as one HTML file: a gallery that needs no network and no server, and without the images shows thumbnails.
 
 The file is a page (``gallery/``, with its style and script inlined) around a list of data blocks, two an image: the
-result as the JSON of ``--format json``, and its thumbnail as base64 with a link to the image itself. The script in the page builds the cards that are
-in view from these blocks, so that a page of 10,000 images holds some dozens of elements. Head, images and tail are
-templates of their own: blocks are written as results come, and the summary, known last, is in the tail.
+result as the JSON of ``--format json``, and its thumbnail as base64 with a link to the image itself. The script in the
+page builds the cards that are in view from these blocks, so that a page of 10,000 images holds some dozens of elements.
+Head, images and tail are templates of their own: blocks are written as results come, and the summary, known last, is in
+the tail.
 
 Nothing of a result is ever written as HTML: ``<``, ``>`` and ``&`` are ``\\uXXXX`` in the JSON, and a
 Content-Security-Policy allows no script and no style but the two whose hashes it names, and images only from the

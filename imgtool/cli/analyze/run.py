@@ -98,11 +98,7 @@ class AnalyzeRun:
                 raise BrokenPipeError from None
             return ExitCode.MODEL_MISSING
         if not self._output.quiet:
-            print_summary(self._messages, figures, self._outputs.written, self._failed, self._failures)
-            self._outputs.report(self._messages)
-            for gallery in self._outputs.galleries:
-                recorded = self._recorder is not None and self._output.database is None
-                self._messages.plain(after_gallery(gallery, figures, self._options, recorded=recorded))
+            self._print_end(figures)
         if self._output.stats is not None:
             _write_stats(figures, self._output.stats)
         if stopped is not None:
@@ -110,6 +106,13 @@ class AnalyzeRun:
         if self._unrecorded is not None:
             raise self._unrecorded
         return exit_code(figures, engine.model_problems)
+
+    def _print_end(self, figures: Statistics) -> None:
+        print_summary(self._messages, figures, self._outputs.written, self._failed, self._failures)
+        self._outputs.report(self._messages)
+        recorded = self._recorder is not None and self._output.database is None
+        for gallery in self._outputs.galleries:
+            self._messages.plain(after_gallery(gallery, figures, self._options, recorded=recorded))
 
     def _note_failure(self, result: ImageResult) -> None:
         """Keep the names of the first that failed: they are said at the end, after thousands of others."""
