@@ -54,17 +54,19 @@ def describe(tables: dict[str, Any], kinds: Sequence[str], size: int, weights: i
     named = ", ".join(kinds[:-1]) + " and " + kinds[-1]
     page = _HEAD.format(kinds=named, size=size, weights=weights, each=each, epochs=epochs)
     for name, table in tables.items():
-        page += section(name, table, kinds)
+        page += section(f"{name} layouts", table, kinds)
     return page + _FOOT
 
 
 def section(name: str, table: Any, kinds: Sequence[str]) -> str:
     """One test set: accuracy and confusion matrix as Markdown."""
     right, total = int(table.trace()), int(table.sum())
-    lines = [f"\n### {name.capitalize()} layouts: {right / total:.1%} of {total:,}\n"]
+    lines = [f"\n### {name.capitalize()}: {right / total:.1%} of {total:,}\n"]
     lines.append("| is \\ taken for | " + " | ".join(kinds) + " | right |")
     lines.append("| --- |" + " ---: |" * (len(kinds) + 1))
     for place, (kind, row) in enumerate(zip(kinds, table, strict=True)):
+        if not row.any():
+            continue
         counts = " | ".join(str(int(count)) for count in row)
         lines.append(f"| {kind} | {counts} | {row[place] / row.sum():.1%} |")
     return "\n".join(lines) + "\n"
