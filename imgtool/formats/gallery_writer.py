@@ -18,6 +18,7 @@ import math
 import os
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -64,8 +65,13 @@ class HtmlWriter:
         thumbnail = b"" if result.thumbnail is UNSET else result.thumbnail
         facts = data_block(msgspec.structs.replace(result, thumbnail=UNSET))
         encoded = b64encode(thumbnail).decode("ascii")
-        link = original_link(result, self._folder)
-        self._out.write(render("formats/gallery/image.html.j2", result=facts, thumbnail=encoded, original=link))
+        original = original_of(result)
+        link = None if original is None else link_to(original, self._folder)
+        kept_back = original is not None and result.format == "WEBP" and has_exif(original)
+        block = render(
+            "formats/gallery/image.html.j2", result=facts, thumbnail=encoded, original=link, kept_back=kept_back
+        )
+        self._out.write(block)
 
     def close(self, summary: Mapping[str, Any]) -> None:
         """Write the end of the page. Of ``summary`` the page shows, as far as they are there: ``images``, ``answered``,
@@ -74,21 +80,31 @@ class HtmlWriter:
         self._out.write(render("formats/gallery/tail.html.j2", summary=data_block(summary)))
 
 
-def original_link(result: ImageResult, folder: str | None) -> str | None:
-    """The address of the image relative to ``folder``, percent-encoded; ``None`` for one that was piped in.
-
-    Links are followed by their names, as a browser does, and not resolved.
-    """
+def original_of(result: ImageResult) -> str | None:
+    """The path of the image, absolute; ``None`` for one that was piped in."""
     if result.path == "-":
         return None
     named = None if result.uri is UNSET else path_of_address(result.uri)
-    path = os.path.abspath(named or real_path(result.path))  # noqa: PTH100 - links stay
+    return os.path.abspath(named or real_path(result.path))  # noqa: PTH100 - links stay
+
+
+def link_to(path: str, folder: str | None) -> str:
+    """The address of ``path`` relative to ``folder``, percent-encoded. By its name, as a browser follows it."""
     if folder is not None:
-        try:
+        with suppress(ValueError):  # another drive
             return quote(os.fsencode(os.path.relpath(path, folder)).replace(os.fsencode(os.sep), b"/"))
-        except ValueError:  # another drive
-            pass
     return Path(path).as_uri()
+
+
+def has_exif(webp: str) -> bool:
+    """Whether a WebP file has EXIF data. That may say how to turn the image, which browsers do not do for WebP: boxes
+    would be in the wrong places. By the flags of its first chunk (RFC 9649)."""
+    try:
+        with open(webp, "rb") as file:
+            head = file.read(21)
+    except OSError:
+        return False
+    return head[12:16] == b"VP8X" and len(head) == 21 and bool(head[20] & 0x08)
 
 
 def data_block(value: Any) -> str:

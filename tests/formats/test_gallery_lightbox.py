@@ -103,6 +103,28 @@ def test_the_original_is_shown_upright_with_its_boxes_at_any_zoom(running: Brows
     assert page.problems == []
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "AVIF", "WEBP"])
+def test_what_is_turned_by_its_exif_data_or_has_none_is_shown(running: Browser, tmp_path: Path, format: str) -> None:
+    path = tmp_path / "a"
+    upright = Image.new("RGB", (1600, 1200), "white")
+    upright.paste((200, 0, 0), (400, 100, 800, 200))
+    upside_down = Image.Exif()
+    upside_down[0x0112] = 3
+    if format == "WEBP":
+        upright.save(path, format)
+    else:
+        upright.transpose(Image.Transpose.ROTATE_180).save(path, format, exif=upside_down)
+    page = opened(running, written(tmp_path / "gallery.html", msgspec.structs.replace(picture(path), format=format)))
+    show(page)
+    page.wait(WHOLE)
+    left, top, right, bottom = (round(side) for side in rectangle(page, ".stage polygon"))
+    page.press("b")
+    page.screenshot(tmp_path / "shot.png")
+    with Image.open(tmp_path / "shot.png") as seen:
+        red = seen.convert("RGB").crop((left + 3, top + 3, right - 3, bottom - 3)).resize((1, 1)).getpixel((0, 0))
+    assert red[0] > 180 and red[1] < 40
+
+
 def test_a_click_zooms_to_what_was_clicked_and_back(running: Browser, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.new("RGB", (3200, 2400), "white").save(path)
@@ -119,7 +141,7 @@ def test_a_click_zooms_to_what_was_clicked_and_back(running: Browser, tmp_path: 
     assert rectangle(page, ".stage img")[2] - left < 1600
 
 
-@pytest.mark.parametrize("kind", ["moved", "tiff", "damaged", "changed", "page", "piped"])
+@pytest.mark.parametrize("kind", ["moved", "tiff", "damaged", "changed", "page", "piped", "webp"])
 def test_without_the_original_the_thumbnail_is_shown_and_says_why(running: Browser, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.jpg"
     result, expected = picture(path), "The original is not there any more, or cannot be read: this is the thumbnail."
@@ -136,6 +158,12 @@ def test_without_the_original_the_thumbnail_is_shown_and_says_why(running: Brows
     elif kind == "page":
         result = pages_of(path, 2)[1]
         expected = "A browser cannot show a page of a PDF here: this is its thumbnail."
+    elif kind == "webp":
+        upside_down = Image.Exif()
+        upside_down[0x0112] = 3
+        Image.new("RGB", (1600, 1200)).save(path, "WEBP", exif=upside_down)
+        result = msgspec.structs.replace(result, format="WEBP")
+        expected = "A browser does not turn a WebP as its EXIF data may ask for: this is the thumbnail."
     elif kind == "piped":
         result = msgspec.structs.replace(result, path="-")
         expected = "The original has no address: this is its thumbnail."

@@ -156,6 +156,7 @@ async function showOriginal(entry) {
   const format = result.format ?? "";
   if (!link) return explain(entry, "The original has no address: this is its thumbnail.");
   if (result.page > 0 || format === "PDF") return explain(entry, `A browser cannot show a page of ${format === "PDF" ? "a PDF" : `this ${format}`} here: this is its thumbnail.`);
+  if ("keptBack" in entry.thumbnail.dataset) return explain(entry, "A browser does not turn a WebP as its EXIF data may ask for: this is the thumbnail.");
   const image = el("img");
   image.alt = "";
   image.src = link;
