@@ -12,7 +12,7 @@ from imgtool.engine.files.words import address_of
 from imgtool.engine.statistics import Statistics
 from imgtool.formats.clean import printable
 from imgtool.options import EngineOptions
-from imgtool.types import DEFAULT_TASKS, Task
+from imgtool.types import Task
 
 _SHOWN = 0.005
 """Shares that are no 0 %."""
@@ -57,8 +57,7 @@ def after_gallery(gallery: Path, figures: Statistics, options: EngineOptions, *,
     said = f"open {address_of(str(gallery.expanduser()))} in a browser (? shows its keys)"
     if not recorded:
         return said
-    asked = options.tasks or DEFAULT_TASKS
-    answers = (task for task in (Task.TEXT, Task.CODES, Task.LABELS, Task.CAPTION) if task in asked)
+    answers = (task for task in (Task.TEXT, Task.CODES, Task.LABELS, Task.CAPTION) if task in options.wanted_tasks)
     query = "status:failed" if figures.failed else f"has:{next(answers)}"
     return f"{said}; to find images again: {shlex.join(['imgtool', 'search', *cache_words(options), query])}"
 
