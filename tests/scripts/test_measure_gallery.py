@@ -24,10 +24,8 @@ def measured(images: int, runs: int) -> dict[str, float]:
     command = [sys.executable, str(SCRIPT), "--images", str(images), "--runs", str(runs)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "errors reported: 0" in printed, printed
-    return {
-        name: float(value.replace(",", ""))
-        for name, value in re.findall(r"^([a-z ]+): [0-9,]+ ms \(([0-9,]+) to", printed, re.M)
-    }
+    found = re.findall(r"^([a-z ]+): [0-9,]+ ms \(([0-9,]+) to", printed, re.M)
+    return {name: float(value.replace(",", "")) for name, value in found}
 
 
 def test_a_gallery_of_some_hundreds_is_measured() -> None:
