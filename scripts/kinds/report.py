@@ -20,9 +20,10 @@ imgtool analyze examples/images --tasks labels \\
 **An example, not a product.** It has never seen a photograph: all its training pictures were drawn by
 [`scripts/train_example_classifier.py`](../../scripts/train_example_classifier.py). It shows how a classifier is
 plugged in and does well on drawings like those in `examples/images`. On real pictures it is right much less often:
-`python scripts/measure_kinds.py` measured **64.1% of 496** photos, documents, charts, screens and line drawings under free
-licences (photos 82%, documents 52%, line drawings 82%, charts 84%, screens 46%). It always answers with one of its classes, also for a picture that is none of them (the transparent
-`logo.png`), and pictures between two classes (a paper on a pin board, a poster) can fall on either side.
+`python scripts/measure_kinds.py` measured **64.1% of 496** photos, documents, charts, screens and line drawings
+under free licences (photos 82%, documents 52%, line drawings 82%, charts 84%, screens 46%). It always answers with
+one of its classes, also for a picture that is none of them (the transparent `logo.png`), and pictures between two
+classes (a paper on a pin board, a poster) can fall on either side.
 
 ## Accuracy on held-out pictures
 
