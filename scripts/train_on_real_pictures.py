@@ -3,9 +3,9 @@
     python scripts/train_on_real_pictures.py [--folder FOLDER] [--epochs 16] [--out out/real-kind.onnx]
 
 An experiment: could the example classifier answer ``labels`` where no model is given? It should be right on 85 % of
-real pictures. :mod:`kinds.real` lists the packages to learn from and, apart from them, those to test on. Signs are photos
-here, for there are too few real ones to test on. Needs the extras ``torch`` and ``pdf``, ``apt-get`` and ``dpkg``; the
-packages are 1.1 GB. docs/decisions.md has the outcome.
+real pictures. :mod:`kinds.real` lists the packages to learn from and, apart from them, those to test on. Signs are
+photos here, for there are too few real ones to test on. Needs the extras ``torch`` and ``pdf``, ``apt-get`` and
+``dpkg``; the packages are 1.1 GB. docs/decisions.md has the outcome.
 """
 
 from __future__ import annotations

@@ -182,6 +182,7 @@ function explain(entry, text) {
   const note = content.querySelector(".tools .note");
   note.textContent = entry.thumbnail.textContent ? text : text.replace(/: this is .*/, ".");
   note.hidden = false;
+  layOut(); // the note takes room
 }
 
 // ---- The panel.
