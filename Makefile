@@ -32,6 +32,7 @@ demo: $(DEMO_ENV)/.complete ## Analyze the example images: captions, text, label
 	@mkdir -p $(OUT)
 	$(DEMO_ENV)/bin/imgtool analyze examples/images --languages en --labels-model examples/models/image-kind.onnx
 	$(DEMO_ENV)/bin/imgtool analyze examples/images --languages en --labels-model examples/models/image-kind.onnx -o $(OUT)/gallery.html
+	@echo "here imgtool is $(DEMO_ENV)/bin/imgtool"
 
 test: $(TEST_ENV)/.complete ## Lint, types, import contracts and tests with coverage
 	@scripts/need-chromium.sh

@@ -183,6 +183,8 @@ def _convert(name: str, value: Any, source: Source) -> Any:
             value = parse_duration(value)
         converted = _of_kind(kind, [value] if name == "output" and isinstance(value, str) else value)
     except ValueError as error:
+        if name == "tasks" and isinstance(value, str):
+            raise _unknown_task(value, source.naming(name)) from error
         flag = "--" + name.replace("_", "-")
         raise ConfigProblem(
             f"{source.naming(name)}: {error}", f"`imgtool analyze --help-all` says what {flag} takes"
@@ -190,6 +192,28 @@ def _convert(name: str, value: Any, source: Source) -> Any:
     if converted is not None:
         _check_range(name, converted, source.naming(name))
     return source.placed(name, converted)
+
+
+_TASK_MEANT = {
+    **dict.fromkeys(("ocr", "read", "words", "lines"), "text"),
+    **dict.fromkeys(("captions", "describe", "description", "alt"), "caption"),
+    **dict.fromkeys(("label", "tags", "tag", "classes", "classify", "keywords"), "labels"),
+    **dict.fromkeys(("code", "barcode", "barcodes", "qr", "hs", "tariff"), "codes"),
+}
+"""The task that somebody had in mind who called it so."""
+
+
+def _unknown_task(given: str, label: str) -> ConfigProblem:
+    parts = [part.strip() for part in given.split(",") if part.strip()]
+    wrong = next((part for part in parts if part not in set(Task)), given)
+    meant = [_TASK_MEANT.get(part.lower(), part) for part in parts]
+    example = ",".join(dict.fromkeys(part for part in meant if part in set(Task))) or "caption,text"
+    instead = f"{label} {example}" if label.startswith("--") else f"write {example}"
+    return ConfigProblem(
+        f"{label}: there is no task {wrong!r}",
+        f"{instead}: caption says what is seen, text is read by OCR, labels come from a classifier, "
+        "codes are barcodes, QR codes and customs tariff numbers",
+    )
 
 
 def _convert_parameters(option: str, value: Any, source: Source) -> dict[str, Any]:

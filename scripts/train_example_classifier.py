@@ -48,12 +48,12 @@ def export(model: Any, path: Path) -> None:
     onnx.save(graph, path)
 
 
-def confusion(path: Path, pictures: Any, classes: Any) -> Any:
-    """How often each class (rows) was taken for each class (columns) by the exported model."""
+def confusion(path: Path, pictures: Any, classes: Any, kinds: int = len(KINDS)) -> Any:
+    """How often each of ``kinds`` classes (rows) was taken for each class (columns) by the exported model."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    matrix: Any = np.zeros((len(KINDS), len(KINDS)), int)
+    matrix: Any = np.zeros((kinds, kinds), int)
     for start in range(0, len(pictures), 64):
         images = pictures[start : start + 64].transpose(0, 3, 1, 2).astype(np.float32)
         (scores,) = session.run(None, {"image": (images / 255 - 0.5) / 0.5})

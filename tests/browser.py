@@ -30,7 +30,8 @@ _FLAGS = (
     "--remote-allow-origins=*",
 )
 
-_KEYS = {"Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Tab": 9, "/": 191}
+_KEYS = {"Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "ArrowUp": 38, "ArrowDown": 40, "Tab": 9}
+_KEYS |= {"End": 35, "Home": 36}
 
 
 class Browser:
@@ -174,9 +175,13 @@ class Browser:
         self.settle()
 
     def press(self, key: str, *, shift: bool = False) -> None:
-        """Press and release a key: one of ``Enter``, ``Escape``, ``ArrowLeft``, ``ArrowRight``, ``Tab``, ``/``."""
-        common: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": _KEYS[key], "modifiers": 8 if shift else 0}
-        text = {"Enter": "\r", "/": "/"}.get(key)
+        """Press and release a key: one character, or ``Enter``, ``Escape``, ``Tab``, ``Home``, ``End`` or an arrow."""
+        common: dict[str, Any] = {
+            "key": key,
+            "windowsVirtualKeyCode": _KEYS.get(key, 0),
+            "modifiers": 8 if shift else 0,
+        }
+        text = "\r" if key == "Enter" else key if len(key) == 1 else ""
         self.call("Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {}))
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
         self.settle()

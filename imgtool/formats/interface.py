@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any, Protocol, assert_never
 
 from imgtool.options import OutputFormat
@@ -34,12 +35,18 @@ def needs_thumbnails(format: OutputFormat) -> bool:
 
 
 def open_writer(
-    format: OutputFormat, stream: IO[Any], *, title: str = "imgtool", width: int = 80, color: bool = False
+    format: OutputFormat,
+    stream: IO[Any],
+    *,
+    title: str = "imgtool",
+    folder: Path | None = None,
+    width: int = 80,
+    color: bool = False,
 ) -> Writer:
     """The writer of ``format`` on ``stream``, which must be binary where :func:`is_binary` says so.
 
-    ``title`` heads the HTML gallery; ``width`` (terminal cells) and ``color`` concern the table. Only the module of
-    the format asked for is imported.
+    ``title`` heads the HTML gallery, whose links to images are relative to ``folder``, where its file lies; ``width``
+    (terminal cells) and ``color`` concern the table. Only the module of the format asked for is imported.
 
     Raises:
         imgtool.errors.MissingExtra: the format needs an optional dependency that is not installed.
@@ -59,7 +66,7 @@ def open_writer(
     if format is OutputFormat.HTML:
         from imgtool.formats.gallery_writer import HtmlWriter
 
-        return HtmlWriter(stream, title)
+        return HtmlWriter(stream, title, folder)
     from imgtool.formats.jsonout import JsonLinesWriter, JsonWriter
 
     if format is OutputFormat.JSON:

@@ -19,9 +19,11 @@ imgtool analyze examples/images --tasks labels \\
 
 **An example, not a product.** It has never seen a photograph: all its training pictures were drawn by
 [`scripts/train_example_classifier.py`](../../scripts/train_example_classifier.py). It shows how a classifier is
-plugged in and does well on drawings like those in `examples/images`. On real pictures expect worse than the numbers
-below. It always answers with one of its classes, also for a picture that is none of them (the transparent
-`logo.png`), and pictures between two classes (a paper on a pin board, a poster) can fall on either side.
+plugged in and does well on drawings like those in `examples/images`. On real pictures it is right much less often:
+`python scripts/measure_kinds.py` measured **64.1% of 496** photos, documents, charts, screens and line drawings
+under free licences (photos 82%, documents 52%, line drawings 82%, charts 84%, screens 46%). It always answers with
+one of its classes, also for a picture that is none of them (the transparent `logo.png`), and pictures between two
+classes (a paper on a pin board, a poster) can fall on either side.
 
 ## Accuracy on held-out pictures
 
@@ -54,17 +56,19 @@ def describe(tables: dict[str, Any], kinds: Sequence[str], size: int, weights: i
     named = ", ".join(kinds[:-1]) + " and " + kinds[-1]
     page = _HEAD.format(kinds=named, size=size, weights=weights, each=each, epochs=epochs)
     for name, table in tables.items():
-        page += section(name, table, kinds)
+        page += section(f"{name} layouts", table, kinds)
     return page + _FOOT
 
 
 def section(name: str, table: Any, kinds: Sequence[str]) -> str:
     """One test set: accuracy and confusion matrix as Markdown."""
     right, total = int(table.trace()), int(table.sum())
-    lines = [f"\n### {name.capitalize()} layouts: {right / total:.1%} of {total:,}\n"]
+    lines = [f"\n### {name.capitalize()}: {right / total:.1%} of {total:,}\n"]
     lines.append("| is \\ taken for | " + " | ".join(kinds) + " | right |")
     lines.append("| --- |" + " ---: |" * (len(kinds) + 1))
     for place, (kind, row) in enumerate(zip(kinds, table, strict=True)):
+        if not row.any():
+            continue
         counts = " | ".join(str(int(count)) for count in row)
         lines.append(f"| {kind} | {counts} | {row[place] / row.sum():.1%} |")
     return "\n".join(lines) + "\n"

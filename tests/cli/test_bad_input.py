@@ -297,3 +297,14 @@ def test_interrupting_keeps_what_is_done_and_running_again_resumes(tmp_path: Pat
     again = analyze(photos, *slow)
     assert again.code is ExitCode.OK
     assert sum(result["from_cache"] for result in again.results) >= 5
+
+
+@pytest.mark.parametrize("given", ["ocr", "text,tags"])
+def test_a_task_that_does_not_exist_is_answered_with_those_that_do(good: Path, given: str) -> None:
+    outcome = analyze(good, "--tasks", given)
+    assert outcome.code == ExitCode.USAGE
+    wrong = given.rpartition(",")[2]
+    assert f"--tasks: there is no task {wrong!r}" in outcome.err
+    assert f"--tasks {given.replace('ocr', 'text').replace('tags', 'labels')}" in outcome.err
+    for task in ("caption", "text", "labels", "codes"):
+        assert task in outcome.err

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import re
 import tracemalloc
 from base64 import b64decode, b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,9 +136,55 @@ def test_hostile_strings_add_no_element() -> None:
     failed = a_result(status=Status.FAILED, tasks=TaskResults(), error=Problem(HOSTILE, HOSTILE, HOSTILE))
     harmless = Elements(a_page(a_result(), a_result(), title="photos", summary={"images": 1}))
     hostile = Elements(a_page(a_result(HOSTILE, said=HOSTILE), failed, title=HOSTILE, summary={"images": HOSTILE}))
-    assert hostile.tags[3:] == harmless.tags[3:]
+    assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in harmless.tags]
+    plain = [[each for each in tags if "data-original" not in each[1]] for tags in (hostile.tags, harmless.tags)]
+    assert plain[0][3:] == plain[1][3:]
     assert hostile.texts_of("title") == [HOSTILE]
     assert hostile.texts_of("h1") == [HOSTILE]
+
+
+def links(page: str) -> list[str | None]:
+    return [
+        attributes.get("data-original")
+        for tag, attributes in Elements(page).tags
+        if tag == "script" and attributes.get("type") == "text/plain"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [
+        ("photos/one.jpg", "../photos/one.jpg"),
+        ("out/here.jpg", "here.jpg"),
+        ("/elsewhere/a b#c?d%e.jpg", "ROOTelsewhere/a%20b%23c%3Fd%25e.jpg"),
+        ("out/javascript:alert(1)", "javascript%3Aalert%281%29"),
+        ("out/" + HOSTILE.replace("/", ""), None),
+        ("/\\\\server/x.jpg", "ROOT%5C%5Cserver/x.jpg"),
+    ],
+)
+def test_the_original_is_linked_relative_to_the_gallery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, link: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = io.StringIO()
+    HtmlWriter(out, "g", Path("out")).write(a_result(path))
+    (found,) = links(out.getvalue())
+    assert found is not None
+    assert re.fullmatch(r"[A-Za-z0-9_./%~-]+", found)
+    assert os.path.normpath(tmp_path / "out" / unquote(found)) == os.path.normpath(tmp_path / path)
+    if link is not None:
+        assert found == link.replace("ROOT", "../" * len((tmp_path / "out").parts[1:]))
+
+
+def test_without_a_folder_the_link_is_absolute_and_what_was_piped_in_has_none(tmp_path: Path) -> None:
+    assert links(a_page(a_result(f"{tmp_path}/a b.jpg"), a_result("-"))) == [f"file://{tmp_path}/a%20b.jpg", None]
+
+
+def test_a_name_that_is_no_utf8_is_linked_by_its_bytes(tmp_path: Path) -> None:
+    odd = a_result("folder/\\xe9t\\xe9.jpg", uri=f"file://{tmp_path}/folder/%E9t%E9.jpg")
+    out = io.StringIO()
+    HtmlWriter(out, "g", tmp_path).write(odd)
+    assert links(out.getvalue()) == ["folder/%E9t%E9.jpg"]
 
 
 def test_a_title_that_names_a_placeholder_is_a_title() -> None:
@@ -155,7 +203,7 @@ def test_the_policy_names_the_hashes_of_the_only_script_and_style() -> None:
     for text, rule in ((script, rules["script-src"]), (style, rules["style-src"])):
         assert rule == f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
     assert rules["default-src"] == "'none'"
-    assert rules["img-src"] == "data:"
+    assert rules["img-src"] == "data: file: 'self'"
 
 
 def test_no_element_of_the_page_carries_what_the_policy_forbids() -> None:
@@ -165,7 +213,7 @@ def test_no_element_of_the_page_carries_what_the_policy_forbids() -> None:
 
 
 def test_the_script_builds_no_markup_from_strings() -> None:
-    script = (files("imgtool.formats") / "gallery" / "script.js").read_text()
+    (script,) = Elements(a_page()).texts_of("script")
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc"
     assert not re.search(forbidden, script)
 

@@ -71,6 +71,12 @@ class Outputs:
         targets = ((place, target) for place, target in self._targets.items() if place is not None)
         return [target.left_at or place for place, target in targets if not target.untouched]
 
+    @property
+    def galleries(self) -> list[Path]:
+        """The galleries among them, which a person opens."""
+        found = [place for place in self._formats if self._formats[place] is OutputFormat.HTML and place is not None]
+        return [place for place in found if place in self.written and place.is_file()]
+
     def report(self, messages: Messages) -> None:
         """Name the files that stay as they were."""
         why = "nothing has failed before" if self._merge else "nothing that was named was found"
@@ -106,6 +112,7 @@ class Outputs:
             format,
             target.stream,
             title=place.stem if place is not None else "imgtool",
+            folder=None if place is None or target.is_stdout else place.expanduser().parent,
             width=terminal_width(sys.stdout),
             color=target.is_terminal and wants_color(sys.stdout),
         )

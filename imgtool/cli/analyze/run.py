@@ -12,7 +12,7 @@ import msgspec
 
 from imgtool import trace
 from imgtool.cli.analyze.outputs import Outputs
-from imgtool.cli.analyze.summary import MOST_FAILED, passed_over, print_summary
+from imgtool.cli.analyze.summary import MOST_FAILED, after_gallery, passed_over, print_summary
 from imgtool.cli.console import Messages, say
 from imgtool.cli.log_format import log
 from imgtool.cli.progress import ProgressLine, progress_fields, progress_text
@@ -105,8 +105,7 @@ class AnalyzeRun:
                 raise BrokenPipeError from None
             return ExitCode.MODEL_MISSING
         if not self._output.quiet:
-            print_summary(self._messages, figures, self._outputs.written, self._failed, self._failures)
-            self._outputs.report(self._messages)
+            self._print_end(figures)
         if self._output.stats is not None:
             _write_stats(figures, self._output.stats)
         if stopped is not None:
@@ -114,6 +113,13 @@ class AnalyzeRun:
         if self._unrecorded is not None:
             raise self._unrecorded
         return exit_code(figures, engine.model_problems)
+
+    def _print_end(self, figures: Statistics) -> None:
+        print_summary(self._messages, figures, self._outputs.written, self._failed, self._failures)
+        self._outputs.report(self._messages)
+        recorded = self._recorder is not None and self._output.database is None
+        for gallery in self._outputs.galleries:
+            self._messages.plain(after_gallery(gallery, figures, self._options, recorded=recorded))
 
     def _note_failure(self, result: ImageResult) -> None:
         """Keep the names of the first that failed: they are said at the end, after thousands of others."""

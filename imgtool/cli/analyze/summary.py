@@ -8,8 +8,11 @@ from pathlib import Path
 from imgtool.cli.console import Messages
 from imgtool.cli.progress import duration, progress_fields
 from imgtool.engine.files.problems import shown
+from imgtool.engine.files.words import address_of
 from imgtool.engine.statistics import Statistics
 from imgtool.formats.clean import printable
+from imgtool.options import EngineOptions
+from imgtool.types import Task
 
 _SHOWN = 0.005
 """Shares that are no 0 %."""
@@ -44,6 +47,21 @@ def print_summary(
         messages.faint(line)
     if places := [shown(str(place)) for place in outputs]:
         messages.plain(f"written to {' and '.join(places)}")
+
+
+def after_gallery(gallery: Path, figures: Statistics, options: EngineOptions, *, recorded: bool) -> str:
+    """What to do with ``gallery``, and what to try next: a search, where results are ``recorded`` in the database of
+    the cache folder."""
+    import shlex
+
+    from imgtool.weights.warm_command import cache_words
+
+    said = f"open {address_of(str(gallery.expanduser()))} in a browser (? shows its keys)"
+    if not recorded:
+        return said
+    answers = (task for task in (Task.TEXT, Task.CODES, Task.LABELS, Task.CAPTION) if task in options.wanted_tasks)
+    query = "status:failed" if figures.failed else f"has:{next(answers)}"
+    return f"{said}; to find images again: {shlex.join(['imgtool', 'search', *cache_words(options), query])}"
 
 
 def passed_over(figures: Statistics) -> str:

@@ -17,7 +17,7 @@ from imgtool.database.interface import Database, DatabaseDamaged, DatabaseOutdat
 from imgtool.database.locate import choose
 from imgtool.database.search.query import AllOf, AnyOf, Equals, Exact, Node, Not, parse, phrases
 from imgtool.database.sqlite import SqliteDatabase
-from imgtool.engine.files.words import real_path
+from imgtool.engine.files.words import address_of, real_path
 from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
 from imgtool.formats.sink import ReaderGone
@@ -211,7 +211,8 @@ class SearchRun:
             from imgtool.cli.search.table import HitTable
 
             return HitTable(target.stream, phrases(self._query), width=width, color=color)
-        return open_writer(self._format, target.stream, title=self._words, width=width, color=color)
+        folder = None if self._place is None or target.is_stdout else self._place.expanduser().parent
+        return open_writer(self._format, target.stream, title=self._words, folder=folder, width=width, color=color)
 
     def _results(self, hits: Iterator[Hit]) -> Iterator[ImageResult]:
         if not needs_thumbnails(self._format):
@@ -238,6 +239,8 @@ class SearchRun:
             hint = "; --limit 0 shows all" if (known or more) and not self._null else ""
             noun = "hit" if count == 1 and not known else "hits"
             self._messages.plain(f"{count:,}{known or more} {noun}{where}{hint}")
+        if count and self._place is not None and self._format is OutputFormat.HTML:
+            self._messages.plain(f"open {address_of(str(self._place.expanduser()))} in a browser (? shows its keys)")
 
     def _why_nothing(self, database: Database) -> str:
         if self._missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,11 @@ from imgtool.cli.analyze.outputs import Outputs
 from imgtool.cli.analyze.run import AnalyzeRun
 from imgtool.config import resolve
 from imgtool.engine.analysis import Analysis
+from imgtool.engine.files.words import path_of_address
 from imgtool.errors import ExitCode, NoImages, TooManyFailures, UsageProblem
 from imgtool.options import OutputOptions
 from tests import pictures, planted
+from tests.command import imgtool
 
 PLANTED = {"tasks": "caption", "caption_engine": "tests.planted:Hazard", "quiet": None}
 EARLIER = "of an earlier run\n"
@@ -191,3 +194,32 @@ def test_what_contradicts_itself_is_refused_before_anything_is_opened(tmp_path: 
         Outputs(OutputOptions(output=(tmp_path / "a.csv",), append=True), merge=False)
     assert Outputs(OutputOptions(output=(tmp_path / "a.html",)), merge=False).needs_thumbnails
     assert files(tmp_path) == set()
+
+
+def test_after_a_gallery_one_line_says_what_to_open_and_what_to_try(tmp_path: Path) -> None:
+    photos = pictures.folder(tmp_path / "my photos", [(9, 9, 9), (90, 9, 9)])
+    cache = tmp_path / "a cache"
+    place = tmp_path / "g 1.html"
+    options = ("-t", "caption", "--caption-engine", "describe", "--cache-dir", str(cache))
+    done = imgtool("analyze", str(photos), *options, "-o", str(place), "-o", str(tmp_path / "r.csv"))
+    assert done.code == ExitCode.OK, done.err
+    said = next(line for line in done.err.splitlines() if line.startswith("open "))
+    address = said.removeprefix("open ").split(" ")[0]
+    assert path_of_address(address) == str(place)
+    assert "? shows its keys" in said
+    command = shlex.split(said.rpartition("imgtool ")[2])
+    found = imgtool(*command)
+    assert found.code == ExitCode.OK, found.err
+    assert "2 hits" in found.err
+    for more in (("-q",), ("-o", str(tmp_path / "only.csv"))):
+        output = () if more[0] == "-o" else ("-o", str(place))
+        assert "open " not in imgtool("analyze", str(photos), *options, *output, *more).err
+
+
+@pytest.mark.parametrize("more", [("--no-cache",), ("--database", "off")])
+def test_without_a_database_no_search_is_offered(tmp_path: Path, more: tuple[str, ...]) -> None:
+    photos = pictures.folder(tmp_path / "photos", [(9, 9, 9)])
+    options = ("-t", "caption", "--caption-engine", "describe", "--cache-dir", str(tmp_path / "cache"))
+    done = imgtool("analyze", str(photos), *options, "-o", str(tmp_path / "g.html"), *more)
+    said = next(line for line in done.err.splitlines() if line.startswith("open "))
+    assert "search" not in said

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -140,11 +141,15 @@ def test_every_format(shown: Album, tmp_path: Path) -> None:
 
 
 def test_the_gallery_has_thumbnails_also_where_none_were_kept(shown: Album, tmp_path: Path) -> None:
-    assert shown.search("harbour OR broken", "-o", tmp_path / "hits.html").code is ExitCode.OK
+    done = shown.search("harbour OR broken", "-o", tmp_path / "hits.html")
+    assert done.code is ExitCode.OK
+    assert f"open {(tmp_path / 'hits.html').as_uri()} in a browser" in done.err
     page = (tmp_path / "hits.html").read_text()
-    blocks = re.findall(r'<script type="text/plain">([^<]*)</script>', page)
+    blocks = re.findall(r'<script type="text/plain" data-original="([^"]+)">([^<]*)</script>', page)
     assert len(blocks) == 2
-    assert all(blocks)
+    for link, thumbnail in blocks:
+        assert thumbnail
+        assert (tmp_path / unquote(link)).is_file()
 
 
 def test_what_analyze_gives_out_and_what_search_finds_are_the_same(album: Album) -> None:
