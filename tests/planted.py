@@ -98,6 +98,17 @@ class Slow(Hazard):
         return "slow"
 
 
+class Brief(Hazard):
+    """Takes ten milliseconds an image."""
+
+    spec = _spec("brief")
+
+    def _one(self, picture: Picture) -> str:
+        time.sleep(0.01)
+        log("brief")
+        return "brief"
+
+
 class SlowTogether(Hazard):
     """Takes a tenth of a second an image, several images at once."""
 
