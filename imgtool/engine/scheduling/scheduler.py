@@ -446,9 +446,9 @@ class Scheduler:
             self._claim(flights, partial(self._looked_elsewhere, flights))
             return
         self._elsewhere = []
-        images = f"{len(flights)} image{'s' if len(flights) != 1 else ''}"
+        some = f"{len(flights)} image{'s' if len(flights) != 1 else ''}"
         self._watcher.notice(
-            f"another process is at work on {images}, and has answered none for {self._patience:g} s: computed here, too"
+            f"another process is at work on {some}, and has answered none for {self._patience:g} s: computed here, too"
         )
         for flight in flights:
             flight.alone = True
