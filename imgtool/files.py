@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imgtool.errors import OutputNotWritable, StoreNotWritable
+from imgtool.ground.home import mended_by
 
 try:
     import fcntl
@@ -217,7 +218,7 @@ def not_writable(error: OSError, folder: Path) -> StoreNotWritable | None:
         return no_space(folder)
     if error.errno in _NO_ACCESS:
         return StoreNotWritable(
-            f"{folder} cannot be written: {error.strerror}", f"correct its permissions, or {_ELSEWHERE}"
+            f"{folder} cannot be written: {error.strerror}", mended_by(folder, read_only=error.errno == errno.EROFS)
         )
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +21,7 @@ from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.distribution import installed_release
 from imgtool.errors import ModelMissing
 from imgtool.files import TEMPORARY
+from imgtool.ground.home import mended_by
 from imgtool.options import cache_root
 from imgtool.weights.hashing import measure
 
@@ -35,6 +37,7 @@ class ArtefactState(StrEnum):
 
     ABSENT = "not compiled"
     UNREADABLE = "unreadable manifest"
+    DENIED = "not readable"
     MISSING_FILE = "missing file"
     CHANGED_FILE = "changed file"
     STALE = "other weights"
@@ -171,6 +174,12 @@ def status(
 
 def _none_readable(root: Path, requested: RequestedModel) -> ArtefactStatus:
     model, remedy = requested.model, requested.command.remedy
+    with suppress(FileNotFoundError, NotADirectoryError):
+        try:
+            next(root.iterdir(), None)
+        except PermissionError as error:
+            text = f"compiled models cannot be read: {error}"
+            return ArtefactStatus(model, ArtefactState.DENIED, text, mended_by(root.parent), (str(root),))
     for folder in folders(root):
         if is_named_after(requested.stem, folder.name):
             try:

@@ -12,9 +12,11 @@ from contextlib import contextmanager, suppress
 import typer
 
 from imgtool.cli.console import Messages
-from imgtool.errors import ExitCode, ImgtoolError
+from imgtool.errors import ExitCode, ImgtoolError, StoreNotWritable
+from imgtool.ground.home import mended_by
 
 _OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO}
+_ACCESS_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _RESUMES = {"analyze", "warm-cache"}
 """Commands that keep what was finished when they are interrupted."""
 
@@ -71,6 +73,9 @@ def _explain(error: KeyboardInterrupt | Exception, verbose: bool) -> ExitCode:
         return error.exit_code
     if (code := output_lost(error)) is not None:
         return code
+    if isinstance(error, OSError) and (denied := _denied(error)) is not None:
+        denied.__cause__ = error
+        return _explain(denied, verbose)
     if verbose:
         raise error
     Messages().error(
@@ -78,6 +83,16 @@ def _explain(error: KeyboardInterrupt | Exception, verbose: bool) -> ExitCode:
         "this is a bug in imgtool: run again with --verbose and report the traceback",
     )
     return ExitCode.INTERNAL
+
+
+def _denied(error: OSError) -> StoreNotWritable | None:
+    """``error`` with a remedy, if it says that the system does not let this user at a file, or at any."""
+    if error.errno in _ACCESS_ERRORS and isinstance(error.filename, (str, bytes)):
+        name, read_only = os.fsdecode(error.filename), error.errno == errno.EROFS
+        return StoreNotWritable(f"{name}: {error.strerror}", mended_by(name, read_only=read_only))
+    if "No usable temporary directory" in str(error):
+        return StoreNotWritable("there is no folder for temporary files", "name one: `export TMPDIR=/dev/shm`")
+    return None
 
 
 @contextmanager

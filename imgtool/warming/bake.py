@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 from imgtool.errors import ExitCode, ImgtoolError
+from imgtool.files import not_writable
 from imgtool.warming.trial_records import Trial, former_trial, keep_trial
 from imgtool.warming.unit_compiler import UnitCompiler
 from imgtool.warming.unit_loader import UnitLoader
@@ -231,6 +233,8 @@ def _tried(unit: Unit, trial: Trial, result: StepResult) -> Iterator[WarmStepEnd
 
 
 def _failed(model: str, step: Step, error: ImgtoolError | OSError, seconds: float) -> WarmStepEnded:
+    if isinstance(error, PermissionError) and error.filename is not None:
+        error = not_writable(error, Path(error.filename)) or error
     code = error.exit_code if isinstance(error, ImgtoolError) else ExitCode.MODEL_MISSING
     remedy = error.remedy if isinstance(error, ImgtoolError) else "check the disk and the permissions"
     return WarmStepEnded(model, step, StepResult.FAILED, str(error), seconds, remedy=remedy, exit_code=code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imgtool.errors import ExitCode, MissingExtra, ModelMissing, ModelNotUsable, UsageProblem
+from imgtool.ground.home import mended_by
 
 
 class UnknownModel(UsageProblem):
@@ -65,7 +66,4 @@ class LibraryMissing(MissingExtra):
 
 def unreadable(error: PermissionError) -> WeightsUnreadable:
     """``error``, which names a file, as an error with a remedy."""
-    return WeightsUnreadable(
-        f"{error.filename} cannot be read: {error.strerror}",
-        "correct its permissions, or those of the folders above it, then run this again",
-    )
+    return WeightsUnreadable(f"{error.filename} cannot be read: {error.strerror}", mended_by(error.filename))

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from imgtool.ground.home import expanded
+
 _REPOSITORY = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
@@ -94,4 +96,4 @@ def find_snapshot(cache: Path, repository: str, revision: str | None = None) -> 
 
 
 def _expand(text: str) -> Path:
-    return Path(os.path.expandvars(text)).expanduser().absolute()
+    return expanded(os.path.expandvars(text)).absolute()

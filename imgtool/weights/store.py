@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.files import writable, write_atomically
+from imgtool.ground.home import mended_by
 from imgtool.ground.versioned import encode
 from imgtool.options import Weights, cache_root
 from imgtool.weights.easyocr_table import installed, table_entry
@@ -41,6 +42,7 @@ class StoredState(StrEnum):
     MISSING_FILE = "missing file"
     CHANGED_FILE = "changed file"
     OTHER_REVISION = "other revision"
+    DENIED = "not readable"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ class ModelStore:
             return ModelStatus(name, StoredState.NO_MANIFEST, f"{name} has not been fetched", command.remedy)
         except (OSError, ValueError) as error:
             message = f"the manifest of {name} cannot be used: {error}"
-            return ModelStatus(name, StoredState.UNREADABLE, message, command.remedy, (str(path),))
+            state, remedy = StoredState.UNREADABLE, command.remedy
+            if isinstance(error, PermissionError):
+                state, remedy = StoredState.DENIED, mended_by(self.root)
+            return ModelStatus(name, state, message, remedy, (str(path),))
         if not manifest.serves(spec):
             have = manifest.commit or manifest.revision or manifest.origin.value
             message = f"{name} is here at {have}, and {spec.revision} is asked for"
@@ -137,9 +142,12 @@ class ModelStore:
             message = f"{name} is complete ({manifest.size_bytes / 1e6:.1f} MB)"
             return ModelStatus(name, StoredState.COMPLETE, message, manifest=manifest)
         states, texts = zip(*problems, strict=True)
-        state = StoredState.MISSING_FILE if StoredState.MISSING_FILE in states else StoredState.CHANGED_FILE
+        worst = (StoredState.DENIED, StoredState.MISSING_FILE, StoredState.CHANGED_FILE)
+        state = next(each for each in worst if each in states)
         # A plain fetch compares sizes only, so a wrong hash needs --refresh.
         remedy = command.fetching_again if full else command.remedy
+        if state is StoredState.DENIED:
+            remedy = mended_by(self.places.folder(manifest.root))
         return ModelStatus(name, state, f"{name}: {'; '.join(texts)}", remedy, texts, manifest)
 
     def record(self, manifest: Manifest) -> None:
@@ -209,6 +217,8 @@ def _problem(path: Path, file: FileEntry, full: bool) -> tuple[StoredState, str]
             return StoredState.CHANGED_FILE, f"{path} was changed: {difference}"
     except FileNotFoundError:
         return StoredState.MISSING_FILE, f"{path} is missing"
+    except PermissionError as error:
+        return StoredState.DENIED, f"{path} cannot be read: {error.strerror}"
     except OSError as error:
         return StoredState.MISSING_FILE, f"{path} cannot be read: {error.strerror}"
     return None

@@ -26,9 +26,11 @@ def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, option
 
     A complete compiled model is enough for a run: the weights it was made from need not be here.
     """
+    from imgtool.artefacts.find import ArtefactState
     from imgtool.options import BackendChoice
     from imgtool.warming.unit_compiler import UnitCompiler
     from imgtool.warming.unit_loader import UnitLoader
+    from imgtool.weights.store import StoredState
 
     found = {model: store.status(model, full=request.full) for model in _models(units)}
     compiled: list[ArtefactStatus] = []
@@ -46,6 +48,9 @@ def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, option
         loader = UnitLoader(options)
         unready = [problem for unit in units if (problem := loader.unready(unit, store)) is not None]
     code = ExitCode.MODEL_MISSING if absent or damaged or unready else ExitCode.OK
+    denied = [one for one in absent if one.state is StoredState.DENIED]
+    if denied or any(one.state is ArtefactState.DENIED for one in damaged):
+        code = ExitCode.NOT_WRITABLE  # what is in there may be whole: fetching it again is not what mends that
     if request.json:
         models = [_status_object(status) for status in found.values()]
         with verdict(code):

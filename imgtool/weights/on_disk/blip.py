@@ -51,6 +51,13 @@ def weights_for(options: EngineOptions) -> BlipWeights:
         ModelLoadFailed: the mark of synthetic weights is damaged, or a file may not be read.
         UsageProblem: synthetic weights are asked for, and a model is named.
     """
+    try:
+        return _weights_for(options)
+    except PermissionError as error:
+        raise unreadable(error) from error
+
+
+def _weights_for(options: EngineOptions) -> BlipWeights:
     command = blip_command(options)
     if options.weights is Weights.SYNTHETIC:
         if options.caption_model is not None:
