@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from imgtool.artefacts.find import ArtefactState
 from imgtool.errors import ExitCode, ImgtoolError
 from imgtool.files import not_writable
 from imgtool.warming.trial_records import Trial, former_trial, keep_trial
@@ -155,6 +156,13 @@ class _Baker:
         if (missing := self.compiler.unusable(unit, anew=anew)) is not None:
             yield WarmStepEnded(unit.name, Step.COMPILE, StepResult.SKIPPED, str(missing), remedy=missing.remedy)
             return
+        if anew or self.compiler.status(unit).state is not ArtefactState.COMPILED:
+            # A damaged file must not become a compiled model, which would look whole.
+            for model in unit.models:
+                if not self.store.status(model, full=True).complete:
+                    yield from self.fetch(model, replace(self.options.fetch, full=True))
+                    if not self.store.status(model).complete:
+                        return
         yield WarmStepBegan(unit.name, Step.COMPILE)
         started = time.perf_counter()
         try:
@@ -171,7 +179,7 @@ class _Baker:
         if not self.options.load:
             reason = "only fetching was asked for"
         elif not whole:
-            reason = "not all of it is here"
+            reason = "a fetch of its files failed"
         elif (missing := self.loader.unusable(unit)) is not None:
             reason, remedy = str(missing), missing.remedy
         if reason:

@@ -34,6 +34,14 @@ class DownloadFailed(ModelMissing):
     """The server could not be reached or kept failing, and all attempts are used up."""
 
 
+class BadEndpoint(DownloadFailed):
+    """A variable that should name a server names none."""
+
+
+class CertificateRefused(DownloadFailed):
+    """The certificate of a server is not trusted, or the trusted ones cannot be read."""
+
+
 class UnexpectedAnswer(DownloadFailed):
     """The answer did not come from the server that was asked: usually a proxy or a login page answered."""
 

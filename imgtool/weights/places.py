@@ -95,5 +95,26 @@ def find_snapshot(cache: Path, repository: str, revision: str | None = None) -> 
     return folder if is_commit(commit) and folder.is_dir() else None
 
 
+def unfinished_downloads(cache: Path, repository: str, *, unique: bool = False) -> list[Path]:
+    """What killed processes have left of their downloads of ``repository``; files that are being written are not in it.
+
+    The hub's library writes ``blobs/<hash>.<8 hex>.incomplete`` (before version 2 ``<hash>.incomplete``) and holds the
+    lock of the hash meanwhile. With ``unique`` only the former, which no later download takes up.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = repository_folder(repository)
+    found = []
+    for path in sorted((cache / folder / "blobs").glob("*.*.incomplete" if unique else "*.incomplete")):
+        lock = cache / ".locks" / folder / f"{path.name.partition('.')[0]}.lock"
+        try:
+            if lock.exists():
+                FileLock(lock).acquire(timeout=0).lock.release()
+        except (Timeout, OSError):
+            continue
+        found.append(path)
+    return found
+
+
 def _expand(text: str) -> Path:
     return expanded(os.path.expandvars(text)).absolute()

@@ -41,7 +41,12 @@ def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, option
             if unit.engine:
                 compiled.append(compiler.status(unit, full=request.full))
                 missing -= set(unit.models) if compiled[-1].usable else set()
-    absent = [status for model, status in found.items() if not status.complete and model in missing]
+    # Weights that were damaged do harm where others are merely not needed: torch would answer from them.
+    absent = [
+        status
+        for model, status in found.items()
+        if not status.complete and (model in missing or status.state is StoredState.CHANGED_FILE)
+    ]
     damaged = [one for one in compiled if one.problems]
     unready: list[Problem] = []
     if not absent:

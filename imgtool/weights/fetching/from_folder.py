@@ -57,7 +57,9 @@ def import_repository(job: FetchJob, source: Path) -> Manifest:
             shutil.copyfile(folder / name, copy / name)
             # Hashing the copy also verifies that it was written correctly.
             found = measure(copy / name)
-            files.append(FileEntry(path=name, size=found.size, sha256=found.sha256, fetched=True))
+            files.append(
+                FileEntry(path=name, size=found.size, sha256=found.sha256, fetched=True, mtime_ns=found.mtime_ns)
+            )
         _refuse_pickles(copy, names)
         digest = hashlib.sha256("".join(f"{file.path}{file.sha256}" for file in files).encode()).hexdigest()[:12]
         # A folder of the same name holds the same content, unless it was damaged: it is replaced.
