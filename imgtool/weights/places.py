@@ -101,11 +101,14 @@ def unfinished_downloads(cache: Path, repository: str, *, unique: bool = False) 
     The hub's library writes ``blobs/<hash>.<8 hex>.incomplete`` (before version 2 ``<hash>.incomplete``) and holds the
     lock of the hash meanwhile. With ``unique`` only the former, which no later download takes up.
     """
+    folder = repository_folder(repository)
+    unfinished = sorted((cache / folder / "blobs").glob("*.*.incomplete" if unique else "*.incomplete"))
+    if not unfinished:
+        return []
     from filelock import FileLock, Timeout
 
-    folder = repository_folder(repository)
     found = []
-    for path in sorted((cache / folder / "blobs").glob("*.*.incomplete" if unique else "*.incomplete")):
+    for path in unfinished:
         lock = cache / ".locks" / folder / f"{path.name.partition('.')[0]}.lock"
         try:
             if lock.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -111,3 +112,18 @@ def test_a_process_that_stands_still_is_not_waited_for_for_ever(tmp_path: Path, 
     assert len(other.names) == 21
     # What is not kept is not shared either.
     assert ("computed here, too" in said) == (more[0] == "--timeout")
+
+
+def test_a_cache_that_is_removed_during_a_run_is_made_anew(tmp_path: Path) -> None:
+    photos = pictures.folder(tmp_path / "photos", pictures.greys(150))
+    cache = Path(os.environ["IMGTOOL_CACHE_DIR"])
+    run = Run(0, photos, tmp_path, "Brief")
+    run.wait_until_it_computes(40)
+    shutil.rmtree(cache)
+    said = run.end()
+    assert said.count("was removed or replaced during the run; a new one is begun") >= 1
+    before = run.computed
+    again = Run(1, photos, tmp_path, "Brief")
+    again.end()
+    assert again.names == run.names
+    assert again.computed < before - 40  # what came after the removal was kept

@@ -54,6 +54,7 @@ class Trouble(Enum):
     NO_FOLDER = "it is no folder", "choose another --cache-dir"
     REFUSED = "it holds rows that imgtool never writes; they are not read", "`imgtool cache verify` lists them"
     GARBAGE = "it holds records that cannot be read", "`imgtool cache verify` lists them"
+    REMOVED = "it was removed or replaced during the run", "leave it in place while a run uses it"
     DISK = "reading or writing the disk failed", "look at the disk, or choose another --cache-dir"
     OTHER = "it cannot be used", "choose another --cache-dir"
 
@@ -157,6 +158,15 @@ class KeptDatabase(ABC):
         self._number = file_number(self.database)
         self._open()
         self._number = file_number(self.database)
+
+    def _make_again(self) -> None:
+        """Make it anew where somebody has removed its folder: what is written into a file without a name is lost.
+
+        Raises any of :data:`TROUBLES`.
+        """
+        if self._number is not None and file_number(self.database) != self._number:
+            self.report(Trouble.REMOVED, "a new one is begun")
+            self._begin()
 
     def report(self, trouble: Trouble, consequence: str, detail: object = "") -> None:
         """Warn of ``trouble``, the first time it is met, with what follows from it for this run."""

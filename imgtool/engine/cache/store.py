@@ -209,6 +209,11 @@ class ResultStore(KeptDatabase):
         return found
 
     def _write(self, rows: Any, batch: list[Update]) -> None:
+        self._make_again()
+        if self._rows is not rows:
+            self._claims.close()
+            rows.close()
+            rows = self._rows
         with rows.transact():
             for start in range(0, len(batch), _KEYS_A_QUERY):
                 some = batch[start : start + _KEYS_A_QUERY]

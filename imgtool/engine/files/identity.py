@@ -151,6 +151,10 @@ class Identity(KeptDatabase):
             if self._connection is None or not self._writable or self._rest.active:
                 return
             try:
+                before = self._connection
+                self._make_again()
+                if self._connection is not before:
+                    before.close()
                 with transaction(self._connection):
                     self._connection.executemany(_REPLACE, [(*key, *entry) for key, entry in new.items()])
                     self._connection.executemany(_SEEN, [(int(time.time()), *key) for key in seen])

@@ -135,10 +135,10 @@ def test_a_process_that_dies_with_the_lock_leaves_it_free(hub: FakeHub, store: M
 
 def killed_in_the_middle(hub: FakeHub, store: ModelStore) -> list[Path]:
     """What a first fetch leaves that is killed while the weights come."""
-    slow = hub.fail("GET /cdn", bytes_per_second=50_000)
+    slow = hub.fail("GET /cdn", bytes_per_second=20_000)
     process = start(FETCH, store.root, "blip-base")
     blobs = store.places.hub / "models--Salesforce--blip-image-captioning-base" / "blobs"
-    wait_for(lambda: any(path.stat().st_size for path in blobs.glob("*.incomplete")))
+    wait_for(lambda: bool(hub.requests("GET /cdn") and list(blobs.glob("*.incomplete"))))
     process.kill()
     process.communicate()
     hub.faults.remove(slow)
