@@ -44,7 +44,8 @@ def in_container(
 ) -> Outcome:
     """Run ``python`` with ``words`` as ``uid``, with nothing in the environment but ``environ``.
 
-    ``visible`` are folders that the user may reach although they lie in one that only root may enter. ``read_only``
+    ``visible`` are folders that the user may reach although they lie in one that only root may enter; they are made
+    readable for all. ``read_only``
     makes every file system read-only, and leaves no folder for temporary files.
     """
     command = [str(python or sys.executable), *map(str, words)]
@@ -81,6 +82,7 @@ def _mounts(visible: Sequence[Path], *, read_only: bool) -> list[str]:
     for number, place in enumerate(places):
         lines.append(f"mkdir -p {shlex.quote(place)} && mount --bind /mnt/{number} {shlex.quote(place)}")
     lines.append("umount -R -l /mnt")
+    lines += [f"chmod a+rx {shlex.quote(str(folder.resolve()))}" for folder in visible]
     if read_only:
         mounted = ["/", *map(str, hidden), *places]
         lines += [f"mount -o remount,bind,ro {shlex.quote(place)}" for place in mounted]

@@ -48,7 +48,6 @@ WITH_ANOTHERS_CACHE = {
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    tmp_path.chmod(0o755)
     return pictures.flat(tmp_path / "photo.png")
 
 

@@ -25,7 +25,7 @@ from tests.test_docker_emulation import TORCH, Image, make_weights, serve_weight
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not TORCH, reason="the torch extra is not installed")]
 
 PHOTO = ROOT / "examples/images/receipt.jpg"
-RECOMPILED = ("settings.json", "vision.onnx", "recogniser.optimised.onnx.data")
+RECOMPILED = ("vision.onnx",)
 """Of the files of compiled models, those whose remedy is carried out: it is the same for all, and takes long."""
 
 
