@@ -26,7 +26,7 @@ class Run:
         words = ["-t", "caption", "--caption-engine", f"tests.planted:{analyzer}", "-o", str(self.output), *more]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "imgtool", "analyze", str(photos), *words],
-            env={**os.environ, "PLANTED_LOG": str(self.log), **environ},
+            env={**os.environ, "PLANTED_LOG": str(self.log), "PLANTED_GATE": str(place / "gate"), **environ},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -64,24 +64,41 @@ def running(count: int, photos: Path, place: Path, analyzer: str, *more: str) ->
             run.process.communicate()
 
 
+def end_together(runs: list[Run]) -> None:
+    """Let all begin at once, when each has its first image in hand, and wait until they have ended."""
+    deadline = time.monotonic() + 90
+    while not all(run.log.with_name(f"{run.log.name}.waits").exists() for run in runs):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (runs[0].log.parent / "gate").touch()
+    for run in runs:
+        run.end()
+
+
 @pytest.mark.slow
 def test_two_processes_compute_about_half_each(tmp_path: Path) -> None:
     photos = pictures.folder(tmp_path / "photos", pictures.greys(400))
-    with running(2, photos, tmp_path, "Brief") as runs:
-        for run in runs:
-            run.end()
+    with running(2, photos, tmp_path, "Gated") as runs:
+        end_together(runs)
     assert max(run.computed for run in runs) <= 240, [run.computed for run in runs]
     assert sum(run.computed for run in runs) == 400
     for run in runs:
         assert run.names == [str(path) for path in sorted(photos.iterdir())]
 
 
+def test_few_images_are_shared_too(tmp_path: Path) -> None:
+    photos = pictures.folder(tmp_path / "photos", pictures.greys(32))
+    with running(2, photos, tmp_path, "Gated") as runs:
+        end_together(runs)
+    assert sum(run.computed for run in runs) == 32
+    assert max(run.computed for run in runs) <= 24, [run.computed for run in runs]
+
+
 @pytest.mark.slow
 def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
     photos = pictures.folder(tmp_path / "photos", pictures.greys(400))
-    with running(8, photos, tmp_path, "Brief") as runs:
-        for run in runs:
-            run.end()
+    with running(8, photos, tmp_path, "Gated") as runs:
+        end_together(runs)
     assert sum(run.computed for run in runs) == 400, [run.computed for run in runs]
     for run in runs:
         assert run.names == [str(path) for path in sorted(photos.iterdir())]

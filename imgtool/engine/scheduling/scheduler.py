@@ -104,7 +104,7 @@ class Scheduler:
         self._landed: dict[str, list[Flight]] = {}
         """Flights that ended while a look-up was under way, which does not see what they have found."""
         self._queue: WorkQueue[Flight] = WorkQueue()
-        self._claiming = False
+        self._claiming = self._is_shared = False
         self._elsewhere: list[Flight] = []
         """What other processes compute."""
         self._look_elsewhere_at = self._heard_from_elsewhere = 0.0
@@ -415,7 +415,8 @@ class Scheduler:
             self._look_elsewhere()
         more = bool(self._to_look_up) or self.store.busy or any(source.more_coming for source in self._sources)
         while not self._claiming and (room := self.pool.room(len(self._queue), more_coming=more)):
-            flights = self._queue.take(room)
+            # Less at a time towards the end, so that no process is left with a batch while others have nothing.
+            flights = self._queue.take(min(room, -(-len(self._queue) // 4)) if self._is_shared else room)
             self._claim(flights, partial(self._claimed, flights))
 
     def _claim(self, flights: Iterable[Flight], then: Callable[[dict[str, Record], set[str]], None]) -> None:
@@ -433,6 +434,7 @@ class Scheduler:
             self._look_elsewhere_at = self._clock() + _ELSEWHERE_SECONDS
             self._heard_from_elsewhere = self._clock()
         self._elsewhere += elsewhere
+        self._is_shared |= bool(elsewhere)
         self._release({flight.key for flight in flights} - {flight.key for flight in ready})
         for flight in ready:
             flight.in_hand = True
