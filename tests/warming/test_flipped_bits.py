@@ -63,8 +63,8 @@ class Baked:
         """Every stored file, with the task and the backend that reads it."""
         for path in sorted(self.whole.rglob("*")):
             name = path.relative_to(self.whole)
-            hidden = any(part.startswith(".") for part in name.parts)
-            if path.is_symlink() or not path.is_file() or hidden or name.parts[0] == "cleaned" or "refs" in name.parts:
+            aside = any(part.startswith(".") or part in ("refs", "cleaned", "CACHEDIR.TAG") for part in name.parts)
+            if path.is_symlink() or not path.is_file() or aside:
                 continue
             task = "caption" if "blip" in str(name).lower() else "text"
             yield name, task, "onnx" if name.parts[0] == "compiled" else "torch"
