@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1.7
 # Bake once, start instantly: models are fetched, verified, loaded and tried while the image is built, so that a
-# container needs no network. docs/warm-cache.md explains the arguments.
+# container needs no network. docs/warm-cache.md explains the arguments. Each platform is baked on its own:
+# `docker buildx build --platform linux/amd64,linux/arm64 .`
 
 ARG PYTHON_VERSION=3.12
 
@@ -42,7 +43,7 @@ RUN if [ -n "${EXTRAS}" ]; then \
 # What baking needs too. Nothing is left to install where EXTRAS has torch already.
 FROM environment AS bake
 RUN pip install --no-cache-dir --constraint /requirements/constraints.txt "$(echo /wheels/*.whl)[torch]"
-# A mirror of the hub, for build machines that cannot reach it.
+# A mirror of the hub, for build machines that cannot reach it; empty means the hub's own address.
 ARG HF_ENDPOINT=""
 RUN imgtool warm-cache && imgtool warm-cache --full-check
 
@@ -52,6 +53,7 @@ COPY --from=environment /opt/imgtool /opt/imgtool
 COPY --from=bake --chown=10001:10001 /var/cache/imgtool /var/cache/imgtool
 USER 10001:10001
 WORKDIR /data
-HEALTHCHECK --interval=5m --timeout=10s --retries=1 CMD ["imgtool", "warm-cache", "--check"]
+# No HEALTHCHECK: a command ends, and nothing that runs on is to be asked. `imgtool warm-cache --check` tells whether the
+# models are whole.
 ENTRYPOINT ["imgtool"]
 CMD ["--help"]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imgtool.errors import OutputNotWritable, StoreNotWritable, UsageProblem
+from imgtool.ground.home import mended_by
 from imgtool.image_formats import sniff_file
 
 try:
@@ -42,6 +43,7 @@ STALE_SECONDS = 24 * 3600.0
 _FULL_BYTES = 1 << 20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+_PLACES = "HF_HOME and EASYOCR_MODULE_PATH name the caches of the libraries"
 _ELSEWHERE = "choose another place with IMGTOOL_CACHE_DIR, HF_HOME or EASYOCR_MODULE_PATH"
 _MORE_SPACE = f"free some space (`--prune` of warm-cache removes former models), or {_ELSEWHERE}"
 
@@ -227,8 +229,10 @@ def not_writable(error: OSError, folder: Path) -> StoreNotWritable | None:
     if error.errno in _NO_SPACE:
         return no_space(folder)
     if error.errno in _NO_ACCESS:
+        mended = mended_by(folder, read_only=error.errno == errno.EROFS)
         return StoreNotWritable(
-            f"{folder} cannot be written: {error.strerror}", f"correct its permissions, or {_ELSEWHERE}"
+            f"{folder} cannot be written: {error.strerror}",
+            f"{mended} ({_PLACES})",
         )
     return None
 

@@ -5,14 +5,18 @@ What sets them is :mod:`imgtool.config`'s matter.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from imgtool.errors import ConfigProblem
+from imgtool.errors import StoreNotWritable
+from imgtool.ground.home import expanded, without_home
 from imgtool.types import DEFAULT_TASKS, Task
 
 
@@ -189,12 +193,35 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cache_root(options: EngineOptions) -> Path:
-    """The directory of the result store and the stat index: the one that is set, or the platform's."""
+    """The directory of the result store and the stat index: the one that is set, or the platform's.
+
+    A user without a home has it among temporary files (:func:`imgtool.ground.home.without_home`).
+
+    Raises:
+        StoreNotWritable: that folder is another user's.
+    """
+    if options.cache_dir is not None:
+        return expanded(options.cache_dir)
     from platformdirs import user_cache_path
 
     try:
-        if options.cache_dir is not None:
-            return options.cache_dir.expanduser()
         return user_cache_path("imgtool", appauthor=False)
-    except RuntimeError as error:  # how Python says that a user has no home
-        raise ConfigProblem(f"there is no place for the cache: {error}", "name a folder with --cache-dir") from error
+    except RuntimeError:  # a user without a home
+        _require_own(without_home())
+        return expanded("~/.cache/imgtool")
+
+
+def _require_own(folder: Path) -> None:
+    """Make ``folder``, whose name anybody can foresee, and refuse one of another user, who may have put anything there.
+
+    Raises:
+        StoreNotWritable: it is another user's.
+    """
+    with suppress(OSError):
+        folder.mkdir(mode=0o700)
+    with suppress(FileNotFoundError):
+        found = folder.lstat()
+        if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
+            raise StoreNotWritable(
+                f"the user has no home, and {folder} is another user's", "name a folder for it: `export HOME=/tmp/home`"
+            )

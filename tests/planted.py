@@ -98,6 +98,30 @@ class Slow(Hazard):
         return "slow"
 
 
+class Brief(Hazard):
+    """Takes ten milliseconds an image."""
+
+    spec = _spec("brief")
+
+    def _one(self, picture: Picture) -> str:
+        time.sleep(0.01)
+        log("brief")
+        return "brief"
+
+
+class Gated(Brief):
+    """The same, but waits with its first image until the file ``PLANTED_GATE`` is there, and says that it does."""
+
+    spec = _spec("gated")
+
+    def _one(self, picture: Picture) -> str:
+        Path(f"{os.environ['PLANTED_LOG']}.waits").touch()
+        while not Path(os.environ["PLANTED_GATE"]).exists():
+            time.sleep(0.01)
+        time.sleep(0.04)
+        return super()._one(picture)
+
+
 class SlowTogether(Hazard):
     """Takes a tenth of a second an image, several images at once."""
 

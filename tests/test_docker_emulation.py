@@ -27,6 +27,8 @@ import pytest
 from imgtool.weights.catalogue import easyocr_models
 from imgtool.weights.easyocr_table import table_entry
 from tests.conftest import ROOT
+from tests.container import REASON as NO_OTHER_USER
+from tests.container import UID, in_container
 from tests.fakes.easyocr_table import CRAFT_URL, KOREAN_URL, write_easyocr
 from tests.fakes.hub import FakeHub, noise, running_hub
 from tests.model_files import BLIP, blip_files
@@ -286,6 +288,25 @@ def test_captions_and_lines_come_from_baked_models_alone(
     )
     assert plain.returncode == 0, plain.stderr
     again = [json.loads(line)["tasks"] for line in plain.stdout.splitlines()]
+    assert {tasks[name]["backend"] for tasks in again for name in ("caption", "text")} == {"onnx"}
+
+    # As `docker run --read-only --network none` does it: the image's own user, and no folder that may be written.
+    if not NO_OTHER_USER:
+        subprocess.run(["chown", "-R", str(UID), str(image.cache)], check=True)
+        words = ["-m", "imgtool", "analyze", *photos, "--tasks", "caption,text", "--strict", "--format", "jsonl"]
+        done_there = in_container(
+            words,
+            visible=[tmp_path, installed.parents[3]],
+            read_only=True,
+            network=False,
+            python=installed,
+            environ={**image.environment, "PYTHONPATH": "", "HOME": "/home/imgtool"},
+        )
+        assert done_there.code == 0, done_there.err
+        there = [result["tasks"] for result in done_there.results]
+        assert [tasks[name]["value"] for tasks in there for name in ("caption", "text")] == [
+            tasks[name]["value"] for tasks in again for name in ("caption", "text")
+        ]
     assert [(tasks[name]["value"]) for tasks in again for name in ("caption", "text")] == [
         tasks[name]["value"] for tasks in results for name in ("caption", "text")
     ]

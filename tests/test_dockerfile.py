@@ -113,12 +113,23 @@ def test_the_container_runs_as_nobody_special() -> None:
     assert any(f"--chown={user} " in rest for rest in of_runtime("COPY"))
 
 
-def test_the_health_check_is_a_command_that_exists() -> None:
-    (check,) = of_runtime("HEALTHCHECK")
-    command = re.findall(r'"([^"]+)"', check)
-    assert command == ["imgtool", "warm-cache", "--check"]
-    assert "--check" in imgtool("warm-cache", "--help").out
+def test_nothing_is_asked_for_its_health_where_nothing_runs_on() -> None:
+    assert of_runtime("HEALTHCHECK") == []
     assert of_runtime("ENTRYPOINT") == ['["imgtool"]']
+
+
+def test_no_stage_names_a_platform() -> None:
+    """So each platform of a multi-platform build is baked, and its models compiled, on its own."""
+    assert "--platform" not in "".join(f"{name} {rest}" for name, rest in instructions())
+
+
+def test_each_file_of_the_plain_image_is_pinned_for_both_platforms() -> None:
+    """No marker of the lock leaves a machine out, and the wheels that are not pure have a hash for each platform."""
+    lock = (ROOT / "requirements/runtime.txt").read_text(encoding="utf-8")
+    assert "platform_machine" not in lock
+    for name in ("onnxruntime", "numpy", "pillow", "msgspec"):
+        (pin,) = re.findall(rf"^{name}==.*?(?=^\S|\Z)", lock, re.M | re.S)
+        assert pin.count("--hash") > 4, name
 
 
 def test_what_is_copied_exists_and_is_not_ignored() -> None:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgtool.artefacts.manifest import FAST, ArtefactFile, ArtefactManifest, read_manifest, wrong_size
+from imgtool.artefacts.manifest import FAST, ArtefactFile, ArtefactManifest, is_touched, read_manifest, wrong_size
 from imgtool.artefacts.requested_model import RequestedModel, requested_blip, requested_easyocr
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.distribution import installed_release
 from imgtool.errors import ModelMissing
 from imgtool.files import TEMPORARY
+from imgtool.ground.home import mended_by
 from imgtool.options import cache_root
 from imgtool.weights.hashing import measure
 
@@ -35,6 +37,7 @@ class ArtefactState(StrEnum):
 
     ABSENT = "not compiled"
     UNREADABLE = "unreadable manifest"
+    DENIED = "not readable"
     MISSING_FILE = "missing file"
     CHANGED_FILE = "changed file"
     STALE = "other weights"
@@ -171,6 +174,12 @@ def status(
 
 def _none_readable(root: Path, requested: RequestedModel) -> ArtefactStatus:
     model, remedy = requested.model, requested.command.remedy
+    with suppress(FileNotFoundError, NotADirectoryError):
+        try:
+            next(root.iterdir(), None)
+        except PermissionError as error:
+            text = f"compiled models cannot be read: {error}"
+            return ArtefactStatus(model, ArtefactState.DENIED, text, mended_by(root.parent), (str(root),))
     for folder in folders(root):
         if is_named_after(requested.stem, folder.name):
             try:
@@ -186,14 +195,15 @@ def _none_readable(root: Path, requested: RequestedModel) -> ArtefactStatus:
 
 
 def problems(folder: Path, files: Sequence[ArtefactFile], *, full: bool) -> list[tuple[ArtefactState, str]]:
-    """What is wrong with ``files`` in ``folder``, judged by size, or with ``full`` by hash."""
+    """What is wrong with ``files`` in ``folder``, judged by size, or by hash: with ``full`` all, else those that were
+    written to since they were hashed."""
     found = []
     for file in files:
         path = folder / file.path
         try:
             if text := wrong_size(folder, file):
                 found.append((ArtefactState.CHANGED_FILE, text))
-            elif full and measure(path).sha256 != file.sha256:
+            elif (full or is_touched(folder, file)) and measure(path).sha256 != file.sha256:
                 found.append((ArtefactState.CHANGED_FILE, f"{path} was changed: its hash is wrong"))
         except FileNotFoundError:
             found.append((ArtefactState.MISSING_FILE, f"{path} is missing"))

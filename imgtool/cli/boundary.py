@@ -14,9 +14,11 @@ import typer
 
 from imgtool.cli.console import Messages, say
 from imgtool.cli.log_format import is_json, traceback_lines
-from imgtool.errors import ExitCode, ImgtoolError
+from imgtool.errors import ExitCode, ImgtoolError, StoreNotWritable
+from imgtool.ground.home import mended_by
 
 _OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO}
+_ACCESS_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _RESUMES = {"analyze", "warm-cache"}
 """Commands that keep what was finished when they are interrupted."""
 
@@ -73,6 +75,9 @@ def _explain(error: KeyboardInterrupt | Exception, verbose: bool) -> ExitCode:
         return error.exit_code
     if (code := output_lost(error)) is not None:
         return code
+    if isinstance(error, OSError) and (denied := _denied(error)) is not None:
+        denied.__cause__ = error
+        return _explain(denied, verbose)
     if verbose and not is_json():
         raise error
     Messages().error(
@@ -88,6 +93,16 @@ def _explain(error: KeyboardInterrupt | Exception, verbose: bool) -> ExitCode:
 def _code(error: ImgtoolError) -> str:
     """``model_missing`` for ``ModelMissing``: what programs know a failure by."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
+
+
+def _denied(error: OSError) -> StoreNotWritable | None:
+    """``error`` with a remedy, if it says that the system does not let this user at a file, or at any."""
+    if error.errno in _ACCESS_ERRORS and isinstance(error.filename, (str, bytes)):
+        name, read_only = os.fsdecode(error.filename), error.errno == errno.EROFS
+        return StoreNotWritable(f"{name}: {error.strerror}", mended_by(name, read_only=read_only))
+    if "No usable temporary directory" in str(error):
+        return StoreNotWritable("there is no folder for temporary files", "name one: `export TMPDIR=/dev/shm`")
+    return None
 
 
 @contextmanager

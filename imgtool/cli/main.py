@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from imgtool.cli.profile.command import profile
 from imgtool.cli.search.command import search
 from imgtool.cli.warm.command import warm_cache
 from imgtool.errors import ExitCode
+from imgtool.ground.home import has_home, without_home
 
 
 class _Commands(TyperGroup):
@@ -108,6 +110,10 @@ def _root(
     ] = False,
 ) -> None:
     """Caption images, read their text and label them, in bulk. Results are cached, and models start fast."""
+    if not has_home() and not {"HOME", "XDG_CACHE_HOME", "IMGTOOL_CACHE_DIR"} & os.environ.keys():
+        quiet = not {"-q", "--quiet"}.isdisjoint(sys.argv)
+        text = "this user has no home: the cache and models are in"
+        Messages(quiet=quiet).notice(f"{text} {without_home()} (`export HOME=...` names another place)")
 
 
 app.command(

@@ -188,5 +188,7 @@ def describe(folder: Path) -> tuple[ArtefactFile, ...]:
             os.fsync(file.fileno())
         found, name = measure(path), path.relative_to(folder).as_posix()
         sample = sampled_sha256([path])
-        described.append(ArtefactFile(path=name, size=found.size, sha256=found.sha256, sample=sample))
+        described.append(
+            ArtefactFile(path=name, size=found.size, sha256=found.sha256, sample=sample, mtime_ns=found.mtime_ns)
+        )
     return tuple(described)

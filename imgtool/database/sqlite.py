@@ -16,6 +16,7 @@ from imgtool.database.entry import Words as IndexWords
 from imgtool.database.interface import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, Found, Migration, Status
 from imgtool.database.migrations import TABLE, init_command, pending, refuse_pending, steps
 from imgtool.database.tables import SqlDatabase
+from imgtool.ground.home import mended_by
 from imgtool.ground.transaction import transaction
 
 if TYPE_CHECKING:
@@ -94,6 +95,15 @@ class SqliteDatabase(SqlDatabase):
                 if way == ways[-1]:
                     raise
 
+    def _mended_by(self, words: str) -> str:
+        if "locked" in words:
+            return "nothing, if the process that holds it ends; else end it"
+        if "full" in words or "space" in words:
+            return "free some space, or name another file with --database"
+        if self._url is None:  # that of the cache folder
+            return mended_by(self.path.parent.parent, read_only="read-only" in words.lower())
+        return "check that its folder exists and may be written, or name another file with --database"
+
     def migrate(self) -> tuple[Migration, ...]:
         with self._guarded():
             if self._connection is None:
@@ -144,9 +154,9 @@ class SqliteDatabase(SqlDatabase):
                     "restore a back-up (docs/database.md); the embedded database is built anew by the next search",
                 ) from error
             kind = DatabaseBusy if "locked" in words or "busy" in words else DatabaseUnavailable
-            raise kind(f"{self.place}: {error}", _remedy(words)) from error
+            raise kind(f"{self.place}: {error}", self._mended_by(words)) from error
         except (sqlite3.Warning, OSError) as error:
-            raise DatabaseUnavailable(f"{self.place}: {error}", _remedy(str(error))) from error
+            raise DatabaseUnavailable(f"{self.place}: {error}", self._mended_by(str(error))) from error
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -268,11 +278,3 @@ def _size(path: Path, suffix: str) -> int:
         return path.with_name(path.name + suffix).stat().st_size
     except OSError:
         return 0
-
-
-def _remedy(words: str) -> str:
-    if "locked" in words:
-        return "nothing, if the process that holds it ends; else end it"
-    if "full" in words or "space" in words:
-        return "free some space, or name another file with --database"
-    return "check that its folder exists and may be written, or name another file with --database"

@@ -337,7 +337,9 @@ class _Inside:
             return BackgroundStore(open_tier, call_soon, warn)
 
         self.identifier = Identifier(open_index if root is not None else None, options.timeout, warn)
-        self.scheduler = Scheduler(plan, self.identifier, make_store, self._make_pool, reporter)
+        self.scheduler = Scheduler(
+            plan, self.identifier, make_store, self._make_pool, reporter, patience=max(options.timeout, 10.0)
+        )
 
     def admit(self, size: int, most_tickets: int, most_bytes: int) -> None:
         """Let one more ticket in.

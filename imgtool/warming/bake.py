@@ -11,8 +11,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
+from imgtool.artefacts.find import ArtefactState
 from imgtool.errors import ExitCode, ImgtoolError
+from imgtool.files import not_writable
 from imgtool.warming.trial_records import Trial, former_trial, keep_trial
 from imgtool.warming.unit_compiler import UnitCompiler
 from imgtool.warming.unit_loader import UnitLoader
@@ -153,6 +156,13 @@ class _Baker:
         if (missing := self.compiler.unusable(unit, anew=anew)) is not None:
             yield WarmStepEnded(unit.name, Step.COMPILE, StepResult.SKIPPED, str(missing), remedy=missing.remedy)
             return
+        if anew or self.compiler.status(unit).state is not ArtefactState.COMPILED:
+            # A damaged file must not become a compiled model, which would look whole.
+            for model in unit.models:
+                if not self.store.status(model, full=True).complete:
+                    yield from self.fetch(model, replace(self.options.fetch, full=True))
+                    if not self.store.status(model).complete:
+                        return
         yield WarmStepBegan(unit.name, Step.COMPILE)
         started = time.perf_counter()
         try:
@@ -169,7 +179,7 @@ class _Baker:
         if not self.options.load:
             reason = "only fetching was asked for"
         elif not whole:
-            reason = "not all of it is here"
+            reason = "a fetch of its files failed"
         elif (missing := self.loader.unusable(unit)) is not None:
             reason, remedy = str(missing), missing.remedy
         if reason:
@@ -231,6 +241,8 @@ def _tried(unit: Unit, trial: Trial, result: StepResult) -> Iterator[WarmStepEnd
 
 
 def _failed(model: str, step: Step, error: ImgtoolError | OSError, seconds: float) -> WarmStepEnded:
+    if isinstance(error, PermissionError) and error.filename is not None:
+        error = not_writable(error, Path(error.filename)) or error
     code = error.exit_code if isinstance(error, ImgtoolError) else ExitCode.MODEL_MISSING
     remedy = error.remedy if isinstance(error, ImgtoolError) else "check the disk and the permissions"
     return WarmStepEnded(model, step, StepResult.FAILED, str(error), seconds, remedy=remedy, exit_code=code)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgtool.files import SET_ASIDE, STALE_SECONDS, TEMPORARY, writable
+from imgtool.weights.catalogue import Kind, find, is_catalogued
 from imgtool.weights.manifest import Manifest
-from imgtool.weights.places import Root
+from imgtool.weights.places import Root, unfinished_downloads
 from imgtool.weights.store import MANIFEST, ModelStore
 
 
@@ -151,17 +152,37 @@ def _leftovers(store: ModelStore, inventory: _Inventory) -> Iterator[Removal]:
             shared.setdefault(store.places.easyocr, version.name)
     for path, name in shared.items():
         folders[name].append(path)
-    for name, places in folders.items():
-        found = [path for folder in places if folder.is_dir() for path in folder.iterdir() if _is_leftover(path)]
+    # A model whose first fetch was killed has no manifest, but a lock.
+    names = dict.fromkeys([*folders, *(path.stem for path in sorted((store.root / ".locks").glob("*.lock")))])
+    repositories = {name: _repository(name, inventory) for name in names}
+    done: set[str] = set()
+    for name, repository in repositories.items():
+        found = {path for folder in folders.get(name, ()) if folder.is_dir() for path in folder.iterdir()}
+        found = {path for path in found if _is_leftover(path)}
+        if repository is not None and repository not in done:
+            done.add(repository)
+            found.update(unfinished_downloads(store.places.hub, repository))
         if found:
             yield Removal(name, "damaged or unfinished", tuple(sorted(found)), sum(map(size_of, found)))
+
+
+def _repository(name: str, inventory: _Inventory) -> str | None:
+    """The hub's repository of the model ``name``; ``None`` if it is from elsewhere."""
+    for version in inventory.versions:
+        if version.name == name:
+            return version.manifest.repository if version.manifest.root is Root.HUB else None
+    if is_catalogued(name):
+        spec = find(name)
+        return spec.repository if spec.kind is Kind.HUB else None
+    owner, dashes, rest = name.partition("--")
+    return f"{owner}/{rest}" if dashes else None
 
 
 def _is_leftover(path: Path) -> bool:
     name = path.name
     if SET_ASIDE in name:
         return True
-    unfinished = TEMPORARY in name or name.endswith((".incomplete", ".zip.part", ".zip.part.etag"))
+    unfinished = TEMPORARY in name or name.endswith((".zip.part", ".zip.part.etag"))
     try:
         return unfinished and time.time() - path.stat().st_mtime > STALE_SECONDS
     except OSError:

@@ -63,7 +63,7 @@ _BLIP_FILES = (
     # Newer releases of the processor keep the image settings in a file of another name.
     FileSpec(("preprocessor_config.json", "processor_config.json")),
     FileSpec(("tokenizer.json", "vocab.txt")),
-    FileSpec(("model.safetensors", "pytorch_model.bin")),
+    FileSpec(("model.safetensors",)),
     FileSpec(("tokenizer_config.json",), required=False),
     FileSpec(("special_tokens_map.json",), required=False),
     FileSpec(("vocab.txt",), required=False),

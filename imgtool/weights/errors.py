@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imgtool.errors import ExitCode, MissingExtra, ModelMissing, ModelNotUsable, UsageProblem
+from imgtool.ground.home import mended_by
 
 
 class UnknownModel(UsageProblem):
@@ -31,6 +32,14 @@ class RepositoryIncomplete(ModelMissing):
 
 class DownloadFailed(ModelMissing):
     """The server could not be reached or kept failing, and all attempts are used up."""
+
+
+class BadEndpoint(DownloadFailed):
+    """A variable that should name a server names none."""
+
+
+class CertificateRefused(DownloadFailed):
+    """The certificate of a server is not trusted, or the trusted ones cannot be read."""
 
 
 class UnexpectedAnswer(DownloadFailed):
@@ -65,7 +74,4 @@ class LibraryMissing(MissingExtra):
 
 def unreadable(error: PermissionError) -> WeightsUnreadable:
     """``error``, which names a file, as an error with a remedy."""
-    return WeightsUnreadable(
-        f"{error.filename} cannot be read: {error.strerror}",
-        "correct its permissions, or those of the folders above it, then run this again",
-    )
+    return WeightsUnreadable(f"{error.filename} cannot be read: {error.strerror}", mended_by(error.filename))

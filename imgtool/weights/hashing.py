@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,22 @@ from typing import Any
 
 _PIECE = 1 << 20
 _BLOCKS, _BLOCK_BYTES = 64, 4096
+_SECOND = 1_000_000_000
 _TITLES = {"sha256": "SHA-256", "md5": "MD5", "git": "git hash"}
 
 
 @dataclass(frozen=True)
 class MeasuredFile:
-    """The size in bytes of a file and its lower-case hexadecimal hashes. ``git`` is the SHA-1 of git's blob."""
+    """The size in bytes of a file and its lower-case hexadecimal hashes. ``git`` is the SHA-1 of git's blob.
+
+    ``mtime_ns`` is when it had been written to last when its reading began.
+    """
 
     size: int
     sha256: str
     md5: str = ""
     git: str = ""
+    mtime_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,20 @@ def measure(path: Path, expected: ExpectedFile | None = None) -> MeasuredFile:
         hashes["git"] = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     read = 0
     with path.open("rb") as file:
+        mtime_ns = os.fstat(file.fileno()).st_mtime_ns
         while piece := file.read(_PIECE):
             read += len(piece)
             for one in hashes.values():
                 one.update(piece)
-    return MeasuredFile(read, **{name: one.hexdigest() for name, one in hashes.items()})
+    return MeasuredFile(read, mtime_ns=mtime_ns, **{name: one.hexdigest() for name, one in hashes.items()})
+
+
+def is_untouched(hashed_ns: int, found_ns: int) -> bool:
+    """Whether a file was not written to since it was hashed, by its times of modification then and now; 0 is unknown.
+
+    Archives and layers of images keep whole seconds only.
+    """
+    return hashed_ns in (0, found_ns) or (found_ns % _SECOND == 0 and found_ns == hashed_ns - hashed_ns % _SECOND)
 
 
 def sampled_sha256(paths: Iterable[Path]) -> str:

@@ -27,6 +27,7 @@ class Origin(StrEnum):
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A verified file. ``path`` is relative to the manifest's ``base``; ``fetched`` says that imgtool put it there.
 
+    ``mtime_ns`` is when it had been written to last when it was verified: a file with another time is hashed again.
     Only files that imgtool fetched are pruned: those that were in an upstream cache before belong to other programs.
     """
 
@@ -35,6 +36,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     md5: str | None = None
     fetched: bool = False
+    mtime_ns: int = 0
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from imgtool.ground.home import expanded
+
 _REPOSITORY = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
@@ -93,5 +95,29 @@ def find_snapshot(cache: Path, repository: str, revision: str | None = None) -> 
     return folder if is_commit(commit) and folder.is_dir() else None
 
 
+def unfinished_downloads(cache: Path, repository: str, *, unique: bool = False) -> list[Path]:
+    """What killed processes have left of their downloads of ``repository``; files that are being written are not in it.
+
+    The hub's library writes ``blobs/<hash>.<8 hex>.incomplete`` (before version 2 ``<hash>.incomplete``) and holds the
+    lock of the hash meanwhile. With ``unique`` only the former, which no later download takes up.
+    """
+    folder = repository_folder(repository)
+    unfinished = sorted((cache / folder / "blobs").glob("*.*.incomplete" if unique else "*.incomplete"))
+    if not unfinished:
+        return []
+    from filelock import FileLock, Timeout
+
+    found = []
+    for path in unfinished:
+        lock = cache / ".locks" / folder / f"{path.name.partition('.')[0]}.lock"
+        try:
+            if lock.exists():
+                FileLock(lock).acquire(timeout=0).lock.release()
+        except (Timeout, OSError):
+            continue
+        found.append(path)
+    return found
+
+
 def _expand(text: str) -> Path:
-    return Path(os.path.expandvars(text)).expanduser().absolute()
+    return expanded(os.path.expandvars(text)).absolute()

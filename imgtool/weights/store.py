@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgtool.files import writable, write_atomically
+from imgtool.ground.home import mended_by
 from imgtool.ground.versioned import encode
 from imgtool.options import Weights, cache_root
 from imgtool.weights.easyocr_table import installed, table_entry
-from imgtool.weights.errors import FetchBusy
-from imgtool.weights.hashing import ExpectedFile, measure
+from imgtool.weights.errors import FetchBusy, FileRefused
+from imgtool.weights.hashing import ExpectedFile, is_untouched, measure
 from imgtool.weights.manifest import FileEntry, Manifest, Origin, decode
 from imgtool.weights.places import Places, places
 from imgtool.weights.warm_command import WarmCommand, cache_words, model_command
@@ -41,6 +42,7 @@ class StoredState(StrEnum):
     MISSING_FILE = "missing file"
     CHANGED_FILE = "changed file"
     OTHER_REVISION = "other revision"
+    DENIED = "not readable"
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ class ModelStore:
         return None if manifest is None else manifest.folder(self.places)
 
     def status(self, spec: ModelSpec, *, full: bool = False) -> ModelStatus:
-        """Check ``spec`` by the existence and sizes of its files, or with ``full`` by their hashes."""
+        """Check ``spec`` by the existence and sizes of its files, and the hashes of those that were written to since.
+
+        With ``full`` all are hashed.
+        """
         name, path, command = spec.name, self.folder_of(spec.name) / MANIFEST, self.command(spec)
         try:
             manifest = decode(path.read_bytes())
@@ -120,7 +125,10 @@ class ModelStore:
             return ModelStatus(name, StoredState.NO_MANIFEST, f"{name} has not been fetched", command.remedy)
         except (OSError, ValueError) as error:
             message = f"the manifest of {name} cannot be used: {error}"
-            return ModelStatus(name, StoredState.UNREADABLE, message, command.remedy, (str(path),))
+            state, remedy = StoredState.UNREADABLE, command.remedy
+            if isinstance(error, PermissionError):
+                state, remedy = StoredState.DENIED, mended_by(self.root)
+            return ModelStatus(name, state, message, remedy, (str(path),))
         if not manifest.serves(spec):
             have = manifest.commit or manifest.revision or manifest.origin.value
             message = f"{name} is here at {have}, and {spec.revision} is asked for"
@@ -132,14 +140,19 @@ class ModelStore:
             message = f"{name} is here, and the installed EasyOCR describes another file"
             return ModelStatus(name, StoredState.OTHER_REVISION, message, command.remedy, manifest=manifest)
         folder = manifest.folder(self.places)
-        problems = [found for file in manifest.files if (found := _problem(folder / file.path, file, full)) is not None]
+        problems = [
+            found for file in manifest.files if (found := file_problem(folder / file.path, file, full)) is not None
+        ]
         if not problems:
             message = f"{name} is complete ({manifest.size_bytes / 1e6:.1f} MB)"
             return ModelStatus(name, StoredState.COMPLETE, message, manifest=manifest)
         states, texts = zip(*problems, strict=True)
-        state = StoredState.MISSING_FILE if StoredState.MISSING_FILE in states else StoredState.CHANGED_FILE
+        worst = (StoredState.DENIED, StoredState.MISSING_FILE, StoredState.CHANGED_FILE)
+        state = next(each for each in worst if each in states)
         # A plain fetch compares sizes only, so a wrong hash needs --refresh.
         remedy = command.fetching_again if full else command.remedy
+        if state is StoredState.DENIED:
+            remedy = mended_by(self.places.folder(manifest.root))
         return ModelStatus(name, state, f"{name}: {'; '.join(texts)}", remedy, texts, manifest)
 
     def record(self, manifest: Manifest) -> None:
@@ -200,15 +213,37 @@ def store_for(options: EngineOptions) -> ModelStore:
     return ModelStore(root, places(root), cache_words(options))
 
 
-def _problem(path: Path, file: FileEntry, full: bool) -> tuple[StoredState, str] | None:
+def require_verified(folder: Path, manifest: str, remedy: str) -> None:
+    """Hash those files in ``folder`` that were written to since they were verified; ``manifest`` is as from
+    :func:`imgtool.weights.on_disk.blip.manifest_of`.
+
+    Raises:
+        FileRefused: one of them was changed, or the manifest cannot be used.
+    """
+    if not manifest:
+        return
     try:
-        size = path.stat().st_size
-        if size != file.size:
-            return StoredState.CHANGED_FILE, f"{path} has {size} bytes instead of {file.size}"
-        if full and (difference := ExpectedFile(file.size, file.sha256).difference(measure(path))):
+        files = decode(Path(manifest).read_bytes()).files
+    except (OSError, ValueError) as error:
+        raise FileRefused(f"{manifest} cannot be used: {error}", remedy) from error
+    for file in files:
+        if (found := file_problem(folder / file.path, file, full=False)) is not None:
+            raise FileRefused(found[1], remedy)
+
+
+def file_problem(path: Path, file: FileEntry, full: bool) -> tuple[StoredState, str] | None:
+    """What is wrong with ``path``, which should be ``file``, as a state and in words. See :meth:`ModelStore.status`."""
+    try:
+        facts = path.stat()
+        if facts.st_size != file.size:
+            return StoredState.CHANGED_FILE, f"{path} has {facts.st_size} bytes instead of {file.size}"
+        unsure = full or not is_untouched(file.mtime_ns, facts.st_mtime_ns)
+        if unsure and (difference := ExpectedFile(file.size, file.sha256).difference(measure(path))):
             return StoredState.CHANGED_FILE, f"{path} was changed: {difference}"
     except FileNotFoundError:
         return StoredState.MISSING_FILE, f"{path} is missing"
+    except PermissionError as error:
+        return StoredState.DENIED, f"{path} cannot be read: {error.strerror}"
     except OSError as error:
         return StoredState.MISSING_FILE, f"{path} cannot be read: {error.strerror}"
     return None

@@ -13,7 +13,7 @@ from imgtool.inference.blip.parameters import Decoding, check_precision, writing
 from imgtool.inference.picture import Picture
 from imgtool.inference.torch import check_device, extra_remedy, import_torch, missing_modules
 from imgtool.types import Backend, Problem, Task
-from imgtool.weights.on_disk.blip import how_to_repair, weights_for
+from imgtool.weights.on_disk.blip import how_to_repair, manifest_of, weights_for
 
 if TYPE_CHECKING:
     from imgtool.inference.blip.graphs import BlipGraphs
@@ -105,7 +105,7 @@ class BlipTorch(Blip):
         """
         return {
             **writing_parameters(options),
-            "paths": {"model": str(weights_for(options).folder)},
+            "paths": {"model": str(folder := weights_for(options).folder), "manifest": manifest_of(folder, options)},
             "remedy": how_to_repair(options),
             "device": check_device(options.device),
             "precision": check_precision(options, "torch", "exact"),
@@ -125,7 +125,9 @@ class BlipTorch(Blip):
             ModelLoadFailed: a library, a device or a file is missing or damaged, with the remedy.
         """
         from imgtool.inference.blip.upstream import BlipNetwork
+        from imgtool.weights.store import require_verified
 
         given = self.parameters_given
         folder = Path(given["paths"]["model"])
+        require_verified(folder, given["paths"]["manifest"], given["remedy"])
         self._network = BlipNetwork(folder, given["device"], given.get("threads"), given["remedy"])

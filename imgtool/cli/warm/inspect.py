@@ -26,9 +26,11 @@ def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, option
 
     A complete compiled model is enough for a run: the weights it was made from need not be here.
     """
+    from imgtool.artefacts.find import ArtefactState
     from imgtool.options import BackendChoice
     from imgtool.warming.unit_compiler import UnitCompiler
     from imgtool.warming.unit_loader import UnitLoader
+    from imgtool.weights.store import StoredState
 
     found = {model: store.status(model, full=request.full) for model in _models(units)}
     compiled: list[ArtefactStatus] = []
@@ -39,13 +41,21 @@ def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, option
             if unit.engine:
                 compiled.append(compiler.status(unit, full=request.full))
                 missing -= set(unit.models) if compiled[-1].usable else set()
-    absent = [status for model, status in found.items() if not status.complete and model in missing]
+    # Weights that were damaged do harm where others are merely not needed: torch would answer from them.
+    absent = [
+        status
+        for model, status in found.items()
+        if not status.complete and (model in missing or status.state is StoredState.CHANGED_FILE)
+    ]
     damaged = [one for one in compiled if one.problems]
     unready: list[Problem] = []
     if not absent:
         loader = UnitLoader(options)
         unready = [problem for unit in units if (problem := loader.unready(unit, store)) is not None]
     code = ExitCode.MODEL_MISSING if absent or damaged or unready else ExitCode.OK
+    denied = [one for one in absent if one.state is StoredState.DENIED]
+    if denied or any(one.state is ArtefactState.DENIED for one in damaged):
+        code = ExitCode.NOT_WRITABLE  # what is in there may be whole: fetching it again is not what mends that
     if request.json:
         models = [_status_object(status) for status in found.values()]
         with verdict(code):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from imgtool import trace
 from imgtool.engine.cache.records import Record, Tier, Update
@@ -14,6 +15,9 @@ PATIENCE_SECONDS = 10.0
 """How long a look-up may take before its images count as unknown; a lock is waited for five seconds."""
 
 _DROP_AT = 10_000
+
+Looked = tuple[dict[str, Record], set[str]]
+"""Records, and images that another process has claimed."""
 
 
 class BackgroundStore:
@@ -38,7 +42,8 @@ class BackgroundStore:
         self._clock = clock
         self._tier: Tier | None = None
         self._jobs: queue.SimpleQueue[Callable[[Tier], None] | None] = queue.SimpleQueue()
-        self._asked: dict[int, tuple[float, Callable[[dict[str, Record]], None]]] = {}
+        self._asked: dict[int, tuple[float, Callable[[Looked], None]]] = {}
+        self._looking = 0
         self._numbers = 0
         self._stalled = False
         self._warned = False
@@ -53,35 +58,48 @@ class BackgroundStore:
     @property
     def busy(self) -> bool:
         """Whether a look-up is under way."""
-        return bool(self._asked)
+        return self._looking > 0
 
     def look_up(self, keys: Sequence[str], then: Callable[[dict[str, Record]], None]) -> None:
         """Find the records of a window of images; ``then`` gets those that there are."""
-        self._numbers += 1
-        number = self._numbers
-        if self._stalled:
-            then({})
-            return
-        self._asked[number] = (self._clock() + self._patience, then)
 
-        def look(tier: Tier) -> None:
-            records: dict[str, Record] = {}
-            try:
-                with trace.span("look up", "parent", images=len(keys)):
-                    records = tier.get_many(keys)
-            finally:
-                self._call_soon(lambda: self._found(number, records))
+        def look(tier: Tier) -> Looked:
+            with trace.span("look up", "parent", images=len(keys)):
+                return tier.get_many(keys), set()
 
-        if not self._put(look):
-            self.tick()
+        def looked(found: Looked) -> None:
+            self._looking -= 1
+            then(found[0])
 
-    def merge(self, updates: Sequence[Update]) -> None:
-        """Keep what is new."""
+        self._looking += 1
+        self._ask(look, looked)
+
+    def claim(self, images: Mapping[str, Sequence[str]], then: Callable[[dict[str, Record], set[str]], None]) -> None:
+        """Claim images that are to be computed, each by its key and with the keys of its records.
+
+        ``then`` gets the records that there are by now, and the images that another process is computing.
+        """
+
+        def look(tier: Tier) -> Looked:
+            with trace.span("claim", "parent", images=len(images)):
+                taken = tier.claim(list(images))
+                return tier.get_many(
+                    [key for image, keys in images.items() if image not in taken for key in keys]
+                ), taken
+
+        self._ask(look, lambda found: then(*found))
+
+    def merge(self, updates: Sequence[Update], release: Sequence[str] = ()) -> None:
+        """Keep what is new, and then give up the claims to these images."""
         if not self._stalled or self._jobs.qsize() < _DROP_AT:
 
             def write(tier: Tier) -> None:
-                with trace.span("store", "parent"):
-                    tier.merge(updates)
+                try:
+                    if updates:
+                        with trace.span("store", "parent"):
+                            tier.merge(updates)
+                finally:
+                    tier.release(release)
 
             self._put(write)
 
@@ -98,7 +116,7 @@ class BackgroundStore:
                     "(look at the disk, or choose another --cache-dir)"
                 )
         for number in late:
-            self._asked.pop(number)[1]({})
+            self._asked.pop(number)[1](({}, set()))
 
     def seconds_to_deadline(self) -> float | None:
         """How long until ``tick`` has something to do."""
@@ -119,10 +137,29 @@ class BackgroundStore:
     def close(self, timeout: float = 5.0) -> None:
         """Write what was given and close the tier, as far as that takes no longer than ``timeout`` seconds."""
         self._asked.clear()
+        self._looking = 0
         if self._thread is not None:
             self._jobs.put(None)
             if not self._stalled:
                 self._closed.wait(timeout)
+
+    def _ask(self, look: Callable[[Tier], Looked], then: Callable[[Looked], None]) -> None:
+        self._numbers += 1
+        number = self._numbers
+        if self._stalled:
+            then(({}, set()))
+            return
+        self._asked[number] = (self._clock() + self._patience, then)
+
+        def job(tier: Tier) -> None:
+            found: Looked = {}, set()
+            try:
+                found = look(tier)
+            finally:
+                self._call_soon(partial(self._found, number, found))
+
+        if not self._put(job):
+            self.tick()
 
     def _put(self, job: Callable[[Tier], None]) -> bool:
         """Have a job done; whether there is a thread that does it."""
@@ -136,11 +173,11 @@ class BackgroundStore:
         self._jobs.put(job)
         return not self._stalled
 
-    def _found(self, number: int, records: dict[str, Record]) -> None:
+    def _found(self, number: int, found: Looked) -> None:
         self._stalled = False
         asked = self._asked.pop(number, None)
         if asked is not None:
-            asked[1](records)
+            asked[1](found)
 
     def _run(self) -> None:
         try:
@@ -172,6 +209,12 @@ class _Nothing:
         return {}
 
     def merge(self, updates: object) -> None:
+        pass
+
+    def claim(self, keys: Sequence[str]) -> set[str]:
+        return set()
+
+    def release(self, keys: object) -> None:
         pass
 
     def entries(self) -> int:

@@ -81,14 +81,29 @@ def reading(database: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def is_laid_out(database: Path) -> bool:
+    """Whether a database is there and has a table for what it keeps. A process that was killed as it made one leaves it
+    without, which the next run mends.
+
+    Raises:
+        OSError, sqlite3.Error: it cannot be read.
+    """
+    try:
+        database.stat()
+    except FileNotFoundError:
+        return False
+    with reading(database) as connection:
+        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name IN ('Cache', 'files')"
+        return connection.execute(query).fetchone() is not None
+
+
 def rows(root: Path) -> Iterator[Row]:
     """Every row of the result store, in the order of ``rowid``; none where there is no store.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
-    database = results_database(root)
-    if not database.exists():
+    if not is_laid_out(database := results_database(root)):
         return
     with reading(database) as connection:
         for row in connection.execute(f"SELECT {', '.join(Row._fields)} FROM Cache ORDER BY rowid"):
@@ -101,8 +116,7 @@ def count_index(root: Path, seen_before: float = float("inf")) -> int:
     Raises:
         sqlite3.Error: it cannot be read.
     """
-    database = index_database(root)
-    if not database.exists():
+    if not is_laid_out(database := index_database(root)):
         return 0
     with reading(database) as connection:
         ((count,),) = connection.execute("SELECT COUNT(*) FROM files WHERE seen_at < ?", (seen_before,)).fetchall()
@@ -126,12 +140,23 @@ def foreign_files(root: Path) -> tuple[Path, ...]:
 def occupied(path: Path) -> int:
     """Bytes that the files in and below ``path`` hold."""
     total, files = 0, [path]
-    if path.is_dir() and not path.is_symlink():
+    if os.path.isdir(path) and not path.is_symlink():  # noqa: PTH112 - what nobody may enter is none
         files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
     for file in files:
         with suppress(OSError):
             total += file.lstat().st_size
     return total
+
+
+def require_damage(error: BaseException, root: Path) -> None:
+    """Go on only if ``error`` says that the database is damaged, not that it is locked or that nobody may read it.
+
+    Raises:
+        OutputNotWritable: it does not.
+    """
+    if diagnose(error) not in (Trouble.CORRUPT, Trouble.REFUSED, Trouble.GARBAGE, Trouble.OTHER):
+        with explained(root):
+            raise error
 
 
 @contextmanager
@@ -146,4 +171,4 @@ def explained(root: Path) -> Iterator[None]:
     except TROUBLES as error:
         trouble = diagnose(error)
         detail = "" if trouble is Trouble.LOCKED else f" ({error})"
-        raise OutputNotWritable(f"the cache in {root}: {trouble.what}{detail}", trouble.remedy) from error
+        raise OutputNotWritable(f"the cache in {root}: {trouble.what}{detail}", trouble.mended_in(root)) from error

@@ -37,6 +37,13 @@ class MemoryTier:
             _, data = self._records.popitem(last=False)
             self._bytes -= len(data)
 
+    def claim(self, keys: Sequence[str]) -> set[str]:
+        """No other process computes anything for this one."""
+        return set()
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Nothing is claimed."""
+
     def entries(self) -> int:
         """Number of records."""
         return len(self._records)

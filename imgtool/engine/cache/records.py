@@ -86,6 +86,12 @@ class Tier(Protocol):
     def merge(self, updates: Iterable[Update]) -> None:
         """Add what is new to the records, whatever others add to them meanwhile."""
 
+    def claim(self, keys: Sequence[str]) -> set[str]:
+        """Say that these images are being computed; those of which another process has said so."""
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Take that back."""
+
     def entries(self) -> int:
         """Number of records."""
 

@@ -20,6 +20,8 @@ from typing import ClassVar
 import diskcache
 import msgspec
 
+from imgtool.ground.home import mended_by
+
 TIMEOUT_SECONDS = 5.0
 """How long a database that another process has locked is waited for."""
 
@@ -52,12 +54,19 @@ class Trouble(Enum):
     NO_FOLDER = "it is no folder", "choose another --cache-dir"
     REFUSED = "it holds rows that imgtool never writes; they are not read", "`imgtool cache verify` lists them"
     GARBAGE = "it holds records that cannot be read", "`imgtool cache verify` lists them"
+    REMOVED = "it was removed or replaced during the run", "leave it in place while a run uses it"
     DISK = "reading or writing the disk failed", "look at the disk, or choose another --cache-dir"
     OTHER = "it cannot be used", "choose another --cache-dir"
 
     def __init__(self, what: str, remedy: str) -> None:
         self.what = what
-        self.remedy = remedy
+        self._remedy = remedy
+
+    def mended_in(self, root: Path) -> str:
+        """What to do about it, in the cache folder ``root``."""
+        if self in (Trouble.DENIED, Trouble.READ_ONLY):
+            return mended_by(root, read_only=self is Trouble.READ_ONLY)
+        return self._remedy
 
 
 _NEED_DETAIL = {Trouble.OTHER, Trouble.CORRUPT, Trouble.DISK}
@@ -150,6 +159,15 @@ class KeptDatabase(ABC):
         self._open()
         self._number = file_number(self.database)
 
+    def _make_again(self) -> None:
+        """Make it anew where somebody has removed its folder: what is written into a file without a name is lost.
+
+        Raises any of :data:`TROUBLES`.
+        """
+        if self._number is not None and file_number(self.database) != self._number:
+            self.report(Trouble.REMOVED, "a new one is begun")
+            self._begin()
+
     def report(self, trouble: Trouble, consequence: str, detail: object = "") -> None:
         """Warn of ``trouble``, the first time it is met, with what follows from it for this run."""
         if trouble in self._said:
@@ -157,7 +175,7 @@ class KeptDatabase(ABC):
         self._said.add(trouble)
         said = f" ({detail})" if detail and trouble in _NEED_DETAIL else ""
         where = f"{self.subject} {self.database.parent}"
-        self._warn(f"{where}: {trouble.what}{said}; {consequence} ({trouble.remedy})")
+        self._warn(f"{where}: {trouble.what}{said}; {consequence} ({trouble.mended_in(self.database.parent.parent)})")
 
     def _begin_anew(self, error: Exception) -> None:
         """Put the damaged database out of the way and begin a new one. A second damage in one run is the disk's fault,
@@ -232,8 +250,12 @@ def connect_for_reading(database: Path) -> sqlite3.Connection:
     """A connection that only reads, also where neither the file nor its folder may be written.
 
     Raises:
-        sqlite3.Error: it cannot be read.
+        OSError, sqlite3.Error: it cannot be read.
     """
+    if not os.access(database, os.R_OK):
+        # SQLite does not say why it cannot open a file.
+        database.stat()
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(database))
     # The first way leaves nothing behind: a connection that may write tidies its log away as it closes.
     ways = ["mode=rw", "mode=ro"]
     # Without its shared memory file a database in WAL mode opens on a read-only disk only as one that nobody

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from diskcache import Cache
 from diskcache.core import DBNAME, MODE_RAW
 
+from imgtool.engine.cache.claims import Claims
 from imgtool.engine.cache.disk import JsonDisk
 from imgtool.engine.cache.records import UNREADABLE, Record, Update, decode, encode, merged, without_old
 from imgtool.engine.cache.sqlite import (
@@ -120,6 +121,7 @@ class ResultStore(KeptDatabase):
         self._locked_out = False
         self._no_reads = Rest()
         self._no_writes = Rest()
+        self._claims = Claims(root.absolute())
         super().__init__(root.absolute() / FOLDER / DATABASE, warn)
 
     @property
@@ -163,6 +165,17 @@ class ResultStore(KeptDatabase):
         if batch and isinstance(self._rows, _Writable):
             self._guarded(self._no_writes, lambda rows: self._write(rows, batch), None)
 
+    def claim(self, keys: Sequence[str]) -> set[str]:
+        """Say that these images are being computed; those of which another process has said so.
+
+        Who cannot write answers has nothing to share.
+        """
+        return self._claims.take(keys) if isinstance(self._rows, _Writable) else set()
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Take that back."""
+        self._claims.release(keys)
+
     def entries(self) -> int:
         """Number of records."""
         return self._guarded(self._no_reads, len, 0)
@@ -175,6 +188,7 @@ class ResultStore(KeptDatabase):
         """Close the database; what is looked up afterwards is a miss."""
         rows, self._rows = self._rows, None
         self._locked_out = False
+        self._claims.close()
         if rows is not None:
             with suppress(*TROUBLES):
                 rows.close()
@@ -201,6 +215,11 @@ class ResultStore(KeptDatabase):
         return found
 
     def _write(self, rows: Any, batch: list[Update]) -> None:
+        self._make_again()
+        if self._rows is not rows:
+            self._claims.close()
+            rows.close()
+            rows = self._rows
         with rows.transact():
             for start in range(0, len(batch), _KEYS_A_QUERY):
                 some = batch[start : start + _KEYS_A_QUERY]

@@ -17,8 +17,10 @@ from imgtool.engine.cache.listing import (
     explained,
     foreign_files,
     index_database,
+    is_laid_out,
     occupied,
     reading,
+    require_damage,
     results_database,
     rows,
     set_aside_folders,
@@ -86,7 +88,7 @@ def stats(root: Path) -> CacheStats:
     counts: Counter[tuple[str, str, str]] = Counter()
     failures = 0
     try:
-        if (database := results_database(root)).exists():
+        if is_laid_out(database := results_database(root)):
             with reading(database) as connection:
                 ((figures["entries"], figures["oldest"], figures["newest"]),) = connection.execute(
                     "SELECT COUNT(*), MIN(store_time), MAX(store_time) FROM Cache"
@@ -99,7 +101,8 @@ def stats(root: Path) -> CacheStats:
                     counts.update((a.engine, a.model, a.model_version) for a in record.answers.values())
         figures["index_entries"] = count_index(root)
     except TROUBLES as error:
-        figures["trouble"] = f"{diagnose(error).what} ({error})"
+        trouble = diagnose(error)
+        figures["trouble"] = f"{trouble.what} ({error}): {trouble.mended_in(root)}"
     # Measured last: a database that is opened and closed is tidied by SQLite.
     return CacheStats(
         path=root,
@@ -123,12 +126,14 @@ def plan_clear(root: Path) -> RemovalPlan:
             if len(names) < _EXAMPLES:
                 names.append(row.name)
         paths.extend(foreign_files(root))
-    except TROUBLES:  # rows that cannot be read go with their folder
+    except TROUBLES as error:  # rows that cannot be read go with their folder
+        require_damage(error, root)
         cuts, names = [], []
         paths.append(results_database(root).parent)
     try:
         index_entries = count_index(root)
-    except TROUBLES:
+    except TROUBLES as error:
+        require_damage(error, root)
         paths.append(index_database(root).parent)
     files = (results_database(root).parent, index_database(root).parent)
     going = [*files, *paths] if cuts or index_entries else paths

@@ -8,8 +8,10 @@ from pathlib import Path
 from imgtool.engine.cache.listing import (
     foreign_files,
     index_database,
+    is_laid_out,
     occupied,
     reading,
+    require_damage,
     results_database,
     rows,
     set_aside_folders,
@@ -50,11 +52,15 @@ class VerifyReport:
 
 
 def verify(root: Path) -> VerifyReport:
-    """Check everything in ``root``; it is read in full. Raises nothing: what cannot be read is what is reported."""
+    """Check everything in ``root``; it is read in full. What is damaged is what is reported.
+
+    Raises:
+        imgtool.errors.OutputNotWritable: it cannot be read for another reason.
+    """
     counts = {"records": 0, "outdated": 0}
     names: dict[str, list[str]] = {"unreadable": [], "refused": [], "missing_files": []}
     cuts: list[Cut] = []
-    database = _defects(results_database(root))
+    database = _defects(root, results_database(root))
     try:
         for row in rows(root):
             kind = "refused"
@@ -71,12 +77,13 @@ def verify(root: Path) -> VerifyReport:
             if row.filename is not None and not (results_database(root).parent / str(row.filename)).is_file():
                 names["missing_files"].append(row.name)
     except TROUBLES as error:
+        require_damage(error, root)
         database = database or (str(error),)
     return VerifyReport(
         root,
         **counts,
         database=database,
-        index=_defects(index_database(root), _FILES_WITHOUT_DIGEST),
+        index=_defects(root, index_database(root), _FILES_WITHOUT_DIGEST),
         unreadable=tuple(names["unreadable"]),
         refused=tuple(names["refused"]),
         missing_files=tuple(names["missing_files"]),
@@ -107,16 +114,17 @@ def plan_repair(root: Path, report: VerifyReport | None = None) -> RemovalPlan:
     )
 
 
-def _defects(database: Path, more: str = "") -> tuple[str, ...]:
+def _defects(root: Path, database: Path, more: str = "") -> tuple[str, ...]:
     """SQLite's own complaints about a database; where it has none, how many rows the query ``more`` counts."""
-    if not database.exists():
-        return ()
     try:
+        if not is_laid_out(database):
+            return ()
         with reading(database) as connection:
             lines = tuple(str(line) for (line,) in connection.execute("PRAGMA integrity_check(20)"))
             if lines != ("ok",):
                 return lines
             ((count,),) = connection.execute(more).fetchall() if more else ((0,),)
     except TROUBLES as error:
+        require_damage(error, root)
         return (str(error),)
     return (f"files without a SHA-256: {count}",) if count else ()

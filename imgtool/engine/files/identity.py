@@ -162,6 +162,10 @@ class Identity(KeptDatabase):
             if self._connection is None or not self._writable or self._rest.active:
                 return
             try:
+                before = self._connection
+                self._make_again()
+                if self._connection is not before:
+                    before.close()
                 with transaction(self._connection):
                     rows = [(*key, *entry[:3], bytes.fromhex(entry.sha256), *entry[4:]) for key, entry in new.items()]
                     self._connection.executemany(_REPLACE, rows)

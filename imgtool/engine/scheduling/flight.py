@@ -20,7 +20,10 @@ from imgtool.types import Problem
 
 
 class Flight(Struct, eq=False):
-    """What is computed, for whom, and what has come of it. The first request is the one whose figures it counts in."""
+    """What is computed, for whom, and what has come of it. The first request is the one whose figures it counts in.
+
+    ``alone`` says that it is computed whatever other processes are doing.
+    """
 
     number: int
     key: str
@@ -34,12 +37,21 @@ class Flight(Struct, eq=False):
     tally: Tally
     requests: list[PageRequest] = []
     in_hand: bool = False
+    alone: bool = False
     image: ImageFacts | None = None
     answers: dict[str, StoredAnswer] = {}
     fresh: dict[str, Choice] = {}
     failures: dict[str, Problem] = {}
     error: Problem | None = None
     pages: int = 1
+
+    def priority(self) -> int:
+        """The highest of those who wait for it."""
+        return max((request.priority for request in self.requests), default=0)
+
+    def record_keys(self) -> list[str]:
+        """The keys of the records that its answers go into."""
+        return [self.key, *([self.thumbnail_key] if THUMBNAIL in self.tasks else [])]
 
     def item(self) -> Item:
         """What the pool is asked."""

@@ -4,6 +4,9 @@ It owns the pool, the result store and the state of all requests; callers, threa
 thread and the workers only post calls to it. A request is identified, looked up together with the others of its moment,
 and done, or it joins the flight that computes what it misses: one for each content and task, however many ask. Flights
 wait in a queue by priority, callers in turn, until the pool has room.
+
+Just before a flight is given to the pool it is claimed in the store: what another process that shares the cache has
+found by then is taken over, and what that is computing waits for its answer, while others are computed here.
 """
 
 from __future__ import annotations
@@ -45,6 +48,9 @@ _LONGEST_WAIT = 3600.0
 _DEADLINES_KEPT = 1000
 _CLOSE_SECONDS = 20.0
 
+_ELSEWHERE_SECONDS = 0.2
+"""How often to see what has become of images that another process computes."""
+
 
 class Source(Protocol):
     """Who submits many requests and gathers them: an analysis of folders."""
@@ -85,7 +91,10 @@ class Scheduler:
         make_pool: Callable[[Callable[[Callable[[], None]], None]], ItemPool],
         watcher: Watcher,
         clock: Callable[[], float] = time.monotonic,
+        patience: float = 120.0,
     ) -> None:
+        """``patience`` is how many seconds other processes may go without answering any of the images that are left to
+        them."""
         self._plan = plan
         self._identifier = identifier
         self._watcher = watcher
@@ -101,6 +110,11 @@ class Scheduler:
         self._landed: dict[str, list[Flight]] = {}
         """Flights that ended while a look-up was under way, which does not see what they have found."""
         self._queue: WorkQueue[Flight] = WorkQueue()
+        self._claiming = self._is_shared = False
+        self._elsewhere: list[Flight] = []
+        """What other processes compute."""
+        self._look_elsewhere_at = self._heard_from_elsewhere = 0.0
+        self._patience = patience
         self._deadlines: list[tuple[float, int, PageRequest]] = []
         self._sources: list[Source] = []
         self._warned_of_garbage = False
@@ -189,6 +203,7 @@ class Scheduler:
             self.store.seconds_to_deadline(),
             self._identifier.seconds_to_deadline(),
             self._deadlines[0][0] - self._clock() if self._deadlines else None,
+            self._look_elsewhere_at - self._clock() if self._elsewhere and not self._claiming else None,
             _IDLE_SECONDS if any(source.more_coming for source in self._sources) else None,
         ]
         soonest = min((seconds for seconds in due if seconds is not None), default=None)
@@ -424,14 +439,100 @@ class Scheduler:
     # -- what is computed
 
     def _dispatch(self) -> None:
-        """Give the pool what it has room for."""
+        """Claim what the pool has room for, and see from time to time what became of what others had claimed."""
+        if self._elsewhere and not self._claiming and self._look_elsewhere_at <= self._clock():
+            self._look_elsewhere()
         more = bool(self._to_look_up) or self.store.busy or any(source.more_coming for source in self._sources)
-        while room := self.pool.room(len(self._queue), more_coming=more):
-            flights = self._queue.take(room)
-            for flight in flights:
-                flight.in_hand = True
-            self.pool.submit([flight.item() for flight in flights])
+        while not self._claiming and (room := self.pool.room(len(self._queue), more_coming=more)):
+            # Less at a time towards the end, so that no process is left with a batch while others have nothing.
+            flights = self._queue.take(min(room, -(-len(self._queue) // 4)) if self._is_shared else room)
+            self._claim(flights, partial(self._claimed, flights))
+
+    def _claim(self, flights: Iterable[Flight], then: Callable[[dict[str, Record], set[str]], None]) -> None:
+        images: dict[str, list[str]] = {}
+        for flight in flights:
+            images.setdefault(flight.key, []).extend(flight.record_keys())
+        self._claiming = True
+        self.store.claim(images, then)
+
+    def _claimed(self, flights: list[Flight], records: dict[str, Record], taken: set[str]) -> None:
+        """Give the pool those that nobody else computes or has computed."""
+        self._claiming = False
+        ready, elsewhere = self._left_of(flights, records, taken)
+        if elsewhere and not self._elsewhere:
+            self._look_elsewhere_at = self._clock() + _ELSEWHERE_SECONDS
+            self._heard_from_elsewhere = self._clock()
+        self._elsewhere += elsewhere
+        self._is_shared |= bool(elsewhere)
+        self._release({flight.key for flight in flights} - {flight.key for flight in ready})
+        for flight in ready:
+            flight.in_hand = True
+        if ready:
+            self.pool.submit([flight.item() for flight in ready])
             self._take_pool_events()
+
+    def _look_elsewhere(self) -> None:
+        flights = [flight for flight in self._elsewhere if flight.number in self._by_number]
+        if self._clock() - self._heard_from_elsewhere <= self._patience:
+            self._claim(flights, partial(self._looked_elsewhere, flights))
+            return
+        self._elsewhere = []
+        some = f"{len(flights)} image{'s' if len(flights) != 1 else ''}"
+        self._watcher.notice(
+            f"another process is at work on {some}, and has answered none for {self._patience:g} s: computed here, too"
+        )
+        for flight in flights:
+            flight.alone = True
+            self._queue.add(flight, flight.priority(), flight.caller)
+
+    def _looked_elsewhere(self, flights: list[Flight], records: dict[str, Record], taken: set[str]) -> None:
+        """What nobody computes any more waits for its turn here."""
+        self._claiming = False
+        left, self._elsewhere = self._left_of(flights, records, taken)
+        self._release({flight.key for flight in flights} - taken)
+        for flight in left:
+            self._queue.add(flight, flight.priority(), flight.caller)
+        self._look_elsewhere_at = self._clock() + _ELSEWHERE_SECONDS
+        if len(self._elsewhere) < len(flights):
+            self._heard_from_elsewhere = self._clock()
+
+    def _left_of(
+        self, flights: list[Flight], records: dict[str, Record], taken: set[str]
+    ) -> tuple[list[Flight], list[Flight]]:
+        """Those of ``flights`` that are left to compute here, and elsewhere."""
+        here: list[Flight] = []
+        elsewhere: list[Flight] = []
+        for flight in flights:
+            if flight.number not in self._by_number:  # cancelled meanwhile
+                continue
+            if flight.key in taken and not flight.alone:
+                elsewhere.append(flight)
+            elif not self._land_from(flight, records):
+                here.append(flight)
+        return here, elsewhere
+
+    def _land_from(self, flight: Flight, records: dict[str, Record]) -> bool:
+        """Give those who wait for a flight what another process has found, if that is all of it."""
+        found = [records.get(key) for key in flight.record_keys()]
+        choices = [self._plan.chosen[task] for task in flight.tasks]
+        known = {fingerprint for record in found if record is not None for fingerprint in record.answers}
+        if any(choice.fingerprint not in known for choice in choices) or found[0] is None or found[0].image is None:
+            return False
+        if not all(request.fill(record, choices) for request in flight.requests for record in found if record):
+            return False
+        self._forget(flight)
+        for request in list(flight.requests):
+            for task in flight.tasks:
+                if task in request.tasks:
+                    self._tell_part(request, task)
+            request.flights -= 1
+            if not request.flights:
+                self._finish(request)
+        return True
+
+    def _release(self, keys: Iterable[str]) -> None:
+        if released := list(keys):
+            self.store.merge((), release=released)
 
     def _take_pool_events(self) -> None:
         try:
@@ -439,6 +540,7 @@ class Scheduler:
         except ImgtoolError as error:  # nothing can be computed here, now; what comes later may try again
             flights = list(self._by_number.values())
             self._queue = WorkQueue()
+            self._release(flight.key for flight in flights if flight.in_hand)
             for flight in flights:
                 self._forget(flight)
                 for request in flight.requests:
@@ -446,7 +548,7 @@ class Scheduler:
             return
         updates = [update for event in events for update in self._on_event(event)]
         if updates:
-            self.store.merge(updates)
+            self.store.merge(updates, release=[update.key for update in updates])
 
     def _on_event(self, event: PoolEvent) -> list[Update]:
         if isinstance(event, ModelLoaded):

@@ -30,6 +30,12 @@ from imgtool.weights.errors import (
     UnexpectedAnswer,
     WrongHash,
 )
+from imgtool.weights.fetching.connection import (
+    certificate_refused,
+    host_of,
+    require_web_address,
+    trust_named_certificates,
+)
 from imgtool.weights.fetching.transient import Transient, of_status
 from imgtool.weights.hashing import ExpectedFile, measure
 
@@ -80,7 +86,7 @@ class _PartialArchive:
 
 def address(entry: TableEntry) -> str:
     """The address of the archive: the table's, or the same path on the mirror that is set."""
-    mirror = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
+    mirror = os.environ.get(ENDPOINT_VARIABLE, "").strip().rstrip("/")
     return mirror + urlsplit(entry.url).path if mirror else entry.url
 
 
@@ -93,8 +99,9 @@ def download(entry: TableEntry, folder: Path, scratch: Path, progress: Progress)
         ImgtoolError: the server refused, or a folder cannot be written.
     """
     url = address(entry)
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadFailed(f"{url} is not a web address", f"check {ENDPOINT_VARIABLE}")
+    if mirror := os.environ.get(ENDPOINT_VARIABLE, "").strip():
+        require_web_address(ENDPOINT_VARIABLE, mirror)
+    trust_named_certificates()
     with writable(scratch):
         scratch.mkdir(parents=True, exist_ok=True)
     partial = _PartialArchive(scratch / f"{entry.filename}.zip.part")
@@ -109,7 +116,9 @@ def download(entry: TableEntry, folder: Path, scratch: Path, progress: Progress)
         with error:  # it holds the connection
             raise _refusal(error, url, partial) from error
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise Transient(str(getattr(error, "reason", None) or error) or type(error).__name__) from error
+        host = host_of(url)
+        said = str(getattr(error, "reason", None) or error) or type(error).__name__
+        raise (certificate_refused(error, host) or Transient(f"{host} cannot be reached ({said})")) from error
     except OSError as error:
         raise (not_writable(error, scratch) or Transient(str(error))) from error
     try:

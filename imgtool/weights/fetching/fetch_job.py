@@ -75,6 +75,7 @@ class FetchJob:
             sha256=found.sha256,
             md5=found.md5 or None,
             fetched=not was_here or fetched_before,
+            mtime_ns=found.mtime_ns,
         )
 
     def manifest(

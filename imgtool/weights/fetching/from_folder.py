@@ -49,7 +49,7 @@ def import_repository(job: FetchJob, source: Path) -> Manifest:
             f"the weights in {folder} are synthetic: their answers mean nothing",
             "name another folder, or use `--weights synthetic`",
         )
-    _refuse_pickles(folder, names)
+    _refuse_damaged(folder, names)
     require_space(home, sum((folder / name).stat().st_size for name in names))
     with writable(home), staging_folder(home / "files") as copy:
         files = []
@@ -57,8 +57,10 @@ def import_repository(job: FetchJob, source: Path) -> Manifest:
             shutil.copyfile(folder / name, copy / name)
             # Hashing the copy also verifies that it was written correctly.
             found = measure(copy / name)
-            files.append(FileEntry(path=name, size=found.size, sha256=found.sha256, fetched=True))
-        _refuse_pickles(copy, names)
+            files.append(
+                FileEntry(path=name, size=found.size, sha256=found.sha256, fetched=True, mtime_ns=found.mtime_ns)
+            )
+        _refuse_damaged(copy, names)
         digest = hashlib.sha256("".join(f"{file.path}{file.sha256}" for file in files).encode()).hexdigest()[:12]
         # A folder of the same name holds the same content, unless it was damaged: it is replaced.
         put_in_place(copy, home / f"files-{digest}")
@@ -87,12 +89,7 @@ def import_weights(entry: TableEntry, source: Path, folder: Path) -> None:
     )
 
 
-def _refuse_pickles(folder: Path, names: list[str]) -> None:
+def _refuse_damaged(folder: Path, names: list[str]) -> None:
     for name in names:
         if name.endswith(".safetensors"):
             check_safetensors(folder / name, "copy it again from where it came")
-        elif name.endswith((".bin", ".pt", ".pth")):
-            raise FileRefused(
-                f"{folder / name} is a pickle of unknown origin; opening it could run code",
-                "put model.safetensors beside it, or fetch the model from the hub, which says what the file hashes to",
-            )

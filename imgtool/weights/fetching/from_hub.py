@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from imgtool.files import require_space, write_atomically
 from imgtool.weights.errors import NotInStore, WrongHash
 from imgtool.weights.fetching import hub
+from imgtool.weights.fetching.connection import host_of, hub_endpoint
 from imgtool.weights.fetching.fetch_job import FetchJob
 from imgtool.weights.fetching.hub_errors import offline
 from imgtool.weights.hashing import ExpectedFile, MeasuredFile
 from imgtool.weights.manifest import FileEntry, Manifest, Origin
-from imgtool.weights.places import Places, Root, is_commit
+from imgtool.weights.places import Places, Root, is_commit, unfinished_downloads
 from imgtool.weights.safetensors import check_safetensors
 
 
@@ -25,9 +27,13 @@ def from_hub(job: FetchJob) -> Manifest:
     # A damaged or incomplete model is repaired at its commit; only a refresh moves it to a newer one.
     if before is not None and before.commit is not None and not job.options.refresh and before.serves(spec):
         revision = before.commit
-    command = job.store.command(spec)
-    listing = job.retried(lambda: hub.listing(spec, revision, command), f"asking the hub about {spec.repository}")
+    command, host = job.store.command(spec), host_of(hub_endpoint())
+    listing = job.retried(lambda: hub.listing(spec, revision, command), f"asking {host} about {spec.repository}")
     paths = {name: hub.cached_path(cache, spec, listing.commit, name) for name in listing.files}
+    # What a killed process has left is not resumed, and takes the room of this one.
+    for left in unfinished_downloads(cache, spec.repository, unique=True):
+        with suppress(OSError):
+            left.unlink()
     require_space(cache, sum(listing.files[name].size or 0 for name, path in paths.items() if not path.exists()))
     files = [_verified(job, listing.commit, name, expected) for name, expected in listing.files.items()]
     return job.manifest(Origin.HUB, Root.HUB, hub.snapshot_folder(spec, listing.commit), files, listing.commit)

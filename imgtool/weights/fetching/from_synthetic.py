@@ -55,7 +55,9 @@ def from_synthetic(job: FetchJob) -> Manifest:
         files = []
         for path in sorted(made.iterdir()):
             found = measure(path)
-            files.append(FileEntry(path=path.name, size=found.size, sha256=found.sha256, fetched=True))
+            files.append(
+                FileEntry(path=path.name, size=found.size, sha256=found.sha256, fetched=True, mtime_ns=found.mtime_ns)
+            )
         put_in_place(made, home / FILES)
     job.outcome = FetchOutcome.MADE
     return job.manifest(Origin.SYNTHETIC, Root.STORE, f"{spec.name}/{FILES}", files)

@@ -1,7 +1,8 @@
 """Access to the hub through ``huggingface_hub``: lists repositories, and downloads files into the hub's own cache.
 
-The library resumes, retries inside a transfer, writes atomically, and honours ``HF_HOME``, ``HF_TOKEN`` and the
-proxies. It does not compare what it got with the published hash: :mod:`imgtool.weights.fetching.from_hub` does.
+The library retries inside a transfer, writes atomically, and honours ``HF_HOME``, ``HF_TOKEN`` and the proxies. Since
+version 2 it does not resume a file that another process began. It does not compare what it got with the published hash:
+:mod:`imgtool.weights.fetching.from_hub` does.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from typing import Any
 
 from imgtool.distribution import install_command
 from imgtool.weights.catalogue import ModelSpec
-from imgtool.weights.errors import LibraryMissing, RepositoryIncomplete, UnexpectedAnswer
+from imgtool.weights.errors import FileRefused, LibraryMissing, RepositoryIncomplete, UnexpectedAnswer
+from imgtool.weights.fetching.connection import host_of, hub_endpoint, trust_named_certificates
 from imgtool.weights.fetching.hub_errors import translated
 from imgtool.weights.hashing import ExpectedFile
+from imgtool.weights.on_disk.blip import PICKLES
 from imgtool.weights.places import find_snapshot, repository_folder
 from imgtool.weights.warm_command import WarmCommand
 
@@ -26,6 +29,7 @@ Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes of the whole file (0 where unknown)."""
 
 TIMEOUT_SECONDS = 20.0
+SAFE = ("model.safetensors", "model.safetensors.index.json")
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,12 @@ def listing(spec: ModelSpec, revision: str, command: WarmCommand) -> Listing:
     """
     hub = _library()
     with translated(spec, revision, command), _quiet():
-        info = hub.HfApi(endpoint=_endpoint()).model_info(
+        info = hub.HfApi(endpoint=hub_endpoint()).model_info(
             spec.repository, revision=revision, files_metadata=True, timeout=TIMEOUT_SECONDS
         )
     if not info.sha or info.siblings is None:
         raise UnexpectedAnswer(
-            f"{_endpoint() or 'the hub'} described {spec.repository} without a commit or without files",
+            f"{host_of(hub_endpoint())} described {spec.repository} without a commit or without files",
             "check HF_ENDPOINT: it must lead to a hub",
         )
     files = {}
@@ -75,8 +79,16 @@ def choose(spec: ModelSpec, available: Sequence[str], where: str) -> list[str]:
 
     Raises:
         RepositoryIncomplete: a file that is needed is not among them.
+        FileRefused: the weights are there as a pickle alone.
     """
     chosen: dict[str, None] = {}
+    pickle = next((name for name in PICKLES if name in available), None)
+    if pickle is not None and not set(SAFE) & set(available):
+        raise FileRefused(
+            f"{where} has its weights only as a pickle ({pickle}), which can run code when it is opened",
+            f"choose a revision with {SAFE[0]}, or convert them with the safetensors library and give the folder "
+            "with --from DIR",
+        )
     for file in spec.files:
         name = next((name for name in file.names if name in available), None)
         if name is not None:
@@ -113,16 +125,16 @@ def download(
         return target
     hub = _library()
     with translated(spec, commit, command), _quiet():
-        url = hub.hf_hub_url(spec.repository, file, revision=commit, endpoint=_endpoint())
+        url = hub.hf_hub_url(spec.repository, file, revision=commit, endpoint=hub_endpoint())
         # The download asks for this too, but retries an unreachable server for half a minute.
-        hub.get_hf_file_metadata(url, timeout=TIMEOUT_SECONDS, endpoint=_endpoint())
+        hub.get_hf_file_metadata(url, timeout=TIMEOUT_SECONDS, endpoint=hub_endpoint())
         return Path(
             hub.hf_hub_download(
                 spec.repository,
                 file,
                 revision=commit,
                 cache_dir=cache,
-                endpoint=_endpoint(),
+                endpoint=hub_endpoint(),
                 etag_timeout=TIMEOUT_SECONDS,
                 tqdm_class=_progress_bar(progress, size),
             )
@@ -158,12 +170,10 @@ def cached(spec: ModelSpec, cache: Path) -> Listing | None:
     return Listing(folder.name, files)
 
 
-def _endpoint() -> str | None:
-    # The library itself reads the variable only once, when it is imported.
-    return (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
-
-
 def _library() -> Any:
+    # The library itself reads the variable only once, when it is imported.
+    hub_endpoint()
+    trust_named_certificates()
     try:
         import huggingface_hub
     except ModuleNotFoundError as error:

@@ -17,6 +17,7 @@ from imgtool.weights.errors import (
     RepositoryIncomplete,
     UnexpectedAnswer,
 )
+from imgtool.weights.fetching.connection import certificate_refused, host_of, hub_endpoint
 from imgtool.weights.fetching.transient import Transient, of_status
 from imgtool.weights.warm_command import WarmCommand
 
@@ -56,13 +57,18 @@ def _meaning(error: BaseException, spec: ModelSpec, where: str, command: WarmCom
     if isinstance(error, hub.LocalEntryNotFoundError) and error.__cause__ is not None:
         # The library hides the reason for a failed request behind "not in the cache".
         return _meaning(error.__cause__, spec, where, command)
+    host = _host(error)
     if isinstance(error, hub.OfflineModeIsEnabled):
-        return offline(spec, command)
-    if isinstance(error, hub.HfHubHTTPError):
-        return _refusal(error, spec, where)
+        known: Exception | None = offline(spec, command)
+    elif isinstance(error, hub.HfHubHTTPError):
+        known = _refusal(error, spec, where)
+    else:
+        known = certificate_refused(error, host)
+    if known is not None:
+        return known
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
-    if _may_pass(error):
-        return Transient(said)
+    if _is_of_network(error) or _may_pass(error):
+        return Transient(f"{host} cannot be reached ({said})" if _is_of_network(error) else said)
     if isinstance(error, OSError) and not isinstance(error, hub.FileMetadataError):
         return not_writable(error, Path(error.filename or "the hub's cache"))
     no_hub = UnexpectedAnswer(
@@ -72,14 +78,24 @@ def _meaning(error: BaseException, spec: ModelSpec, where: str, command: WarmCom
     return no_hub if isinstance(error, (hub.FileMetadataError, ValueError, KeyError, TypeError)) else None
 
 
+def _host(error: BaseException) -> str:
+    """Who was asked."""
+    try:
+        return str(error.request.url.host)  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):  # an error of another kind, or one without its request
+        return host_of(hub_endpoint())
+
+
+def _is_of_network(error: BaseException) -> bool:
+    # By name, because different versions of the hub's library use different HTTP and transfer libraries.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & _NETWORK) or isinstance(error, (ConnectionError, TimeoutError))
+
+
 def _may_pass(error: BaseException) -> bool:
     from huggingface_hub import errors as hub
 
-    # By name, because different versions of the hub's library use different HTTP and transfer libraries.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if names & _NETWORK or type(error).__module__.startswith("hf_xet"):
-        return True
-    if isinstance(error, (ConnectionError, TimeoutError)):
+    if type(error).__module__.startswith("hf_xet"):
         return True
     # Without an error number: the library found, after the transfer, that the size is not the announced one.
     return isinstance(error, OSError) and error.errno is None and not isinstance(error, hub.FileMetadataError)
@@ -91,6 +107,8 @@ def _refusal(error: Exception, spec: ModelSpec, where: str) -> Exception:
     response = error.response  # type: ignore[attr-defined]
     status = int(response.status_code)
     if transient := of_status(status, response.headers.get("Retry-After")):
+        if status == 429:
+            transient.remedy = "who is signed in may ask more often: `export HF_TOKEN=hf_...` (a token of your account)"
         return transient
     if isinstance(error, hub.GatedRepoError) or status == 403:
         return AccessDenied(

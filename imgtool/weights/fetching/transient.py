@@ -17,11 +17,13 @@ _TRANSIENT_STATUS = frozenset({408, 425, 429})
 
 
 class Transient(Exception):
-    """A failure that may pass. ``retry_after`` is the pause in seconds that the server asked for."""
+    """A failure that may pass. ``retry_after`` is the pause in seconds that the server asked for, ``remedy`` what to do
+    beyond waiting."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.remedy = ""
 
 
 def of_status(status: int, retry_after: str | None) -> Transient | None:
@@ -35,7 +37,9 @@ def of_status(status: int, retry_after: str | None) -> Transient | None:
         seconds = max(0.0, float(retry_after)) if retry_after else None
     except ValueError:
         seconds = None
-    return Transient(f"the server answered {status}", seconds)
+    meaning = " (too many requests)" if status == 429 else ""
+    asked = "" if seconds is None else f" and asks to wait {seconds:g} s"
+    return Transient(f"the server answered {status}{meaning}{asked}", seconds)
 
 
 def transferred(
@@ -53,10 +57,18 @@ def transferred(
         logger.info("%s: attempt %d of %d failed (%s)", what, attempt, policy.attempts, error)
         on_retry(attempt, str(error), wait_seconds)
 
+    def may_pass(error: BaseException) -> bool:
+        # Nobody waits for an hour; who asks earlier than that is refused again.
+        return isinstance(error, Transient) and (error.retry_after or 0.0) <= policy.longest_asked
+
     try:
-        return with_retries(work, policy, lambda error: isinstance(error, Transient), tell)
+        return with_retries(work, policy, may_pass, tell)
     except Transient as error:
-        raise DownloadFailed(
-            f"{what}: failed {policy.attempts} times, the last time because {error}",
-            "check the network and the proxy settings (HTTPS_PROXY), or try later; `--from DIR` takes local files",
-        ) from error
+        later = "try later"
+        if error.retry_after is not None:
+            later = f"try again in {error.retry_after:.0f} s"
+        remedy = f"check the network and the proxy settings (HTTPS_PROXY), or {later}; `--from DIR` takes local files"
+        if error.remedy:
+            remedy = f"{error.remedy}, or {later}"
+        tried = f"failed {policy.attempts} times, the last time" if may_pass(error) else "failed"
+        raise DownloadFailed(f"{what}: {tried} because {error}", remedy) from error

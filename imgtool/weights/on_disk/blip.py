@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from imgtool.errors import ModelLoadFailed, ModelMissing, UsageProblem
 from imgtool.options import Weights
-from imgtool.weights.catalogue import find, is_catalogued
+from imgtool.weights.catalogue import blip_of, find, is_catalogued
 from imgtool.weights.errors import unreadable
 from imgtool.weights.hashing import sampled_sha256
 from imgtool.weights.places import find_snapshot, hub_cache, is_repository_id
-from imgtool.weights.store import store_for
+from imgtool.weights.store import MANIFEST, store_for
 from imgtool.weights.synthetic.marker import read_marker
 from imgtool.weights.synthetic.store import BLIP_NAME, synthetic_store
 from imgtool.weights.warm_command import DEFAULT_MODEL, blip_command, folder_named
@@ -51,6 +51,13 @@ def weights_for(options: EngineOptions) -> BlipWeights:
         ModelLoadFailed: the mark of synthetic weights is damaged, or a file may not be read.
         UsageProblem: synthetic weights are asked for, and a model is named.
     """
+    try:
+        return _weights_for(options)
+    except PermissionError as error:
+        raise unreadable(error) from error
+
+
+def _weights_for(options: EngineOptions) -> BlipWeights:
     command = blip_command(options)
     if options.weights is Weights.SYNTHETIC:
         if options.caption_model is not None:
@@ -78,6 +85,18 @@ def weights_for(options: EngineOptions) -> BlipWeights:
         # The manifest has the hash of every file: they need not be read again.
         version = manifest.commit or f"sha256:{manifest.fingerprint.rpartition('-')[2]}"
         return BlipWeights(folder, spec.repository, version, _bytes(_complete(folder, command.remedy)))
+
+
+def manifest_of(folder: Path, options: EngineOptions) -> str:
+    """The manifest that says what the files in ``folder`` hash to; empty if warm-cache did not put or verify them."""
+    named = options.caption_model or DEFAULT_MODEL
+    if options.weights is Weights.SYNTHETIC:
+        named = BLIP_NAME
+    if not is_repository_id(named.partition("@")[0]):
+        return ""
+    store, name = store_for(options), (find(named) if is_catalogued(named) else blip_of(named)).name
+    manifest = store.manifest(name)
+    return str(store.folder_of(name) / MANIFEST) if manifest and manifest.folder(store.places) == folder else ""
 
 
 def how_to_repair(options: EngineOptions) -> str:

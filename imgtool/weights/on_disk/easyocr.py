@@ -12,6 +12,7 @@ from imgtool.errors import ModelMissing, UsageProblem
 from imgtool.options import EngineOptions, Weights
 from imgtool.weights.catalogue import CATALOGUE, DETECTOR, ModelSpec, easyocr_models
 from imgtool.weights.easyocr_table import TableEntry, table_entry
+from imgtool.weights.errors import unreadable
 from imgtool.weights.languages import RECOGNISERS, easyocr_codes, with_usual_codes
 from imgtool.weights.places import easyocr_folder
 from imgtool.weights.synthetic.marker import Marker, read_marker
@@ -105,7 +106,10 @@ def readable_languages(options: EngineOptions) -> tuple[str, ...]:
 
 
 def _is_there(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except PermissionError as error:
+        raise unreadable(error) from error
 
 
 @lru_cache(maxsize=32)

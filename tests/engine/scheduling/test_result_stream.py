@@ -179,6 +179,7 @@ def test_a_later_document_that_is_known_first_does_not_keep_an_earlier_one_waiti
             if (request := it.stream.take()) is not None:
                 found.append((Path(request.name).name, request.page))
             it.setting.pool.answer()
+            time.sleep(0.001)  # what is posted is dealt with in turn
     assert found == [(f"{n:03}.png", page) for n in range(2) for page in range(30)]
 
 

@@ -409,8 +409,9 @@ def test_requests_of_one_moment_are_looked_up_together(make: Callable[..., Setti
     tier.let.set()
     for each in asked:
         each.result()
-    assert len(tier.windows) <= 3
-    assert sum(tier.windows) == 100
+    # Each twice: when it comes, and when it goes to the pool, as another process may have answered it meanwhile.
+    assert len(tier.windows) <= 6
+    assert sum(tier.windows) == 200
 
 
 class FailingTier(MemoryTier):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from imgtool.errors import ExitCode, ImgtoolError
 from imgtool.weights.catalogue import find
 from imgtool.weights.errors import (
     AccessDenied,
+    BadEndpoint,
     DownloadFailed,
     FileRefused,
     LibraryMissing,
@@ -23,6 +26,7 @@ from imgtool.weights.errors import (
     UnexpectedAnswer,
     WrongHash,
 )
+from imgtool.weights.fetching.connection import host_of, hub_endpoint
 from imgtool.weights.fetching.fetch import fetch
 from imgtool.weights.fetching.fetch_job import FetchOutcome
 from imgtool.weights.manifest import Origin
@@ -69,15 +73,17 @@ def test_a_second_fetch_asks_nothing(hub: FakeHub, store: ModelStore) -> None:
     assert len(hub.seen) == before
 
 
-def test_a_repository_without_safetensors_gives_its_checkpoint(hub: FakeHub, store: ModelStore) -> None:
+def test_a_repository_with_a_pickle_alone_is_refused_before_it_is_fetched(hub: FakeHub, store: ModelStore) -> None:
     hub.add(BLIP, {name: content for name, content in blip_files().items() if name != "model.safetensors"})
-    manifest = fetch(SPEC, store, QUICK).manifest
-    assert "pytorch_model.bin" in {file.path for file in manifest.files}
+    with pytest.raises(FileRefused, match=r"only as a pickle \(pytorch_model\.bin\)") as caught:
+        fetch(SPEC, store, QUICK)
+    assert caught.value.exit_code is ExitCode.MODEL_MISSING
+    assert not hub.requests("GET .*resolve")
 
 
 def test_a_repository_without_weights_says_what_is_missing(hub: FakeHub, store: ModelStore) -> None:
     hub.add(BLIP, {"config.json": b"{}", "preprocessor_config.json": b"{}", "vocab.txt": b"a"})
-    with pytest.raises(RepositoryIncomplete, match=r"model\.safetensors or pytorch_model\.bin"):
+    with pytest.raises(RepositoryIncomplete, match=r"has no model\.safetensors"):
         fetch(SPEC, store, QUICK)
     assert store.status(SPEC).state is StoredState.NO_MANIFEST
 
@@ -103,6 +109,23 @@ def test_a_server_that_asks_for_patience_gets_it(hub: FakeHub, store: ModelStore
     assert done.seconds >= 0.4
 
 
+def test_too_many_requests_name_the_pause_and_the_token(hub: FakeHub, store: ModelStore) -> None:
+    hub.fail("GET /api/models", status=429, headers={"Retry-After": "0.1"})
+    said = r"failed 3 times.*429 \(too many requests\) and asks to wait 0\.1 s"
+    with pytest.raises(DownloadFailed, match=said) as caught:
+        fetch(SPEC, store, QUICK)
+    assert "export HF_TOKEN=" in caught.value.remedy
+
+
+def test_a_pause_of_an_hour_is_said_and_not_waited_for(hub: FakeHub, store: ModelStore) -> None:
+    hub.fail("GET /api/models", status=429, headers={"Retry-After": "3600"})
+    began = time.monotonic()
+    with pytest.raises(DownloadFailed, match=r"failed because .* asks to wait 3600 s") as caught:
+        fetch(SPEC, store, QUICK)
+    assert time.monotonic() - began < 5
+    assert "try again in 3600 s" in caught.value.remedy
+
+
 def test_a_server_that_always_fails_ends_in_a_message_with_a_cause(hub: FakeHub, store: ModelStore) -> None:
     hub.fail("GET /api/models", status=503)
     with pytest.raises(DownloadFailed, match=r"failed 3 times.*503") as caught:
@@ -114,8 +137,27 @@ def test_a_server_that_always_fails_ends_in_a_message_with_a_cause(hub: FakeHub,
 
 def test_nobody_listening_is_a_message(hub: FakeHub, store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(DownloadFailed, match=r"failed 3 times"):
+    said = r"asking 127\.0\.0\.1:9 about .*failed 3 times.*127\.0\.0\.1 cannot be reached"
+    with pytest.raises(DownloadFailed, match=said):
         fetch(SPEC, store, QUICK)
+
+
+@pytest.mark.parametrize("value", ["hub.local:8080", "hub.local/mirror", "//hub.local", "ftp://hub.local", "https://"])
+def test_an_endpoint_that_is_no_web_address_is_a_message(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", value)
+    with pytest.raises(BadEndpoint, match=r"HF_ENDPOINT is .*no web address") as caught:
+        fetch(SPEC, store, QUICK)
+    assert "export HF_ENDPOINT=https://" in caught.value.remedy
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_endpoint_is_the_hub_s_own(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", value)
+    assert hub_endpoint() is None
+    assert host_of(hub_endpoint()) == "huggingface.co"
+    assert "HF_ENDPOINT" not in os.environ
 
 
 def test_a_connection_cut_in_the_middle_is_taken_up(hub: FakeHub, store: ModelStore) -> None:
@@ -237,9 +279,8 @@ def test_a_damaged_model_is_mended_at_its_own_commit(hub: FakeHub, store: ModelS
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert store.status(SPEC).complete
-    assert store.status(SPEC, full=True).state is StoredState.CHANGED_FILE
-    done = fetch(SPEC, store, replace(QUICK, full=True))
+    assert store.status(SPEC).state is StoredState.CHANGED_FILE
+    done = fetch(SPEC, store, QUICK)
     assert (done.outcome, done.manifest.commit) == (FetchOutcome.FETCHED, manifest.commit)
     assert len(done.set_aside) == 1
     assert store.status(SPEC, full=True).complete

@@ -23,7 +23,6 @@ NEEDED = ["config.json", "preprocessor_config.json", "tokenizer.json", "model.sa
     ("added", "removed", "chosen"),
     [
         (["pytorch_model.bin", "vocab.txt"], [], [*NEEDED, "vocab.txt"]),
-        (["pytorch_model.bin"], ["model.safetensors"], [*NEEDED[:3], "pytorch_model.bin"]),
         (
             ["processor_config.json"],
             ["preprocessor_config.json"],

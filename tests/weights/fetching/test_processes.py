@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.warming.prune import plan_prune
 from imgtool.weights.catalogue import find
 from imgtool.weights.fetching.fetch import fetch
 from imgtool.weights.store import ModelStore, StoredState
@@ -130,6 +131,41 @@ def test_a_process_that_dies_with_the_lock_leaves_it_free(hub: FakeHub, store: M
     process.communicate()
     hub.faults.remove(slow)
     assert finish(start(FETCH, store.root, "blip-base")).strip() == "fetched"
+
+
+def killed_in_the_middle(hub: FakeHub, store: ModelStore) -> list[Path]:
+    """What a first fetch leaves that is killed while the weights come."""
+    slow = hub.fail("GET /cdn", bytes_per_second=20_000)
+    process = start(FETCH, store.root, "blip-base")
+    blobs = store.places.hub / "models--Salesforce--blip-image-captioning-base" / "blobs"
+    wait_for(lambda: bool(hub.requests("GET /cdn") and list(blobs.glob("*.incomplete"))))
+    process.kill()
+    process.communicate()
+    hub.faults.remove(slow)
+    return list(blobs.glob("*.incomplete"))
+
+
+def test_the_rest_of_a_killed_first_fetch_is_pruned(hub: FakeHub, store: ModelStore) -> None:
+    (left,) = killed_in_the_middle(hub, store)
+    plan = plan_prune(store)
+    assert [removal.paths for removal in plan.removals] == [(left,)]
+    plan.execute(store)
+    assert not left.exists()
+
+
+def test_the_rest_of_a_killed_fetch_goes_with_the_next(hub: FakeHub, store: ModelStore) -> None:
+    (left,) = killed_in_the_middle(hub, store)
+    assert finish(start(FETCH, store.root, "blip-base")).strip() == "fetched"
+    assert not list(left.parent.glob("*.incomplete"))
+    assert plan_prune(store).removals == ()
+
+
+def test_what_another_process_is_fetching_stays(hub: FakeHub, store: ModelStore) -> None:
+    hub.fail("GET /cdn", bytes_per_second=100_000)
+    process = start(FETCH, store.root, "blip-base")
+    wait_for(lambda: bool(list(store.places.hub.glob("*/blobs/*.incomplete"))))
+    assert plan_prune(store).removals == ()
+    assert finish(process).strip() == "fetched"
 
 
 @pytest.mark.usefixtures("installed")
