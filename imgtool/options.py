@@ -77,6 +77,7 @@ class OutputFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+    XLSX = "xlsx"
     HTML = "html"
 
 
@@ -182,6 +183,8 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
     format: OutputFormat | None = None
     output: tuple[Path, ...] = ()
     append: bool = False
+    csv_bom: bool | None = None
+    """``None``: where CSV goes to a file."""
     stats: str | None = None
     database: str | None = None
     quiet: bool = False

@@ -9,7 +9,7 @@ from typer.core import TyperCommand
 
 from imgtool.cli.analyze.options import RARE_PANELS
 
-ON_BY_DEFAULT = {"cache", "isolate"}
+ON_BY_DEFAULT = {"cache", "isolate", "csv_bom"}
 """Switches of which help shows the form that turns them off."""
 
 

@@ -45,6 +45,7 @@ def analyze(
     format: o.Format = None,
     output: o.Output = None,
     append: o.Append = None,
+    csv_bom: o.CsvBom = None,
     stats: o.Stats = None,
     quiet: o.Quiet = None,
     verbose: o.Verbose = None,

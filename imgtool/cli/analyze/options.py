@@ -72,11 +72,14 @@ TopK = Annotated[Text, option(_TASKS, "Most labels per image (default: 5).", "--
 Codes = Annotated[Many, option(_TASKS, "Set a parameter of the task codes.", "--codes", takes="NAME=VALUE")]
 Strict = Annotated[Flag, option(_TASKS, "Fail rather than use another engine.", "--strict/--no-strict")]
 
-Format = Annotated[Text, option(_OUTPUT, "table, json, jsonl, csv, parquet or html.", "--format", "-f", takes="NAME")]
+Format = Annotated[
+    Text, option(_OUTPUT, "table, json, jsonl, csv, xlsx, parquet or html.", "--format", "-f", takes="NAME")
+]
 Output = Annotated[
     Many, option(_OUTPUT, "Write to a file: .csv, .html, ... Repeatable.", "--output", "-o", takes="FILE")
 ]
 Append = Annotated[Flag, option(_OUTPUT, "Add to a JSON Lines file.", "--append/--no-append")]
+CsvBom = Annotated[Flag, option(_OUTPUT, "CSV files without a byte order mark.", "--csv-bom/--no-csv-bom")]
 Stats = Annotated[Text, option(_OUTPUT, "Write statistics as JSON; - is stderr.", "--stats", takes="FILE")]
 Quiet = Annotated[Flag, option(_OUTPUT, "Only errors on stderr.", "--quiet/--no-quiet", "-q")]
 Verbose = Annotated[

@@ -104,7 +104,7 @@ def test_every_format(shown: Album, tmp_path: Path) -> None:
     for found in (
         json.loads((tmp_path / "hits.json").read_text()),
         [json.loads(line) for line in (tmp_path / "hits.jsonl").read_text().splitlines()],
-        list(csv.DictReader((tmp_path / "hits.csv").read_text().splitlines())),
+        list(csv.DictReader((tmp_path / "hits.csv").read_text("utf-8-sig").splitlines())),
     ):
         assert {os.path.relpath(each["path"], shown.folder) for each in found} == wanted
 
