@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from imgtool import trace
+from imgtool.cli.analyze.document_outputs import DocumentOutputs
 from imgtool.cli.analyze.outputs import Outputs
 from imgtool.cli.analyze.summary import MOST_FAILED, passed_over, print_summary
 from imgtool.cli.console import Messages, say
@@ -55,6 +56,7 @@ class AnalyzeRun:
         self._options = resolved.engine
         self._output = resolved.output
         self._outputs = Outputs(resolved.output, merge=resolved.engine.retry_failed)
+        self._documents = DocumentOutputs(resolved)
         self._messages = Messages(quiet=self._output.quiet)
         self._line = ProgressLine(shown=not self._output.quiet)
         self._recorder: Recorder | None = None
@@ -65,8 +67,9 @@ class AnalyzeRun:
             for name, origin in sorted(resolved.origins.items()):
                 self._messages.plain(f"option {name} comes from {origin}")
 
-    def run(self, paths: Iterable[Named]) -> ExitCode:
-        """Run the job; returns the exit code its results deserve.
+    def run(self, paths: Iterable[Named], only: str | None = None) -> ExitCode:
+        """Run the job; returns the exit code its results deserve. ``only`` is the one path in ``paths``, where there is
+        no other: files under ``--sidecar-dir`` lie as in it.
 
         Raises:
             imgtool.errors.ImgtoolError: the job as a whole cannot be done, or was stopped by its own failure limits.
@@ -80,6 +83,7 @@ class AnalyzeRun:
             thumbnails=self._outputs.needs_thumbnails,
             echo_worker=self._output.verbose,
         )
+        self._documents.lie_as_in(only)
         if self._output.stats not in (None, "-"):
             _check_writable(str(self._output.stats))
         try:
@@ -100,13 +104,14 @@ class AnalyzeRun:
         if not self._output.quiet:
             print_summary(self._messages, figures, self._outputs.written, self._failed, self._failures)
             self._outputs.report(self._messages)
+        lacking = self._documents.report(self._messages)
         if self._output.stats is not None:
             _write_stats(figures, self._output.stats)
         if stopped is not None:
             raise stopped
         if self._unrecorded is not None:
             raise self._unrecorded
-        return exit_code(figures, engine.model_problems)
+        return exit_code(figures, engine.model_problems) or (ExitCode.SOME_FAILED if lacking else ExitCode.OK)
 
     def _note_failure(self, result: ImageResult) -> None:
         """Keep the names of the first that failed: they are said at the end, after thousands of others."""
@@ -147,6 +152,7 @@ class AnalyzeRun:
                     line.clear()
                 with trace.span("write", "parent"):
                     outputs.write(result)
+                    self._documents.add(result)
                 self._note_failure(result)
                 if recorder is not None and result.path != "-":  # what was piped in cannot be found again
                     recorder.add(result)
@@ -155,9 +161,12 @@ class AnalyzeRun:
                     first = False
                 if line.due():
                     line.show(progress_text(engine.statistics, watcher.total, line.seconds))
+            self._documents.finish(whole=True)
         except TooManyFailures as error:
             stopped = error
+            self._documents.finish(whole=False)
         except BaseException:
+            self._documents.finish(whole=False)
             outputs.interrupt(msgspec.to_builtins(engine.statistics))
             raise
         finally:
