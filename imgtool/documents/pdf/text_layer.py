@@ -23,7 +23,7 @@ _ASCENT, _DESCENT = 800, -200
 """Of the font, in thousandths of its size: together a line's height."""
 
 _MOST_RISE = 0.3
-"""The share of its height that a line may rise over its length before programs take it for several lines."""
+"""The share of its height that a line may rise over its length and count as level: then its text is, too."""
 
 _MOST_CODES = 0xFFFF
 
@@ -50,6 +50,10 @@ class TextLayer:
         if not text or not all(math.isfinite(number) for point in box for number in point):
             return ""
         shown = _from_left_to_right(text)
+        if level := _is_level(box):
+            left, right = min(x for x, _ in box), max(x for x, _ in box)
+            top, bottom = min(y for _, y in box), max(y for _, y in box)
+            box = ((left, top), (right, top), (right, bottom), (left, bottom))
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = (place(*point) for point in box)
         length = max(math.hypot(x2 - x3, y2 - y3), 0.01)
         height = max((math.hypot(x0 - x3, y0 - y3) + math.hypot(x1 - x2, y1 - y2)) / 2, 0.01)
@@ -60,9 +64,12 @@ class TextLayer:
         matrix = f"{along_x:.6f} {along_y:.6f} {-along_y:.6f} {along_x:.6f} {start_x:.4f} {start_y:.4f}"
         codes = "".join(f"{self._code(character):04X}" for character in shown)
         operators = f"{FONT} {height:.4f} Tf {100 * length / natural:.4f} Tz {matrix} Tm <{codes}> Tj"
-        if _is_level(box):
-            return operators
-        return f"/Span <</ActualText <FEFF{text.encode('utf-16-be').hex()}>>> BDC {operators} EMC"
+        # The space behind it keeps it apart from what stands beside it.
+        space = f"<{self._code(' '):04X}> Tj"
+        if level:
+            return f"{operators} {space}"
+        # Programs that extract text by its place would take a slanting line apart.
+        return f"/Span <</ActualText <FEFF{text.encode('utf-16-be').hex()}>>> BDC {operators} EMC {space}"
 
     def _code(self, character: str) -> int:
         if len(self._codes) == _MOST_CODES and character not in self._codes:
@@ -133,7 +140,7 @@ def _font_file() -> bytes:
 
 
 def _is_level(box: Box) -> bool:
-    """Whether programs that extract text by its place take the line for one. For others the text is stated whole."""
+    """Whether a line is read from left to right, and hardly slants."""
     (left, start), (right, end) = box[3], box[2]
     height = math.hypot(box[0][0] - left, box[0][1] - start)
     return right > left and abs(end - start) <= _MOST_RISE * height
