@@ -22,8 +22,8 @@ FONT = Name("/ImgtoolText")
 _ASCENT, _DESCENT = 800, -200
 """Of the font, in thousandths of its size: together a line's height."""
 
-_MOST_RISE = 0.3
-"""The share of its height that a line may rise over its length and count as level: then its text is, too."""
+_MOST_RISE = 1.0
+"""How far a line may rise over its length, in its heights, and have its text level in the rectangle around it."""
 
 _MOST_CODES = 0xFFFF
 
@@ -140,7 +140,7 @@ def _font_file() -> bytes:
 
 
 def _is_level(box: Box) -> bool:
-    """Whether a line is read from left to right, and hardly slants."""
+    """Whether a line is read from left to right and hardly slants: programs select and extract level text better."""
     (left, start), (right, end) = box[3], box[2]
     height = math.hypot(box[0][0] - left, box[0][1] - start)
     return right > left and abs(end - start) <= _MOST_RISE * height
