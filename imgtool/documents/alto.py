@@ -43,7 +43,7 @@ class Alto(XmlFileWriter):
 
     def add(self, result: ImageResult) -> None:
         self._says_something |= result.lines is not None
-        lines = sure_lines(result.lines or ())
+        lines = [line for line in sure_lines(result.lines or ()) if line.text.strip()]  # each must hold a word
         page = f"page_{result.page + 1}"
         size = {"HEIGHT": result.height, "WIDTH": result.width}
         with self.element("Page", ID=page, PHYSICAL_IMG_NR=result.page + 1, **size):
@@ -60,13 +60,10 @@ class Alto(XmlFileWriter):
         return super().close()
 
     def _line(self, name: str, line: TextLine) -> None:
-        found = words(line)
-        if not found:  # a line must hold something
-            return
         with self.element("TextLine", ID=name, **_place(line.box)):
             with self.element("Shape"):
                 self.leaf("Polygon", POINTS=" ".join(f"{x:.1f},{y:.1f}" for x, y in line.box))
-            for number, word in enumerate(found, 1):
+            for number, word in enumerate(words(line), 1):
                 if number > 1:
                     self.leaf("SP")
                 confidence = f"{min(1.0, max(0.0, line.confidence)):.3f}"
