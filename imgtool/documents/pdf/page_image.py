@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import img2pdf
 import numpy as np
 from pikepdf import Name, Pdf
-from PIL import Image
+from PIL import Image, features
 
 from imgtool.documents.interface import DocumentFailed
 from imgtool.runtime.worker.decode import DecodeError, Decoder
@@ -117,7 +117,7 @@ def _encoded(data: bytes) -> Pdf | None:
 
 
 def _lossless(pixels: Any) -> bytes:
-    """RGB pixels as a PNG of as few channels and bits as they need."""
+    """RGB pixels as a file of as few channels and bits as they need: black and white as faxes are, others as PNG."""
     grey = pixels[..., 0]
     if np.array_equal(grey, pixels[..., 1]) and np.array_equal(grey, pixels[..., 2]):
         image = Image.fromarray(np.ascontiguousarray(grey))
@@ -126,7 +126,10 @@ def _lossless(pixels: Any) -> bytes:
     else:
         image = Image.fromarray(pixels)
     out = BytesIO()
-    image.save(out, "PNG")
+    if image.mode == "1" and features.check("libtiff"):
+        image.save(out, "TIFF", compression="group4")
+    else:
+        image.save(out, "PNG")
     return out.getvalue()
 
 

@@ -63,13 +63,14 @@ class TextLayer:
         natural = sum(map(character_width, shown)) * height / 2
         matrix = f"{along_x:.6f} {along_y:.6f} {-along_y:.6f} {along_x:.6f} {start_x:.4f} {start_y:.4f}"
         codes = "".join(f"{self._code(character):04X}" for character in shown)
-        operators = f"{FONT} {height:.4f} Tf {100 * length / natural:.4f} Tz {matrix} Tm <{codes}> Tj"
-        # The space behind it keeps it apart from what stands beside it.
-        space = f"<{self._code(' '):04X}> Tj"
-        if level:
-            return f"{operators} {space}"
+        operators = f"{FONT} {height:.4f} Tf {100 * length / natural:.4f} Tz {matrix} Tm"
+        # The space keeps it apart from what stands beside it; and PDFium finds no character that is alone.
+        space = f"{self._code(' '):04X}"
+        if level or len(shown) == 1:
+            return f"{operators} <{codes}{space}> Tj"
         # Programs that extract text by its place would take a slanting line apart.
-        return f"/Span <</ActualText <FEFF{text.encode('utf-16-be').hex()}>>> BDC {operators} EMC {space}"
+        whole = f"/Span <</ActualText <FEFF{text.encode('utf-16-be').hex()}>>>"
+        return f"{operators} {whole} BDC <{codes}> Tj EMC <{space}> Tj"
 
     def _code(self, character: str) -> int:
         if len(self._codes) == _MOST_CODES and character not in self._codes:
