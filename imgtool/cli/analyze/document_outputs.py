@@ -8,6 +8,7 @@ from imgtool.cli.analyze.summary import MOST_FAILED
 from imgtool.cli.console import Messages
 from imgtool.config import Resolved
 from imgtool.engine.files.problems import shown
+from imgtool.errors import UsageProblem
 from imgtool.types import ImageResult
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class DocumentOutputs:
             self._places = Places(self._folder)
             forms = forms_of(resolved.output, resolved.engine)
             self._files = DocumentFiles(forms, self._places, overwrite=resolved.output.overwrite)
+            return
+        for name in ("sidecar_dir", "overwrite"):
+            if resolved.origins.get(name) == "flag":  # a configuration file may well say it once for all runs
+                flag = name.replace("_", "-")
+                raise UsageProblem(f"--{flag} is about files of --text-out and --sidecar", "name one: --text-out txt")
 
     def lie_as_in(self, only: str | None) -> None:
         """Say which path is the only one that was named, if there is no other."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,22 @@ def test_a_form_is_added_from_the_cache(scans: Path, tmp_path: Path) -> None:
     assert (figures["hit_rate_percent"], figures["workers"]["started"]) == (100, 0)
     assert "3 files were there already and stay as they were; --overwrite replaces them" in done.err
     assert len(below(scans)) == 3 + 6 * 3
+
+
+def test_a_folder_for_no_files_is_refused(scans: Path, tmp_path: Path) -> None:
+    for flags in (["--sidecar-dir", "out"], ["--overwrite"]):
+        done = analyze(scans, *flags)
+        assert done.code is ExitCode.USAGE
+        assert "--text-out txt" in done.err
+    assert analyze(scans, IMGTOOL_SIDECAR_DIR=str(tmp_path / "out")).code is ExitCode.OK
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_piped_in_has_files_in_the_current_folder(scans: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "imgtool", "analyze", "-", *WITH, "-t", "text", "--text-out", "txt", "-q"]
+    with (scans / "a.png").open("rb") as picture:
+        subprocess.run(command, stdin=picture, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "stdin.txt").read_text() == "number 0\n"
 
 
 def test_names_that_clash_are_resolved_and_said(tmp_path: Path) -> None:
