@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from imgtool.engine.files.words import real_path
 from imgtool.errors import OutputNotWritable
 from imgtool.files import claim_file, sweep
 from imgtool.types import ImageResult, Status
+
+_MOVERS, _MOST_SETTLING = 8, 32
+"""Threads that flush files to the disk, and files that may wait for it."""
 
 _PARTIAL = ".imgtool-"
 _CAUSES = {
@@ -68,6 +73,8 @@ class DocumentFiles:
         self._document: str | None = None
         self._last_page = -1
         self._has_failures = False
+        self._movers = ThreadPoolExecutor(_MOVERS, thread_name_prefix="documents")
+        self._settling: deque[tuple[_Begun, Future[bool]]] = deque()
         self._swept: Path | None = None
         self.figures = Figures()
 
@@ -93,14 +100,20 @@ class DocumentFiles:
     def close(self) -> None:
         """Complete the last document. Raises what :meth:`add` raises."""
         self._finish()
-        for form in self._forms:
-            form.close()
+        self._settle(0)
+        self._end()
 
     def abandon(self) -> None:
         """Give up the document that is not complete. Never raises."""
         for begun in self._begun:
             self._discard(begun)
         self._begun = []
+        with suppress(OutputNotWritable):
+            self._settle(0)
+        self._end()
+
+    def _end(self) -> None:
+        self._movers.shutdown()
         for form in self._forms:
             form.close()
 
@@ -166,23 +179,38 @@ class DocumentFiles:
             raise
 
     def _finish(self) -> None:
-        """Put the files of the document in their places."""
-        wrote = False
-        while self._begun:
-            begun = self._begun[0]
+        """Complete the files of the document, and have them put in their places."""
+        says_something = False
+        for begun in list(self._begun):
             try:
-                if begun.writer.close() and self._put_in_place(begun):
-                    self.figures.written[begun.form.suffix] = self.figures.written.get(begun.form.suffix, 0) + 1
-                    wrote = True
+                if begun.writer.close():
+                    self._settling.append((begun, self._movers.submit(self._put_in_place, begun)))
+                    says_something = True
+                else:
+                    self._discard(begun)
                 self._begun.remove(begun)
             except (DocumentFailed, OSError) as error:
                 self._give_up(begun, error)
+        self.figures.incomplete += says_something and self._has_failures
+        self._document, self._last_page = None, -1
+        self._settle(_MOST_SETTLING)
+
+    def _settle(self, most: int) -> None:
+        """Wait until at most ``most`` files are on their way to their places."""
+        while len(self._settling) > most:
+            begun, moved = self._settling.popleft()
+            try:
+                if moved.result():
+                    self.figures.written[begun.form.suffix] = self.figures.written.get(begun.form.suffix, 0) + 1
+                else:
+                    self.figures.kept += 1
+            except OSError as error:
+                self._report(begun.place, error)
             finally:
                 self._discard(begun)
-        self.figures.incomplete += wrote and self._has_failures
-        self._document, self._last_page = None, -1
 
     def _put_in_place(self, begun: _Begun) -> bool:
+        """Flush a file and move it, unless something is there by now. In a thread: disks flush many at once faster."""
         os.fsync(begun.descriptor)
         if self._overwrite:
             with suppress(FileNotFoundError):
@@ -192,7 +220,6 @@ class DocumentFiles:
         try:
             os.link(begun.partial, begun.place)  # refuses what another process has put there meanwhile
         except FileExistsError:
-            self.figures.kept += 1
             return False
         except OSError:  # a file system without hard links
             begun.partial.rename(begun.place)
