@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,48 @@ def test_without_these_options_nothing_of_them_is_imported(scans: Path) -> None:
     assert not loaded & (HEAVY | {"pikepdf", "img2pdf", "imgtool.documents.pdf.process"})
     assert "imgtool.documents.xmp" in loaded
     assert DocumentFiles.__module__ in loaded
+
+
+@pytest.mark.slow
+def test_after_kills_every_file_is_whole_and_the_same_command_writes_the_others(tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in range(60):
+        pages = [Image.new("RGB", (300, 200), (number, page, 90)) for page in range(3)]
+        pages[0].save(folder / f"{number:02}.tif", save_all=True, append_images=pages[1:])
+    given = [folder, *WITH, "-t", "text", "--text-out", "txt,hocr,pdf", "--sidecar", "json", "-q", "-f", "jsonl"]
+    command = [sys.executable, "-m", "imgtool", "analyze", *map(str, given)]
+    seen = 0
+    for more in (1, 18, 35, 52):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(written(folder)) < seen + more and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+        seen = check_whole(folder)
+    assert 100 < seen < 240
+    assert imgtool("analyze", *given).code is ExitCode.OK
+    assert check_whole(folder) == 240
+
+
+def written(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix != ".tif" and not path.name.startswith(".")]
+
+
+def check_whole(folder: Path) -> int:
+    """The number of files about documents, each of which has all three pages."""
+    import pikepdf
+
+    files = written(folder)
+    for path in files:
+        if path.suffix == ".pdf":
+            with pikepdf.open(path) as pdf:
+                assert len(pdf.pages) == 3
+        elif path.suffix == ".json":
+            assert len(json.loads(path.read_text())) == 3
+        elif path.suffix == ".hocr":
+            assert path.read_text().count(">number<") == 3
+            assert path.read_text().endswith("</html>\n")
+        else:
+            assert path.read_text().count("number") == 3
+    return len(files)
