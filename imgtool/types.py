@@ -168,6 +168,9 @@ class CodesResult(TaskResult, frozen=True, kw_only=True):
 AnyTaskResult = CaptionResult | TextResult | LabelsResult | CodesResult
 
 
+_TASKS = tuple(Task)
+
+
 class TaskResults(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One field a task: ``None``, and absent in JSON, where the task was not asked."""
 
@@ -183,7 +186,7 @@ class TaskResults(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def items(self) -> list[tuple[Task, AnyTaskResult]]:
         """The tasks that were asked, in the order of :class:`Task`."""
-        return [(task, result) for task in Task if (result := getattr(self, task)) is not None]
+        return [(task, result) for task in _TASKS if (result := getattr(self, task)) is not None]
 
 
 class ImageResult(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ configurations; only the encoding of the database must be UTF-8.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -181,8 +181,8 @@ class PostgresqlDatabase(SqlDatabase):
         cursor = self._open_connection().execute(_placed(sql), values)
         return cursor.fetchall() if cursor.description is not None else []
 
-    def _each(self, sql: str, values: Sequence[Any] = ()) -> Iterable[Any]:
-        return self._rows(sql, values)
+    def _pairs(self, sql: str, values: Sequence[Any] = ()) -> dict[str, str]:
+        return dict(self._rows(sql, values))
 
     def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         connection = self._open_connection()

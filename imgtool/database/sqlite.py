@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from imgtool.database.entry import Words as IndexWords
 from imgtool.database.interface import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, Found, Migration, Status
 from imgtool.database.migrations import TABLE, init_command, pending, refuse_pending, steps
@@ -154,8 +156,11 @@ class SqliteDatabase(SqlDatabase):
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return self._open_connection().execute(sql, values).fetchall()
 
-    def _each(self, sql: str, values: Sequence[Any] = ()) -> Iterable[Any]:
-        return self._open_connection().execute(sql, values)
+    def _pairs(self, sql: str, values: Sequence[Any] = ()) -> dict[str, str]:
+        # As one value: for each row that it steps to, sqlite3 lets another thread run, and may have to wait for it.
+        ((found,),) = self._rows(f"SELECT json_group_object(name, value) FROM ({sql})", values)
+        pairs: dict[str, str] = msgspec.json.decode(found)
+        return pairs
 
     def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         with closing(self._open_connection().execute(sql, values)) as cursor:

@@ -23,7 +23,8 @@ CHUNK = 500
 
 _FIND_FILES = "SELECT path, page, id, result_id, recorded FROM files WHERE path "
 _FIND_RECORDED = (
-    "SELECT path || '#' || page, recorded FROM files WHERE (path, page) >= (?, ?) ORDER BY path, page LIMIT "
+    "SELECT path || '#' || page AS name, recorded AS value FROM files"
+    " WHERE (path, page) >= (?, ?) ORDER BY path, page LIMIT "
 )
 _FIND_FORMER = "SELECT r.key, r.id, r.stamps, a.body FROM results r JOIN answers a ON a.result_id = r.id WHERE r.key "
 _RESULT_COLUMNS = (
@@ -86,8 +87,8 @@ class SqlDatabase(Database):
         """Execute one statement and fetch everything."""
 
     @abstractmethod
-    def _each(self, sql: str, values: Sequence[Any] = ()) -> Iterable[Any]:
-        """Execute one query and give its rows one by one."""
+    def _pairs(self, sql: str, values: Sequence[Any] = ()) -> dict[str, str]:
+        """Execute one query with the columns ``name`` and ``value``, both texts; in the order of its rows."""
 
     @abstractmethod
     def _stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
@@ -129,8 +130,7 @@ class SqlDatabase(Database):
 
     def recorded_from(self, path: str, page: int, count: int) -> tuple[dict[str, str], tuple[str, int]]:
         with self._guarded():
-            # Straight into a dict: rows that are held would wake the garbage collector.
-            found = dict(self._each(f"{_FIND_RECORDED}{count}", (path, page)))
+            found = self._pairs(f"{_FIND_RECORDED}{count}", (path, page))
         if len(found) < count:
             return found, (LAST, 0)
         last, _, number = next(reversed(found)).rpartition("#")

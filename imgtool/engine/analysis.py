@@ -89,6 +89,7 @@ class Analysis(Iterator[ImageResult], AsyncIterator[ImageResult]):
 
                 request = self._stream.take(tell)
                 if request is None:
+                    self._stream.tell_waiting()
                     await changed
                 elif (result := self._given_out(request)) is not None:
                     return result

@@ -18,5 +18,8 @@ class Observer:
     def found(self, images: int, *, complete: bool) -> None:
         """How many files were found up to now; ``complete`` once there are no more to come."""
 
+    def waiting(self) -> None:
+        """The next result is not there yet: a moment to show what was buffered. Not called where nobody iterates."""
+
     def model_loaded(self, loaded: ModelLoaded) -> None:
         """A worker has loaded a model."""

@@ -69,7 +69,6 @@ class CsvWriter:
     def write_row(self, cells: Mapping[str, Any]) -> None:
         """Write a row by the names of its columns."""
         self._rows.writerow([cells.get(column, "") for column in COLUMNS])
-        self._out.flush()
 
     def close(self, summary: Mapping[str, Any]) -> None:
         self._out.flush()

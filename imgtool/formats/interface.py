@@ -12,7 +12,8 @@ from imgtool.types import ImageResult
 class Writer(Protocol):
     """Writes results as they come, keeping none, and finishes the document when told that there are no more.
 
-    The stream belongs to the caller: ``close`` completes what is written but leaves the stream open.
+    The stream belongs to the caller, who flushes it where somebody reads along; ``close`` completes what is written but
+    leaves the stream open.
     """
 
     def write(self, result: ImageResult) -> None:

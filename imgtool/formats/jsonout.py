@@ -26,7 +26,7 @@ def encode(result: ImageResult) -> str:
 
 
 class JsonLinesWriter:
-    """One JSON object a line, each flushed as it is written, so that a reader at the end of a pipe sees it at once."""
+    """One JSON object a line."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
@@ -37,7 +37,6 @@ class JsonLinesWriter:
     def write_row(self, row: str) -> None:
         """Write what is JSON already."""
         self._out.write(row + "\n")
-        self._out.flush()
 
     def close(self, summary: Mapping[str, Any]) -> None:
         self._out.flush()

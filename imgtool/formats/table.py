@@ -68,7 +68,6 @@ class TableWriter:
         for row in _rows(result, self._width):
             lines.extend(self._fitted(row))
         self._out.write(self._before + "\n".join(lines) + "\n")
-        self._out.flush()
         self._before = "\n"
 
     def close(self, summary: Mapping[str, Any]) -> None:

@@ -10,14 +10,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from imgtool.database import recorder as recorder_module
-from imgtool.database.entry import Entry
+from imgtool.database.entry import Entry, is_recorded, recorded
 from imgtool.database.interface import Database, DatabaseBusy
 from imgtool.database.locate import database_at
 from imgtool.database.recorder import BATCH, Recorded, Recorder
 from imgtool.database.sqlite import SqliteDatabase
-from imgtool.types import ImageResult
+from imgtool.types import ImageResult, TaskResults
 from tests import results
 from tests.database.kept import everything, paths, said, without
 from tests.database.servers import Server
@@ -38,6 +39,24 @@ def record(url: str, given: Iterable[ImageResult], **options: Any) -> Recorded:
 
 def pictures(count: int, folder: str = "/run") -> list[ImageResult]:
     return [said(f"{folder}/{number:05}.png", f"harbour {number}", sha=number).result for number in range(count)]
+
+
+def test_what_comes_from_the_cache_is_known_by_one_stamp(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = pictures(40)
+    assert record(url, given) == Recorded(written=40)
+    from_cache = [
+        structs.replace(
+            result,
+            tasks=TaskResults(
+                **{task.value: structs.replace(answer, from_cache=True) for task, answer in result.tasks.items()}
+            ),
+        )
+        for result in given
+    ]
+    monkeypatch.setattr("imgtool.database.entry.stamps", lambda result: {"never": "equal"})
+    assert record(url, from_cache) == Recorded(known=40)
+    other = structs.replace(from_cache[0], tasks=TaskResults(caption=results.caption("of another run")))
+    assert not is_recorded(recorded(given[0], {}), other)
 
 
 def test_what_is_known_is_passed_over(url: str) -> None:

@@ -48,14 +48,6 @@ def test_no_result_is_a_valid_document(format: OutputFormat, document: str) -> N
     assert written(format, []) == document
 
 
-def test_a_line_is_there_as_soon_as_it_is_written(tmp_path) -> None:
-    path = tmp_path / "results.jsonl"
-    with path.open("w", encoding="utf-8") as out:
-        writer = open_writer(OutputFormat.JSONL, out)
-        writer.write(RESULTS[0])
-        assert json.loads(path.read_text(encoding="utf-8"))["path"] == RESULTS[0].path
-
-
 def test_a_lone_surrogate_becomes_the_replacement_character() -> None:
     (line,) = written(OutputFormat.JSONL, [answered("a\udcff.png", text=text("x\ud800y"))]).splitlines()
     result = json.loads(line)

@@ -143,6 +143,7 @@ def test_json_lines_can_be_followed_and_survive_an_interruption(tmp_path: Path) 
     path = tmp_path / "out.jsonl"
     with pytest.raises(KeyboardInterrupt), Target(path, JSONL) as target:
         open_writer(JSONL, target.stream).write(answered("first.png"))
+        target.stream.flush()
         assert "first.png" in path.read_text()
         raise KeyboardInterrupt
     assert "first.png" in path.read_text()

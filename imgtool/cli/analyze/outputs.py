@@ -122,6 +122,12 @@ class Outputs:
             as_it_is = result.thumbnail is UNSET or needs_thumbnails(self._formats[place])
             writer.write(result if as_it_is else msgspec.structs.replace(result, thumbnail=UNSET))
 
+    def flush(self) -> None:
+        """Let whoever reads along see what was written. Between results that follow at once that is not worth a call
+        of the system each."""
+        for target in self._targets.values():
+            target.stream.flush()
+
     def interrupt(self, summary: Mapping[str, Any]) -> None:
         """Complete what is written so far, to be kept under another name. What cannot be written is given up."""
         for place, target in self._targets.items():

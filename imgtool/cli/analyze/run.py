@@ -35,14 +35,19 @@ from imgtool.types import ImageResult, Status
 class Watcher(Observer):
     """Passes what the engine says on to the terminal."""
 
-    def __init__(self, messages: Messages, line: ProgressLine) -> None:
+    def __init__(self, messages: Messages, line: ProgressLine, outputs: Outputs | None = None) -> None:
         self._messages = messages
+        self._outputs = outputs
         self._line = line
         self.total: int | None = None
 
     def notice(self, text: str) -> None:
         self._line.clear()
         self._messages.notice(text)
+
+    def waiting(self) -> None:
+        if self._outputs is not None:
+            self._outputs.flush()
 
     def found(self, images: int, *, complete: bool) -> None:
         if complete:
@@ -74,7 +79,7 @@ class AnalyzeRun:
         Raises:
             imgtool.errors.ImgtoolError: the job as a whole cannot be done, or was stopped by its own failure limits.
         """
-        watcher = Watcher(self._messages, self._line)
+        watcher = Watcher(self._messages, self._line, self._outputs)
         watcher.wants_total = not self._output.quiet and sys.stderr is not None and sys.stderr.isatty()
         # The engine first: what cannot begin must not have emptied the file of an earlier run.
         engine = Engine(
@@ -152,6 +157,8 @@ class AnalyzeRun:
                     line.clear()
                 with trace.span("write", "parent"):
                     outputs.write(result)
+                    if shares_screen:
+                        outputs.flush()
                     self._documents.add(result)
                 self._note_failure(result)
                 if recorder is not None and result.path != "-":  # what was piped in cannot be found again

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from imgtool.engine.cache.sqlite import (
@@ -46,6 +47,8 @@ _MARGIN_NS = 2_000_000_000
 _SEEN_STEP_SECONDS = 7 * 86400
 _FLUSH_AT = 256
 _FLUSH_SECONDS = 5.0
+_FARTHEST = 255
+_MOST_ROWS = 8192
 _LOCK_SECONDS = 2.0
 
 _CREATE = (
@@ -53,7 +56,12 @@ _CREATE = (
     " device INTEGER, inode INTEGER, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,"
     " sha256 BLOB, hashed_at_ns INTEGER, seen_at INTEGER, PRIMARY KEY (device, inode)) WITHOUT ROWID"
 )
-_SELECT = "SELECT size, mtime_ns, ctime_ns, sha256, hashed_at_ns, seen_at FROM files WHERE device = ? AND inode = ?"
+# All rows as one value: for each row that it steps to, sqlite3 lets another thread run, and may have to wait for it.
+_SELECT_NEAR = (
+    "SELECT json_group_array(json_array(inode, CAST(size AS INTEGER), CAST(mtime_ns AS INTEGER),"
+    " CAST(ctime_ns AS INTEGER), lower(hex(sha256)), CAST(hashed_at_ns AS INTEGER), CAST(seen_at AS INTEGER)))"
+    " FROM files WHERE device = ? AND inode BETWEEN ? AND ?"
+)
 _REPLACE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SEEN = "UPDATE files SET seen_at = ? WHERE device = ? AND inode = ?"
 
@@ -63,20 +71,19 @@ class FileChanged(Exception):
 
 
 class _Entry(NamedTuple):
-    """What the index knows about a file. ``sha256`` is the digest's 32 bytes, ``seen_at`` seconds since 1970."""
+    """What the index knows about a file. ``sha256`` is in hexadecimal, ``seen_at`` in seconds since 1970."""
 
     size: int
     mtime_ns: int
     ctime_ns: int
-    sha256: bytes
+    sha256: str
     hashed_at_ns: int
     seen_at: int
 
     def vouches_for(self, size: int, mtime_ns: int, ctime_ns: int) -> bool:
         """Whether a file of this size and these times must hold the bytes that were hashed."""
         same = self.size == size and self.mtime_ns == _signed(mtime_ns) and self.ctime_ns == _signed(ctime_ns)
-        is_digest = isinstance(self.sha256, bytes) and len(self.sha256) == 32
-        return same and is_digest and _is_settled(mtime_ns, ctime_ns, self.hashed_at_ns)
+        return same and len(self.sha256) == 64 and _is_settled(mtime_ns, ctime_ns, self.hashed_at_ns)
 
 
 _Key = tuple[int, int]
@@ -103,6 +110,9 @@ class Identity(KeptDatabase):
         self._rest = Rest()
         self._answered: tuple[tuple[int, ...], str] | None = None
         self._new: dict[_Key, _Entry] = {}
+        self._rows: dict[_Key, _Entry] = {}
+        self._reach, self._read, self._used = 0, 1, 0
+        """How far around an inode rows are read, how many were read last, and how many were asked for since."""
         self._seen: set[_Key] = set()
         self._flushed_at = time.monotonic()
         super().__init__(root.absolute() / FOLDER / DATABASE, warn)
@@ -131,10 +141,11 @@ class Identity(KeptDatabase):
         if not _is_settled(ref.mtime_ns, ref.ctime_ns, hashed_at_ns):
             return
         times = _signed(ref.mtime_ns), _signed(ref.ctime_ns)
-        entry = _Entry(ref.size, *times, bytes.fromhex(sha256), hashed_at_ns, int(time.time()))
+        entry = _Entry(ref.size, *times, sha256, hashed_at_ns, int(time.time()))
         with self._locked() as locked:
             if locked:
                 self._new[_key(ref.device, ref.inode)] = entry
+                self._rows.pop(_key(ref.device, ref.inode), None)
                 if len(self._new) >= _FLUSH_AT or time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
                     self.flush()
 
@@ -152,7 +163,8 @@ class Identity(KeptDatabase):
                 return
             try:
                 with transaction(self._connection):
-                    self._connection.executemany(_REPLACE, [(*key, *entry) for key, entry in new.items()])
+                    rows = [(*key, *entry[:3], bytes.fromhex(entry.sha256), *entry[4:]) for key, entry in new.items()]
+                    self._connection.executemany(_REPLACE, rows)
                     self._connection.executemany(_SEEN, [(int(time.time()), *key) for key in seen])
             except TROUBLES as error:
                 self._on_trouble(error)
@@ -196,8 +208,8 @@ class Identity(KeptDatabase):
                 return None
             if time.time() - entry.seen_at > _SEEN_STEP_SECONDS:
                 self._seen.add(_key(device, inode))
-            self._answered = (asked, entry.sha256.hex())
-            return self._answered[1]
+            self._answered = (asked, entry.sha256)
+            return entry.sha256
         except TROUBLES as error:
             self._on_trouble(error)
             return None
@@ -205,12 +217,25 @@ class Identity(KeptDatabase):
             self._lock.release()
 
     def _find(self, key: _Key) -> _Entry | None:
-        if (new := self._new.get(key)) is not None:
-            return new
-        if self._connection is None or self._rest.active:
-            return None
-        row = self._connection.execute(_SELECT, key).fetchone()
-        return None if row is None else _Entry._make(row)
+        found = self._new.get(key) or self._rows.get(key)
+        if found is None and self._connection is not None and not self._rest.active:
+            self._read_near(*key)
+            found = self._rows.get(key)
+        self._used += found is not None
+        return found
+
+    def _read_near(self, device: int, inode: int) -> None:
+        """Read a file's row and those of the inodes near it, which the other files of its folder mostly have: of more
+        inodes as long as half of the rows that were read were asked for since, else of fewer."""
+        self._reach = min(2 * self._reach + 1, _FARTHEST) if 2 * self._used >= self._read else self._reach // 2
+        if len(self._rows) > _MOST_ROWS:
+            self._rows.clear()
+        near = device, max(inode - self._reach, -(1 << 63)), min(inode + self._reach, (1 << 63) - 1)
+        assert self._connection is not None
+        ((rows,),) = self._connection.execute(_SELECT_NEAR, near).fetchall()
+        found = {(device, number): _Entry._make(row) for number, *row in msgspec.json.decode(rows)}
+        self._rows |= found
+        self._used, self._read = 0, len(found)
 
     def _open(self) -> None:
         connection = connect_for_writing(self.database)
@@ -239,6 +264,7 @@ class Identity(KeptDatabase):
 
     def _disconnect(self) -> None:
         connection, self._connection, self._answered = self._connection, None, None
+        self._rows.clear()
         if connection is not None:
             with suppress(*TROUBLES):
                 connection.close()

@@ -29,7 +29,7 @@ _COUNT_AHEAD = 100_000
 _WINDOW = 256
 """Files that are asked about at once, at least."""
 
-_CHUNK = 16
+_CHUNK = 64
 """Known files are submitted so many at a time: threads that wake each other for each file are slow."""
 
 _TOLD_EVERY = 64
@@ -148,6 +148,9 @@ class ResultStream:
         """The next request in order, once it is done. Raises what :meth:`take` raises."""
         while True:
             self.tell_news()
+            if (request := self.take()) is not None:
+                return request
+            self.tell_waiting()
             with self._changed:
                 if (request := self.take()) is not None:
                     return request
@@ -179,6 +182,10 @@ class ResultStream:
             self._news.append(news)
             self._wake()
         return True
+
+    def tell_waiting(self) -> None:
+        """Tell the observer that the next request is not done yet."""
+        self._observer.waiting()
 
     def tell_news(self) -> None:
         """Tell the observer what there is to tell."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,25 @@ def test_what_finds_nothing_leaves_an_earlier_output(
     written = output.read_text()
     assert EARLIER not in written
     assert written.index("gone.png") < written.index("a.png")
+
+
+def test_who_reads_along_sees_a_result_before_the_next_is_there(tmp_path: Path) -> None:
+    output = tmp_path / "r.jsonl"
+    photos = [pictures.flat(tmp_path / name) for name in ("a.png", "b.png")]
+    seen: list[bool] = []
+
+    def one_after_the_other() -> Iterator[str]:
+        yield str(photos[0])
+        until = time.monotonic() + 30
+        while time.monotonic() < until and not (output.exists() and "a.png" in output.read_text()):
+            time.sleep(0.01)
+        seen.append("a.png" in output.read_text())
+        yield str(photos[1])
+
+    resolved = resolve({**PLANTED, "output": [str(output)]}, folder=tmp_path, user_file=tmp_path / "none.toml")
+    assert AnalyzeRun(resolved).run(one_after_the_other()) is ExitCode.OK
+    assert seen == [True]
+    assert len(lines(output)) == 2
 
 
 def test_what_finds_nothing_makes_no_file(tmp_path: Path) -> None:
