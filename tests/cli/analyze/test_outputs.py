@@ -74,10 +74,23 @@ def test_who_reads_along_sees_a_result_before_the_next_is_there(tmp_path: Path) 
 
 
 def test_what_finds_nothing_makes_no_file(tmp_path: Path) -> None:
-    for name in ("r.jsonl", "r.csv"):
+    for name in ("r.jsonl", "r.csv", "r.xlsx"):
         with pytest.raises(NoImages):
             run(tmp_path, tmp_path, output=[str(tmp_path / name)])
     assert not files(tmp_path)
+
+
+def test_a_workbook_replaces_an_earlier_one_once_there_is_a_result(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    output = tmp_path / "r.xlsx"
+    output.write_text(EARLIER)
+    run(tmp_path, tmp_path / "gone.png", output=[str(output)])
+    assert output.read_text() == EARLIER
+    run(tmp_path, pictures.flat(tmp_path / "a.png"), output=[str(output)])
+    assert openpyxl.load_workbook(output)["Images"].max_row == 2
+    with pytest.raises(UsageProblem, match="retry-failed"):
+        run(tmp_path, tmp_path / "a.png", output=[str(output)], retry_failed=True)
+    assert openpyxl.load_workbook(output)["Images"].max_row == 2
 
 
 def test_several_outputs_are_all_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,7 +97,7 @@ def test_nothing_found_has_an_exit_code_of_its_own(shown: Album) -> None:
 
 def test_every_format(shown: Album, tmp_path: Path) -> None:
     wanted = {"photos/000.png", "photos/005.png"}
-    for name in ("json", "jsonl", "csv", "parquet", "html", "txt"):
+    for name in ("json", "jsonl", "csv", "parquet", "xlsx", "html", "txt"):
         done = shown.search("harbour", "-o", tmp_path / f"hits.{name}")
         assert done.code is ExitCode.OK, done.err
         assert f"2 hits, written to {tmp_path}/hits.{name}" in done.err
