@@ -33,6 +33,9 @@ _LONG_SIDE = 842.0
 """Points; an image that states no resolution is as long as a page of A4."""
 
 
+_LEAST_SIDE, _MOST_SIDE = 3.0, 14_400.0
+"""Points; PDF has no other pages."""
+
 _Dpi = tuple[float, float] | None
 """Dots an inch, across and down."""
 
@@ -75,13 +78,16 @@ class PageImages:
             raise DocumentFailed("the image cannot be put into a PDF document")
         across, down = (72 / dpi[0], 72 / dpi[1]) if dpi else (_LONG_SIDE / max(size),) * 2
         image = next(iter(encoded.pages[0].Resources[Name.XObject].values()))
-        return PageImage(encoded, image, _UPRIGHT[turn], size[0] * across, size[1] * down)
+        width, height = size[0] * across, size[1] * down
+        fitting = min(1.0, _MOST_SIDE / max(width, height))
+        width, height = (max(_LEAST_SIDE, side * fitting) for side in (width, height))
+        return PageImage(encoded, image, _UPRIGHT[turn], width, height)
 
     def _as_it_is(self, data: bytes, size: tuple[int, int], *, jpeg: bool) -> tuple[bytes, int, _Dpi]:
         """The bytes of a file that a PDF document can hold as they are, its orientation and resolution; or nothing."""
         try:
             with Image.open(BytesIO(data)) as image:
-                turn = orientation(image) if jpeg else 1
+                turn = orientation(image)
                 stored = image.size if turn < 5 else image.size[::-1]
                 dpi = _dpi(image)
                 if dpi and turn >= 5:

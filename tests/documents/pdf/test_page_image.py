@@ -64,6 +64,17 @@ def test_a_jpeg_is_kept_byte_by_byte_and_shown_upright(tmp_path: Path, orientati
     assert np.abs(shown.astype(int) - analyzed).mean() < 6  # the renderer resamples
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_other_pictures_are_shown_upright(tmp_path: Path, name: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    drawn().save(tmp_path / name, exif=exif)
+    document, _, analyzed = in_pdf(tmp_path / name)
+    shown = np.asarray(rendered(document, 0, (analyzed.shape[1], analyzed.shape[0])))
+    assert np.abs(shown.astype(int) - analyzed).mean() < 6
+
+
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_a_jpeg_of_other_colours_is_kept(tmp_path: Path, mode: str) -> None:
     drawn(mode=mode).save(tmp_path / "a.jpg")
@@ -112,6 +123,15 @@ def test_pages_are_as_large_as_the_file_says(tmp_path: Path, dpi: Any, expected:
     document, _, _ = in_pdf(tmp_path / "a.tif")
     with pikepdf.open(BytesIO(document)) as opened:
         assert [float(number) for number in opened.pages[0].mediabox][2:] == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (6000, 1), (1, 6000), (70_000, 4)])
+def test_pages_of_any_shape_can_be_made(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("L", size, 90).save(tmp_path / "a.png", dpi=(100, 100))
+    document, image, _ = in_pdf(tmp_path / "a.png")
+    assert (image.Width, image.Height) == size
+    with pikepdf.open(BytesIO(document)) as opened:
+        assert all(3 <= float(number) <= 14_400 for number in opened.pages[0].mediabox[2:])
 
 
 def test_another_picture_than_was_analyzed_is_refused(tmp_path: Path) -> None:
