@@ -18,7 +18,7 @@ from imgtool.documents.places import Places
 from imgtool.engine.files.words import real_path
 from imgtool.errors import OutputNotWritable
 from imgtool.files import claim_file, sweep
-from imgtool.types import ImageResult, Status
+from imgtool.types import ImageResult
 
 _MOVERS, _MOST_SETTLING = 8, 32
 """Threads that flush files to the disk, and files that may wait for it."""
@@ -42,7 +42,7 @@ class Figures(Struct):
     foreign: int = 0
     """Those of another program, which are never replaced."""
     incomplete: int = 0
-    """Documents with pages that failed."""
+    """Documents with pages on which something failed."""
     failed: list[str] = []
     """Files that could not be made, and why."""
 
@@ -88,7 +88,7 @@ class DocumentFiles:
             self._finish()
             self._begin(result)
         self._last_page = result.page
-        self._has_failures |= result.status is Status.FAILED
+        self._has_failures |= bool(result.problems())
         for begun in list(self._begun):
             try:
                 begun.writer.add(result)
@@ -108,8 +108,9 @@ class DocumentFiles:
         for begun in self._begun:
             self._discard(begun)
         self._begun = []
-        with suppress(OutputNotWritable):
-            self._settle(0)
+        while self._settling:
+            with suppress(OutputNotWritable):
+                self._settle(0)
         self._end()
 
     def _end(self) -> None:
@@ -131,7 +132,7 @@ class DocumentFiles:
         if figures.foreign:
             found.append(f"{figures.foreign:,} .xmp files of other programs stay as they were")
         if figures.incomplete:
-            found.append(f"{figures.incomplete:,} documents have pages that failed, which are empty in their files")
+            found.append(f"{figures.incomplete:,} documents lack what failed on some of their pages")
         return found
 
     # -- one document

@@ -190,6 +190,20 @@ def test_what_cannot_be_made_costs_one_file(photos: Path) -> None:
     ]
 
 
+def test_a_disk_that_fills_up_while_files_are_flushed(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    files = DocumentFiles([TEXT, JSON], Places(None), overwrite=False)
+    monkeypatch.setattr(os, "fsync", full)
+    files.add(pages(photos / "a.jpg", "one")[0])
+    files.add(pages(photos / "b.jpg", "two")[0])
+    with pytest.raises(OutputNotWritable, match="no space"):
+        files.close()
+    files.abandon()
+    assert sorted(path.name for path in photos.iterdir()) == ["a.jpg", "b.jpg", "c.tif"]
+
+
 def test_a_full_disk_ends_the_run(photos: Path) -> None:
     files = DocumentFiles([TextForm(".bad", Refusing)], Places(None), overwrite=False)
     with pytest.raises(OutputNotWritable, match="no space") as caught:
