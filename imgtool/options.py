@@ -81,7 +81,25 @@ class OutputFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+    XLSX = "xlsx"
     HTML = "html"
+
+
+class TextOut(StrEnum):
+    """Forms in which the recognised text of each document is kept in a file of its own."""
+
+    TXT = "txt"
+    HOCR = "hocr"
+    ALTO = "alto"
+    PDF = "pdf"
+
+
+class Sidecar(StrEnum):
+    """Files beside each document: the caption, the result, caption and labels as programs for photos read them."""
+
+    TXT = "txt"
+    JSON = "json"
+    XMP = "xmp"
 
 
 DEFAULT_LANGUAGES = ("ko", "en")
@@ -186,6 +204,12 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
     format: OutputFormat | None = None
     output: tuple[Path, ...] = ()
     append: bool = False
+    csv_bom: bool | None = None
+    """``None``: where CSV goes to a file."""
+    text_out: tuple[TextOut, ...] = ()
+    sidecar: tuple[Sidecar, ...] = ()
+    sidecar_dir: Path | None = None
+    overwrite: bool = False
     stats: str | None = None
     database: str | None = None
     quiet: bool = False

@@ -90,6 +90,8 @@ def test_every_option_can_be_set_from_the_environment(tmp_path: Path) -> None:
         "pages": "all",
         "truncated": "accept",
         "format": "csv",
+        "text_out": "pdf,hocr",
+        "sidecar": "xmp",
         "cache_ttl": "3d",
         "max_failure_rate": "0.5",
         "backend": "onnx",

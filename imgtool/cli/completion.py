@@ -42,6 +42,20 @@ def models() -> list[str]:
     return [*(spec.name for spec in CATALOGUE.values() if spec.kind is Kind.HUB), "easyocr", "caption", "text"]
 
 
+def text_forms(incomplete: str) -> list[str]:
+    """Forms of ``--text-out``, with those before the last comma kept."""
+    from imgtool.options import TextOut
+
+    return _continued(incomplete, (each.value for each in TextOut))
+
+
+def sidecars(incomplete: str) -> list[str]:
+    """Forms of ``--sidecar``, with those before the last comma kept."""
+    from imgtool.options import Sidecar
+
+    return _continued(incomplete, (each.value for each in Sidecar))
+
+
 def tasks(incomplete: str) -> list[str]:
     """Tasks, with those before the last comma kept."""
     from imgtool.types import Task

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 from imgtool.cli.analyze.former_options import as_now
 from imgtool.cli.analyze.options import RARE_PANELS
 
-ON_BY_DEFAULT = {"cache", "isolate"}
+ON_BY_DEFAULT = {"cache", "isolate", "csv_bom"}
 """Switches of which help shows the form that turns them off."""
 
 

@@ -36,6 +36,8 @@ COLUMNS = (
     "from_cache",
 )
 
+_BOM = "\ufeff"
+
 # What spreadsheets take for the beginning of a formula, in the full-width forms of East Asian locales too.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -50,15 +52,19 @@ class CsvWriter:
 
     A text cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a line break gets a leading apostrophe: a
     spreadsheet would run it as a formula, and file names and pictures come from strangers. ``page`` counts from 0.
+    ``bom`` puts a byte order mark before everything: without it Excel takes UTF-8 for the system's old encoding, and
+    Korean becomes unreadable.
     """
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: IO[str], *, bom: bool = False) -> None:
         self._out = out
+        if bom:
+            out.write(_BOM)
         self._rows = csv.writer(out)
         self._rows.writerow(COLUMNS)
 
     def write(self, result: ImageResult) -> None:
-        self.write_row(_cells(result))
+        self.write_row({name: _in_csv(value) for name, value in row_of(result).items()})
 
     def write_row(self, cells: Mapping[str, Any]) -> None:
         """Write a row by the names of its columns."""
@@ -68,45 +74,52 @@ class CsvWriter:
         self._out.flush()
 
 
-def _cells(result: ImageResult) -> dict[str, Any]:
+def row_of(result: ImageResult) -> dict[str, Any]:
+    """The cells of a result by the names of their columns: texts as they are, numbers, and ``None`` or "" for none."""
     cells: dict[str, Any] = dict.fromkeys(COLUMNS, "")
     cells.update(
-        path=safe_cell(result.path),
+        path=result.path,
         page=result.page,
         pages=result.pages,
         status=result.status.value,
-        format=safe_cell(result.format),
+        format=result.format,
         width=result.width,
         height=result.height,
         sha256=result.sha256,
         processing_time_ms=round(result.processing_time_ms, 3),
-        from_cache="true" if result.from_cache else "false",
+        from_cache=result.from_cache,
     )
     for task, answer in result.tasks.items():
         if answer.error is not None and answer.error == result.error:
             continue  # the image's own failure: no engine was asked
-        cells[f"{task.value}_engine"] = safe_cell(answer.engine)
+        cells[f"{task.value}_engine"] = answer.engine
         if isinstance(answer, CaptionResult):
-            cells["caption"] = safe_cell(answer.value)
+            cells["caption"] = answer.value
         elif isinstance(answer, LabelsResult):
-            cells["labels"] = safe_cell("; ".join(f"{label.label} {label.score:.4g}" for label in answer.value or ()))
+            cells["labels"] = "; ".join(f"{label.label} {label.score:.4g}" for label in answer.value or ())
         elif isinstance(answer, CodesResult):
             codes = (f"{code.kind} {_digits(code)} {code.confidence:.4g}" for code in answer.value or ())
-            cells["codes"] = safe_cell("; ".join(codes))
+            cells["codes"] = "; ".join(codes)
         elif answer.value is not None:
             lines = sure_lines(answer.value)
-            cells.update(text=safe_cell("\n".join(line.text for line in lines)), text_lines=len(lines))
+            cells.update(text="\n".join(line.text for line in lines), text_lines=len(lines))
             if lines:
                 cells["text_confidence"] = round(sum(line.confidence for line in lines) / len(lines), 4)
     found = result.problems()
     notices = (f"{task.value}: {answer.notice}" for task, answer in result.tasks.items() if answer.notice)
     cells.update(
-        notice=safe_cell("; ".join(notices)),
-        error_code=safe_cell("; ".join(dict.fromkeys(problem.code for _, problem in found))),
-        error=safe_cell("; ".join(f"{task.value}: {p.message}" if task else p.message for task, p in found)),
-        remedy=safe_cell("; ".join(dict.fromkeys(problem.remedy for _, problem in found if problem.remedy))),
+        notice="; ".join(notices),
+        error_code="; ".join(dict.fromkeys(problem.code for _, problem in found)),
+        error="; ".join(f"{task.value}: {p.message}" if task else p.message for task, p in found),
+        remedy="; ".join(dict.fromkeys(problem.remedy for _, problem in found if problem.remedy)),
     )
     return cells
+
+
+def _in_csv(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return safe_cell(value) if isinstance(value, str) else value
 
 
 def _digits(code: Code) -> str:

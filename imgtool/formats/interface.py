@@ -26,7 +26,7 @@ class Writer(Protocol):
 
 def is_binary(format: OutputFormat) -> bool:
     """Whether the writer of ``format`` takes a stream of bytes; the others take text (UTF-8, newlines untouched)."""
-    return format is OutputFormat.PARQUET
+    return format in (OutputFormat.PARQUET, OutputFormat.XLSX)
 
 
 def needs_thumbnails(format: OutputFormat) -> bool:
@@ -42,11 +42,13 @@ def open_writer(
     folder: Path | None = None,
     width: int = 80,
     color: bool = False,
+    bom: bool = False,
 ) -> Writer:
     """The writer of ``format`` on ``stream``, which must be binary where :func:`is_binary` says so.
 
     ``title`` heads the HTML gallery, whose links to images are relative to ``folder``, where its file lies; ``width``
-    (terminal cells) and ``color`` concern the table. Only the module of the format asked for is imported.
+    (terminal cells) and ``color`` concern the table; ``bom``: CSV begins with a byte order mark. Only the module of the
+    format asked for is imported.
 
     Raises:
         imgtool.errors.MissingExtra: the format needs an optional dependency that is not installed.
@@ -58,19 +60,21 @@ def open_writer(
     if format is OutputFormat.CSV:
         from imgtool.formats.csvout import CsvWriter
 
-        return CsvWriter(stream)
+        return CsvWriter(stream, bom=bom)
     if format is OutputFormat.PARQUET:
         from imgtool.formats.parquet import ParquetWriter
 
         return ParquetWriter(stream)
+    if format is OutputFormat.XLSX:
+        from imgtool.formats.xlsx import XlsxWriter
+
+        return XlsxWriter(stream)
     if format is OutputFormat.HTML:
         from imgtool.formats.gallery_writer import HtmlWriter
 
         return HtmlWriter(stream, title, folder)
-    from imgtool.formats.jsonout import JsonLinesWriter, JsonWriter
+    if format is OutputFormat.JSON or format is OutputFormat.JSONL:
+        from imgtool.formats.jsonout import JsonLinesWriter, JsonWriter
 
-    if format is OutputFormat.JSON:
-        return JsonWriter(stream)
-    if format is OutputFormat.JSONL:
-        return JsonLinesWriter(stream)
+        return JsonWriter(stream) if format is OutputFormat.JSON else JsonLinesWriter(stream)
     assert_never(format)

@@ -33,13 +33,13 @@ class MergeWriter:
         UsageProblem: the earlier output is of a format that cannot be merged, or is damaged.
     """
 
-    def __init__(self, format: OutputFormat, earlier: Path, out: IO[str]) -> None:
+    def __init__(self, format: OutputFormat, earlier: Path, out: IO[str], *, bom: bool = False) -> None:
         if format not in (OutputFormat.JSONL, OutputFormat.JSON, OutputFormat.CSV):
             raise UsageProblem(
                 f"{earlier} exists, and --retry-failed can only add to JSON Lines, JSON and CSV",
                 "name another file with -o, or leave out --retry-failed: what was answered comes from the cache",
             )
-        self._format, self._earlier, self._out = format, earlier, out
+        self._format, self._earlier, self._out, self._bom = format, earlier, out, bom
         self._rows: list[msgspec.Raw] = []
         if format is OutputFormat.JSON:
             try:
@@ -55,7 +55,7 @@ class MergeWriter:
 
     def close(self, summary: Mapping[str, Any]) -> None:
         """Write everything."""
-        writer: Any = open_writer(self._format, self._out)
+        writer: Any = open_writer(self._format, self._out, bom=self._bom)
         for page, row in self._csv_rows() if self._format is OutputFormat.CSV else self._json_rows():
             if page is not None and page in self._new:
                 writer.write(self._new.pop(page))

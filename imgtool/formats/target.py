@@ -29,6 +29,7 @@ _SUFFIXES = {
     ".csv": OutputFormat.CSV,
     ".parquet": OutputFormat.PARQUET,
     ".pq": OutputFormat.PARQUET,
+    ".xlsx": OutputFormat.XLSX,
     ".html": OutputFormat.HTML,
     ".htm": OutputFormat.HTML,
 }
@@ -116,6 +117,11 @@ class Target:
     def is_stdout(self) -> bool:
         """Whether the data goes to stdout."""
         return _descriptor(self._name) == 1
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a file is written under a temporary name: not JSON Lines, a pipe, a device or stdout."""
+        return self._partial is not None
 
     @property
     def is_terminal(self) -> bool:

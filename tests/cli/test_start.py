@@ -15,7 +15,7 @@ from tests.command import imgtool
 
 HEAVY = {
     *("numpy", "PIL", "onnxruntime", "cv2", "torch", "transformers", "easyocr", "rapidocr", "pyarrow", "pydantic"),
-    "psycopg",
+    *("psycopg", "xlsxwriter", "pikepdf", "img2pdf", "lxml"),
 }
 PAGES = {"jinja2"}
 """Imported when a page is written, and not before."""

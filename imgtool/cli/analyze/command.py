@@ -45,7 +45,12 @@ def analyze(
     format: o.Format = None,
     output: o.Output = None,
     append: o.Append = None,
+    csv_bom: o.CsvBom = None,
     stats: o.Stats = None,
+    text_out: o.TextOut = None,
+    sidecar: o.Sidecar = None,
+    sidecar_dir: o.SidecarDir = None,
+    overwrite: o.Overwrite = None,
     quiet: o.Quiet = None,
     verbose: o.Verbose = None,
     cache: o.Cache = None,
@@ -101,7 +106,8 @@ def analyze(
 
             run = AnalyzeRun(resolved)
             named = _named_paths(paths or (), from_file, null)
-            raise typer.Exit(run.run(named))
+            only = paths[0] if paths is not None and len(paths) == 1 and from_file is None else None
+            raise typer.Exit(run.run(named, only))
 
 
 def _named_paths(paths: Sequence[str], from_file: str | None, null: bool) -> Iterator[Named]:

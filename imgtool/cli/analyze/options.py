@@ -14,6 +14,7 @@ import typer
 from imgtool.cli import completion
 
 _INPUT, _TASKS, _OUTPUT, _RUN = "Images", "Tasks", "Output", "Cache and speed"
+_FILES = "A file for each document"
 _MODELS, _CAPTIONS, _LIMITS, _MEASURING = "Models", "Captions by BLIP", "Limits", "For measuring"
 RARE_PANELS = (_MODELS, _CAPTIONS, _LIMITS, _MEASURING, "Logs")
 """What ``--help`` leaves out and ``--help-all`` shows."""
@@ -30,6 +31,8 @@ _VALUES: dict[str, Callable[..., list[str]]] = {
     "--text-engine": completion.engines("text"),
     "--caption-model": completion.caption_models,
     "--format": completion.formats,
+    "--text-out": completion.text_forms,
+    "--sidecar": completion.sidecars,
     "--database": completion.databases,
     "--labels-engine": completion.engines("labels"),
     "--backend": completion.choices("BackendChoice"),
@@ -91,16 +94,24 @@ TopK = Annotated[Text, option(_TASKS, "Most labels per image (default: 5).", "--
 Codes = Annotated[Many, option(_TASKS, "Set a parameter of the task codes.", "--codes", takes="NAME=VALUE")]
 Strict = Annotated[Flag, option(_TASKS, "Fail rather than use another engine.", "--strict/--no-strict")]
 
-Format = Annotated[Text, option(_OUTPUT, "table, json, jsonl, csv, parquet or html.", "--format", "-f", takes="NAME")]
+Format = Annotated[
+    Text, option(_OUTPUT, "table, json, jsonl, csv, xlsx, parquet or html.", "--format", "-f", takes="NAME")
+]
 Output = Annotated[
     Many, option(_OUTPUT, "Write to a file: .csv, .html, ... Repeatable.", "--output", "-o", takes="FILE")
 ]
 Append = Annotated[Flag, option(_OUTPUT, "Add to a JSON Lines file.", "--append/--no-append")]
+CsvBom = Annotated[Flag, option(_OUTPUT, "CSV files without a byte order mark.", "--csv-bom/--no-csv-bom")]
 Stats = Annotated[Text, option(_OUTPUT, "Write statistics as JSON; - is stderr.", "--stats", takes="FILE")]
 Quiet = Annotated[Flag, option(_OUTPUT, "Only errors on stderr.", "--quiet/--no-quiet", "-q")]
 Verbose = Annotated[
     Flag, option(_OUTPUT, "Show where options come from, and tracebacks.", "--verbose/--no-verbose", "-v")
 ]
+
+TextOut = Annotated[Text, option(_FILES, "Its text as txt, hocr, alto, pdf (searchable).", "--text-out", takes="FORMS")]
+Sidecar = Annotated[Text, option(_FILES, "txt (its caption), json or xmp.", "--sidecar", takes="FORMS")]
+SidecarDir = Annotated[Text, option(_FILES, "Under this folder, not beside it.", "--sidecar-dir", takes="DIR")]
+Overwrite = Annotated[Flag, option(_FILES, "Replace such files that exist.", "--overwrite/--no-overwrite")]
 
 Cache = Annotated[Flag, option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
 CacheDir = Annotated[Text, option(_RUN, "Where results and models are stored.", takes="DIR")]

@@ -104,10 +104,11 @@ class Outputs:
 
     def _writer(self, place: Path | None, target: Target) -> Writer:
         format = self._formats[place]
+        bom = target.is_file if self._options.csv_bom is None else self._options.csv_bom
         if place is not None and self._merge and target.untouched:
             from imgtool.formats.merge import MergeWriter
 
-            return MergeWriter(format, place.expanduser(), target.stream)
+            return MergeWriter(format, place.expanduser(), target.stream, bom=bom)
         return open_writer(
             format,
             target.stream,
@@ -115,6 +116,7 @@ class Outputs:
             folder=None if place is None or target.is_stdout else place.expanduser().parent,
             width=terminal_width(sys.stdout),
             color=target.is_terminal and wants_color(sys.stdout),
+            bom=bom,
         )
 
     def write(self, result: ImageResult) -> None:

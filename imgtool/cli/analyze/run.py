@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from imgtool import trace
+from imgtool.cli.analyze.document_outputs import DocumentOutputs
 from imgtool.cli.analyze.outputs import Outputs
 from imgtool.cli.analyze.summary import MOST_FAILED, after_gallery, passed_over, print_summary
 from imgtool.cli.console import Messages, say
@@ -62,6 +63,7 @@ class AnalyzeRun:
         self._options = resolved.engine
         self._output = resolved.output
         self._outputs = Outputs(resolved.output, merge=resolved.engine.retry_failed)
+        self._documents = DocumentOutputs(resolved)
         self._messages = Messages(quiet=self._output.quiet)
         self._line = ProgressLine(shown=not self._output.quiet)
         self._recorder: Recorder | None = None
@@ -72,8 +74,9 @@ class AnalyzeRun:
             for name, origin in sorted(resolved.origins.items()):
                 self._messages.plain(f"option {name} comes from {origin}")
 
-    def run(self, paths: Iterable[Named]) -> ExitCode:
-        """Run the job; returns the exit code its results deserve.
+    def run(self, paths: Iterable[Named], only: str | None = None) -> ExitCode:
+        """Run the job; returns the exit code its results deserve. ``only`` is the one path in ``paths``, where there is
+        no other: files under ``--sidecar-dir`` lie as in it.
 
         Raises:
             imgtool.errors.ImgtoolError: the job as a whole cannot be done, or was stopped by its own failure limits.
@@ -87,6 +90,7 @@ class AnalyzeRun:
             thumbnails=self._outputs.needs_thumbnails,
             echo_worker=self._output.verbose,
         )
+        self._documents.lie_as_in(only)
         if self._output.stats not in (None, "-"):
             _check_writable(str(self._output.stats))
         try:
@@ -106,13 +110,14 @@ class AnalyzeRun:
             return ExitCode.MODEL_MISSING
         if not self._output.quiet:
             self._print_end(figures)
+        lacking = self._documents.report(self._messages)
         if self._output.stats is not None:
             _write_stats(figures, self._output.stats)
         if stopped is not None:
             raise stopped
         if self._unrecorded is not None:
             raise self._unrecorded
-        return exit_code(figures, engine.model_problems)
+        return exit_code(figures, engine.model_problems) or (ExitCode.SOME_FAILED if lacking else ExitCode.OK)
 
     def _print_end(self, figures: Statistics) -> None:
         print_summary(self._messages, figures, self._outputs.written, self._failed, self._failures)
@@ -162,6 +167,7 @@ class AnalyzeRun:
                     outputs.write(result)
                     if shares_screen:
                         outputs.flush()
+                    self._documents.add(result)
                 self._note_failure(result)
                 if recorder is not None and result.path != "-":  # what was piped in cannot be found again
                     recorder.add(result)
@@ -172,9 +178,12 @@ class AnalyzeRun:
                     figures = engine.statistics
                     fields = {"total": watcher.total, **progress_fields(figures)}
                     line.show(progress_text(figures, watcher.total, line.seconds), **fields)
+            self._documents.finish(whole=True)
         except TooManyFailures as error:
             stopped = error
+            self._documents.finish(whole=False)
         except BaseException:
+            self._documents.finish(whole=False)
             outputs.interrupt(msgspec.to_builtins(engine.statistics))
             raise
         finally:

@@ -24,12 +24,16 @@ def search(
             "--format",
             "-f",
             metavar="NAME",
-            help="table, json, jsonl, csv, parquet or html.",
+            help="table, json, jsonl, csv, xlsx, parquet or html.",
             autocompletion=completion.formats,
         ),
     ] = None,
     output: Annotated[
         Text, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its suffix sets the format.")
+    ] = None,
+    csv_bom: Annotated[
+        Flag,
+        typer.Option("--csv-bom/--no-csv-bom", help="Whether CSV begins with a byte order mark (default: in files)."),
     ] = None,
     null: Annotated[bool, typer.Option("--null", "-0", help="Print only paths, each followed by NUL.")] = False,
     limit: Annotated[
@@ -65,7 +69,7 @@ def search(
     with boundary(verbose=bool(verbose)):
         from imgtool.config import resolve
 
-        given = {"format": format, "output": output, "database": database, "cache_dir": cache_dir}
+        given = {"format": format, "output": output, "csv_bom": csv_bom, "database": database, "cache_dir": cache_dir}
         resolved = resolve({**given, "quiet": quiet, "verbose": verbose})
         with boundary(verbose=resolved.output.verbose):
             from imgtool.cli.search.run import SearchRun

@@ -211,8 +211,11 @@ class SearchRun:
             from imgtool.cli.search.table import HitTable
 
             return HitTable(target.stream, phrases(self._query), width=width, color=color)
+        bom = target.is_file if self._output.csv_bom is None else self._output.csv_bom
         folder = None if self._place is None or target.is_stdout else self._place.expanduser().parent
-        return open_writer(self._format, target.stream, title=self._words, folder=folder, width=width, color=color)
+        return open_writer(
+            self._format, target.stream, title=self._words, folder=folder, width=width, color=color, bom=bom
+        )
 
     def _results(self, hits: Iterator[Hit]) -> Iterator[ImageResult]:
         if not needs_thumbnails(self._format):

@@ -46,6 +46,9 @@ _HINTS = 20
 _SUFFIX = 12
 """What is longer is hardly an extension."""
 
+SEARCHABLE = ".ocr.pdf"
+"""How the searchable PDF documents end that imgtool writes beside scans: a folder's are no input of the next run."""
+
 NO_SUFFIX = "without extension"
 
 
@@ -341,7 +344,9 @@ class Finder:
                     return found
             elif selection.takes(position, name):
                 walk.met = True
-                if not self._came_before(folder.place, name, folder.former):
+                if name.lower().endswith(SEARCHABLE):
+                    self._pass_over(SEARCHABLE)
+                elif not self._came_before(folder.place, name, folder.former):
                     found = self._take(folder.prefix + name, name)
             if found is not None:
                 return found
@@ -387,13 +392,10 @@ class Finder:
             judged = RefusedPath(path, self.explain(error, path))
         if isinstance(judged, ImageRef) or _is_reported(judged, name):
             return judged
-        self._pass_over(judged, name)
+        self._pass_over(judged.kind or _kind(name))
         return None
 
-    def _pass_over(self, refused: RefusedPath, name: str) -> None:
-        suffix = os.path.splitext(name)[1].lower()
-        ending = suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= _SUFFIX else NO_SUFFIX
-        kind = refused.kind or ending
+    def _pass_over(self, kind: str) -> None:
         self.passed_over[kind] = self.passed_over.get(kind, 0) + 1
 
     def _take_single(self, path: str, found: os.stat_result, *, named: bool) -> ImageRef | RefusedPath | None:
@@ -415,7 +417,7 @@ class Finder:
             if self._came_before(place, name, self._walked.get(place, ())):
                 return None
         elif not named and isinstance(judged, RefusedPath) and not _is_reported(judged, path):
-            self._pass_over(judged, path)
+            self._pass_over(judged.kind or _kind(path))
             return None
         self._single.setdefault(place, set()).add(name)
         return judged
@@ -443,6 +445,12 @@ class Finder:
             return RefusedPath(path, self.explain(error, path))
         problem = problems.with_content(head)
         return None if problem is None else RefusedPath(path, problem, sniff(head) or other_image(head))
+
+
+def _kind(name: str) -> str:
+    """The extension by which a file is counted."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= _SUFFIX else NO_SUFFIX
 
 
 def _folder_id(folder: str) -> _FolderId:

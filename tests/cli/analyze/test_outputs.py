@@ -77,10 +77,23 @@ def test_who_reads_along_sees_a_result_before_the_next_is_there(tmp_path: Path) 
 
 
 def test_what_finds_nothing_makes_no_file(tmp_path: Path) -> None:
-    for name in ("r.jsonl", "r.csv"):
+    for name in ("r.jsonl", "r.csv", "r.xlsx"):
         with pytest.raises(NoImages):
             run(tmp_path, tmp_path, output=[str(tmp_path / name)])
     assert not files(tmp_path)
+
+
+def test_a_workbook_replaces_an_earlier_one_once_there_is_a_result(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    output = tmp_path / "r.xlsx"
+    output.write_text(EARLIER)
+    run(tmp_path, tmp_path / "gone.png", output=[str(output)])
+    assert output.read_text() == EARLIER
+    run(tmp_path, pictures.flat(tmp_path / "a.png"), output=[str(output)])
+    assert openpyxl.load_workbook(output)["Images"].max_row == 2
+    with pytest.raises(UsageProblem, match="retry-failed"):
+        run(tmp_path, tmp_path / "a.png", output=[str(output)], retry_failed=True)
+    assert openpyxl.load_workbook(output)["Images"].max_row == 2
 
 
 def test_several_outputs_are_all_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,11 +111,30 @@ def test_several_outputs_are_all_written(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_suffix_that_no_format_has_is_refused(tmp_path: Path) -> None:
     photo = pictures.flat(tmp_path / "a.png")
-    with pytest.raises(UsageProblem, match=r"\.xlsx") as caught:
-        run(tmp_path, photo, output=[str(tmp_path / "r.xlsx")])
+    with pytest.raises(UsageProblem, match=r"\.ods") as caught:
+        run(tmp_path, photo, output=[str(tmp_path / "r.ods")])
     assert ".csv" in caught.value.remedy
     assert files(tmp_path) == {"a.png"}
     assert run(tmp_path, photo, output=[str(tmp_path / "r.log")], format="jsonl") is ExitCode.OK
+
+
+def test_csv_has_a_byte_order_mark_where_a_spreadsheet_will_open_it(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    photo, output = pictures.flat(tmp_path / "a.png"), tmp_path / "r.csv"
+    mark = "\ufeff".encode()
+    for flags, expected in (({}, True), ({"csv_bom": False}, False), ({"csv_bom": True}, True)):
+        for merged in (False, True):  # written anew, and into what is there
+            run(tmp_path, photo, output=[str(output)], retry_failed=merged, **flags)
+            assert output.read_bytes().startswith(mark + b"path,") is expected
+            assert output.read_bytes().count(mark) == expected
+    capsysbinary.readouterr()
+    for flags, expected in (({}, False), ({"csv_bom": True}, True)):
+        run(tmp_path, photo, format="csv", **flags)
+        assert capsysbinary.readouterr().out.startswith(mark) is expected
+    for named in ("/dev/stdout", "-"):
+        run(tmp_path, photo, format="csv", output=[named])
+        assert capsysbinary.readouterr().out.startswith(b"path,")
 
 
 def test_json_lines_are_added(tmp_path: Path) -> None:
@@ -130,7 +162,7 @@ def test_what_is_tried_again_is_put_into_its_own_output(
     run(tmp_path, photos / "003.png", output=[str(tmp_path / "other.jsonl")])
     run(tmp_path, photos, output=[str(output)], retry_failed=True)
     if name == "r.csv":
-        rows: list[Any] = list(csv.DictReader(output.read_text().splitlines()))
+        rows: list[Any] = list(csv.DictReader(output.read_text("utf-8-sig").splitlines()))
     else:
         rows = lines(output) if name == "r.jsonl" else json.loads(output.read_text())
     assert [Path(row["path"]).name for row in rows] == ["000.png", "001.png", "002.png", "003.png"]

@@ -43,7 +43,7 @@ def test_the_exit_code_that_results_deserve(figures: Statistics, problems: dict[
     ("name", "flags", "first"),
     [
         ("out.jsonl", {}, '{"schema_version"'),
-        ("out.csv", {}, "path,"),
+        ("out.csv", {}, "\ufeffpath,"),
         ("out.html", {}, "<!doctype html>"),
         ("out.csv", {"format": "jsonl"}, '{"schema_version"'),
         ("out.txt", {}, "✓ "),

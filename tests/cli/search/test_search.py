@@ -128,14 +128,14 @@ def test_an_image_is_no_output(shown: Album) -> None:
 
 def test_every_format(shown: Album, tmp_path: Path) -> None:
     wanted = {"photos/000.png", "photos/005.png"}
-    for name in ("json", "jsonl", "csv", "parquet", "html", "txt"):
+    for name in ("json", "jsonl", "csv", "parquet", "xlsx", "html", "txt"):
         done = shown.search("harbour", "-o", tmp_path / f"hits.{name}")
         assert done.code is ExitCode.OK, done.err
         assert f"2 hits, written to {tmp_path}/hits.{name}" in done.err
     for found in (
         json.loads((tmp_path / "hits.json").read_text()),
         [json.loads(line) for line in (tmp_path / "hits.jsonl").read_text().splitlines()],
-        list(csv.DictReader((tmp_path / "hits.csv").read_text().splitlines())),
+        list(csv.DictReader((tmp_path / "hits.csv").read_text("utf-8-sig").splitlines())),
     ):
         assert {os.path.relpath(each["path"], shown.folder) for each in found} == wanted
 
