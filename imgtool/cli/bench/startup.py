@@ -19,7 +19,7 @@ from imgtool.bench.measure.experiment import Design, planned, run_experiment
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.cli.bench.common import made_ready
 from imgtool.cli.bench.options import BenchOptions
-from imgtool.cli.bench.outputs import check_outputs, write_outputs
+from imgtool.cli.bench.outputs import check_outputs, replacing_nothing, write_outputs
 from imgtool.cli.bench.progress import BenchProgress
 from imgtool.cli.boundary import verdict
 from imgtool.cli.console import Messages
@@ -55,6 +55,8 @@ class StartupBench:
                 # What cannot be compared is refused now, not after the last sample.
                 against(planned(design), baseline, across_machines=options.across_machines)
             experiment = self._measured(design)
+            if all(sample.error is not None for sample in experiment.samples):
+                options = self._options = replacing_nothing(options, self._messages)
             if options.save is not None:
                 save_experiment(options.save, experiment)
             judgement = self._judged(design, experiment, baseline)
