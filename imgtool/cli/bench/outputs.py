@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from imgtool.bench.data.history import append, load_history
 from imgtool.bench.data.record import Experiment
 from imgtool.bench.data.saved import encoded
@@ -54,6 +56,17 @@ def check_outputs(options: BenchOptions) -> None:
             ) from error
         if not os.access(folder, os.W_OK):
             raise OutputNotWritable(f"{folder} cannot be written", "name another folder")
+
+
+def replacing_nothing(options: BenchOptions, messages: Messages) -> BenchOptions:
+    """The options without the outputs that are there already: for an experiment of which no run succeeded."""
+    kept: dict[str, None] = {}
+    for name in ("save", "json", "markdown", "html"):
+        path: Path | None = getattr(options, name)
+        if path is not None and path != _STDOUT and path.expanduser().is_file():
+            messages.notice(f"{path} stays as it was: no run succeeded")
+            kept[name] = None
+    return msgspec.structs.replace(options, **kept)
 
 
 def check_file(path: Path) -> None:

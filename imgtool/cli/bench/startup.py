@@ -21,7 +21,7 @@ from imgtool.bench.report.findings import interruption
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.cli.bench.common import made_ready
 from imgtool.cli.bench.options import BenchOptions
-from imgtool.cli.bench.outputs import check_outputs, write_outputs
+from imgtool.cli.bench.outputs import check_outputs, replacing_nothing, write_outputs
 from imgtool.cli.bench.progress import BenchProgress
 from imgtool.cli.boundary import verdict
 from imgtool.cli.console import Messages
@@ -66,6 +66,8 @@ class StartupBench:
             except ExperimentStopped as stopped:
                 self._keep(stopped.experiment)
                 raise stopped.reason from None
+            if all(sample.error is not None for sample in experiment.samples):
+                options = self._options = replacing_nothing(options, self._messages)
             if options.save is not None:
                 save_experiment(options.save, experiment)
             judgement = self._judged(design, experiment, baseline)

@@ -8,10 +8,11 @@ import pytest
 
 from imgtool.bench.data.saved import load_experiment
 from imgtool.cli.bench.options import BenchOptions
-from imgtool.cli.bench.outputs import check_file, check_outputs, write_outputs, write_text
+from imgtool.cli.bench.outputs import check_file, check_outputs, replacing_nothing, write_outputs, write_text
 from imgtool.cli.console import Messages
 from imgtool.errors import OutputNotWritable, UsageProblem
 from tests.bench.sample_experiments import experiment
+from tests.pictures import flat
 
 MADE = experiment({"a": 2.0, "b": 1.0})
 QUIET = Messages(quiet=True)
@@ -79,3 +80,16 @@ def test_one_file_that_fails_does_not_prevent_the_others(tmp_path: Path) -> None
 def test_a_device_is_written_to_and_not_replaced() -> None:
     write_text(Path("/dev/null"), "text")
     assert not Path("/dev/null").is_file()
+
+
+def test_where_no_run_succeeded_earlier_outputs_stay(tmp_path: Path) -> None:
+    (tmp_path / "there.json").write_text("{}")
+    asked = BenchOptions(save=tmp_path / "there.json", html=tmp_path / "new.html", json=Path("-"))
+    left = replacing_nothing(asked, QUIET)
+    assert (left.save, left.html, left.json) == (None, tmp_path / "new.html", Path("-"))
+
+
+def test_an_image_is_no_output(tmp_path: Path) -> None:
+    flat(tmp_path / "photo.png")
+    with pytest.raises(UsageProblem, match="is an image"):
+        check_outputs(BenchOptions(save=tmp_path / "photo.png"))

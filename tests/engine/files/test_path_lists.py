@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -54,6 +54,8 @@ FILE_NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in
 
 @given(st.lists(FILE_NAMES), st.booleans())
 def test_what_is_written_with_nuls_is_read_back(names: list[bytes], closed: bool) -> None:
+    # One name that ends with a newline is taken for a list by line.
+    assume(closed or len(names) != 1 or not names[0].endswith(b"\n"))
     content = b"\0".join(names) + (b"\0" if closed else b"")
     expected = [*names]
     if names:

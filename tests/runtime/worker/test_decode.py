@@ -602,11 +602,11 @@ def test_what_libavif_does_not_implement_is_not_damage() -> None:
         assert explain(RuntimeError(said), io.BytesIO(b"\0" * 99), "AVIF").problem.code == "unsupported"
 
 
-def test_a_place_that_no_file_has_is_damage_and_not_the_disk(tmp_path: Path) -> None:
+def test_a_place_that_no_file_has_is_the_files_fault_and_not_the_disks(tmp_path: Path) -> None:
     path = saved(scene(), tmp_path / "a.tif", big_tiff=True)
     content = path.read_bytes()
     path.write_bytes(content[:8] + b"\xff" * 8 + content[16:])
-    assert problem_code(path) == "damaged"
+    assert problem_code(path) in ("damaged", "truncated")
 
 
 def test_what_a_library_says_of_itself_is_left_out() -> None:
