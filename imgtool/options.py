@@ -151,6 +151,9 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     cache_dir: Path | None = None
     cache_size: int = 2_000_000_000
     cache_ttl: float | None = None
+    shared_cache: str | None = None
+    """URL of a Redis server that holds answers for several machines; ``off`` is none, too."""
+    shared_ttl: float = 3600.0
     rehash: bool = False
     retry_failed: bool = False
 
@@ -161,6 +164,11 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     def names_languages(self) -> bool:
         """Whether languages were asked for by name: then an engine that cannot read one answers in part."""
         return self.languages is not DEFAULT_LANGUAGES
+
+    @property
+    def shared_url(self) -> str | None:
+        """The URL of the shared cache, where there is one: a run without a cache uses none."""
+        return self.shared_cache if self.cache and self.shared_cache != "off" else None
 
     @property
     def codes_looked_for(self) -> str:
