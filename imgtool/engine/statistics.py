@@ -38,11 +38,12 @@ class ModelStatistics(msgspec.Struct, kw_only=True):
 
 
 class SharedCacheStatistics(msgspec.Struct, kw_only=True):
-    """The shared cache since the engine was made, in answers. ``available``: it answers. ``dropped`` answers were not
-    written: too many waited, or it takes none. ``failures`` counts how often it was asked in vain."""
+    """The shared cache since the engine was made, in answers. ``available``: it answers; ``None`` where it was not
+    asked yet. ``dropped`` answers were not written: too many waited, or it takes none. ``failures`` counts how often
+    it was asked in vain."""
 
     server: str
-    available: bool = False
+    available: bool | None = None
     hits: int = 0
     misses: int = 0
     written: int = 0

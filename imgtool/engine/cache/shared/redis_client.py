@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from imgtool.engine.cache.shared.answers import PREFIX
+from imgtool.errors import ExitCode, ImgtoolError
 
 CONNECT_SECONDS = 0.05
 ANSWER_SECONDS = 0.1
@@ -49,11 +50,13 @@ class Trouble(Enum):
         self.remedy = remedy
 
 
-class SharedCacheFailure(Exception):
+class SharedCacheFailure(ImgtoolError):
     """The shared cache was asked in vain."""
 
+    exit_code = ExitCode.NOT_WRITABLE
+
     def __init__(self, trouble: Trouble, detail: str = "") -> None:
-        super().__init__(trouble.what + (f" ({detail})" if detail else ""))
+        super().__init__(trouble.what + (f" ({detail})" if detail else ""), trouble.remedy)
         self.trouble = trouble
 
 

@@ -20,6 +20,7 @@ from imgtool.engine.cache.shared.answers import Question, SharedAnswer, encode_a
 from imgtool.engine.cache.shared.circuit_breaker import CircuitBreaker
 from imgtool.engine.cache.shared.url import without_password
 from imgtool.engine.statistics import SharedCacheStatistics
+from imgtool.errors import ImgtoolError
 
 FIRST_PATIENCE_SECONDS = 3.0
 """How long the first look-up may take, which imports the client library."""
@@ -42,7 +43,7 @@ class Client(Protocol):
 
     def begin(self) -> None: ...
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]: ...
-    def store(self, values: Sequence[tuple[str, bytes, int]]) -> tuple[int, Exception | None]: ...
+    def store(self, values: Sequence[tuple[str, bytes, int]]) -> tuple[int, ImgtoolError | None]: ...
     def close(self) -> None: ...
 
 
@@ -168,7 +169,7 @@ class SharedStore:
         figures = self._figures
         return SharedCacheStatistics(
             server=figures.server,
-            available=self.enabled,
+            available=self.enabled if self._answered or figures.failures else None,
             hits=figures.hits,
             misses=figures.misses,
             written=figures.written,
@@ -241,7 +242,7 @@ class SharedStore:
         self._answered = True
         self._breaker.pass_trial()
 
-    def _on_written(self, written: int, dropped: int, refusal: Exception | None) -> None:
+    def _on_written(self, written: int, dropped: int, refusal: ImgtoolError | None) -> None:
         self._figures.written += written
         self._figures.dropped += dropped
         if refusal is None:
@@ -250,8 +251,7 @@ class SharedStore:
         else:
             self._figures.failures += 1
             self._writing.fail()
-            trouble = getattr(refusal, "trouble", None)
-            self._say(str(refusal), "" if trouble is None else trouble.remedy)
+            self._say(str(refusal), refusal.remedy)
 
     def _drop_waiting(self) -> None:
         self._figures.dropped += len(self._waiting)
@@ -316,9 +316,9 @@ class SharedStore:
         self._call_soon(lambda: self._on_written(written, len(some) - written, refusal))
 
     def _tell_failure(self, error: Exception, look_up: _LookUp | None, unwritten: int) -> None:
-        trouble = getattr(error, "trouble", None)
-        what = f"cannot be used ({type(error).__name__})" if trouble is None else str(error)
-        remedy = "leave out --shared-cache" if trouble is None else trouble.remedy
+        what, remedy = f"cannot be used ({type(error).__name__})", "leave out --shared-cache"
+        if isinstance(error, ImgtoolError):
+            what, remedy = str(error), error.remedy
 
         def tell() -> None:
             self._figures.dropped += unwritten
