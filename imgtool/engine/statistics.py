@@ -39,14 +39,15 @@ class ModelStatistics(msgspec.Struct, kw_only=True):
 
 class SharedCacheStatistics(msgspec.Struct, kw_only=True):
     """The shared cache since the engine was made, in answers. ``available``: it answers; ``None`` where it was not
-    asked yet. ``dropped`` answers were not written: too many waited, or it takes none. ``failures`` counts how often
-    it was asked in vain."""
+    asked yet. ``waiting`` answers are still to be written; ``dropped`` ones never will: too many waited, or it takes
+    none. ``failures`` counts how often it was asked in vain."""
 
     server: str
     available: bool | None = None
     hits: int = 0
     misses: int = 0
     written: int = 0
+    waiting: int = 0
     dropped: int = 0
     failures: int = 0
 

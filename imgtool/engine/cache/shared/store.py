@@ -65,8 +65,8 @@ class SharedStore:
     """Looks answers up and writes answers. All methods are the scheduler's, but ``figures``, which any thread may ask.
 
     ``ttl`` is how many seconds the server keeps an answer; answers older than ``max_age`` seconds count as absent.
-    ``call_soon`` has a function called in the scheduler's thread, where alone the figures and the circuit breakers
-    change. ``warn`` is told of each kind of trouble once.
+    ``call_soon`` has a function called in the scheduler's thread, where alone the circuit breakers change. ``warn`` is
+    told of each kind of trouble once.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class SharedStore:
         self._figures = SharedCacheStatistics(server=self._place)
         self._answered = False
         self._asked: set[_LookUp] = set()
-        # What the thread shares with the scheduler's:
         self._changed = threading.Condition()
+        # What the thread shares with the scheduler's, as it does the count of what was dropped:
         self._look_ups: deque[_LookUp] = deque()
         self._trial = False
         self._waiting: deque[_Waiting] = deque()
@@ -173,7 +173,8 @@ class SharedStore:
             hits=figures.hits,
             misses=figures.misses,
             written=figures.written,
-            dropped=figures.dropped + (0 if self._thread is None else len(self._waiting)),
+            waiting=len(self._waiting),
+            dropped=figures.dropped,
             failures=figures.failures,
         )
 
@@ -244,7 +245,8 @@ class SharedStore:
 
     def _on_written(self, written: int, dropped: int, refusal: ImgtoolError | None) -> None:
         self._figures.written += written
-        self._figures.dropped += dropped
+        with self._changed:
+            self._figures.dropped += dropped
         if refusal is None:
             self._writing.pass_trial()
             self._writing.succeed()
@@ -262,36 +264,43 @@ class SharedStore:
 
     def _run(self) -> None:
         client: Client | None = None
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._look_ups or self._trial or self._waiting or self._closed)
-                look_up = self._look_ups.popleft() if self._look_ups else None
-                trial, self._trial = self._trial, self._trial and look_up is not None
-                some: list[_Waiting] = []
-                if look_up is None and not trial:
-                    while self._waiting and len(some) < _WRITTEN_AT_ONCE:
-                        some.append(self._waiting.popleft())
-                        self._waiting_bytes -= memoryview(some[-1].answer.value).nbytes
-                    if not some and self._closed:
-                        break
+        while (job := self._next_job()) is not None:
+            look_up, answers = job
             try:
                 if client is None:
                     with trace.span("open shared cache", "parent"):
                         client = self._connect(self._url)
                 if look_up is not None:
                     self._fetch(client, look_up)
-                elif trial:
+                elif answers:
+                    self._store(client, answers)
+                else:
                     client.begin()
                     self._call_soon(self._on_trial_passed)
-                else:
-                    self._store(client, some)
             except Exception as error:  # noqa: BLE001 - a miss, or a write that is dropped
-                self._tell_failure(error, look_up, len(some))
+                self._tell_failure(error, look_up, len(answers))
         if client is not None:
             client.close()
         self._ended.set()
 
+    def _next_job(self) -> tuple[_LookUp | None, list[_Waiting]] | None:
+        """A look-up, or answers to be written, or neither for a trial; ``None`` at the end. Waits for one."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._look_ups or self._trial or self._waiting or self._closed)
+            if self._look_ups:
+                return self._look_ups.popleft(), []
+            if self._trial:
+                self._trial = False
+                return None, []
+            answers: list[_Waiting] = []
+            while self._waiting and len(answers) < _WRITTEN_AT_ONCE:
+                answers.append(self._waiting.popleft())
+                self._waiting_bytes -= memoryview(answers[-1].answer.value).nbytes
+            return (None, answers) if answers else None
+
     def _fetch(self, client: Client, look_up: _LookUp) -> None:
+        if self._clock() >= look_up.deadline:
+            return  # given up while it waited for another
         questions = {question.name: question for question in look_up.questions}
         with trace.span("look up shared", "parent", answers=len(questions)):
             values = client.fetch(list(questions))
@@ -300,20 +309,20 @@ class SharedStore:
         whole = {question: answer for question, answer in read.items() if answer is not None}
         found = {question: found for question, found in whole.items() if found.answer.stored_at >= oldest}
         garbage = len(read) - len(whole)
-        if self._clock() > look_up.deadline:
+        if self._clock() >= look_up.deadline:
             client.close()
         self._call_soon(lambda: self._on_looked_up(look_up, found, garbage))
 
-    def _store(self, client: Client, some: Sequence[_Waiting]) -> None:
+    def _store(self, client: Client, answers: Sequence[_Waiting]) -> None:
         values = []
-        for each in some:
+        for each in answers:
             if (data := encode_answer(each.question, each.image, each.answer)) is not None:
                 # Answers that were written together are not to expire together.
                 seconds = self._ttl * random.uniform(1 - _JITTER, 1 + _JITTER)
                 values.append((each.question.name, data, max(1, round(1000 * seconds))))
         with trace.span("store shared", "parent", answers=len(values)):
             written, refusal = client.store(values) if values else (0, None)
-        self._call_soon(lambda: self._on_written(written, len(some) - written, refusal))
+        self._call_soon(lambda: self._on_written(written, len(answers) - written, refusal))
 
     def _tell_failure(self, error: Exception, look_up: _LookUp | None, unwritten: int) -> None:
         what, remedy = f"cannot be used ({type(error).__name__})", "leave out --shared-cache"
@@ -321,15 +330,15 @@ class SharedStore:
             what, remedy = str(error), error.remedy
 
         def tell() -> None:
-            self._figures.dropped += unwritten
             self._on_trouble(what, remedy)
             if look_up is not None:
                 self._finish(look_up, {})
 
-        self._call_soon(tell)
         with self._changed:
-            if self._closed:  # nobody waits for the scheduler to say so
-                self._drop_waiting()
+            # At once: until the scheduler hears of it, each of them would wait for the server in vain.
+            self._figures.dropped += unwritten
+            self._drop_waiting()
+        self._call_soon(tell)
 
 
 def _redis_client(url: str) -> Client:
