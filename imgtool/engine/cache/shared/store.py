@@ -95,7 +95,7 @@ class SharedStore:
         self._answered = False
         self._asked: set[_LookUp] = set()
         self._changed = threading.Condition()
-        # What the thread shares with the scheduler's, as it does the count of what was dropped:
+        # What the thread shares with the scheduler's, as it does the counts of what was written and dropped:
         self._look_ups: deque[_LookUp] = deque()
         self._trial = False
         self._waiting: deque[_Waiting] = deque()
@@ -243,10 +243,7 @@ class SharedStore:
         self._answered = True
         self._breaker.pass_trial()
 
-    def _on_written(self, written: int, dropped: int, refusal: ImgtoolError | None) -> None:
-        self._figures.written += written
-        with self._changed:
-            self._figures.dropped += dropped
+    def _on_written(self, refusal: ImgtoolError | None) -> None:
         if refusal is None:
             self._writing.pass_trial()
             self._writing.succeed()
@@ -322,7 +319,10 @@ class SharedStore:
                 values.append((each.question.name, data, max(1, round(1000 * seconds))))
         with trace.span("store shared", "parent", answers=len(values)):
             written, refusal = client.store(values) if values else (0, None)
-        self._call_soon(lambda: self._on_written(written, len(answers) - written, refusal))
+        with self._changed:
+            self._figures.written += written
+            self._figures.dropped += len(answers) - written
+        self._call_soon(lambda: self._on_written(refusal))
 
     def _tell_failure(self, error: Exception, look_up: _LookUp | None, unwritten: int) -> None:
         what, remedy = f"cannot be used ({type(error).__name__})", "leave out --shared-cache"
