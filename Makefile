@@ -34,7 +34,7 @@ demo: $(DEMO_ENV)/.complete ## Analyze the example images: captions, text, label
 	$(DEMO_ENV)/bin/imgtool analyze examples/images --languages en --labels-model examples/models/image-kind.onnx -o $(OUT)/gallery.html
 
 test: $(TEST_ENV)/.complete ## Lint, types, import contracts and tests with coverage
-	@scripts/need-chromium.sh
+	@scripts/need-programs.sh
 	$(MAKE) --no-print-directory lint types contracts unit
 
 lint: $(TEST_ENV)/.complete
