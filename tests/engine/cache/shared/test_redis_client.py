@@ -24,6 +24,7 @@ from imgtool.engine.cache.shared.redis_client import (
     SharedCacheFailure,
     Trouble,
 )
+from tests.conftest import ROOT
 from tests.fakes.delaying_proxy import DelayingProxy
 from tests.redis_servers import RedisServer, free_port
 
@@ -298,6 +299,20 @@ def test_a_user_that_may_only_read(redis_server: RedisServer, client: RedisClien
     assert isinstance(failure, SharedCacheFailure)
     assert failure.trouble is Trouble.NO_WRITES
     reader.close()
+
+
+def test_a_user_needs_no_more_rights_than_are_documented(redis_server: RedisServer) -> None:
+    page = (ROOT / "docs" / "shared-cache.md").read_text(encoding="utf-8")
+    rights = re.findall(r"[+~][\w:*]+", " ".join(re.findall(r"`([+~][^`]*)`", page)))
+    it = redis_server.client()
+    assert it.execute_command("ACL", "SETUSER", "imgtool", "on", ">p", *rights) == b"OK"
+    client = RedisClient(redis_server.url.replace("//", "//imgtool:p@").replace("/0", "/1"))
+    assert client.store([("a", b"1", HOUR)]) == (1, None)
+    assert client.fetch(["a"]) == {"a": b"1"}
+    assert client.figures().keys == 2
+    client.clear()
+    assert client.fetch(["a"]) == {}
+    client.close()
 
 
 @contextmanager
