@@ -160,6 +160,13 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast: bool = False
     max_failure_rate: float | None = None
 
+    def __repr__(self) -> str:
+        # Whoever logs options must not log a password.
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        if self.shared_cache not in (None, "off"):
+            shown["shared_cache"] = "..."
+        return f"EngineOptions({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
     @property
     def names_languages(self) -> bool:
         """Whether languages were asked for by name: then an engine that cannot read one answers in part."""
