@@ -207,9 +207,8 @@ def main() -> None:
                 change = median(here / without - 1 for without, here in zip(rates["without"], rates[arm], strict=True))
                 missed |= arm in ("killed", "hung") and change < -_MOST_LOST
                 each = ", ".join(f"{rate:.1f}" for rate in rates[arm])
-                print(
-                    f"outage: {arm:<8} {median(rates[arm]):6.1f} images/s {change:+.1%} ({each}); {median(cpu_ms[arm]):.2f} ms CPU an image"
-                )
+                figures = f"{median(rates[arm]):6.1f} images/s {change:+.1%} ({each})"
+                print(f"outage: {arm:<8}{figures}; {median(cpu_ms[arm]):.2f} ms of processor time an image")
         finally:
             server.stop()
     if given.check and missed:
