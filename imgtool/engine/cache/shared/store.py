@@ -23,9 +23,10 @@ from imgtool.engine.statistics import SharedCacheStatistics
 from imgtool.errors import ImgtoolError
 
 FIRST_PATIENCE_SECONDS = 3.0
-"""How long the first look-up may take, which imports the client library."""
+"""How long the client library may take to be imported, which the first look-up waits for."""
 PATIENCE_SECONDS = 1.0
-"""How long any other may take altogether: each step has a limit of its own, but a server may answer byte by byte."""
+"""How long a look-up may take altogether: each step has a limit of its own, but a server may answer byte by byte, and
+finding its address may take any time."""
 
 MOST_WAITING = 2000
 MOST_WAITING_BYTES = 32_000_000
@@ -92,6 +93,7 @@ class SharedStore:
         self._breaker = CircuitBreaker(clock)
         self._writing = CircuitBreaker(clock)
         self._figures = SharedCacheStatistics(server=self._place)
+        self._opened = False
         self._answered = False
         self._asked: set[_LookUp] = set()
         self._changed = threading.Condition()
@@ -127,7 +129,7 @@ class SharedStore:
             if self._breaker.begin_trial():
                 self._post(trial=True)
             return
-        patience = PATIENCE_SECONDS if self._answered else FIRST_PATIENCE_SECONDS
+        patience = PATIENCE_SECONDS if self._opened else FIRST_PATIENCE_SECONDS
         look_up = _LookUp(questions, self._clock() + patience, then)
         self._asked.add(look_up)
         self._post(look_up)
@@ -239,6 +241,11 @@ class SharedStore:
         if garbage:
             self._say("holds values that are none of imgtool's", "`imgtool cache clear --shared` has them ignored")
 
+    def _on_opened(self) -> None:
+        self._opened = True
+        for look_up in self._asked:
+            look_up.deadline = min(look_up.deadline, self._clock() + PATIENCE_SECONDS)
+
     def _on_trial_passed(self) -> None:
         self._answered = True
         self._breaker.pass_trial()
@@ -267,6 +274,7 @@ class SharedStore:
                 if client is None:
                     with trace.span("open shared cache", "parent"):
                         client = self._connect(self._url)
+                    self._call_soon(self._on_opened)
                 if look_up is not None:
                     self._fetch(client, look_up)
                 elif answers:
