@@ -35,7 +35,7 @@ demo: $(DEMO_ENV)/.complete ## Analyze the example images: captions, text, label
 	@echo "here imgtool is $(DEMO_ENV)/bin/imgtool"
 
 test: $(TEST_ENV)/.complete ## Lint, types, import contracts and tests with coverage
-	@scripts/need-chromium.sh
+	@scripts/need-programs.sh
 	$(MAKE) --no-print-directory lint types contracts unit
 
 lint: $(TEST_ENV)/.complete

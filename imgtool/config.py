@@ -36,7 +36,7 @@ _PATHS_OR_NAMES = {"stats", "database", "caption_model"}
 """Texts that may be paths."""
 
 _SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
-_DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl"}
+_DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl", "shared_ttl"}
 _AT_LEAST = {
     **dict.fromkeys(("batch_size", "batch_pixels", "pdf_dpi", "top_k", "max_pixels", "max_new_tokens"), 1),
     "min_new_tokens": 0,
@@ -49,6 +49,7 @@ _BETWEEN = {
     "num_beams": (1, 100),
     "threshold": (0, 1),
     "max_failure_rate": (0, 1),
+    "shared_ttl": (1, 365 * 86400),
 }
 
 

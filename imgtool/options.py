@@ -173,16 +173,31 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     cache_dir: Path | None = None
     cache_size: int = 2_000_000_000
     cache_ttl: float | None = None
+    shared_cache: str | None = None
+    """URL of a Redis server that holds answers for several machines; ``off`` is none, too."""
+    shared_ttl: float = 3600.0
     rehash: bool = False
     retry_failed: bool = False
 
     fail_fast: bool = False
     max_failure_rate: float | None = None
 
+    def __repr__(self) -> str:
+        # Whoever logs options must not log a password.
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        if self.shared_cache not in (None, "off"):
+            shown["shared_cache"] = "..."
+        return f"EngineOptions({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
     @property
     def names_languages(self) -> bool:
         """Whether languages were asked for by name: then an engine that cannot read one answers in part."""
         return self.languages is not DEFAULT_LANGUAGES
+
+    @property
+    def shared_url(self) -> str | None:
+        """The URL of the shared cache, where there is one: a run without a cache uses none."""
+        return self.shared_cache if self.cache and self.shared_cache != "off" else None
 
     @property
     def codes_looked_for(self) -> str:

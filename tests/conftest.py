@@ -13,7 +13,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.compiled import Bench
 
-pytest_plugins = ["tests.model_files"]
+pytest_plugins = ["tests.model_files", "tests.redis_servers"]
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgtool.config import Resolved, resolve
+from imgtool.config import Resolved, convert_options, resolve
 from imgtool.errors import ConfigProblem, UnknownKey
 from imgtool.options import EngineOptions, OutputOptions
 from imgtool.quantities import parse_duration, parse_size
@@ -29,6 +29,14 @@ def sources(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text("[tool.imgtool]\ntop_k = 2\nbatch_size = 2\nworkers = 2\n")
     (tmp_path / "imgtool.toml").write_text("top_k = 3\nbatch_size = 3\n")
     return tmp_path
+
+
+def test_options_that_are_logged_hide_the_url_of_the_shared_cache() -> None:
+    options = convert_options(EngineOptions(), {"shared_cache": "redis://:s3cret@host/0?password=s3cret"})
+    assert "shared_cache='...'" in repr(options)
+    assert "s3cret" not in f"{options} {options!r} {[options]}"
+    assert "top_k=None, threshold=0.0" in repr(options)
+    assert "shared_cache=None" in repr(EngineOptions())
 
 
 def test_flag_over_environment_over_files_over_default(sources: Path) -> None:

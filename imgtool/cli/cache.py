@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +15,9 @@ from imgtool.cli.boundary import boundary, verdict
 from imgtool.cli.console import Messages, data_console, megabytes, plain_table, print_json, print_line
 
 if TYPE_CHECKING:
+    from imgtool.engine.cache.shared.redis_client import RedisClient
     from imgtool.engine.cache.upkeep import CacheStats, RemovalPlan, VerifyReport
+    from imgtool.options import EngineOptions
 
 app = typer.Typer(help="Show, clear, prune and verify the cached results.", no_args_is_help=True)
 
@@ -22,26 +25,45 @@ Dir = Annotated[
     str | None,
     typer.Option("--cache-dir", metavar="DIR", help="Another cache than the configured one.", show_default=False),
 ]
+SharedCache = Annotated[
+    str | None,
+    typer.Option("--shared-cache", metavar="URL", help="Another than the configured one.", show_default=False),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be removed.")]
 
 
 @app.command()
-def stats(cache_dir: Dir = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the number of results, their size, and the engines they come from."""
+def stats(
+    cache_dir: Dir = None,
+    shared_cache: SharedCache = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the number of results, their size, and the engines they come from; and the shared cache, if there is one."""
     with boundary():
         from imgtool.engine.cache.upkeep import stats as look
+        from imgtool.options import cache_root
 
-        found = look(_root(cache_dir))
+        options = _options(cache_dir, shared_cache)
+        found, shared = look(cache_root(options)), _shared_figures(options)
         if json:
-            print_json({name: value for name, value in vars(found).items() if name != "set_aside"})
+            shown = {name: value for name, value in vars(found).items() if name != "set_aside"}
+            print_json({**shown, "shared": shared})
         else:
-            _print_stats(found)
+            _print_stats(found, shared)
 
 
 @app.command()
-def clear(cache_dir: Dir = None, dry_run: DryRun = False) -> None:
+def clear(
+    cache_dir: Dir = None,
+    shared: Annotated[bool, typer.Option("--shared", help="The shared cache instead, for all machines.")] = False,
+    shared_cache: SharedCache = None,
+    dry_run: DryRun = False,
+) -> None:
     """Remove all results, the index of files and the search index."""
     with boundary():
+        if shared:
+            _clear_shared(_options(cache_dir, shared_cache), dry_run)
+            return
         from dataclasses import replace
 
         from imgtool.database.interface import embedded_folders
@@ -110,11 +132,63 @@ def verify(
             raise typer.Exit(ExitCode.NOT_WRITABLE)
 
 
-def _root(cache_dir: str | None) -> Path:
+def _options(cache_dir: str | None, shared_cache: str | None = None) -> EngineOptions:
     from imgtool.config import resolve
+
+    return resolve({"cache_dir": cache_dir, "shared_cache": shared_cache}).engine
+
+
+def _root(cache_dir: str | None) -> Path:
     from imgtool.options import cache_root
 
-    return cache_root(resolve({"cache_dir": cache_dir}).engine)
+    return cache_root(_options(cache_dir))
+
+
+def _shared_client(options: EngineOptions) -> tuple[str, RedisClient] | None:
+    """How the shared cache is shown, and a client with the patience of a person; ``None`` where there is none."""
+    if options.shared_cache in (None, "off"):
+        return None
+    from imgtool.engine.cache.shared.url import check_url, without_password
+
+    check_url(options.shared_cache)
+    from imgtool.engine.cache.shared.redis_client import RedisClient
+
+    return without_password(options.shared_cache), RedisClient(options.shared_cache, 2.0, 5.0)
+
+
+def _shared_figures(options: EngineOptions) -> dict[str, Any] | None:
+    """The shared cache in figures; ``trouble`` says why there are none."""
+    if (found := _shared_client(options)) is None:
+        return None
+    from msgspec.structs import asdict
+
+    from imgtool.errors import ImgtoolError
+
+    place, client = found
+    try:
+        return {"server": place, **asdict(client.figures()), "trouble": None}
+    except ImgtoolError as error:
+        return {"server": place, "trouble": str(error)}
+    finally:
+        client.close()
+
+
+def _clear_shared(options: EngineOptions, dry_run: bool) -> None:
+    from imgtool.engine.cache.shared.redis_client import SharedCacheFailure
+    from imgtool.errors import OutputNotWritable, UsageProblem
+
+    if (found := _shared_client(options)) is None:
+        raise UsageProblem("no shared cache is configured", "name it with --shared-cache URL")
+    place, client = found
+    try:
+        if not dry_run:
+            client.clear()
+    except SharedCacheFailure as error:
+        raise OutputNotWritable(f"the shared cache {place} {error}", error.remedy) from None
+    finally:
+        client.close()
+    verb = "would be" if dry_run else "are"
+    print_line(f"all answers in {place} {verb} ignored from now on, by every machine; the server drops them in time")
 
 
 def _carry_out(plan: RemovalPlan, dry_run: bool) -> None:
@@ -140,7 +214,7 @@ def _carry_out(plan: RemovalPlan, dry_run: bool) -> None:
         print_line(f"freed {megabytes(execute(plan))}")
 
 
-def _print_stats(found: CacheStats) -> None:
+def _print_stats(found: CacheStats, shared: Mapping[str, Any] | None) -> None:
     limit = f" of {megabytes(found.limit_bytes)}" if found.limit_bytes else ""
     for name, value in (
         ("folder", str(found.path)),
@@ -148,6 +222,7 @@ def _print_stats(found: CacheStats) -> None:
         ("failures", f"{found.failures:,} remembered"),
         ("file index", f"{found.index_entries:,} files ({megabytes(found.index_bytes)})"),
         ("trouble", found.trouble or ""),
+        ("shared", "" if shared is None else _shared_line(shared)),
     ):
         if value:
             print_line(f"{name:<12}{value}")
@@ -157,6 +232,17 @@ def _print_stats(found: CacheStats) -> None:
             table.add_row(row.engine, row.model, row.model_version, f"{row.answers:,}")
         print_line("")
         data_console().print(table)
+
+
+def _shared_line(shared: Mapping[str, Any]) -> str:
+    if shared["trouble"]:
+        return f"{shared['server']} {shared['trouble']}"
+    from datetime import datetime
+
+    since = datetime.fromtimestamp(shared["epoch"] / 1000).strftime("%Y-%m-%d %H:%M")
+    limit = f" of {megabytes(shared['limit_bytes'])}" if shared["limit_bytes"] else ""
+    size = "" if shared["bytes"] is None else f" ({megabytes(shared['bytes'])}{limit})"
+    return f"{shared['server']}: {shared['keys']:,} keys{size}, answers since {since}"
 
 
 def _print_report(report: VerifyReport) -> None:

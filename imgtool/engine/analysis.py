@@ -130,7 +130,7 @@ class Analysis(Iterator[ImageResult], AsyncIterator[ImageResult]):
             return None
         self._last = request.name
         result = self._to_result(request)
-        self._tally.result(result)
+        self._tally.result(result, from_shared=request.from_shared)
         return result
 
     def _stop_if_too_bad(self) -> None:

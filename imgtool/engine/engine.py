@@ -19,6 +19,7 @@ from imgtool.engine.cache.background import BackgroundStore
 from imgtool.engine.cache.memory import MemoryTier
 from imgtool.engine.cache.records import Tier
 from imgtool.engine.cache.store import ResultStore
+from imgtool.engine.cache.tiers import TieredStore
 from imgtool.engine.files.identify import Identifier
 from imgtool.engine.files.identity import Identity
 from imgtool.engine.observer import Observer
@@ -92,9 +93,14 @@ class Engine(AbstractContextManager["Engine"]):
         Raises:
             imgtool.errors.ModelMissing: a task that was asked for cannot be answered here.
             imgtool.errors.UsageProblem: an option has an impossible value.
+            imgtool.errors.MissingExtra: there is a shared cache, and redis-py is not installed.
         """
         base = options or EngineOptions()
         self.options = convert_options(base, overrides) if overrides else base
+        if self.options.shared_url is not None:
+            from imgtool.engine.cache.shared.url import check_url
+
+            check_url(self.options.shared_url)
         with trace.span("plan", "parent"):
             self.plan: Plan = make_plan(self.options, thumbnails=thumbnails)
         self._gradual = not self.options.workers
@@ -160,7 +166,7 @@ class Engine(AbstractContextManager["Engine"]):
                 except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
                     ticket.on_done(None, error)
                     return
-                inside.tally.result(result)
+                inside.tally.result(result, from_shared=request.from_shared)
                 ticket.on_done(result, None)
 
         request = PageRequest(
@@ -238,10 +244,13 @@ class Engine(AbstractContextManager["Engine"]):
         """The figures of a tally, with those of the engine's models, workers and cache."""
         inside = self._inside
         cache = CacheStatistics(enabled=False)
-        if inside is not None and self.options.cache and inside.scheduler.store.enabled:
-            entries, size = inside.scheduler.store.figures() or (None, None)
-            root, limit = str(cache_root(self.options)), self.options.cache_size
-            cache = CacheStatistics(enabled=True, directory=root, entries=entries, bytes=size, limit_bytes=limit)
+        if inside is not None and self.options.cache:
+            store = inside.scheduler.store
+            if store.local.enabled:
+                entries, size = store.local.figures() or (None, None)
+                root, limit = str(cache_root(self.options)), self.options.cache_size
+                cache = CacheStatistics(enabled=True, directory=root, entries=entries, bytes=size, limit_bytes=limit)
+            cache.shared = None if store.shared is None else store.shared.figures()
         workers = None if inside is None else inside.scheduler.pool.statistics
         return tally.statistics(self._reporter.models, workers, cache)
 
@@ -333,8 +342,14 @@ class _Inside:
             assert root is not None
             return Identity(root, rehash=options.rehash, warn=warn)
 
-        def make_store(call_soon: CallSoon) -> BackgroundStore:
-            return BackgroundStore(open_tier, call_soon, warn)
+        def make_store(call_soon: CallSoon) -> TieredStore:
+            local = BackgroundStore(open_tier, call_soon, warn)
+            if options.shared_url is None:
+                return TieredStore(local)
+            from imgtool.engine.cache.shared.store import SharedStore
+
+            url, ttl, oldest = options.shared_url, options.shared_ttl, options.cache_ttl
+            return TieredStore(local, SharedStore(url, ttl=ttl, max_age=oldest, call_soon=call_soon, warn=warn))
 
         self.identifier = Identifier(open_index if root is not None else None, options.timeout, warn)
         self.scheduler = Scheduler(

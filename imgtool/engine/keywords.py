@@ -63,6 +63,8 @@ class EngineKeywords(TypedDict, total=False):
     cache_dir: str | os.PathLike[str] | None
     cache_size: int | str
     cache_ttl: float | str | None
+    shared_cache: str | None
+    shared_ttl: float | str
     rehash: bool
     retry_failed: bool
     fail_fast: bool

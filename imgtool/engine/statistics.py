@@ -37,6 +37,21 @@ class ModelStatistics(msgspec.Struct, kw_only=True):
     anon_after_bytes: int
 
 
+class SharedCacheStatistics(msgspec.Struct, kw_only=True):
+    """The shared cache since the engine was made, in answers. ``available``: it answers; ``None`` where it was not
+    asked yet. ``waiting`` answers are still to be written; ``dropped`` ones never will: too many waited, or it takes
+    none. ``failures`` counts how often it was asked in vain."""
+
+    server: str
+    available: bool | None = None
+    hits: int = 0
+    misses: int = 0
+    written: int = 0
+    waiting: int = 0
+    dropped: int = 0
+    failures: int = 0
+
+
 class CacheStatistics(msgspec.Struct, kw_only=True):
     """The result store after the run."""
 
@@ -45,12 +60,14 @@ class CacheStatistics(msgspec.Struct, kw_only=True):
     entries: int | None = None
     bytes: int | None = None
     limit_bytes: int | None = None
+    shared: SharedCacheStatistics | None = None
 
 
 class Statistics(msgspec.Struct, kw_only=True):
     """A run in figures. ``passed_over`` counts files in folders that are no image that can be read and not called like
     one: by the type of the image or document where it is known, else by their extension; the most first.
-    ``hit_rate_percent`` counts images all of whose tasks came from the result store.
+    ``hit_rate_percent`` counts images all of whose tasks came from the result store: ``hits_shared`` of them needed the
+    shared cache, ``hits_local`` did not.
 
     ``parallel_efficiency`` is task seconds over the wall seconds in which workers ran tasks, loading left out: above 1,
     tasks ran side by side. ``stages`` is the share of the workers' time in which they decoded, loaded models, or
@@ -64,6 +81,8 @@ class Statistics(msgspec.Struct, kw_only=True):
     failed: int = 0
     passed_over: dict[str, int] = {}
     hits: int = 0
+    hits_local: int = 0
+    hits_shared: int = 0
     misses: int = 0
     hit_rate_percent: float | None = None
     wall_seconds: float = 0.0
@@ -90,8 +109,8 @@ class Tally:
         """Wall time in which workers ran tasks."""
         self.figures = Statistics(tasks={}, models=[], workers=WorkerStatistics())
 
-    def result(self, result: ImageResult) -> None:
-        """Count a finished image."""
+    def result(self, result: ImageResult, *, from_shared: bool = False) -> None:
+        """Count a finished image; ``from_shared``: with an answer from the shared cache."""
         figures = self.figures
         figures.images += 1
         if figures.first_result_seconds is None:
@@ -100,6 +119,8 @@ class Tally:
         figures.partial += result.status is Status.PARTIAL
         figures.failed += result.status is Status.FAILED
         figures.hits += result.from_cache
+        figures.hits_local += result.from_cache and not from_shared
+        figures.hits_shared += result.from_cache and from_shared
         figures.misses += not result.from_cache
         for task, answer in result.tasks.items():
             of_task = figures.tasks.get(task)

@@ -15,7 +15,7 @@ from tests.command import imgtool
 
 HEAVY = {
     *("numpy", "PIL", "onnxruntime", "cv2", "torch", "transformers", "easyocr", "rapidocr", "pyarrow", "pydantic"),
-    *("psycopg", "xlsxwriter", "pikepdf", "img2pdf", "lxml"),
+    *("psycopg", "redis", "xlsxwriter", "pikepdf", "img2pdf", "lxml"),
 }
 PAGES = {"jinja2"}
 """Imported when a page is written, and not before."""
@@ -102,6 +102,14 @@ def test_a_run_from_the_cache_imports_nothing_heavy_and_starts_no_worker(tmp_pat
     figures = json.loads(stats.read_text())
     assert figures["hit_rate_percent"] == 100
     assert figures["workers"]["started"] == 0
+
+
+def test_a_shared_cache_is_connected_after_a_local_miss_alone(tmp_path: Path) -> None:
+    pytest.importorskip("redis")
+    photos = pictures.folder(tmp_path / "photos", pictures.greys(3))
+    command = ("analyze", photos, "-t", "caption", "-f", "jsonl", "--shared-cache", "redis://127.0.0.1:1/0")
+    assert "redis" in modules_after(*command)
+    assert modules_after(*command) & HEAVY == set()
 
 
 def test_a_search_needs_neither_an_engine_nor_what_shows_tables(tmp_path: Path) -> None:

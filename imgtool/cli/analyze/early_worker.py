@@ -15,11 +15,14 @@ _WITHOUT_WORKER = {"-h", "--help", "--help-all", "--retry-failed", "--no-isolate
 
 
 def surely_needs_worker(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether no result that ``arguments`` ask for can come from the cache: it is off, or does not exist yet."""
+    """Whether no result that ``arguments`` ask for can come from the cache: it is off, or does not exist yet, and none
+    is shared."""
     if len(arguments) < 2 or arguments[0] != "analyze" or not _WITHOUT_WORKER.isdisjoint(arguments):
         return False
     if "--no-cache" in arguments or environ.get("IMGTOOL_CACHE", "").lower() in _OFF:
         return True
+    if environ.get("IMGTOOL_SHARED_CACHE") or any(word.startswith("--shared-cache") for word in arguments):
+        return False
     root = _cache_root(arguments, environ)
     return root is not None and not os.path.exists(root / "results")  # noqa: PTH110 - what nobody may enter is not there
 

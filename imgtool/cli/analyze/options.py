@@ -115,6 +115,7 @@ Overwrite = Annotated[Flag, option(_FILES, "Replace such files that exist.", "--
 
 Cache = Annotated[Flag, option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
 CacheDir = Annotated[Text, option(_RUN, "Where results and models are stored.", takes="DIR")]
+SharedCache = Annotated[Text, option(_RUN, "Redis with results of other machines, too.", "--shared-cache", takes="URL")]
 Database = Annotated[Text, option(_RUN, "Where search finds results; off: nowhere.", "--database", takes="URL")]
 RetryFailed = Annotated[Flag, option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
 FailFast = Annotated[Flag, option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
@@ -142,6 +143,7 @@ MaxPixels = Annotated[Text, option(_LIMITS, "Refuse larger images (default: 300M
 MaxFailureRate = Annotated[Text, option(_LIMITS, "Stop if a larger share fails, 0 to 1.", takes="SHARE")]
 CacheSize = Annotated[Text, option(_LIMITS, "Size of the cache (default: 2GB).", takes="SIZE")]
 CacheTtl = Annotated[Text, option(_LIMITS, "Recompute older results (default: never).", takes="TIME")]
+SharedTtl = Annotated[Text, option(_LIMITS, "How long they are shared (default: 1h).", takes="TIME")]
 Rehash = Annotated[Flag, option(_LIMITS, "Read unchanged files again, too.", "--rehash/--no-rehash")]
 LoadTimeout = Annotated[Text, option(_LIMITS, "Limit for loading a model (default: 300s).", takes="TIME")]
 IdleTtl = Annotated[Text, option(_LIMITS, "Unload idle models after this (default: never).", takes="TIME")]

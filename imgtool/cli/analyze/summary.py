@@ -31,7 +31,8 @@ def print_summary(
     done = [f"{figures.images:,} {'image' if figures.images == 1 else 'images'}"]
     done += [f"{count:,} {what}" for count, what in ((figures.partial, "partial"), (figures.failed, "failed")) if count]
     if figures.hits:
-        done.append(f"{figures.hits:,} from cache ({figures.hit_rate_percent:.0f} %)")
+        shared = f", {figures.hits_shared:,} of them shared" if figures.hits_shared else ""
+        done.append(f"{figures.hits:,} from cache ({figures.hit_rate_percent:.0f} %{shared})")
     seconds = f"{figures.wall_seconds:.2f} s" if figures.wall_seconds < 90 else duration(figures.wall_seconds)
     rate = figures.images_per_second if figures.images > 1 else 0
     fields = {**progress_fields(figures), "seconds": figures.wall_seconds, "images_per_second": rate or None}

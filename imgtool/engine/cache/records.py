@@ -61,12 +61,14 @@ class Record(Struct, frozen=True):
 
 
 class Update(Struct):
-    """What was learnt about the image ``key``. ``image`` may be ``None`` where nothing is new."""
+    """What was learnt about the image ``key``. ``image`` may be ``None`` where nothing is new. ``tasks`` says, by
+    fingerprint, which task each answer is to; without that it is not shared."""
 
     key: str
     image: ImageFacts | None
     answers: dict[str, StoredAnswer]
     failures: dict[str, Problem]
+    tasks: dict[str, str] = {}
 
 
 class Tier(Protocol):

@@ -94,10 +94,11 @@ class Flight(Struct, eq=False):
         answers = {
             self.fresh[t].fingerprint: a for t, a in self.answers.items() if t != THUMBNAIL and self._is_whole(t, plan)
         }
-        updates = [Update(key=self.key, image=self.image, answers=answers, failures=failures)]
+        tasks = {choice.fingerprint: task for task, choice in self.fresh.items()}
+        updates = [Update(key=self.key, image=self.image, answers=answers, failures=failures, tasks=tasks)]
         if THUMBNAIL in self.answers:
             pictures = {self.fresh[THUMBNAIL].fingerprint: self.answers[THUMBNAIL]}
-            updates.append(Update(key=self.thumbnail_key, image=self.image, answers=pictures, failures={}))
+            updates.append(Update(key=self.thumbnail_key, image=self.image, answers=pictures, failures={}, tasks=tasks))
         return updates
 
     def _is_whole(self, task: str, plan: Plan) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from imgtool.analyzers.interface import THUMBNAIL
+from imgtool.engine.cache.answer_values import decode_answer
 from imgtool.engine.cache.records import DECODE_FAILURE, ImageFacts, Record, StoredAnswer
 from imgtool.engine.files.discover import ImageRef
 from imgtool.engine.files.words import address_of
@@ -16,30 +17,15 @@ from imgtool.engine.plan import Choice, Plan
 from imgtool.engine.statistics import Tally
 from imgtool.types import (
     RESULT_TYPES,
-    VALUE_TYPES,
     AnyTaskResult,
     ImageResult,
     Priority,
     Problem,
     Status,
-    Task,
     TaskResults,
 )
 
-_DECODERS: dict[str, Callable[[Any], Any]] = {
-    **{task.value: msgspec.json.Decoder(VALUE_TYPES[task]).decode for task in Task},
-    THUMBNAIL: msgspec.json.Decoder(bytes).decode,
-}
 _RESULT_TYPES = {task.value: kind for task, kind in RESULT_TYPES.items()}
-
-
-def decode_answer(task: str, value: Any) -> Any:
-    """An answer's JSON as the value of its task.
-
-    Raises:
-        msgspec.DecodeError, UnicodeDecodeError: it is no answer to that task.
-    """
-    return _DECODERS[task](value)
 
 
 class PageRequest(Struct, eq=False, kw_only=True):
@@ -47,7 +33,8 @@ class PageRequest(Struct, eq=False, kw_only=True):
 
     The image is the file ``ref`` or the bytes ``content``; one with neither is a file that is still to be looked at.
     ``on_done`` and ``on_part`` are called in the scheduler's thread. ``fresh`` says who answered the tasks that were
-    computed for this request, ``left_out`` which other pages are not looked at.
+    computed for this request, ``from_shared`` whether an answer came from the shared cache, ``left_out`` which other
+    pages are not looked at.
     """
 
     name: str
@@ -71,6 +58,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
     answers: dict[str, StoredAnswer] = {}
     values: dict[str, Any] = {}
     fresh: dict[str, Choice] = {}
+    from_shared: bool = False
     failures: dict[str, Problem] = {}
     error: Problem | None = None
     seconds: float = 0.0

@@ -18,23 +18,27 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL
-from imgtool.engine.cache.background import BackgroundStore
-from imgtool.engine.cache.records import ImageFacts, Record, Update
+from imgtool.engine.cache.answer_values import decode_answer
+from imgtool.engine.cache.records import ImageFacts, Update
+from imgtool.engine.cache.tiers import Records, TieredStore
 from imgtool.engine.files.identify import Identified, Identifier
 from imgtool.engine.plan import Plan
 from imgtool.engine.scheduling.flight import Flight
-from imgtool.engine.scheduling.page_request import PageRequest, decode_answer
+from imgtool.engine.scheduling.page_request import PageRequest
 from imgtool.engine.scheduling.work_queue import WorkQueue
 from imgtool.errors import EngineClosed, ImgtoolError
 from imgtool.runtime.interface import FewerWorkers, ItemPool, PoolEvent
 from imgtool.runtime.protocol import Answered, Decoded, ItemEvent, ItemFinished, LoadRetried, ModelFailed, ModelLoaded
 from imgtool.types import Problem
+
+if TYPE_CHECKING:
+    from imgtool.engine.cache.shared.answers import Question
 
 Told = TypeVar("Told")
 
@@ -87,7 +91,7 @@ class Scheduler:
         self,
         plan: Plan,
         identifier: Identifier,
-        make_store: Callable[[Callable[[Callable[[], None]], None]], BackgroundStore],
+        make_store: Callable[[Callable[[Callable[[], None]], None]], TieredStore],
         make_pool: Callable[[Callable[[Callable[[], None]], None]], ItemPool],
         watcher: Watcher,
         clock: Callable[[], float] = time.monotonic,
@@ -151,8 +155,10 @@ class Scheduler:
         self._inbox.put(lambda: self._sources.remove(source) if source in self._sources else None)
 
     def warm_up(self) -> None:
-        """Have the pool load all models."""
+        """Have the pool load all models, and the shared cache connected."""
         self._inbox.put(self.pool.warm_up)
+        if self.store.shared is not None:
+            self._inbox.put(self.store.shared.begin)
 
     def close(self, *, at_once: bool = False) -> None:
         """End it, and what it owns; requests that are open fail. ``at_once`` without waiting for what workers do."""
@@ -299,10 +305,30 @@ class Scheduler:
         began = time.perf_counter()
         keys = {request.key for request in requests}
         keys |= {request.thumbnail_key for request in requests if THUMBNAIL in request.tasks}
-        self.store.look_up(sorted(keys), lambda records: self._looked_up(requests, records, began))
+        self.store.look_up(
+            sorted(keys),
+            lambda records: self._lacking(requests, records),
+            lambda records, shared: self._looked_up(requests, records, shared, began),
+        )
 
-    def _looked_up(self, requests: list[PageRequest], records: dict[str, Record], began: float) -> None:
+    def _lacking(self, requests: list[PageRequest], records: Records) -> list[Question]:
+        """The answers that requests ask for and their records do not have."""
+        from imgtool.engine.cache.shared.answers import Question
+
+        lacking: dict[Question, None] = {}
+        for request in requests:
+            for task in () if request.done else request.tasks:
+                key = request.thumbnail_key if task == THUMBNAIL else request.key
+                record, fingerprint = records.get(key), self._plan.chosen[task].fingerprint
+                if record is None or record.image is None or fingerprint not in record.answers:
+                    lacking[Question(key, task, fingerprint)] = None
+        return list(lacking)
+
+    def _looked_up(
+        self, requests: list[PageRequest], records: Records, shared: frozenset[Question], began: float
+    ) -> None:
         chosen = self._plan.chosen
+        from_shared = {question.record for question in shared}
         seconds = (time.perf_counter() - began) / len(requests)
         for request in requests:
             if request.done:
@@ -311,6 +337,7 @@ class Scheduler:
             whole = record is None or request.fill(record, [chosen[t] for t in request.tasks if t != THUMBNAIL])
             if THUMBNAIL in request.tasks and (pictures := records.get(request.thumbnail_key)) is not None:
                 whole &= request.fill(pictures, [chosen[THUMBNAIL]])
+            request.from_shared = request.key in from_shared
             for landed in self._landed.get(request.key, ()):
                 self._share(landed, request)
             if not (whole or self._warned_of_garbage):

@@ -12,6 +12,7 @@ from imgtool.config import convert_options
 from imgtool.engine.cache.background import BackgroundStore
 from imgtool.engine.cache.memory import MemoryTier
 from imgtool.engine.cache.records import Tier
+from imgtool.engine.cache.tiers import TieredStore
 from imgtool.engine.files.identify import Identifier
 from imgtool.engine.plan import make_plan
 from imgtool.engine.scheduling.page_request import PageRequest
@@ -77,7 +78,7 @@ class Setting:
         self.scheduler = Scheduler(
             self.plan,
             self.identifier,
-            lambda call_soon: BackgroundStore(lambda: self.tier, call_soon, self.heard.notice, patience),
+            lambda call_soon: TieredStore(BackgroundStore(lambda: self.tier, call_soon, self.heard.notice, patience)),
             FakePool,
             self.heard,
             clock,
@@ -131,7 +132,7 @@ class Setting:
             deadline = time.monotonic() + 5
             while self.scheduler.store.busy and time.monotonic() < deadline:
                 time.sleep(0.001)
-            self.scheduler.store.figures(timeout=5)  # asked last, answered last
+            self.scheduler.store.local.figures(timeout=5)  # asked last, answered last
 
     def asked(self) -> list[str]:
         """The contents that the pool was asked about, in order."""
