@@ -72,10 +72,15 @@ class TieredStore:
 
         self.local.look_up(keys, ask_shared)
 
-    def merge(self, updates: Sequence[Update]) -> None:
-        """Keep what was computed. Failures stay in the local tier: another machine may do better."""
-        self.local.merge(updates)
-        if self.shared is not None:
+    def claim(self, images: Mapping[str, Sequence[str]], then: Callable[[dict[str, Record], set[str]], None]) -> None:
+        """Claim images that are to be computed, among the processes that share the local tier."""
+        self.local.claim(images, then)
+
+    def merge(self, updates: Sequence[Update], release: Sequence[str] = ()) -> None:
+        """Keep what was computed, and give up the claims to the images ``release``. Failures stay in the local tier:
+        another machine may do better."""
+        self.local.merge(updates, release)
+        if updates and self.shared is not None:
             self.shared.write(updates)
 
     def tick(self) -> None:

@@ -25,7 +25,7 @@ import msgspec
 from imgtool import trace
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.answer_values import decode_answer
-from imgtool.engine.cache.records import ImageFacts, Update
+from imgtool.engine.cache.records import ImageFacts, Record, Update
 from imgtool.engine.cache.tiers import Records, TieredStore
 from imgtool.engine.files.identify import Identified, Identifier
 from imgtool.engine.plan import Plan
