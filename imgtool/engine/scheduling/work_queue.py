@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -17,7 +17,7 @@ class WorkQueue(Generic[ThingT]):
     """
 
     def __init__(self) -> None:
-        self._callers: dict[int, OrderedDict[Hashable, deque[ThingT]]] = {}
+        self._callers: dict[int, OrderedDict[Hashable, OrderedDict[ThingT, None]]] = {}
         self._place: dict[ThingT, tuple[int, Hashable]] = {}
 
     def __len__(self) -> int:
@@ -28,35 +28,33 @@ class WorkQueue(Generic[ThingT]):
 
     def add(self, thing: ThingT, priority: int, caller: Hashable) -> None:
         """Queue a thing, or move one that is queued to another priority."""
+        self.remove(thing)
         self._place[thing] = (priority, caller)
-        self._callers.setdefault(priority, OrderedDict()).setdefault(caller, deque()).append(thing)
+        self._callers.setdefault(priority, OrderedDict()).setdefault(caller, OrderedDict())[thing] = None
 
     def priority(self, thing: ThingT) -> int:
         """Of a thing that is queued."""
         return self._place[thing][0]
 
     def remove(self, thing: ThingT) -> None:
-        """Take a thing out, if it is queued; its entry goes when its turn comes."""
-        self._place.pop(thing, None)
+        """Take a thing out, if it is queued."""
+        if thing not in self._place:
+            return
+        priority, caller = self._place.pop(thing)
+        callers = self._callers[priority]
+        del callers[caller][thing]
+        if not callers[caller]:
+            del callers[caller]
+        if not callers:
+            del self._callers[priority]
 
     def take(self, count: int) -> list[ThingT]:
         """The next things, at most so many."""
         taken: list[ThingT] = []
         while len(taken) < count and self._place:
-            priority = max(self._callers)
-            callers = self._callers[priority]
+            callers = self._callers[max(self._callers)]
             caller, things = next(iter(callers.items()))
-            while things:
-                thing = things.popleft()
-                if self._place.get(thing) == (priority, caller):
-                    del self._place[thing]
-                    taken.append(thing)
-                    break
             callers.move_to_end(caller)
-            if not things:
-                del callers[caller]
-            if not callers:
-                del self._callers[priority]
-        if not self._place:
-            self._callers.clear()
+            taken.append(next(iter(things)))
+            self.remove(taken[-1])
         return taken

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +51,23 @@ def test_what_is_removed_is_not_given_and_what_is_moved_is_given_once() -> None:
     assert queue.take(9) == ["c", "b"]
     queue.add("c", 0, "y")
     assert queue.take(9) == ["c"]
+
+
+def test_what_is_removed_is_let_go_at_once() -> None:
+    class Thing:
+        pass
+
+    queue: WorkQueue[Thing] = WorkQueue()
+    things = [Thing() for _ in range(10)]
+    for number, thing in enumerate(things):
+        queue.add(thing, number % 2, number % 3)
+    kept = weakref.WeakSet(things)
+    for thing in things[:9]:
+        queue.remove(thing)
+    del things[:9], thing
+    gc.collect()
+    assert len(kept) == 1
+    assert queue.take(9) == things
 
 
 @given(st.lists(st.tuples(st.integers(-2, 2), st.sampled_from("xyz"), st.booleans()), max_size=60), st.integers(1, 7))
