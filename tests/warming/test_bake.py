@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -125,8 +126,9 @@ def test_a_damaged_file_that_only_the_load_notices_is_fetched_again(hub: FakeHub
     folder = store.folder("blip-base")
     assert folder is not None
     weights = (folder / "model.safetensors").resolve()
-    right = weights.read_bytes()
+    right, times = weights.read_bytes(), weights.stat()
     weights.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))  # as on a failing disk
     loader = Planted(whole=lambda: weights.read_bytes() == right, version="2")
     ended = steps(store, loader, "blip")
     assert seen(ended) == [

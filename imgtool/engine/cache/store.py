@@ -160,6 +160,9 @@ class ResultStore(KeptDatabase):
                     self.report(diagnose(error), _NOT_KEPT, error)
             else:
                 self._locked_out = False
+                if is_gone:
+                    self.report(Trouble.REMOVED, "a new one is begun")
+                    self._claims.close()
                 if before is not None:
                     before.close()
         if batch and isinstance(self._rows, _Writable):
@@ -215,11 +218,6 @@ class ResultStore(KeptDatabase):
         return found
 
     def _write(self, rows: Any, batch: list[Update]) -> None:
-        self._make_again()
-        if self._rows is not rows:
-            self._claims.close()
-            rows.close()
-            rows = self._rows
         with rows.transact():
             for start in range(0, len(batch), _KEYS_A_QUERY):
                 some = batch[start : start + _KEYS_A_QUERY]
