@@ -247,7 +247,7 @@ def cache_root(options: EngineOptions) -> Path:
         return user_cache_path("imgtool", appauthor=False)
     except RuntimeError:  # a user without a home
         _require_own(without_home())
-        return expanded("~/.cache/imgtool")
+        return without_home() / ".cache" / "imgtool"
 
 
 def _require_own(folder: Path) -> None:
