@@ -73,5 +73,12 @@ def test_what_is_asked_of_the_fetch() -> None:
 def test_every_flag_is_an_option_of_the_engine_or_part_of_the_request() -> None:
     names = {parameter.name for parameter in typer.main.get_command(app).commands["warm-cache"].params}  # type: ignore[attr-defined]
     assert names > _ENGINE_OPTIONS
-    part = {*(field.name for field in fields(WarmRequest)), "no_load", "no_compile", "full_check", "help_all"}
+    part = {
+        *(field.name for field in fields(WarmRequest)),
+        "no_load",
+        "no_compile",
+        "full_check",
+        "help_all",
+        "log_format",
+    }
     assert names - _ENGINE_OPTIONS == part - {"load", "compile", "full"}
