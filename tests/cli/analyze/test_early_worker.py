@@ -32,6 +32,10 @@ from tests.command import imgtool
         (["warm-cache", "--cache-dir", "/nowhere/at/all"], {}, False),
         ([], {}, False),
         (["analyze", "x.png", "--cache-dir"], {}, True),
+        (["analyze", "x.png", "--cache-dir", "/nowhere/at/all", "--shared-cache", "redis://h"], {}, False),
+        (["analyze", "x.png", "--cache-dir", "/nowhere/at/all", "--shared-cache=redis://h"], {}, False),
+        (["analyze", "x.png", "--cache-dir", "/nowhere/at/all"], {"IMGTOOL_SHARED_CACHE": "redis://h"}, False),
+        (["analyze", "x.png", "--no-cache"], {"IMGTOOL_SHARED_CACHE": "redis://h"}, True),
     ],
 )
 def test_what_is_told_from_the_words_alone(arguments: list[str], environ: dict[str, str], expected: bool) -> None:
