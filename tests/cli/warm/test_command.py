@@ -478,7 +478,7 @@ PAGE = (ROOT / "docs/warm-cache.md").read_text(encoding="utf-8")
 
 def test_every_flag_and_every_example_of_the_page_exists(desk: Desk) -> None:
     helps = "".join(imgtool(command, "--help-all", COLUMNS="200").out for command in ("warm-cache", "analyze"))
-    own = re.sub(r"docker run [^`\n]*", "", PAGE)
+    own = re.sub(r"docker (run|buildx) [^`\n]*", "", PAGE)
     assert {flag for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", own) if flag not in helps} == set()
     examples = re.findall(r"^\$ imgtool (.*?)(?:\s+#.*)?$", PAGE, flags=re.M)
     assert len(examples) >= 5
