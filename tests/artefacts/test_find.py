@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,12 @@ def _link(path: Path) -> None:
     path.symlink_to(path.rename(path.parents[2] / "outside"))
 
 
+def _flip_as_a_disk(path: Path) -> None:
+    times = path.stat()
+    flip(path, 100_000)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], None], ArtefactState, bool]] = {
     "no manifest": (lambda f: (f / "manifest.json").unlink(), ArtefactState.UNREADABLE, False),
     "half a manifest": (lambda f: _truncate(f / "manifest.json"), ArtefactState.UNREADABLE, False),
@@ -76,7 +83,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], ArtefactState, bool]] = {
     "empty": (lambda f: (f / "small.optimised.onnx").write_bytes(b""), ArtefactState.CHANGED_FILE, False),
     "longer": (lambda f: (f / "settings.json").write_bytes(b" " * 999), ArtefactState.CHANGED_FILE, False),
     "link": (lambda f: _link(f / "small.onnx.data"), ArtefactState.CHANGED_FILE, False),
-    "flipped byte": (lambda f: flip(f / "small.onnx.data", 100_000), ArtefactState.CHANGED_FILE, True),
+    "flipped byte": (lambda f: flip(f / "small.onnx.data", 100_000), ArtefactState.CHANGED_FILE, False),
+    "flipped by the disk": (lambda f: _flip_as_a_disk(f / "small.onnx.data"), ArtefactState.CHANGED_FILE, True),
 }
 
 
