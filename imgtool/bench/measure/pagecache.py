@@ -47,12 +47,12 @@ def resident_share(files: Iterable[Path]) -> float | None:
 
 
 def model_files(places: Iterable[Path]) -> list[Path]:
-    """The files at and below ``places``, each once, links followed."""
+    """The files at and below ``places``, each once, links followed; what may not be entered has none."""
     found: dict[Path, None] = {}
     for place in places:
-        below = sorted(place.rglob("*")) if place.is_dir() else [place]
+        below = sorted(place.rglob("*")) if os.path.isdir(place) else [place]  # noqa: PTH112 - pathlib's raises
         for path in below:
-            if path.is_file():
+            if os.path.isfile(path):  # noqa: PTH113
                 found.setdefault(path.resolve())
     return list(found)
 
