@@ -20,6 +20,7 @@ from imgtool.cli.help import ManyOptions
 from imgtool.cli.profile.command import SETTINGS as PROFILE_SETTINGS
 from imgtool.cli.profile.command import profile
 from imgtool.cli.search.command import search
+from imgtool.cli.serve.command import app as serve_app
 from imgtool.cli.warm.command import warm_cache
 
 
@@ -105,6 +106,7 @@ app.command(
     no_args_is_help=True,
     short_help="Show where a run spends its time and memory.",
 )(profile)
+app.add_typer(serve_app, name="serve", short_help="Answer over HTTP: a service with jobs, events and metrics.")
 app.command("schema", short_help="Print the JSON Schema of a result.")(schema.schema)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -19,6 +19,7 @@ class WorkQueue(Generic[ThingT]):
     def __init__(self) -> None:
         self._callers: dict[int, OrderedDict[Hashable, deque[ThingT]]] = {}
         self._place: dict[ThingT, tuple[int, Hashable]] = {}
+        self._counts: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._place)
@@ -28,7 +29,9 @@ class WorkQueue(Generic[ThingT]):
 
     def add(self, thing: ThingT, priority: int, caller: Hashable) -> None:
         """Queue a thing, or move one that is queued to another priority."""
+        self.remove(thing)
         self._place[thing] = (priority, caller)
+        self._counts[priority] += 1
         self._callers.setdefault(priority, OrderedDict()).setdefault(caller, deque()).append(thing)
 
     def priority(self, thing: ThingT) -> int:
@@ -37,7 +40,12 @@ class WorkQueue(Generic[ThingT]):
 
     def remove(self, thing: ThingT) -> None:
         """Take a thing out, if it is queued; its entry goes when its turn comes."""
-        self._place.pop(thing, None)
+        if (place := self._place.pop(thing, None)) is not None:
+            self._counts[place[0]] -= 1
+
+    def count(self, priority: int) -> int:
+        """How many are queued with this priority or a higher one."""
+        return sum(count for of, count in self._counts.items() if of >= priority)
 
     def take(self, count: int) -> list[ThingT]:
         """The next things, at most so many."""
@@ -49,7 +57,7 @@ class WorkQueue(Generic[ThingT]):
             while things:
                 thing = things.popleft()
                 if self._place.get(thing) == (priority, caller):
-                    del self._place[thing]
+                    self.remove(thing)
                     taken.append(thing)
                     break
             callers.move_to_end(caller)
@@ -59,4 +67,5 @@ class WorkQueue(Generic[ThingT]):
                 del self._callers[priority]
         if not self._place:
             self._callers.clear()
+            self._counts.clear()
         return taken
