@@ -25,6 +25,8 @@ from imgtool.service.events import (
     last_event_id,
     wants_events,
 )
+from imgtool.service.gate import Caller, require
+from imgtool.service.keys import Role
 from imgtool.service.problems import ClientGone, HttpProblem, encode, from_error, of_result
 from imgtool.types import AnyTaskResult, ImageResult, Problem, Status, Task
 
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from imgtool.engine.ticket import Ticket
     from imgtool.options import ServiceOptions
     from imgtool.service.bodies import BodyReader
-    from imgtool.service.gate import Caller
 
 PARAMETERS = ("tasks", "languages", "page", "deadline", "name")
 MOST_FILES = 32
@@ -133,6 +134,7 @@ class Predictor:
 
     async def predict(self, request: Request) -> Response:
         """``POST /v1/predict``."""
+        require(request.state.caller, Role.USER, "asking about images")
         if wants_events(request):
             return await self._predict_events(request)
         results = await self._results(request)
@@ -144,6 +146,7 @@ class Predictor:
 
     async def predict_alias(self, request: Request) -> Response:
         """``POST /predict``: the same in the form of the documents, for one image."""
+        require(request.state.caller, Role.USER, "asking about images")
         if wants_events(request):
             return await self._predict_events(request)
         results = await self._results(request, most_files=1)
@@ -153,6 +156,7 @@ class Predictor:
 
     async def by_hash(self, request: Request) -> Response:
         """``GET /v1/results/{sha256}``."""
+        require(request.state.caller, Role.USER, "asking about images")
         sha256 = checked_hash(request.path_params["sha256"])
         asked = self._asked(dict(request.query_params))
         try:
