@@ -211,6 +211,8 @@ class ServiceOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Images that may wait to be computed."""
     deadline: float = 60.0
     grace: float = 30.0
+    jobs_dir: Path | None = None
+    """Where jobs are kept; ``None``: in the folder of the cache."""
     job_ttl: float = 86_400.0
     log_format: LogFormat = LogFormat.TEXT
 

@@ -48,7 +48,17 @@ class Event(Struct, frozen=True):
 class EventStream:
     """The events of one image or job. All methods are called in the event loop."""
 
-    def __init__(self, owner: str, *, most: int = _MOST_EVENTS, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(
+        self,
+        owner: str,
+        *,
+        most: int = _MOST_EVENTS,
+        most_bytes: int = _MOST_BYTES,
+        first: int = 1,
+        cumulative: bool = False,
+    ) -> None:
+        """``first`` is the number of the first event. Where each event says all that the former ones said,
+        ``cumulative``, a reader who has missed some goes on with those that are kept."""
         self.id = secrets.token_urlsafe(16)
         self.owner = owner
         self.ended = False
@@ -58,7 +68,8 @@ class EventStream:
         self._most = most
         self._most_bytes = most_bytes
         self._events: deque[Event] = deque()
-        self._last = 0
+        self._last = first - 1
+        self._cumulative = cumulative
         self._changed: set[asyncio.Future[None]] = set()
 
     def send(self, name: str, data: Any) -> None:
@@ -80,7 +91,7 @@ class EventStream:
     def after(self, number: int) -> list[Event] | None:
         """Those after the one with this number that are there; ``None`` where some of them are kept no more."""
         first = self._events[0].number if self._events else self._last + 1
-        if number + 1 < first:
+        if number + 1 < first and not self._cumulative:
             return None
         return [event for event in self._events if event.number > number]
 

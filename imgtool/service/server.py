@@ -178,13 +178,18 @@ async def _serve(
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
+    await service.start()
     on_start()
-    await server.serve(sockets=[listening])
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        await service.close()
     return ExitCode.OK
 
 
 async def _drain(service: Service, server: uvicorn.Server, grace: float) -> None:
     deadline = time.monotonic() + grace
+    await service.drain()
     await asyncio.sleep(0.05)  # what came with the signal, or just before it
     while service.busy and time.monotonic() < deadline:
         await asyncio.sleep(0.02)

@@ -32,6 +32,7 @@ def serve(
     port: Annotated[Text, option(_SERVICE, "Port (default: 8000); 0: one that is free.", "--port", takes="N")] = None,
     root: Annotated[Text, option(_SERVICE, "Folder whose images jobs may name.", "--root", takes="DIR")] = None,
     grace: Annotated[Text, option(_SERVICE, "Time to finish when stopped (default: 30s).", takes="TIME")] = None,
+    jobs_dir: Annotated[Text, option(_SERVICE, "Where jobs are kept (default: in the cache).", takes="DIR")] = None,
     job_ttl: Annotated[Text, option(_SERVICE, "Keep ended jobs this long (default: 1d).", takes="TIME")] = None,
     log_format: Annotated[Text, option(_SERVICE, "text (default) or json.", "--log-format", takes="NAME")] = None,
     api_keys: Annotated[Text, option(_SAFETY, "File of keys, from `serve keys add`.", takes="FILE")] = None,
