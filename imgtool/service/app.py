@@ -20,6 +20,7 @@ from imgtool.service.jobs.paths import Root
 from imgtool.service.jobs.runner import JobRunner
 from imgtool.service.keys import KeyRing
 from imgtool.service.limits import RateLimiter
+from imgtool.service.metrics import Metrics
 from imgtool.service.predict import Predictor
 from imgtool.service.status import StatusPages
 from imgtool.types import ImageResult
@@ -67,6 +68,7 @@ class Service:
         self._job_ttl = options.job_ttl
         self._upkeep: asyncio.Task[None] | None = None
         self.status = StatusPages(engine, options, self.predictor.pace, lambda: self.draining)
+        self.metrics = Metrics(engine, lambda: self.app.active, self.journal.counts)
         router: ASGIApp = Router(self._routes(), redirect_slashes=False)
         self.app = Gate(
             GZipMiddleware(router, minimum_size=GZIP_BYTES, compresslevel=5),
@@ -95,6 +97,7 @@ class Service:
             Route("/v1/cache/{sha256}", status.clear_cache, methods=["DELETE"]),
             Route("/model/stats", status.model_stats, methods=["GET"]),
             Route("/model/cache", status.cache, methods=["GET", "DELETE"]),
+            Route("/metrics", self.metrics.page, methods=["GET"]),
             Route("/livez", status.live, methods=["GET"]),
             Route("/readyz", status.ready, methods=["GET"]),
         ]
@@ -133,7 +136,8 @@ class Service:
         return self.app.active > 0
 
     def _on_result(self, result: ImageResult) -> None:
-        """Count a result that was given out."""
+        self.metrics.result(result)
 
     def _on_request(self, noted: Noted) -> None:
+        self.metrics.request(noted)
         self._log(noted)
