@@ -12,6 +12,7 @@ from starlette.routing import Route, Router
 
 from imgtool.engine.files.discover import Rules
 from imgtool.options import cache_root
+from imgtool.service import pages
 from imgtool.service.bodies import BodyReader
 from imgtool.service.gate import LOCAL_NAMES, Gate, Noted
 from imgtool.service.jobs.endpoints import JobPages
@@ -97,6 +98,9 @@ class Service:
             Route("/v1/cache/{sha256}", status.clear_cache, methods=["DELETE"]),
             Route("/model/stats", status.model_stats, methods=["GET"]),
             Route("/model/cache", status.cache, methods=["GET", "DELETE"]),
+            Route("/", pages.home, methods=["GET"]),
+            Route("/docs", pages.docs, methods=["GET"]),
+            Route("/openapi.json", pages.openapi, methods=["GET"]),
             Route("/metrics", self.metrics.page, methods=["GET"]),
             Route("/livez", status.live, methods=["GET"]),
             Route("/readyz", status.ready, methods=["GET"]),
