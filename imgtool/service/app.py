@@ -12,7 +12,6 @@ from starlette.routing import Route, Router
 
 from imgtool.engine.files.discover import Rules
 from imgtool.options import cache_root
-from imgtool.service import pages
 from imgtool.service.bodies import BodyReader
 from imgtool.service.gate import LOCAL_NAMES, Gate, Noted
 from imgtool.service.jobs.endpoints import JobPages
@@ -22,9 +21,10 @@ from imgtool.service.jobs.runner import JobRunner
 from imgtool.service.keys import KeyRing
 from imgtool.service.limits import RateLimiter
 from imgtool.service.metrics import Metrics
+from imgtool.service.pages import Pages
 from imgtool.service.predict import Predictor
 from imgtool.service.status import StatusPages
-from imgtool.types import ImageResult
+from imgtool.types import ImageResult, Task
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -69,6 +69,8 @@ class Service:
         self._job_ttl = options.job_ttl
         self._upkeep: asyncio.Task[None] | None = None
         self.status = StatusPages(engine, options, self.predictor.pace, lambda: self.draining)
+        tasks = tuple(task.value for task in Task if task in engine.plan.chosen)
+        self.pages = Pages(tasks, engine.options.languages, options.deadline)
         self.metrics = Metrics(engine, lambda: self.app.active, self.journal.counts)
         router: ASGIApp = Router(self._routes(), redirect_slashes=False)
         self.app = Gate(
@@ -98,9 +100,9 @@ class Service:
             Route("/v1/cache/{sha256}", status.clear_cache, methods=["DELETE"]),
             Route("/model/stats", status.model_stats, methods=["GET"]),
             Route("/model/cache", status.cache, methods=["GET", "DELETE"]),
-            Route("/", pages.home, methods=["GET"]),
-            Route("/docs", pages.docs, methods=["GET"]),
-            Route("/openapi.json", pages.openapi, methods=["GET"]),
+            Route("/", self.pages.home, methods=["GET"]),
+            Route("/docs", self.pages.docs, methods=["GET"]),
+            Route("/openapi.json", self.pages.openapi, methods=["GET"]),
             Route("/metrics", self.metrics.page, methods=["GET"]),
             Route("/livez", status.live, methods=["GET"]),
             Route("/readyz", status.ready, methods=["GET"]),

@@ -44,12 +44,11 @@ def _text(pattern: str | None = None, **more: Any) -> dict[str, Any]:
     return {"type": "string", **({"pattern": pattern} if pattern else {}), **more}
 
 
-_TASKS = f"^({'|'.join(Task)})(,({'|'.join(Task)}))*$"
 _PARAMETERS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "tasks": ("query", "Tasks, separated by commas; all that the service answers where it is left out.", _text(_TASKS)),
+    "tasks": ("query", "Tasks, separated by commas; all that the service answers where it is left out.", _text()),
     "languages": ("query", "Languages of the text: refused where the service does not read one.", _text()),
     "page": ("query", "Page of a document, from 0.", {"type": "integer", "minimum": 0, "maximum": 100_000}),
-    "deadline": ("query", "Seconds to wait at most.", {"type": "number", "exclusiveMinimum": 0}),
+    "deadline": ("query", "Seconds to wait at most.", {"type": "number"}),
     "name": ("query", "What a raw body is called in the result.", _text(maxLength=255)),
     "sha256": ("path", "SHA-256 of the image in hexadecimal.", _text("^[0-9a-fA-F]{64}$")),
     "id": ("path", "The id of a job or of a stream of events.", _text("^[A-Za-z0-9_-]{1,64}$")),
@@ -121,21 +120,18 @@ OPERATIONS = (
 )  # fmt: skip
 
 _BINARY = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
-_FORM = {
-    "schema": {
-        "type": "object",
-        "properties": {
-            "file": {"type": "array", "items": {"type": "string", "contentMediaType": "image/*"}, "minItems": 1},
-            "tasks": _text(_TASKS),
-        },
-        "required": ["file"],
-    }
-}
 
 
 @cache
-def describe() -> dict[str, Any]:
-    """The document at ``/openapi.json``."""
+def describe(
+    tasks: tuple[str, ...] = tuple(Task), languages: tuple[str, ...] = (), deadline: float = 60.0
+) -> dict[str, Any]:
+    """The document at ``/openapi.json`` of a service that answers these tasks in these languages."""
+    served = {
+        "tasks": _text(_list_of(tasks)),
+        "languages": _text(_list_of(languages)),
+        "deadline": {"type": "number", "minimum": 0.001, "maximum": deadline},
+    }
     kinds: list[Any] = [ProblemDocument, JobRequest]
     for operation in OPERATIONS:
         for kind in (kind for by_type in operation.answers.values() for kind in by_type.values()):
@@ -144,7 +140,7 @@ def describe() -> dict[str, Any]:
     refs = dict(zip(map(str, kinds), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _describe(operation, refs)
+        paths.setdefault(operation.path, {})[operation.method] = _describe(operation, refs, served)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -167,7 +163,13 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _describe(operation: Operation, refs: Mapping[str, Any]) -> dict[str, Any]:
+def _list_of(names: tuple[str, ...]) -> str:
+    """The pattern of a list of names with commas."""
+    one = f"({'|'.join(names)})" if names else "[a-z_]+"
+    return f"^{one}(,{one})*$"
+
+
+def _describe(operation: Operation, refs: Mapping[str, Any], served: Mapping[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, by_type in operation.answers.items():
         content = {kind: {"schema": _schema(what, refs)} for kind, what in by_type.items()}
@@ -188,14 +190,16 @@ def _describe(operation: Operation, refs: Mapping[str, Any]) -> dict[str, Any]:
     if operation.open:
         found["security"] = []
     if operation.parameters:
-        found["parameters"] = [_parameter(name) for name in operation.parameters]
+        found["parameters"] = [_parameter(name, served) for name in operation.parameters]
     if operation.body is not None:
         content = (
             {"image/*": _BINARY, "application/octet-stream": _BINARY, "application/pdf": _BINARY}
             if operation.body == "images"
             else {_JSON: {"schema": refs[str(JobRequest)]}}
         )
-        found["requestBody"] = {"required": True, "content": {**content, "multipart/form-data": _FORM}}
+        file = {"type": "array", "items": {"type": "string", "contentMediaType": "image/*"}, "minItems": 1}
+        form = {"type": "object", "properties": {"file": file, "tasks": served["tasks"]}, "required": ["file"]}
+        found["requestBody"] = {"required": True, "content": {**content, "multipart/form-data": {"schema": form}}}
     return found
 
 
@@ -205,7 +209,8 @@ def _schema(kind: Any, refs: Mapping[str, Any]) -> Any:
     return _text() if kind is str else refs[str(kind)]
 
 
-def _parameter(name: str) -> dict[str, Any]:
+def _parameter(name: str, served: Mapping[str, Any]) -> dict[str, Any]:
     place, meaning, schema = _PARAMETERS[name]
+    schema = served.get(name, schema)
     required = {"required": True} if place == "path" else {}
     return {"name": name.removeprefix("job-"), "in": place, "description": meaning, "schema": schema, **required}

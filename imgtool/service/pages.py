@@ -25,19 +25,23 @@ _HEADERS = {
 }
 
 
-async def home(_: Request) -> Response:
-    """``GET /``: an image is dropped, and its answer appears part by part."""
-    return HTMLResponse(_home(), headers=_HEADERS)
+class Pages:
+    """The pages of one service, which answers these tasks in these languages within ``deadline`` seconds."""
 
+    def __init__(self, tasks: tuple[str, ...], languages: tuple[str, ...], deadline: float) -> None:
+        self._served = (tasks, languages, deadline)
 
-async def docs(_: Request) -> Response:
-    """``GET /docs``."""
-    return HTMLResponse(_docs(), headers=_HEADERS)
+    async def home(self, _: Request) -> Response:
+        """``GET /``: an image is dropped, and its answer appears part by part."""
+        return HTMLResponse(_home(), headers=_HEADERS)
 
+    async def docs(self, _: Request) -> Response:
+        """``GET /docs``."""
+        return HTMLResponse(_docs(), headers=_HEADERS)
 
-async def openapi(_: Request) -> Response:
-    """``GET /openapi.json``."""
-    return encode(describe(), headers={"cache-control": "no-cache"})
+    async def openapi(self, _: Request) -> Response:
+        """``GET /openapi.json``."""
+        return encode(describe(*self._served), headers={"cache-control": "no-cache"})
 
 
 @cache

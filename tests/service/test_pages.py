@@ -31,7 +31,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def test_the_description_is_openapi_of_every_address(service: Running) -> None:
     found = service.get("/openapi.json").json()
-    assert found == json.loads(msgspec.json.encode(describe()))
+    assert found == json.loads(msgspec.json.encode(describe(("caption", "text", "labels"), ("ko", "en"), 60.0)))
     assert found["openapi"] == "3.1.0"
     described = {(method.upper(), path) for path, methods in found["paths"].items() for method in methods}
     app = Path(__file__).parents[2] / "imgtool" / "service" / "app.py"
