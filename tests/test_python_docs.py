@@ -109,6 +109,8 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastapi import UploadFile
+
 import imgtool
 from imgtool import (
 NAMES
@@ -155,6 +157,10 @@ def work(folder: Path) -> None:
             print(result.path, problem.remedy if problem else None, result.page, result.pages)
         stats: Statistics = engine.statistics
         print(stats.images)
+
+
+def uploaded(engine: Engine, upload: UploadFile) -> Ticket:
+    return engine.submit(upload)
 
 
 async def later(engine: Engine) -> ImageResult:

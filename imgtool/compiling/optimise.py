@@ -2,13 +2,17 @@
 
 onnxruntime writes the graph as it would run it, with the weights in a separate file. Most of these are the same bytes
 as the portable graph's, so the optimised graph refers to those. Only rewritten weights (of convolutions, in blocks as
-wide as the processor's registers) are stored again. Compiling processes only.
+wide as the processor's registers) are stored again.
+
+Matrices in eight bits are packed before they are multiplied. onnxruntime can write the packed ones beside the weights
+that they were made of, so that sessions map them and have no copy of their own. Compiling processes only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import mmap
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,10 +39,11 @@ class _WeightPlace(NamedTuple):
         return memoryview(view)[self.offset : self.offset + self.length]
 
 
-def optimise(folder: Path, name: str, rewritten: Path | None = None) -> None:
+def optimise(folder: Path, name: str, rewritten: Path | None = None, *, packed: bool = False) -> None:
     """Write ``<name>.optimised.onnx`` beside ``<name>.onnx`` in ``folder``.
 
-    ``rewritten`` is a graph that computes the same, to be optimised in its place.
+    ``rewritten`` is a graph that computes the same, to be optimised in its place. A ``packed`` one holds packed weights
+    too, and refers to no file of the portable graph.
 
     Raises:
         OSError: the folder cannot be written.
@@ -54,28 +59,34 @@ def optimise(folder: Path, name: str, rewritten: Path | None = None) -> None:
     for key, value in (
         ("session.optimized_model_external_initializers_file_name", f"{raw.name}.data"),
         ("session.optimized_model_external_initializers_min_size_in_bytes", str(_SMALLEST_OUTSIDE)),
-        ("session.disable_prepacking", "1"),
+        ("session.disable_prepacking", "0" if packed else "1"),
+        ("session.save_external_prepacked_constant_initializers", "1" if packed else "0"),
     ):
         options.add_session_config_entry(key, value)
     onnxruntime.InferenceSession(str(rewritten or portable), options, providers=[PROVIDER])
     try:
         known: dict[bytes, _WeightPlace] = {}
         model = onnx.load(str(raw), load_external_data=False)
-        for _, place in _outside(onnx.load(str(portable), load_external_data=False)):
+        for _, place, _ in () if packed else _outside(onnx.load(str(portable), load_external_data=False)):
             known[hashlib.sha256(place.read(folder)).digest()] = place
         data = folder / f"{target.name}.data"
         with data.open("wb") as own:
-            for tensor, place in _outside(model):
-                content = place.read(folder)
-                shared = known.get(hashlib.sha256(content).digest())
-                if shared is None:
-                    offset = -(-own.tell() // _PAGE) * _PAGE
-                    own.seek(offset)
-                    own.write(content)
-                    shared = _WeightPlace(data.name, offset, place.length)
+
+            def written(place: _WeightPlace) -> _WeightPlace:
+                own.seek(-(-own.tell() // _PAGE) * _PAGE)
+                now = _WeightPlace(data.name, own.tell(), place.length)
+                own.write(place.read(folder))
+                return now
+
+            for tensor, place, packs in _outside(model):
+                shared = known.get(hashlib.sha256(place.read(folder)).digest()) or written(place)
+                entries = dict(zip(("location", "offset", "length"), shared, strict=True))
+                for key, (kernel, parts) in packs.items():
+                    moved = [f"|{written(part).offset};{part.length};{rest}" for part, rest in parts]
+                    entries[key] = kernel + "".join(moved)
                 del tensor.external_data[:]
-                for entry, place_value in zip(("location", "offset", "length"), shared, strict=True):
-                    tensor.external_data.add(key=entry, value=str(place_value))
+                for key, entry in entries.items():
+                    tensor.external_data.add(key=key, value=str(entry))
             size = own.tell()
         if not size:
             data.unlink()
@@ -85,9 +96,25 @@ def optimise(folder: Path, name: str, rewritten: Path | None = None) -> None:
             path.unlink(missing_ok=True)
 
 
-def _outside(model: Any) -> Iterator[tuple[Any, _WeightPlace]]:
-    """Each weight that is stored outside of the graph, and its place."""
+_Packs = dict[str, tuple[str, list[tuple[_WeightPlace, str]]]]
+"""By key of an entry: the kernel that packed, and for each part its place and what else is said of it."""
+
+
+def _outside(model: Any) -> Iterator[tuple[Any, _WeightPlace, _Packs]]:
+    """Each weight that is stored outside of the graph, its place, and what was packed of it.
+
+    An entry ``prepacked_<n>`` is ``<kernel>+<hash>|<offset>;<length>;<checksum>``, its second half once for each part.
+    """
     for tensor in model.graph.initializer:
         given = {entry.key: entry.value for entry in tensor.external_data}
-        if "location" in given:
-            yield tensor, _WeightPlace(given["location"], int(given.get("offset", 0)), int(given["length"]))
+        if "location" not in given:
+            continue
+        packs: _Packs = {}
+        for key in (key for key in given if key.startswith("prepacked_")):
+            kernel, *parts = re.split(r"[|](?=\d+;)", given[key])
+            split = (part.split(";", 2) for part in parts)
+            packs[key] = (
+                kernel,
+                [(_WeightPlace(given["location"], int(at), int(size)), rest) for at, size, rest in split],
+            )
+        yield tensor, _WeightPlace(given["location"], int(given.get("offset", 0)), int(given["length"])), packs

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, SupportsIndex
 
 from imgtool import trace
 from imgtool.config import convert_options
@@ -28,7 +30,7 @@ from imgtool.engine.sources import read_source
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
 from imgtool.engine.ticket import Ticket
 from imgtool.engine.worker_count import threads_of, with_workers
-from imgtool.errors import Cancelled, EngineClosed, QueueFull, UsageProblem, WorkerUnusable
+from imgtool.errors import Cancelled, EngineClosed, QueueFull, SourceProblem, UsageProblem, WorkerUnusable
 from imgtool.options import EngineOptions, LoadPolicy, Truncated, cache_root
 from imgtool.runtime import start_process
 from imgtool.runtime.pool import Pool, PoolLimits, Post
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 
 CallSoon = Callable[[Callable[[], None]], None]
 
+_PAGES = 1 << 31
+_WHOLE = (int, SupportsIndex)  # in this order: a class is looked up sooner than what an object can do
+_NUMBER = (float, int, SupportsFloat)
 _HASHED_AT_ONCE = 1 << 18
 """Bytes that are hashed by who submits them: that takes less time than to have it done."""
 
@@ -143,10 +148,12 @@ class Engine(AbstractContextManager["Engine"]):
             imgtool.errors.QueueFull: ``queue_limit`` or ``queue_bytes`` is reached.
             imgtool.errors.EngineClosed: the engine was closed.
             imgtool.errors.SourceProblem: ``source`` is of no kind that is taken.
-            imgtool.errors.UsageProblem: ``tasks`` names one that this engine does not answer.
+            imgtool.errors.UsageProblem: ``tasks`` names one that this engine does not answer, or another argument
+                makes no sense.
         """
         inside = self._open()
         wanted = self._wanted(tasks)
+        _check(page, name, priority, deadline, caller)
         found = read_source(source, name)
         size = len(found.content or b"")
         inside.admit(size, self._queue_limit, self._queue_bytes)
@@ -159,7 +166,7 @@ class Engine(AbstractContextManager["Engine"]):
             tally=inside.tally,
             content=found.content,
             content_size=size if found.content is not None else None,
-            page=page,
+            page=operator.index(page),
             priority=priority,
             caller=caller,
             deadline=None if deadline is None else time.monotonic() + deadline,
@@ -212,8 +219,13 @@ class Engine(AbstractContextManager["Engine"]):
 
         Raises:
             imgtool.errors.EngineClosed: the engine was closed.
+            imgtool.errors.SourceProblem: ``paths`` is neither a path nor several; of one among them it is raised once
+                the results before it were taken.
         """
         inside = self._open()
+        if isinstance(paths, bytes) or not isinstance(paths, str | os.PathLike | Iterable):
+            text = f"{paths!r:.50} of type {type(paths).__name__} is no path"
+            raise SourceProblem(text, "give paths as text or as Path; Engine.submit takes images")
         named = (paths,) if isinstance(paths, str | os.PathLike) else paths
         tally = Tally()
         tasks = self._wanted(None)
@@ -302,6 +314,8 @@ class Engine(AbstractContextManager["Engine"]):
         chosen = self.plan.chosen
         if tasks is None:
             return tuple(chosen)
+        if not isinstance(tasks, Iterable):
+            raise _refusal("tasks", tasks, "the names of tasks")
         names = [tasks] if isinstance(tasks, str) else [str(task) for task in tasks]
         if unknown := [name for name in names if name not in {task.value for task in Task} & chosen.keys()]:
             answered = ", ".join(task.value for task in Task if task.value in chosen)
@@ -325,6 +339,8 @@ class Engine(AbstractContextManager["Engine"]):
     def forget(self) -> None:
         """In a forked child: begin afresh, and let go of what belongs to the parent."""
         self._lock = threading.Lock()
+        # Nobody takes the results of the parent's analyses here, and their locks may be held for ever.
+        self._reporter.follow(None)
         inside, self._inside = self._inside, None
         if inside is not None:
             _inherited.append(inside)
@@ -396,7 +412,11 @@ class _Inside:
             elif request.failure is not None:
                 ticket.on_done(None, request.failure)
             else:
-                result = self.result(request)
+                try:
+                    result = self.result(request)
+                except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+                    ticket.on_done(None, error)
+                    return
                 self.tally.result(result)
                 ticket.on_done(result, None)
 
@@ -482,9 +502,9 @@ class _Reporter:
         self.model_problems: dict[str, Problem] = {}
         self._stream: weakref.ref[ResultStream] | None = None
 
-    def follow(self, stream: ResultStream) -> None:
-        """Tell by way of this analysis, from now on."""
-        self._stream = weakref.ref(stream)
+    def follow(self, stream: ResultStream | None) -> None:
+        """Tell by way of this analysis, from now on; ``None``: directly."""
+        self._stream = None if stream is None else weakref.ref(stream)
 
     def notice(self, text: str) -> None:
         """Something the user should know once."""
@@ -506,6 +526,26 @@ class _Reporter:
         stream = None if self._stream is None else self._stream()
         if stream is None or not stream.observe(news):
             news(self.observer)
+
+
+def _check(page: object, name: object, priority: object, deadline: object, caller: object) -> None:
+    """Refuse arguments of ``submit`` that the scheduler, which serves all callers, would stumble over."""
+    if not isinstance(page, _WHOLE) or not 0 <= operator.index(page) < _PAGES:
+        raise _refusal("page", page, "a whole number, from 0")
+    if name is not None and not isinstance(name, str):
+        raise _refusal("name", name, "text")
+    if not isinstance(priority, int):
+        raise _refusal("priority", priority, "a whole number")
+    if deadline is not None and (not isinstance(deadline, _NUMBER) or math.isnan(deadline)):
+        raise _refusal("deadline", deadline, "seconds")
+    try:
+        hash(caller)
+    except TypeError as error:
+        raise _refusal("caller", caller, "something hashable, as text") from error
+
+
+def _refusal(name: str, given: object, wanted: str) -> UsageProblem:
+    return UsageProblem(f"{name} cannot be {given!r:.50}", f"give {wanted}")
 
 
 def _no_threads(error: RuntimeError) -> WorkerUnusable:

@@ -28,8 +28,15 @@ class Readable(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
+class Upload(Protocol):
+    """An upload of FastAPI or Starlette, with an open binary file below it."""
+
+    @property
+    def file(self) -> Readable: ...
+
+
 if TYPE_CHECKING:
-    Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Image | NDArray[np.generic]
+    Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Upload | Image | NDArray[np.generic]
     """An image as :meth:`imgtool.Engine.submit` takes it."""
 
 

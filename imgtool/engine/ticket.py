@@ -98,8 +98,8 @@ class Ticket:
         return isinstance(self._failure, Cancelled)
 
     def add_done_callback(self, callback: Callable[[Ticket], None]) -> None:
-        """Have ``callback`` called once it is done: in the scheduler's thread, so it must not take long. At once, where
-        it is done already."""
+        """Have ``callback`` called once it is done: in the scheduler's thread, so it must neither take long nor wait
+        for another ticket. At once, where it is done already."""
         with self._lock:
             if not self._done:
                 self._callbacks.append(callback)
@@ -131,8 +131,14 @@ class Ticket:
             self._engine = None
         for listener in listeners:
             listener()
+        raised: BaseException | None = None
         for callback in callbacks:
-            callback(self)
+            try:
+                callback(self)
+            except BaseException as error:  # noqa: BLE001 - the others are called all the same
+                raised = error
+        if raised is not None:
+            raise raised
 
     def part(self, task: Task) -> AnyTaskResult:
         """What is known of one task that is settled."""
@@ -169,7 +175,7 @@ class Ticket:
             gate.acquire()
             if not self._listen(ready, gate.release):
                 return
-            left = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+            left = -1.0 if deadline is None else min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
             if not gate.acquire(timeout=left):
                 raise TimeoutError(f"not answered within {timeout:g} s")
 

@@ -12,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,74 @@ def test_closing_while_others_wait_tells_them(tmp_path: Path) -> None:
         ticket.result(1)
 
 
+def waiting_list(over: threading.Event, *paths: Path) -> Iterator[Path]:
+    """Paths of a program that has no more to give for now."""
+    yield from paths
+    over.wait(30)
+
+
+def in_loop(analysis: Analysis) -> list[ImageResult]:
+    async def gather() -> list[ImageResult]:
+        return [result async for result in analysis]
+
+    return asyncio.run(gather())
+
+
+@pytest.mark.parametrize("take", [list, in_loop])
+@pytest.mark.parametrize("begun", [True, False])
+def test_closing_ends_an_analysis_that_waits_for_more_paths(
+    photos: Path, take: Callable[[Analysis], list[ImageResult]], begun: bool
+) -> None:
+    over, raised = threading.Event(), threading.Event()
+    made = engine()
+    analysis = made.analyze(waiting_list(over, *[photos / "000.png"] * begun))
+
+    def wait() -> None:
+        try:
+            take(analysis)
+        except EngineClosed:
+            raised.set()
+
+    assert made.submit(photos / "001.png").result(60).ok
+    thread = threading.Thread(target=wait, daemon=True)
+    if begun:
+        assert next(analysis).ok
+        thread.start()
+        time.sleep(0.2)
+        made.close()
+    else:
+        made.close()
+        thread.start()
+    assert raised.wait(10)
+    over.set()
+
+
+def test_closing_ends_an_analysis_whose_next_file_does_not_come_back(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = engine()
+    begun, over, raised = threading.Event(), threading.Event(), threading.Event()
+
+    def read(*_: object) -> None:
+        begun.set()
+        over.wait(30)
+        raise OSError("planted")
+
+    def wait() -> None:
+        try:
+            next(analysis)
+        except EngineClosed:
+            raised.set()
+
+    monkeypatch.setattr("imgtool.engine.files.identify.read_digest", read)
+    analysis = made.analyze(photos)
+    threading.Thread(target=wait, daemon=True).start()
+    assert begun.wait(10)
+    made.close()
+    assert raised.wait(10)
+    over.set()
+
+
 def test_a_path_is_one_path(photos: Path) -> None:
     with engine() as made:
         for one in (str(photos), photos, [photos], (str(photos),), iter([photos])):
@@ -218,6 +286,30 @@ def test_a_forked_process_begins_afresh_and_the_parent_goes_on(photos: Path, tmp
     done = python(FORK, photos, tmp_path / "cache")
     assert done.stdout.strip() == "[0, 0, 0, 0]", done.stderr
     assert done.returncode == 0
+
+
+HEARD_IN_FORK = """
+import os, sys
+from imgtool import Engine
+from imgtool.engine.observer import Observer
+heard = []
+class Watching(Observer):
+    def model_loaded(self, loaded):
+        heard.append(os.getpid())
+engine = Engine(tasks=["caption"], caption_engine="tests.planted:Hazard", cache=False, observer=Watching())
+analysis = engine.analyze(sys.argv[1])
+next(analysis)
+pid = os.fork()
+if pid == 0:
+    assert engine.submit(sys.argv[1] + "/001.png").result(60).ok
+    os._exit(0 if os.getpid() in heard else 9)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), len(list(analysis)))
+"""
+
+
+def test_what_happens_in_a_forked_process_is_told_there_and_not_to_an_analysis_of_the_parent(photos: Path) -> None:
+    done = python(HEARD_IN_FORK, photos)
+    assert done.stdout.split() == ["0", "4"], done.stderr
 
 
 ORPHANS = """

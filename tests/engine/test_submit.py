@@ -15,9 +15,20 @@ import pytest
 from PIL import Image
 
 from imgtool import Cancelled, Engine, ImgtoolError, Priority, QueueFull, Status, Task, UsageProblem
+from imgtool.engine.observer import Observer
 from imgtool.engine.ticket import Ticket
-from imgtool.errors import SourceProblem
+from imgtool.errors import NotKept, SourceProblem
 from tests import pictures
+
+
+class Heard(Observer):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
 
 
 def engine(**options: Any) -> Engine:
@@ -115,6 +126,87 @@ def test_what_is_no_source_or_no_task_raises_at_once(shared: Engine, photo: Path
         shared.submit(photo, tasks=[])
     with pytest.raises(UsageProblem, match="thumbnail"):
         shared.submit(photo, tasks=["thumbnail"])
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"page": "1"},
+        {"page": 1.0},
+        {"page": None},
+        {"page": -1},
+        {"page": 1 << 31},
+        {"name": Path("upload.png")},
+        {"name": 5},
+        {"priority": "high"},
+        {"priority": None},
+        {"priority": float("nan")},
+        {"deadline": "30"},
+        {"deadline": float("nan")},
+        {"caller": ["a", "list"]},
+        {"tasks": 5},
+    ],
+    ids=str,
+)
+def test_an_argument_that_makes_no_sense_raises_at_once_and_changes_nothing(how: dict[str, Any], photo: Path) -> None:
+    with engine(isolate=False, queue_limit=1) as made:
+        with pytest.raises(UsageProblem) as caught:
+            made.submit(photo.read_bytes(), **how)
+        assert caught.value.remedy
+        assert next(iter(how)) in str(caught.value)
+        assert made.submit(photo).result(60).ok
+        assert made.statistics.workers is not None and made.statistics.workers.died == 0
+
+
+@pytest.mark.parametrize("forever", [float("inf"), 1e12])
+def test_a_deadline_and_a_timeout_may_be_beyond_all_clocks(forever: float, tmp_path: Path) -> None:
+    first, second = slow(tmp_path, 2)
+    with engine(caption_engine="tests.planted:Slow", isolate=False, timeout=forever, load_timeout=forever) as made:
+        tickets = [made.submit(first, deadline=forever), made.submit(second)]
+        assert [ticket.result(forever).ok for ticket in tickets] == [True, True]
+        time.sleep(0.1)  # with nothing to do it waits for the deadline
+        assert made.submit(first).result(60).ok
+
+
+def test_a_name_that_no_file_can_have_is_written_out(photo: Path) -> None:
+    with engine(isolate=False) as made:
+        result = made.submit(photo.read_bytes(), name="up\ud800load \udcff.png").result(60)
+        assert (result.path, result.ok) == ("up\\ud800load \\udcff.png", True)
+        assert result.to_dict()["path"] == result.path
+        for missing in (made.submit("a\ud800.png").result(60), *made.analyze(["a\ud800.png"])):
+            assert (missing.path, missing.error is not None) == ("a\\ud800.png", True)
+            assert missing.to_json()
+
+
+def test_a_result_that_cannot_be_made_is_raised_and_nobody_waits_for_it(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("planted")
+
+    with engine(isolate=False) as made:
+        monkeypatch.setattr("imgtool.engine.scheduling.page_request.PageRequest.result", fail)
+        with pytest.raises(RuntimeError, match="planted"):
+            made.submit(photo).result(60)
+        monkeypatch.undo()
+        assert made.submit(photo).result(60).ok
+
+
+def test_a_callback_that_raises_takes_nothing_from_the_others(photo: Path) -> None:
+    heard = Heard()
+    called: list[Ticket] = []
+
+    def fail(_: Ticket) -> None:
+        raise RuntimeError("planted")
+
+    with engine(isolate=False, caption_engine="tests.planted:Slow", observer=heard) as made:
+        ticket = made.submit(photo)
+        ticket.add_done_callback(fail)
+        ticket.add_done_callback(called.append)
+        ticket.result(60)
+        made.submit(photo).result(60)
+    assert called == [ticket]
+    assert any("RuntimeError: planted" in text for text in heard.notices)
 
 
 @pytest.mark.parametrize("tasks", ["caption", ["caption"], (Task.CAPTION,)])
@@ -274,3 +366,41 @@ def test_a_large_upload_is_hashed_and_sent_whole(shared: Engine) -> None:
     assert len(buffer.getvalue()) > 2_000_000
     result = shared.submit(buffer.getvalue()).result(60)
     assert (result.caption, result.width) == ("colour (10, 20, 30)", 900)
+
+
+def test_what_would_wait_behind_too_many_is_refused_and_what_is_computed_anyway_is_not(tmp_path: Path) -> None:
+    paths = [pictures.flat(tmp_path / f"{n}.png", (n, 1, 1)) for n in range(12)]
+    with engine(caption_engine="tests.planted:Slow", tasks=["caption"], workers=1, batch_size=1) as made:
+        made.submit(paths[0]).result(60)
+        tickets = [made.submit(path, most_waiting=3) for path in paths[1:]]
+        again = made.submit(paths[1], most_waiting=0)
+        known = made.submit(paths[0], most_waiting=0)
+        first = made.submit(pictures.flat(tmp_path / "first.png", (99, 1, 1)), most_waiting=3, priority=Priority.HIGH)
+        assert [ticket.result(60).caption for ticket in (again, known, first)] == ["slow"] * 3
+        refused = 0
+        for ticket in tickets:
+            try:
+                ticket.result(60)
+            except QueueFull as error:
+                refused += 1
+                assert error.remedy
+        assert 4 <= refused <= 9
+        assert made.load == (0, 0, 0)
+
+
+def test_what_is_kept_is_found_by_its_hash(tmp_path: Path) -> None:
+    photo = pictures.flat(tmp_path / "photo.png", (10, 20, 30))
+    with engine(cache=True, cache_dir=tmp_path / "cache") as made:
+        result = made.submit(photo, tasks=["caption"]).result(60)
+        assert result.sha256 is not None
+        found = made.look_up(result.sha256, ["caption"], name="by hash").result(60)
+        assert (found.caption, found.path, found.from_cache) == (result.caption, "by hash", True)
+        assert found.file_size == photo.stat().st_size
+        for sha256, tasks in ((result.sha256, None), ("0" * 64, ["caption"])):
+            with pytest.raises(NotKept) as caught:
+                made.look_up(sha256, tasks).result(60)
+            assert caught.value.remedy
+        with pytest.raises(UsageProblem):
+            made.look_up(result.sha256, ["labels"])
+        assert made.submitted.images == 2
+        assert made.loaded_tasks == {"caption"}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgtool.artefacts.manifest import FAST, OPTIMISED
+from imgtool.artefacts.manifest import FAST
 from imgtool.compiling.blip.int8 import quantise
 from imgtool.compiling.interface import Feeds
 from imgtool.compiling.lossy.int8_static import FEWEST_CHANNELS, quantise_static
@@ -99,13 +99,10 @@ def _convolutional(folder: Path, graphs: Sequence[str]) -> list[str]:
 
 
 def _keep_optimised(folder: Path, name: str) -> None:
-    """Only the optimised graph is ever opened; it names the weights of the other."""
-    optimise(folder, name)
-    portable = folder / f"{name}.onnx"
-    portable.unlink()
-    data = portable.with_name(f"{portable.name}.data")
-    if data.name.encode() not in (folder / f"{name}{OPTIMISED}").read_bytes():
-        data.unlink(missing_ok=True)
+    """Only the optimised graph is ever opened, which has weights of its own, packed."""
+    optimise(folder, name, packed=True)
+    (folder / f"{name}.onnx").unlink()
+    (folder / f"{name}.onnx.data").unlink(missing_ok=True)
 
 
 def _export_blob(graph: Path, blob: Path, precision: str) -> None:

@@ -25,6 +25,7 @@ from imgtool.engine.cache.sqlite import (
     connect_for_reading,
     connect_for_writing,
     diagnose,
+    file_number,
 )
 
 FOLDER = "results"
@@ -143,13 +144,18 @@ class ResultStore(KeptDatabase):
     def merge(self, updates: Iterable[Update]) -> None:
         """Add what is new to the records in one transaction, whatever other processes add to them meanwhile."""
         batch = list(updates)
-        if self._locked_out and batch and not self._no_writes.active:
-            # See whether the lock is gone that was there when the store was opened.
+        # A file that somebody has removed or replaced takes what is written to it, and nobody finds it there.
+        number = file_number(self.database)
+        is_gone = isinstance(self._rows, _Writable) and (number is None or number != self._number)
+        if batch and not self._no_writes.active and (is_gone or self._locked_out):
+            # See whether the lock is gone that was there when the store was opened, or begin anew.
             before = self._rows
             try:
                 self._begin()
-            except TROUBLES:
+            except TROUBLES as error:
                 self._no_writes.begin()
+                if is_gone:
+                    self.report(diagnose(error), _NOT_KEPT, error)
             else:
                 self._locked_out = False
                 if before is not None:

@@ -8,7 +8,8 @@ file; only files that were named one by one, or reached through a link, are reme
 A file comes once. Arguments may overlap and links may lead anywhere: a file is known by its place (device and inode
 of the folder that it really lies in, and its name). Hard links and copies lie in two places and come twice.
 
-Nothing here raises because of a path: what cannot be looked at is a :class:`RefusedPath` in the stream.
+Nothing here raises because of a path: what cannot be looked at is a :class:`RefusedPath` in the stream. What is no path
+at all raises.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from msgspec import Struct
 
 from imgtool.engine.files import problems, words
 from imgtool.engine.files.selection import CACHE_TAG, CACHE_TAG_SIGNATURE, Position, Rules, Selection, is_glob
+from imgtool.errors import SourceProblem
 from imgtool.image_formats import IMAGE_SUFFIXES, read_head
 from imgtool.types import Problem
 
@@ -177,6 +179,7 @@ class Finder:
 
         Raises:
             TakenOver: another thread has taken this one's place meanwhile.
+            SourceProblem: what was named is no path.
         """
         self._owner = threading.get_ident()
         return self._next()
@@ -213,10 +216,16 @@ class Finder:
             if self._folders:
                 found = self._step(self._folders[-1])
             else:
-                path = self._words.popleft() if self._words else next(self._paths, None)
-                if path is None or isinstance(path, ImageRef | RefusedPath):
+                try:
+                    path: Any = self._words.popleft() if self._words else next(self._paths)
+                except StopIteration:
+                    return None
+                if isinstance(path, ImageRef | RefusedPath):
                     return path
-                found = self._look_at(os.fspath(path))
+                if not isinstance(path, str | os.PathLike):
+                    text = f"{path!r:.50} of type {type(path).__name__} is no path"
+                    raise SourceProblem(text, "give paths as text or as Path; Engine.submit takes images")
+                found = self._look_at(os.fsdecode(path))
             if found is not None:
                 return found
 

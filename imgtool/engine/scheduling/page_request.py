@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.records import DECODE_FAILURE, ImageFacts, Record, StoredAnswer
@@ -135,7 +135,14 @@ class PageRequest(Struct, eq=False, kw_only=True):
         size = self.content_size if self.ref is None else self.ref.size
         # A name that is no UTF-8 was decoded with surrogates, which JSON cannot hold: those bytes become \xNN.
         odd = not self.name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in self.name)
-        path = self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") if odd else self.name
+        path = self.name
+        uri: str | UnsetType = UNSET
+        if odd:
+            try:
+                path = self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                uri = address_of(self.name)
+            except UnicodeEncodeError:  # no file has such a name
+                path = self.name.encode("utf-8", "backslashreplace").decode()
         return ImageResult(
             path=path,
             page=self.page,
@@ -151,7 +158,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
             processing_time_ms=round(self.seconds * 1000, 3),
             cache_enabled=cache_enabled,
             from_cache=bool(tasks) and all(result.from_cache for result in tasks.values()),
-            uri=address_of(self.name) if odd else UNSET,
+            uri=uri,
             thumbnail=self.values.get(THUMBNAIL, UNSET),
         )
 

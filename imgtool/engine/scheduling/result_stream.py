@@ -54,7 +54,7 @@ class _Document(Struct, eq=False):
 
 
 class ResultStream:
-    """See the module's docstring. ``take`` is for one thread at a time; ``tick`` and ``more_coming`` are the
+    """See the module's docstring. ``take`` is for one thread at a time; ``tick``, ``fail`` and ``more_coming`` are the
     scheduler's (:class:`imgtool.engine.scheduling.scheduler.Source`)."""
 
     def __init__(
@@ -174,6 +174,13 @@ class ResultStream:
             self._scheduler.detach(self)
             self._identifier.flush()
 
+    def fail(self, error: BaseException) -> None:
+        """The scheduler has ended: whoever takes the results gets ``error``."""
+        with self._changed:
+            if not self._ended:
+                self._error = error
+        self.close()
+
     def observe(self, news: Callable[[Observer], None]) -> bool:
         """Have the observer told something by whoever takes the results; whether anybody does that."""
         with self._changed:
@@ -205,6 +212,8 @@ class ResultStream:
         except BaseException as problem:  # noqa: BLE001 - whoever takes the results gets it
             error = problem
         with self._changed:
+            if self._ended:
+                return
             self._complete, self._error = True, error
             found = self._found
             self._news.append(lambda observer: observer.found(found, complete=True))

@@ -40,6 +40,9 @@ _LULL_SECONDS = 0.002
 and in chunks they cost less."""
 
 _IDLE_SECONDS = 0.05
+_LONGEST_WAIT = 3600.0
+"""Seconds. No clock of the system takes what people mean by for ever."""
+_DEADLINES_KEPT = 1000
 _CLOSE_SECONDS = 20.0
 
 
@@ -48,6 +51,9 @@ class Source(Protocol):
 
     def tick(self) -> None:
         """Submit what was gathered, and give up what stands still. Called in the scheduler's thread when it is idle."""
+
+    def fail(self, error: BaseException) -> None:
+        """The scheduler has ended. What was not submitted will not be answered."""
 
     @property
     def more_coming(self) -> bool:
@@ -132,7 +138,9 @@ class Scheduler:
 
     def attach(self, source: Source) -> None:
         """Ask ``source`` for what it has gathered, from now on."""
-        self._inbox.put(partial(self._sources.append, source))
+        self._inbox.put(partial(self._attach, source))
+        if self._ended.is_set():
+            self._reject_what_is_left()
 
     def detach(self, source: Source) -> None:
         """Ask ``source`` no more."""
@@ -194,13 +202,16 @@ class Scheduler:
             _IDLE_SECONDS if any(source.more_coming for source in self._sources) else None,
         ]
         soonest = min((seconds for seconds in due if seconds is not None), default=None)
-        return None if soonest is None else max(0.0, soonest) + 0.001
+        return None if soonest is None else min(max(0.0, soonest) + 0.001, _LONGEST_WAIT)
 
     def _close(self, at_once: bool) -> None:
         if self._ended.is_set():
             return
         self._ended.set()
-        self._fail_all(EngineClosed("the engine was closed before this was answered", "submit it to another engine"))
+        closed = EngineClosed("the engine was closed before this was answered", "submit it to another engine")
+        self._fail_all(closed)
+        for source in list(self._sources):
+            source.fail(self._failure or closed)
         for end in (partial(self.pool.close, at_once=at_once), self.store.close, self._identifier.close):
             try:
                 end()
@@ -217,24 +228,31 @@ class Scheduler:
 
     def _reject_what_is_left(self) -> None:
         """Fail what was posted after the end."""
+        error = self._failure or EngineClosed("the engine is closed", "make another one")
         while True:
             try:
                 call = self._inbox.get_nowait()
             except queue.Empty:
                 return
-            if isinstance(call, partial) and call.func == self._begin:
+            if not isinstance(call, partial):
+                continue
+            if call.func == self._attach:
+                call.args[0].fail(error)
+            elif call.func == self._begin:
                 for request in call.args[0]:
-                    request.failure = self._failure or EngineClosed("the engine is closed", "make another one")
-                    request.done = True
+                    request.failure, request.done = error, True
                     request.on_done(request)
 
     # -- requests
+
+    def _attach(self, source: Source) -> None:
+        self._sources.append(source)
 
     def _begin(self, requests: Iterable[PageRequest]) -> None:
         for request in requests:
             self._open[request] = None
             if request.deadline is not None:
-                heapq.heappush(self._deadlines, (request.deadline, next(self._numbers), request))
+                self._note_deadline(request, request.deadline)
             if request.error is not None:
                 self._finish(request)
             elif request.sha256 is not None:
@@ -247,6 +265,13 @@ class Scheduler:
                     self._identifier.identify(request.ref, then)
                 else:
                     self._identifier.identify_path(request.name, then)
+
+    def _note_deadline(self, request: PageRequest, deadline: float) -> None:
+        if len(self._deadlines) > _DEADLINES_KEPT + 2 * len(self._open):
+            # What is done long before its deadline must not be kept until then.
+            self._deadlines = [entry for entry in self._deadlines if not entry[2].done]
+            heapq.heapify(self._deadlines)
+        heapq.heappush(self._deadlines, (deadline, next(self._numbers), request))
 
     def _on_identified(self, request: PageRequest, found: Identified) -> None:
         # In the thread of the identifier.
@@ -320,6 +345,8 @@ class Scheduler:
         waiting = self._queue.count(request.priority)
         if request.most_waiting is not None and waiting >= request.most_waiting:
             self._leave(request)
+            if not flights:
+                self._flights.pop(request.key, None)
             self._finish(request, failure=QueueFull(f"{waiting:,} images are waiting already", "ask again later"))
             return
         # A task that reads another's answer must find it, known or computed in the same flight.
@@ -352,6 +379,10 @@ class Scheduler:
         for task, answer in flight.answers.items():
             if task in request.tasks:
                 request.take(task, answer)
+                self._tell_part(request, task)
+        for task, problem in flight.failures.items():
+            if task in request.tasks and task not in request.answers:
+                request.failures[task] = problem
                 self._tell_part(request, task)
 
     def _leave(self, request: PageRequest) -> None:
@@ -407,7 +438,7 @@ class Scheduler:
         """What a caller's own function raises is said, and does not end the scheduler."""
         try:
             function(argument)
-        except Exception as error:  # noqa: BLE001 - somebody else's code
+        except BaseException as error:  # noqa: BLE001 - somebody else's code
             self._watcher.notice(f"a function that was to be called raised {type(error).__name__}: {error}")
 
     # -- what is computed

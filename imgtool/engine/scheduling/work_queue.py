@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -17,7 +17,7 @@ class WorkQueue(Generic[ThingT]):
     """
 
     def __init__(self) -> None:
-        self._callers: dict[int, OrderedDict[Hashable, deque[ThingT]]] = {}
+        self._callers: dict[int, OrderedDict[Hashable, OrderedDict[ThingT, None]]] = {}
         self._place: dict[ThingT, tuple[int, Hashable]] = {}
         self._counts: Counter[int] = Counter()
 
@@ -32,16 +32,24 @@ class WorkQueue(Generic[ThingT]):
         self.remove(thing)
         self._place[thing] = (priority, caller)
         self._counts[priority] += 1
-        self._callers.setdefault(priority, OrderedDict()).setdefault(caller, deque()).append(thing)
+        self._callers.setdefault(priority, OrderedDict()).setdefault(caller, OrderedDict())[thing] = None
 
     def priority(self, thing: ThingT) -> int:
         """Of a thing that is queued."""
         return self._place[thing][0]
 
     def remove(self, thing: ThingT) -> None:
-        """Take a thing out, if it is queued; its entry goes when its turn comes."""
-        if (place := self._place.pop(thing, None)) is not None:
-            self._counts[place[0]] -= 1
+        """Take a thing out, if it is queued."""
+        if thing not in self._place:
+            return
+        priority, caller = self._place.pop(thing)
+        self._counts[priority] -= 1
+        callers = self._callers[priority]
+        del callers[caller][thing]
+        if not callers[caller]:
+            del callers[caller]
+        if not callers:
+            del self._callers[priority], self._counts[priority]
 
     def count(self, priority: int) -> int:
         """How many are queued with this priority or a higher one."""
@@ -51,21 +59,9 @@ class WorkQueue(Generic[ThingT]):
         """The next things, at most so many."""
         taken: list[ThingT] = []
         while len(taken) < count and self._place:
-            priority = max(self._callers)
-            callers = self._callers[priority]
+            callers = self._callers[max(self._callers)]
             caller, things = next(iter(callers.items()))
-            while things:
-                thing = things.popleft()
-                if self._place.get(thing) == (priority, caller):
-                    self.remove(thing)
-                    taken.append(thing)
-                    break
             callers.move_to_end(caller)
-            if not things:
-                del callers[caller]
-            if not callers:
-                del self._callers[priority]
-        if not self._place:
-            self._callers.clear()
-            self._counts.clear()
+            taken.append(next(iter(things)))
+            self.remove(taken[-1])
         return taken

@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from imgtool.artefacts.manifest import FAST
+from imgtool.compiling.blip.int8 import quantise
 from imgtool.compiling.lossy.methods import LossyMethod, lossy_methods
 from imgtool.compiling.optimise import optimise
 from imgtool.inference.sessions import OrtGraph
@@ -38,18 +39,23 @@ def test_what_is_tried(features: Sequence[str], has_openvino: bool, expected: Se
     assert [method.name for method in lossy_methods(features, has_openvino)] == expected
 
 
+def write_matrix(path: Path, width: int, height: int) -> None:
+    """One product: rows of ``width`` numbers with a matrix that makes ``height`` of each."""
+    matrix = np.random.default_rng(0).standard_normal((height, width), np.float32)
+    arrays = [onnx.numpy_helper.from_array(matrix, "m"), onnx.numpy_helper.from_array(matrix[:, 0].copy(), "b")]
+    node = onnx.helper.make_node("Gemm", ["x", "m", "b"], ["y"], transB=1)
+    ends = [onnx.helper.make_tensor_value_info(name, 1, ("rows", size)) for name, size in (("x", width), ("y", height))]
+    graph = onnx.helper.make_graph([node], "matrix", ends[:1], ends[1:], arrays)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two graphs: one of convolutions, one of matrices."""
     small_network(tmp_path / "whole.onnx")
     onnx.save(onnx.load(tmp_path / "whole.onnx"), tmp_path / "conv.onnx")
-    matrix = np.random.default_rng(0).standard_normal((128, 64), np.float32)
-    arrays = [onnx.numpy_helper.from_array(matrix, "m"), onnx.numpy_helper.from_array(matrix[:, 0].copy(), "b")]
-    node = onnx.helper.make_node("Gemm", ["x", "m", "b"], ["y"], transB=1)
-    ends = [onnx.helper.make_tensor_value_info(name, 1, ("rows", size)) for name, size in (("x", 64), ("y", 128))]
-    graph = onnx.helper.make_graph([node], "matrix", ends[:1], ends[1:], arrays)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, tmp_path / "matrix.onnx")
+    write_matrix(tmp_path / "matrix.onnx", 64, 128)
     for name in ("conv", "matrix"):
         optimise(tmp_path, name)
     (tmp_path / FAST).mkdir()
@@ -90,6 +96,42 @@ def test_matrices(folder: Path) -> None:
         for path in (folder / "matrix.optimised.onnx", folder / FAST / "matrix.optimised.onnx")
     )
     assert 0 < np.sqrt(np.square(fast - exact).mean()) < 0.03 * exact.std()
+
+
+OWN_MEMORY = """
+import sys
+from pathlib import Path
+import numpy as np
+import onnxruntime
+from imgtool.inference.sessions import OrtGraph
+def own():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")) * 1024
+before = own()
+graph = OrtGraph(Path(sys.argv[1]), 1, is_optimised=True, is_packed=True)
+after = own()
+np.save(sys.argv[2], graph.run({"x": np.random.default_rng(1).standard_normal((5, 4096), np.float32)})["y"])
+print(after - before)
+"""
+
+
+def test_packed_matrices_are_mapped(tmp_path: Path) -> None:
+    """16 MB of weights in eight bits: opened with a copy they take as much, mapped they take next to nothing."""
+    write_matrix(tmp_path / "large.onnx", 4096, 4096)
+    (tmp_path / FAST).mkdir()
+    assert method(MATRICES, ["avx512_vnni"]).build(tmp_path, ["large"], feeds)
+    assert fast_files(tmp_path) == ["large.optimised.onnx", "large.optimised.onnx.data"]
+    (tmp_path / "copied").mkdir()
+    quantise(tmp_path, tmp_path / "copied", "large", seven_bits=False)
+    optimise(tmp_path / "copied", "large")
+    grown, answers = [], []
+    for folder in (FAST, "copied"):
+        words = [str(tmp_path / folder / "large.optimised.onnx"), str(tmp_path / f"{folder}.npy")]
+        found = subprocess.run([sys.executable, "-c", OWN_MEMORY, *words], stdout=subprocess.PIPE, check=True)
+        grown.append(int(found.stdout))
+        answers.append(np.load(tmp_path / f"{folder}.npy"))
+    assert grown[0] < 4e6
+    assert grown[1] > 12e6
+    np.testing.assert_array_equal(*answers)
 
 
 def test_graphs_of_neither_kind(folder: Path) -> None:

@@ -506,6 +506,34 @@ def test_a_cache_that_vanishes_in_mid_run(root: Path) -> None:
         for _ in range(3):
             it.store.merge([update("new", "f")])
             it.store.get("new")
+        assert it.warnings == []
+    with Opened(root) as it:
+        assert it.fingerprints("new") == {"f"}, "a process that goes on for weeks keeps what it finds from then on"
+
+
+def test_a_cache_that_another_process_has_begun_anew_is_shared_with_it(root: Path) -> None:
+    with Opened(root) as first:
+        first.store.merge([update(KEY, "f")])
+        shutil.rmtree(root)
+        with Opened(root) as second:
+            second.store.merge([update("theirs", "f")])
+            first.store.merge([update("ours", "f")])
+            assert second.fingerprints("ours") == first.fingerprints("theirs") == {"f"}
+    with Opened(root) as it:
+        assert it.fingerprints("ours") == it.fingerprints("theirs") == {"f"}
+        assert it.warnings == first.warnings == second.warnings == []
+
+
+def test_a_cache_that_vanishes_and_cannot_be_begun_anew_is_said_once(root: Path) -> None:
+    with Opened(root) as it:
+        it.store.merge([update(KEY, "f")])
+        shutil.rmtree(root)
+        root.write_text("something else")
+        for _ in range(3):
+            it.store.merge([update("new", "f")])
+            it.store.get("new")
+        assert len(it.warnings) == 1
+        assert "not kept" in it.warnings[0]
 
 
 @pytest.fixture

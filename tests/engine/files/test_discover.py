@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from imgtool.distribution import install_command
 from imgtool.engine.files.discover import ImageRef, RefusedPath, Rules, discover
+from imgtool.errors import SourceProblem
 from tests.conftest import ROOT
 
 # The names under test are strings, as discovery takes and gives them.
@@ -143,6 +145,22 @@ def test_names_that_no_file_can_have() -> None:
     assert "-0" in refusal("a\0b.jpg").problem.remedy
     assert refusal("x" * 300 + ".jpg").problem.code == "not_found"
     assert refusal("\ud800.jpg").problem.code == "not_found"
+
+
+@pytest.mark.parametrize("thing", [None, 5, b"a.jpg", ["a.jpg"]], ids=str)
+def test_what_is_no_path_raises_and_ends_nothing_silently(thing: Any) -> None:
+    plant("a.jpg", "b.jpg")
+    found = discover(["a.jpg", thing, "b.jpg"], EVERYTHING)
+    next(found)
+    with pytest.raises(SourceProblem, match=f"of type {type(thing).__name__} is no path"):
+        next(found)
+
+
+def test_a_path_like_of_bytes() -> None:
+    plant("a.jpg")
+    with os.scandir(b".") as entries:
+        entry = next(entry for entry in entries if entry.name == b"a.jpg")
+    assert [found.path for found in discover([entry], EVERYTHING)] == ["./a.jpg"]  # type: ignore[list-item]
 
 
 def test_a_suggestion_is_printable() -> None:

@@ -3,8 +3,10 @@ request is done at some time."""
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -186,6 +188,43 @@ def test_parts_are_told_as_they_are_there_also_to_who_comes_later(make: Callable
     first.result()
     assert first.parts[-1] == second.parts[-1] == "caption"
     assert len(it.pool.asked) == 1
+
+
+def test_who_comes_after_a_task_has_failed_is_told_why(make: Callable[..., Setting]) -> None:
+    it = make("caption", "text")
+    problem = Problem("model_failed", "planted")
+    first = it.ask(b"one")
+    it.settle()
+    (item,) = it.pool.in_hand.values()
+    it.pool.say(
+        Decoded(item=item.id, format="PNG", width=3, height=2, pages=1, file_size=9, seconds=0.1),
+        Failed(item=item.id, task="caption", problem=problem),
+    )
+    it.settle()
+    second = it.ask(b"one")
+    it.settle()
+    assert second.parts == ["caption"]
+    it.pool.say(
+        Answered(item=item.id, task="text", analyzer="Fine", value=b"[]", seconds=0.1),
+        ItemFinished(item=item.id, seconds=1.0),
+    )
+    for asked in (first, second):
+        result = asked.result()
+        assert result.lines == ()
+        assert result.tasks.caption is not None and result.tasks.caption.error == problem
+
+
+def test_what_is_done_is_not_kept_until_its_deadline(it: Setting) -> None:
+    it.pool.answers_at_once = True
+    kept = weakref.WeakSet[object]()
+    for number in range(3000):
+        asked = it.ask(b"%d" % (number % 10), deadline=time.monotonic() + 3600)
+        asked.result()
+        kept.add(asked.request.tally)
+    it.settle()
+    del asked
+    gc.collect()
+    assert len(kept) < 1500
 
 
 def test_who_asks_for_more_gets_it_and_what_is_under_way_is_not_asked_twice(make: Callable[..., Setting]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +53,23 @@ def test_what_is_removed_is_not_given_and_what_is_moved_is_given_once() -> None:
     assert queue.take(9) == ["c"]
 
 
+def test_what_is_removed_is_let_go_at_once() -> None:
+    class Thing:
+        pass
+
+    queue: WorkQueue[Thing] = WorkQueue()
+    things = [Thing() for _ in range(10)]
+    for number, thing in enumerate(things):
+        queue.add(thing, number % 2, number % 3)
+    kept = weakref.WeakSet(things)
+    for thing in things[:9]:
+        queue.remove(thing)
+    del things[:9], thing
+    gc.collect()
+    assert len(kept) == 1
+    assert queue.take(9) == things
+
+
 @given(st.lists(st.tuples(st.integers(-2, 2), st.sampled_from("xyz"), st.booleans()), max_size=60), st.integers(1, 7))
 def test_everything_is_given_once_in_order_of_priority(entries: list[tuple[int, str, bool]], step: int) -> None:
     queue: WorkQueue[int] = WorkQueue()
@@ -69,3 +89,14 @@ def test_everything_is_given_once_in_order_of_priority(entries: list[tuple[int, 
         for caller in "xyz":
             own = [n for n in taken if entries[n][:2] == (priority, caller)]
             assert own == sorted(own)
+
+
+def test_things_are_counted_by_priority() -> None:
+    queue = filled(("a", 0, "x"), ("b", 0, "y"), ("c", 10, "x"), ("d", -10, "x"))
+    assert [queue.count(priority) for priority in (20, 10, 0, -10)] == [0, 1, 3, 4]
+    queue.add("d", 10, "x")
+    queue.remove("b")
+    queue.remove("b")
+    assert [queue.count(priority) for priority in (10, 0, -10)] == [2, 3, 3]
+    assert len(queue.take(9)) == 3
+    assert queue.count(-100) == 0
