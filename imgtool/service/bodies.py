@@ -98,8 +98,8 @@ class BodyReader:
                         left -= len(chunk)
                         if left < 0:
                             break
-            except (TimeoutError, ClientDisconnect):
-                pass
+            except (TimeoutError, ClientDisconnect, RuntimeError):
+                pass  # enough of it, or all: starlette's word for a body that has been read is a RuntimeError
         raise HttpProblem(
             "body_too_large",
             f"the body has {what}; at most {self.limit:,} are taken",
