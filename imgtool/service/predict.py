@@ -6,10 +6,10 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -51,8 +51,6 @@ _CODE_EVENTS = {
     "complete": "detail_page_buttons_complete",
 }
 """What events are called where codes are asked for."""
-
-Answer = TypeVar("Answer")
 
 
 class Asked(Struct, frozen=True):
@@ -192,7 +190,8 @@ class Predictor:
             tickets: list[Ticket] = []
             try:
                 tickets.extend(self._submit(upload, asked, request.state.caller) for upload in form.files)
-                results = await unless_gone(_all(tickets), request)
+                await _until_answered(tickets, request)
+                results = [ticket.result(0) for ticket in tickets]
             except ImgtoolError as error:
                 raise from_error(error, self._retry_after()) from error
             finally:
@@ -317,31 +316,36 @@ def parallel_efficiency(spans: list[tuple[float, float]]) -> float | None:
     return round(min(1.0, total / (len(spans) * wall)), 3) if wall > 0 else 1.0
 
 
-async def _all(tickets: list[Ticket]) -> list[ImageResult]:
-    return [await ticket for ticket in tickets]
-
-
-async def unless_gone(answer: Awaitable[Answer], request: Request) -> Answer:
-    """What comes of ``answer``; it is cancelled where the client leaves.
+async def _until_answered(tickets: list[Ticket], request: Request) -> None:
+    """Wait for all of them.
 
     Raises:
         ClientGone: the client has left.
     """
-    answering = asyncio.ensure_future(answer)
-    try:
-        done, _ = await asyncio.wait({answering}, timeout=_AWAITED_SECONDS)
-        if not done:
-            leaving = asyncio.ensure_future(_until_gone(request))
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[None] = loop.create_future()
+    left = len(tickets)
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if not left and not answered.done():
+            answered.set_result(None)
+
+    def on_done(_: Ticket) -> None:  # in the scheduler's thread
+        loop.call_soon_threadsafe(count)
+
+    for ticket in tickets:
+        ticket.add_done_callback(on_done)
+    done, _ = await asyncio.wait({answered}, timeout=_AWAITED_SECONDS)
+    if not done:
+        leaving = asyncio.ensure_future(_until_gone(request))
+        try:
+            await asyncio.wait({answered, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             leaving.cancel()
-        if not answering.done():
-            raise ClientGone
-        return answering.result()
-    finally:
-        if not answering.done():
-            answering.cancel()
-            with suppress(asyncio.CancelledError, ImgtoolError):
-                await answering
+    if not answered.done():
+        raise ClientGone
 
 
 async def _until_gone(request: Request) -> None:

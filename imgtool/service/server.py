@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -179,6 +180,10 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
     await service.start()
+    # What is there now stays: without this, looking for garbage takes a third of the time of an answer from the cache.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     on_start()
     try:
         await server.serve(sockets=[listening])
