@@ -5,7 +5,8 @@
 Mixes: `cached` (200 clients that send images whose answers are kept), `hash` (200 clients that ask by hash), `single`
 (one client, computed, beside the engine called directly), `eight` (eight clients, computed, beside `imgtool analyze`),
 `poll` (small images, beside a service that is polled every two seconds), `overload` (far more than five times the
-capacity), `leave` (200 clients wait, 90 % leave), `crash` (a crashing image among 200), `memory` (20,000 requests).
+capacity), `leave` (200 clients wait, 90 % leave), `crash` (a crashing image among 200), `events`
+(1,000 streams of two parts), `memory` (20,000 requests).
 
 Planted engines that take a known time stand for models. Rounds of the services are interleaved; medians are printed,
 and as it goes the load of the machine. The generator runs on the same cores.
@@ -53,6 +54,8 @@ class Connection:
         self._writer: asyncio.StreamWriter | None = None
         self._done = False
         self._body = bytearray()
+        self.first_at = 0.0
+        """When the first bytes of the latest body came."""
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of one request."""
@@ -74,6 +77,8 @@ class Connection:
 
     def on_body(self, data: bytes) -> None:
         """Of httptools."""
+        if not self._body:
+            self.first_at = time.perf_counter()
         self._body += data
 
     def on_message_complete(self) -> None:
@@ -356,6 +361,38 @@ def crash(folder: Path, _: float) -> dict[str, Figures]:
     return {"serve": {"answered": found["answered"], "failed": round(found["error_share"] * 201)}}
 
 
+def events(folder: Path, _: float, requests: int = 1000) -> dict[str, Figures]:
+    """Two parts that take 0.1 s each, as events: their order, the first, how well they run side by side;
+    of 1,000 requests 100 are computed."""
+    head = b"Accept: text/event-stream\r\nContent-Type"
+    sent = [post(drawn(number)).replace(b"Content-Type", head) for number in range(100)]
+    parts = ("-t", "caption,text", "--text-engine", "tests.planted:SlowText", "--workers", "1")
+    right, firsts, efficiencies = 0, [], []
+
+    async def client(port: int, numbers: Iterator[int]) -> None:
+        nonlocal right
+        connection = Connection(port)
+        for number in numbers:
+            began = time.perf_counter()
+            _, body = await connection.ask(sent[number % len(sent)])
+            firsts.append(connection.first_at - began)
+            names = [line[7:].decode() for line in body.splitlines() if line.startswith(b"event: ")]
+            ids = [int(line[4:]) for line in body.splitlines() if line.startswith(b"id: ")]
+            right += names == ["start", "ready", "ready", "complete"] and ids == [1, 2, 3, 4]
+            done = json.loads(body.strip().rpartition(b"data: ")[2])
+            if done["parallel_efficiency"] is not None:
+                efficiencies.append(done["parallel_efficiency"])
+
+    async def all_clients(port: int) -> None:
+        numbers = iter(range(requests))
+        await asyncio.gather(*(client(port, numbers) for _ in range(8)))
+
+    with service(folder / f"events-{time.time_ns()}", SLOW, *parts) as (port, _process):
+        asyncio.run(all_clients(port))
+    figures = {"right_share": right / requests, "first_p99": share(firsts, 0.99), "first_p50": share(firsts, 0.5)}
+    return {"serve": {**figures, "efficiency": median(efficiencies)}}
+
+
 def memory(folder: Path, _: float, requests: int = 20_000) -> dict[str, Figures]:
     """Memory and open files of the service over many requests."""
     contents = [drawn(number) for number in range(IMAGES)]
@@ -379,7 +416,7 @@ def memory(folder: Path, _: float, requests: int = 20_000) -> dict[str, Figures]
 
 MIXES: dict[str, Callable[[Path, float], dict[str, Figures]]] = {
     "cached": cached, "hash": by_hash, "single": single, "eight": eight, "poll": poll, "overload": overload,
-    "leave": leave, "crash": crash, "memory": memory,
+    "leave": leave, "crash": crash, "events": events, "memory": memory,
 }  # fmt: skip
 
 

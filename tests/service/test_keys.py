@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+import socket
 import stat
+import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -151,3 +155,32 @@ def test_the_file_of_keys_is_json(tmp_path: Path) -> None:
     add_key(tmp_path / "keys.json", "anna", Role.USER, None)
     found = json.loads((tmp_path / "keys.json").read_text())
     assert set(found["keys"][0]) == {"name", "role", "hash", "created", "expires"}
+
+
+def test_several_services_count_in_one_redis_and_do_without_it(tmp_path: Path) -> None:
+    pytest.importorskip("redis")
+    if shutil.which("redis-server") is None:
+        pytest.skip("no Redis is installed")
+    warned: list[str] = []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"redis://127.0.0.1:{port}"
+    arguments = ["redis-server", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+    try:
+        one, two = (RateLimiter("2/minute", address, warned.append) for _ in range(2))
+        assert one.blocks
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        assert [limiter.hit("anna")[0] for limiter in (one, two, one)] == [True, True, False]
+    finally:
+        server.terminate()
+        server.wait()
+    began = time.monotonic()
+    assert all(two.hit("anna")[0] for _ in range(20))
+    assert time.monotonic() - began < 2
+    assert len(warned) == 1 and "rate limit" in warned[0]
