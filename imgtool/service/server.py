@@ -183,7 +183,7 @@ async def _serve(
     # What is there now stays: without this, looking for garbage takes a third of the time of an answer from the cache.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(10_000, 10, 10)
     on_start()
     try:
         await server.serve(sockets=[listening])

@@ -91,6 +91,9 @@ def run(resolved: Resolved) -> ExitCode:
     if options.root is not None and not options.root.expanduser().is_dir():
         raise ConfigProblem(f"--root: there is no folder {options.root}", "name one that exists")
     with Engine(resolved.engine, observer=_Watcher(log), queue_limit=100_000) as engine:
+        if "batch_size" not in resolved.origins and not any(c.spec.batched for c in engine.plan.chosen.values()):
+            # What a worker has been given is computed though its client has left: no more at a time than pays.
+            engine.options = msgspec.structs.replace(engine.options, batch_size=1)
         # The models load in the workers while the libraries of the service are imported here.
         engine.warm_up()
         try:
