@@ -2,6 +2,7 @@
 PYTHON ?= python3
 DEMO_ENV := .venv-demo
 TEST_ENV := .venv
+SERVE_ENV := .venv-serve
 PERFORMANCE_ENV := .venv-performance
 LOCK_ENV := .venv-lock
 OUT ?= out
@@ -11,7 +12,7 @@ RUNS ?= 10
 CONSTRAINTS := requirements/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-pythons lint types contracts unit lock examples performance clean
+.PHONY: help demo serve-demo test test-full test-pythons lint types contracts unit lock examples performance clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,6 +20,7 @@ help: ## Show what there is
 # An environment is complete when its stamp exists; it is made anew when the dependencies change.
 $(DEMO_ENV)/.complete: WHAT := .
 $(TEST_ENV)/.complete: WHAT := .[dev]
+$(SERVE_ENV)/.complete: WHAT := .[serve]
 $(PERFORMANCE_ENV)/.complete: WHAT := .[all]
 .venv-3.%/.complete: WHAT := .[test]
 %/.complete: pyproject.toml $(CONSTRAINTS)
@@ -33,6 +35,9 @@ demo: $(DEMO_ENV)/.complete ## Analyze the example images: captions, text, label
 	$(DEMO_ENV)/bin/imgtool analyze examples/images --languages en --labels-model examples/models/image-kind.onnx
 	$(DEMO_ENV)/bin/imgtool analyze examples/images --languages en --labels-model examples/models/image-kind.onnx -o $(OUT)/gallery.html
 	@echo "here imgtool is $(DEMO_ENV)/bin/imgtool"
+
+serve-demo: $(SERVE_ENV)/.complete ## Start the service on the example images, and ask it about one
+	scripts/serve_demo.sh $(SERVE_ENV)/bin/imgtool
 
 test: $(TEST_ENV)/.complete ## Lint, types, import contracts and tests with coverage
 	@scripts/need-programs.sh

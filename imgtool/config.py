@@ -21,7 +21,7 @@ import msgspec
 
 from imgtool.config_files import SECTIONS, files, normalise
 from imgtool.errors import ConfigProblem, UnknownKey, UsageProblem, nearest
-from imgtool.options import EngineOptions, OutputOptions
+from imgtool.options import EngineOptions, OutputOptions, ServiceOptions
 from imgtool.quantities import parse_duration, parse_size, split_settings
 from imgtool.types import Task
 
@@ -35,10 +35,11 @@ _TABLES = ("ocr", "classifier", "codes")
 _PATHS_OR_NAMES = {"stats", "database", "caption_model"}
 """Texts that may be paths."""
 
-_SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels"}
-_DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl", "shared_ttl"}
+_SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels", "max_body"}
+_DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl", "shared_ttl", "deadline", "grace", "job_ttl"}
 _AT_LEAST = {
     **dict.fromkeys(("batch_size", "batch_pixels", "pdf_dpi", "top_k", "max_pixels", "max_new_tokens"), 1),
+    **dict.fromkeys(("max_body", "queue"), 1),
     "min_new_tokens": 0,
 }
 _MORE_THAN_0 = {*_DURATIONS, "cache_size", "max_worker_memory"}
@@ -46,6 +47,7 @@ _BETWEEN = {
     # A runtime starts every thread that it is allowed: more than any machine has cores only exhausts the system.
     "threads": (1, 1024),
     "workers": (1, 256),
+    "port": (0, 65535),
     "num_beams": (1, 100),
     "threshold": (0, 1),
     "max_failure_rate": (0, 1),
@@ -91,6 +93,7 @@ class Resolved:
 
     engine: EngineOptions
     output: OutputOptions
+    service: ServiceOptions
     origins: Mapping[str, str]
 
 
@@ -124,7 +127,8 @@ def resolve(
             else:
                 merged[name] = converted
                 origins[name] = source.name
-    return Resolved(_build(EngineOptions, merged), _build(OutputOptions, merged), origins)
+    kinds = _build(EngineOptions, merged), _build(OutputOptions, merged), _build(ServiceOptions, merged)
+    return Resolved(*kinds, origins)
 
 
 def _build(options: type[OptionsT], merged: Mapping[str, Any]) -> OptionsT:
@@ -155,7 +159,7 @@ def _kinds() -> dict[str, Any]:
     """The name and type of every option that a configuration may set."""
     return {
         field.name: field.type
-        for options in (EngineOptions, OutputOptions)
+        for options in (EngineOptions, OutputOptions, ServiceOptions)
         for field in msgspec.structs.fields(options)
     }
 

@@ -126,6 +126,10 @@ class QueueFull(ImgtoolError):
     """More is waiting for an engine than it accepts: ask again later."""
 
 
+class NotKept(ImgtoolError):
+    """An answer is asked for by the hash of its image, and the result store does not have it."""
+
+
 class Cancelled(ImgtoolError):
     """A request was cancelled before it was answered."""
 

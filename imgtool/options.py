@@ -231,6 +231,35 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
     verbose: bool = False
 
 
+class LogFormat(StrEnum):
+    """How a service writes a line for each request."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class ServiceOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``imgtool serve`` needs to know beside the options of its engine. Sizes are bytes, durations seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    root: Path | None = None
+    """The folder whose images jobs may name by path; ``None``: jobs take uploads alone."""
+    api_keys: Path | None = None
+    rate_limit: str | None = None
+    rate_limit_storage: str | None = None
+    trusted_proxy: tuple[str, ...] = ()
+    max_body: int = 20 * 1024 * 1024
+    queue: int = 64
+    """Images that may wait to be computed."""
+    deadline: float = 60.0
+    grace: float = 30.0
+    jobs_dir: Path | None = None
+    """Where jobs are kept; ``None``: in the folder of the cache."""
+    job_ttl: float = 86_400.0
+    log_format: LogFormat = LogFormat.TEXT
+
+
 def cache_root(options: EngineOptions) -> Path:
     """The directory of the result store and the stat index: the one that is set, or the platform's.
 

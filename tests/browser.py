@@ -131,12 +131,12 @@ class Browser:
         elif method == "Network.requestWillBeSent" and not details["request"]["url"].startswith("data:"):
             self.requests.append(details["request"]["url"])
 
-    def open(self, page: Path, ready: str = "document.readyState === 'complete'") -> float:
-        """Load a file and wait until the expression ``ready`` holds; the seconds it took."""
+    def open(self, page: Path | str, ready: str = "document.readyState === 'complete'") -> float:
+        """Load a file, or an address, and wait until the expression ``ready`` holds; the seconds it took."""
         # The answer to the command may come while the former document is still there.
         self.evaluate("window.former = true")
         started = time.perf_counter()
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self.wait(f"!window.former && document.documentElement !== null && {ready}")
         return time.perf_counter() - started
 

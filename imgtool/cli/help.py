@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from imgtool.cli.analyze.former_options import as_now
 from imgtool.cli.analyze.options import RARE_PANELS
@@ -15,7 +15,7 @@ ON_BY_DEFAULT = {"cache", "isolate", "csv_bom"}
 
 
 def _show_all(ctx: typer.Context, asked: bool) -> None:
-    if asked and isinstance(ctx.command, ManyOptions):
+    if asked and isinstance(ctx.command, ManyOptions | ManyOptionsGroup):
         ctx.command.left_out = ()
         for parameter in ctx.command.params:
             if parameter.param_type_name == "option":  # what an argument is, the text above the options says
@@ -44,11 +44,26 @@ class ManyOptions(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help. The process ends after it, so options may be changed here for what is shown."""
-        for option in self.params:
-            if str(getattr(option, "rich_help_panel", "")) in self.left_out:
-                option.hidden = True  # type: ignore[attr-defined]
-            if option.secondary_opts:  # one form of a switch is enough: of --strict and --no-strict, the one that acts
-                if option.name in ON_BY_DEFAULT:
-                    option.opts = option.secondary_opts
-                option.secondary_opts = []
+        _shorten(self.params, self.left_out)
         super().format_help(ctx, formatter)
+
+
+class ManyOptionsGroup(TyperGroup):
+    """The same for a command that has commands of its own."""
+
+    left_out: tuple[str, ...] = RARE_PANELS
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        _shorten(self.params, self.left_out)
+        super().format_help(ctx, formatter)
+
+
+def _shorten(parameters: list[Any], left_out: tuple[str, ...]) -> None:
+    for option in parameters:
+        if str(getattr(option, "rich_help_panel", "")) in left_out:
+            option.hidden = True
+        if option.secondary_opts:  # one form of a switch is enough: of --strict and --no-strict, the one that acts
+            if option.name in ON_BY_DEFAULT:
+                option.opts = option.secondary_opts
+            option.secondary_opts = []

@@ -23,6 +23,7 @@ from imgtool.cli.log_format import add_option, begin, is_json
 from imgtool.cli.profile.command import SETTINGS as PROFILE_SETTINGS
 from imgtool.cli.profile.command import profile
 from imgtool.cli.search.command import search
+from imgtool.cli.serve.command import app as serve_app
 from imgtool.cli.warm.command import warm_cache
 from imgtool.errors import ExitCode
 from imgtool.ground.home import has_home, without_home
@@ -134,6 +135,7 @@ app.command(
     no_args_is_help=True,
     short_help="Show where a run spends its time and memory.",
 )(profile)
+app.add_typer(serve_app, name="serve", short_help="Answer over HTTP: a service with jobs, events and metrics.")
 app.command("schema", short_help="Print the JSON Schema of a result.")(schema.schema)
 
 

@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, SupportsIndex
 
 from imgtool import trace
 from imgtool.config import convert_options
@@ -53,6 +53,14 @@ _WHOLE = (int, SupportsIndex)  # in this order: a class is looked up sooner than
 _NUMBER = (float, int, SupportsFloat)
 _HASHED_AT_ONCE = 1 << 18
 """Bytes that are hashed by who submits them: that takes less time than to have it done."""
+
+
+class EngineLoad(NamedTuple):
+    """How many images wait to be computed, how many workers have been given, and how many tickets are open."""
+
+    waiting: int
+    in_hand: int
+    open: int
 
 
 class Engine(AbstractContextManager["Engine"]):
@@ -128,6 +136,7 @@ class Engine(AbstractContextManager["Engine"]):
         priority: int = Priority.NORMAL,
         deadline: float | None = None,
         caller: Hashable = None,
+        most_waiting: int | None = None,
     ) -> Ticket:
         """Ask about one image; returns at once.
 
@@ -135,7 +144,9 @@ class Engine(AbstractContextManager["Engine"]):
         or a numpy array: (H, W) or (H, W, 1) grey, (H, W, 3) RGB, (H, W, 4) RGBA, ``uint8`` or floats in [0, 1].
         ``page`` counts from 0. ``name`` stands as ``path`` in the result of what has none. ``tasks`` are some of the
         engine's. ``deadline`` is seconds from now: what is not answered by then fails, with what is answered. Of what
-        waits, a higher ``priority`` is computed first, and of equal ones the ``caller``s take turns.
+        waits, a higher ``priority`` is computed first, and of equal ones the ``caller``s take turns. Where
+        ``most_waiting`` images of this priority or a higher one wait already and this one would have to be computed,
+        too, the ticket raises :class:`imgtool.errors.QueueFull`.
 
         A file that cannot be read, or is no image, is a result with ``error``, not an exception.
 
@@ -152,23 +163,7 @@ class Engine(AbstractContextManager["Engine"]):
         found = read_source(source, name)
         size = len(found.content or b"")
         inside.admit(size, self._queue_limit, self._queue_bytes)
-        ticket = Ticket(self, inside.scheduler.cancel, inside.part)
-
-        def on_done(request: PageRequest) -> None:
-            inside.leave(size)
-            if request.cancelled:
-                ticket.on_done(None, Cancelled("this was cancelled before it was answered", "submit it again"))
-            elif request.failure is not None:
-                ticket.on_done(None, request.failure)
-            else:
-                try:
-                    result = inside.result(request)
-                except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
-                    ticket.on_done(None, error)
-                    return
-                inside.tally.result(result, from_shared=request.from_shared)
-                ticket.on_done(result, None)
-
+        ticket, on_done = inside.ticket(self, size)
         request = PageRequest(
             name=found.name,
             tasks=wanted,
@@ -182,11 +177,42 @@ class Engine(AbstractContextManager["Engine"]):
             caller=caller,
             deadline=None if deadline is None else time.monotonic() + deadline,
             error=found.problem,
+            most_waiting=most_waiting,
         )
         if found.content is not None and size <= _HASHED_AT_ONCE:
             import hashlib
 
             request.sha256 = hashlib.sha256(found.content).hexdigest()
+        ticket.begin(request)
+        inside.scheduler.submit((request,))
+        return ticket
+
+    def look_up(
+        self, sha256: str, tasks: Iterable[Task | str] | None = None, *, page: int = 0, name: str | None = None
+    ) -> Ticket:
+        """Ask for what is kept about the image with this hash (64 hexadecimal digits), without the image.
+
+        ``name`` stands as ``path`` in the result. Nothing is computed: where an answer to one of ``tasks`` is not kept,
+        the ticket raises :class:`imgtool.errors.NotKept`.
+
+        Raises:
+            imgtool.errors.QueueFull: ``queue_limit`` is reached.
+            imgtool.errors.EngineClosed: the engine was closed.
+            imgtool.errors.UsageProblem: ``tasks`` names one that this engine does not answer.
+        """
+        inside = self._open()
+        wanted = self._wanted(tasks)
+        inside.admit(0, self._queue_limit, self._queue_bytes)
+        ticket, on_done = inside.ticket(self, 0)
+        request = PageRequest(
+            name=sha256 if name is None else name,
+            tasks=wanted,
+            on_done=on_done,
+            tally=inside.tally,
+            sha256=sha256,
+            page=page,
+            only_kept=True,
+        )
         ticket.begin(request)
         inside.scheduler.submit((request,))
         return ticket
@@ -239,6 +265,25 @@ class Engine(AbstractContextManager["Engine"]):
     def model_problems(self) -> dict[str, Problem]:
         """Tasks whose model could not be loaded, with the reason."""
         return dict(self._reporter.model_problems)
+
+    @property
+    def load(self) -> EngineLoad:
+        """How much there is to do at this moment."""
+        inside = self._inside
+        if inside is None:
+            return EngineLoad(waiting=0, in_hand=0, open=0)
+        return EngineLoad(inside.scheduler.waiting, inside.scheduler.in_hand, inside.tickets)
+
+    @property
+    def submitted(self) -> Statistics:
+        """The figures of everything that was submitted, of ``analyze`` nothing."""
+        inside = self._inside
+        return self.figures_of(Tally() if inside is None else inside.tally)
+
+    @property
+    def loaded_tasks(self) -> frozenset[str]:
+        """Tasks that a worker has loaded a model for."""
+        return frozenset(loaded.task for loaded in list(self._reporter.models))
 
     def figures_of(self, tally: Tally) -> Statistics:
         """The figures of a tally, with those of the engine's models, workers and cache."""
@@ -371,11 +416,33 @@ class _Inside:
             self._tickets += 1
             self._bytes += size
 
-    def leave(self, size: int) -> None:
-        """A ticket is done."""
-        with self._lock:
-            self._tickets -= 1
-            self._bytes -= size
+    def ticket(self, engine: Engine, size: int) -> tuple[Ticket, Callable[[PageRequest], None]]:
+        """A ticket for an image of so many bytes that was let in, and what its request calls when it is done."""
+        ticket = Ticket(engine, self.scheduler.cancel, self.part)
+
+        def on_done(request: PageRequest) -> None:
+            with self._lock:
+                self._tickets -= 1
+                self._bytes -= size
+            if request.cancelled:
+                ticket.on_done(None, Cancelled("this was cancelled before it was answered", "submit it again"))
+            elif request.failure is not None:
+                ticket.on_done(None, request.failure)
+            else:
+                try:
+                    result = self.result(request)
+                except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+                    ticket.on_done(None, error)
+                    return
+                self.tally.result(result, from_shared=request.from_shared)
+                ticket.on_done(result, None)
+
+        return ticket, on_done
+
+    @property
+    def tickets(self) -> int:
+        """How many tickets are open."""
+        return self._tickets
 
     def result(self, request: PageRequest) -> ImageResult:
         """A request as the result that is given out."""

@@ -16,6 +16,7 @@ from tests.command import imgtool
 HEAVY = {
     *("numpy", "PIL", "onnxruntime", "cv2", "torch", "transformers", "easyocr", "rapidocr", "pyarrow", "pydantic"),
     *("psycopg", "redis", "xlsxwriter", "pikepdf", "img2pdf", "lxml"),
+    *("starlette", "uvicorn", "httptools", "python_multipart", "limits", "prometheus_client", "anyio"),
 }
 PAGES = {"jinja2"}
 """Imported when a page is written, and not before."""
@@ -68,6 +69,8 @@ COMMANDS = [
     ["bench", "soak", "--help"],
     ["bench", "report", "--help"],
     ["profile", "--help"],
+    ["serve", "--help"],
+    ["serve", "keys", "--help"],
     ["bench", "--command", "nothing=true", "-n", "2"],
 ]
 

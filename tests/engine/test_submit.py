@@ -17,7 +17,7 @@ from PIL import Image
 from imgtool import Cancelled, Engine, ImgtoolError, Priority, QueueFull, Status, Task, UsageProblem
 from imgtool.engine.observer import Observer
 from imgtool.engine.ticket import Ticket
-from imgtool.errors import SourceProblem
+from imgtool.errors import NotKept, SourceProblem
 from tests import pictures
 
 
@@ -366,3 +366,41 @@ def test_a_large_upload_is_hashed_and_sent_whole(shared: Engine) -> None:
     assert len(buffer.getvalue()) > 2_000_000
     result = shared.submit(buffer.getvalue()).result(60)
     assert (result.caption, result.width) == ("colour (10, 20, 30)", 900)
+
+
+def test_what_would_wait_behind_too_many_is_refused_and_what_is_computed_anyway_is_not(tmp_path: Path) -> None:
+    paths = [pictures.flat(tmp_path / f"{n}.png", (n, 1, 1)) for n in range(12)]
+    with engine(caption_engine="tests.planted:Slow", tasks=["caption"], workers=1, batch_size=1) as made:
+        made.submit(paths[0]).result(60)
+        tickets = [made.submit(path, most_waiting=3) for path in paths[1:]]
+        again = made.submit(paths[1], most_waiting=0)
+        known = made.submit(paths[0], most_waiting=0)
+        first = made.submit(pictures.flat(tmp_path / "first.png", (99, 1, 1)), most_waiting=3, priority=Priority.HIGH)
+        assert [ticket.result(60).caption for ticket in (again, known, first)] == ["slow"] * 3
+        refused = 0
+        for ticket in tickets:
+            try:
+                ticket.result(60)
+            except QueueFull as error:
+                refused += 1
+                assert error.remedy
+        assert 4 <= refused <= 9
+        assert made.load == (0, 0, 0)
+
+
+def test_what_is_kept_is_found_by_its_hash(tmp_path: Path) -> None:
+    photo = pictures.flat(tmp_path / "photo.png", (10, 20, 30))
+    with engine(cache=True, cache_dir=tmp_path / "cache") as made:
+        result = made.submit(photo, tasks=["caption"]).result(60)
+        assert result.sha256 is not None
+        found = made.look_up(result.sha256, ["caption"], name="by hash").result(60)
+        assert (found.caption, found.path, found.from_cache) == (result.caption, "by hash", True)
+        assert found.file_size == photo.stat().st_size
+        for sha256, tasks in ((result.sha256, None), ("0" * 64, ["caption"])):
+            with pytest.raises(NotKept) as caught:
+                made.look_up(sha256, tasks).result(60)
+            assert caught.value.remedy
+        with pytest.raises(UsageProblem):
+            made.look_up(result.sha256, ["labels"])
+        assert made.submitted.images == 2
+        assert made.loaded_tasks == {"caption"}

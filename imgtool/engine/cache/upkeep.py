@@ -39,6 +39,7 @@ __all__ = [
     "execute",
     "plan_clear",
     "plan_prune",
+    "plan_records",
     "plan_repair",
     "stats",
     "verify",
@@ -207,6 +208,27 @@ def plan_prune(
         examples=tuple(name for _, _, name in cuts.values())[:_EXAMPLES],
         cuts=tuple(cut for cut, _, _ in cuts.values()),
         seen_before=now - STALE_SECONDS if stale else None,
+    )
+
+
+def plan_records(root: Path, sha256: str) -> RemovalPlan:
+    """What is kept about one image: its record, those of its pages, and their thumbnails.
+
+    Raises:
+        imgtool.errors.OutputNotWritable: the cache cannot be read.
+    """
+    database = results_database(root)
+    if not database.exists():
+        return RemovalPlan(root)
+    with explained(root), reading(database) as connection:
+        query = "SELECT rowid, store_time, key, LENGTH(value) FROM Cache WHERE raw = 1 AND key >= ? AND key < ?"
+        found = connection.execute(query, (sha256, sha256 + "~")).fetchall()
+    return RemovalPlan(
+        root,
+        records=len(found),
+        bytes=sum(size or 0 for *_, size in found),
+        examples=tuple(str(key) for _, _, key, _ in found)[:_EXAMPLES],
+        cuts=tuple(Cut(rowid, store_time) for rowid, store_time, _, _ in found),
     )
 
 

@@ -34,7 +34,9 @@ class PageRequest(Struct, eq=False, kw_only=True):
     The image is the file ``ref`` or the bytes ``content``; one with neither is a file that is still to be looked at.
     ``on_done`` and ``on_part`` are called in the scheduler's thread. ``fresh`` says who answered the tasks that were
     computed for this request, ``from_shared`` whether an answer came from the shared cache, ``left_out`` which other
-    pages are not looked at.
+    pages are not looked at. With ``only_kept`` nothing is computed: what the store does not have fails with
+    ``NotKept``. Where ``most_waiting`` images of its priority or a higher one wait to be computed already, it fails
+    with ``QueueFull``, unless another request has it computed anyway.
     """
 
     name: str
@@ -52,6 +54,8 @@ class PageRequest(Struct, eq=False, kw_only=True):
     caller: Hashable = None
     deadline: float | None = None
     only_failed: bool = False
+    only_kept: bool = False
+    most_waiting: int | None = None
     left_out: str | None = None
 
     image: ImageFacts | None = None
@@ -116,6 +120,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
         in_part = any(self._given_by(task, plan).unread for task in tasks if task in self.answers)
         status = Status.OK if answered == len(tasks) and not in_part else Status.PARTIAL
         image = self.image
+        size = self.content_size if self.ref is None else self.ref.size
         # A name that is no UTF-8 was decoded with surrogates, which JSON cannot hold: those bytes become \xNN.
         odd = not self.name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in self.name)
         path = self.name
@@ -134,7 +139,7 @@ class PageRequest(Struct, eq=False, kw_only=True):
             format=image.format if image else None,
             width=image.width if image else None,
             height=image.height if image else None,
-            file_size=self.content_size if self.ref is None else self.ref.size,
+            file_size=image.file_size if size is None and image else size,
             status=Status.FAILED if self.error is not None or not answered else status,
             tasks=TaskResults(**tasks),  # type: ignore[arg-type]
             error=self.error,

@@ -32,7 +32,7 @@ from imgtool.engine.plan import Plan
 from imgtool.engine.scheduling.flight import Flight
 from imgtool.engine.scheduling.page_request import PageRequest
 from imgtool.engine.scheduling.work_queue import WorkQueue
-from imgtool.errors import EngineClosed, ImgtoolError
+from imgtool.errors import EngineClosed, ImgtoolError, NotKept, QueueFull
 from imgtool.runtime.interface import FewerWorkers, ItemPool, PoolEvent
 from imgtool.runtime.protocol import Answered, Decoded, ItemEvent, ItemFinished, LoadRetried, ModelFailed, ModelLoaded
 from imgtool.types import Problem
@@ -128,6 +128,16 @@ class Scheduler:
         self._thread.start()
 
     # -- from any thread
+
+    @property
+    def waiting(self) -> int:
+        """How many images wait to be computed."""
+        return len(self._queue)
+
+    @property
+    def in_hand(self) -> int:
+        """How many images the workers have been given."""
+        return max(0, len(self._by_number) - len(self._queue))
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Have ``call`` called in the scheduler's thread."""
@@ -351,6 +361,9 @@ class Scheduler:
             if request.only_failed and not request.failed_before(record, self._plan):
                 request.skipped = True
                 self._finish(request)
+            elif missing and request.only_kept:
+                text = f"no answer to {missing[0]} is kept for this image"
+                self._finish(request, failure=NotKept(text, "submit the image itself"))
             elif missing:
                 self._join(request, missing)
             else:
@@ -370,6 +383,13 @@ class Scheduler:
                 self._board(request, flight)
                 wanted -= set(flight.tasks)
         if not wanted:
+            return
+        waiting = self._queue.count(request.priority)
+        if request.most_waiting is not None and waiting >= request.most_waiting:
+            self._leave(request)
+            if not flights:
+                self._flights.pop(request.key, None)
+            self._finish(request, failure=QueueFull(f"{waiting:,} images are waiting already", "ask again later"))
             return
         # A task that reads another's answer must find it, known or computed in the same flight.
         reads = {earlier.value for task in wanted for earlier in self._plan.chosen[task].spec.after}

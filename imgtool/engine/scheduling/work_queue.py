@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -19,6 +19,7 @@ class WorkQueue(Generic[ThingT]):
     def __init__(self) -> None:
         self._callers: dict[int, OrderedDict[Hashable, OrderedDict[ThingT, None]]] = {}
         self._place: dict[ThingT, tuple[int, Hashable]] = {}
+        self._counts: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._place)
@@ -30,6 +31,7 @@ class WorkQueue(Generic[ThingT]):
         """Queue a thing, or move one that is queued to another priority."""
         self.remove(thing)
         self._place[thing] = (priority, caller)
+        self._counts[priority] += 1
         self._callers.setdefault(priority, OrderedDict()).setdefault(caller, OrderedDict())[thing] = None
 
     def priority(self, thing: ThingT) -> int:
@@ -41,12 +43,17 @@ class WorkQueue(Generic[ThingT]):
         if thing not in self._place:
             return
         priority, caller = self._place.pop(thing)
+        self._counts[priority] -= 1
         callers = self._callers[priority]
         del callers[caller][thing]
         if not callers[caller]:
             del callers[caller]
         if not callers:
-            del self._callers[priority]
+            del self._callers[priority], self._counts[priority]
+
+    def count(self, priority: int) -> int:
+        """How many are queued with this priority or a higher one."""
+        return sum(count for of, count in self._counts.items() if of >= priority)
 
     def take(self, count: int) -> list[ThingT]:
         """The next things, at most so many."""

@@ -89,3 +89,14 @@ def test_everything_is_given_once_in_order_of_priority(entries: list[tuple[int, 
         for caller in "xyz":
             own = [n for n in taken if entries[n][:2] == (priority, caller)]
             assert own == sorted(own)
+
+
+def test_things_are_counted_by_priority() -> None:
+    queue = filled(("a", 0, "x"), ("b", 0, "y"), ("c", 10, "x"), ("d", -10, "x"))
+    assert [queue.count(priority) for priority in (20, 10, 0, -10)] == [0, 1, 3, 4]
+    queue.add("d", 10, "x")
+    queue.remove("b")
+    queue.remove("b")
+    assert [queue.count(priority) for priority in (10, 0, -10)] == [2, 3, 3]
+    assert len(queue.take(9)) == 3
+    assert queue.count(-100) == 0

@@ -1,0 +1,1 @@
+"""``imgtool serve``."""

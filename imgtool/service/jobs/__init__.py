@@ -1,0 +1,1 @@
+"""Background jobs: many images, a journal that survives, results while it runs."""
