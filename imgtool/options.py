@@ -231,13 +231,6 @@ class OutputOptions(msgspec.Struct, frozen=True, kw_only=True):
     verbose: bool = False
 
 
-class LogFormat(StrEnum):
-    """How a service writes a line for each request."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 class ServiceOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What ``imgtool serve`` needs to know beside the options of its engine. Sizes are bytes, durations seconds."""
 
@@ -257,7 +250,6 @@ class ServiceOptions(msgspec.Struct, frozen=True, kw_only=True):
     jobs_dir: Path | None = None
     """Where jobs are kept; ``None``: in the folder of the cache."""
     job_ttl: float = 86_400.0
-    log_format: LogFormat = LogFormat.TEXT
 
 
 def cache_root(options: EngineOptions) -> Path:

@@ -34,7 +34,6 @@ def serve(
     grace: Annotated[Text, option(_SERVICE, "Time to finish when stopped (default: 30s).", takes="TIME")] = None,
     jobs_dir: Annotated[Text, option(_SERVICE, "Where jobs are kept (default: in the cache).", takes="DIR")] = None,
     job_ttl: Annotated[Text, option(_SERVICE, "Keep ended jobs this long (default: 1d).", takes="TIME")] = None,
-    log_format: Annotated[Text, option(_SERVICE, "text (default) or json.", "--log-format", takes="NAME")] = None,
     api_keys: Annotated[Text, option(_SAFETY, "File of keys, from `serve keys add`.", takes="FILE")] = None,
     rate_limit: Annotated[Text, option(_SAFETY, "Most requests of a client: 100/minute.", takes="RATE")] = None,
     rate_limit_storage: Annotated[

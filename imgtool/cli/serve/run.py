@@ -5,18 +5,19 @@ from __future__ import annotations
 import ipaddress
 import sys
 import time
-import traceback
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from imgtool.cli.console import Messages, say
+from imgtool.cli.log_format import is_json, log, traceback_lines
 from imgtool.distribution import install_command
 from imgtool.engine.engine import Engine
 from imgtool.engine.observer import Observer
 from imgtool.errors import ConfigProblem, ExitCode, MissingExtra, UsageProblem
 from imgtool.formats.clean import printable
-from imgtool.options import LogFormat, ServiceOptions
+from imgtool.options import ServiceOptions
 
 if TYPE_CHECKING:
     from imgtool.config import Resolved
@@ -38,8 +39,7 @@ class _Watcher(Observer):
 class RequestLog:
     """A line for each request on stderr, as text or as JSON: who, what, how long. Nothing of what an image says."""
 
-    def __init__(self, form: LogFormat, *, quiet: bool) -> None:
-        self._form = form
+    def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._messages = Messages(quiet=quiet)
 
@@ -48,10 +48,10 @@ class RequestLog:
         if self._quiet or (noted.path in _QUIET_PATHS and noted.status in (200, 503)):
             return
         more = {name: value for name, value in noted.more.items() if name != "timing"}
-        if self._form is LogFormat.JSON:
+        if is_json():
             fields = msgspec.structs.asdict(noted) | {"seconds": round(noted.seconds, 6), **more}
             del fields["more"]
-            self._json("request", **fields)
+            log("info", "request", f"{noted.method} {noted.path} {noted.status}", fields)
             return
         tail = "".join(f" {name}={value}" for name, value in {"code": noted.code, **more}.items() if value is not None)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -60,23 +60,15 @@ class RequestLog:
 
     def bug(self, noted: Noted, error: Exception) -> None:
         """A request met a bug of ours."""
-        text = "".join(traceback.format_exception(error))
-        if self._form is LogFormat.JSON:
-            self._json("bug", request_id=noted.request_id, path=noted.path, traceback=text)
-        else:
-            self._messages.error(f"internal error in request {noted.request_id}:\n{text}")
+        lines = traceback_lines(error)
+        message = f"internal error in request {noted.request_id}"
+        fields = {"request_id": noted.request_id, "path": noted.path, "traceback": lines}
+        if not log("error", "bug", message, fields):
+            self._messages.error("\n".join([f"{message}:", *lines]))
 
     def notice(self, text: str) -> None:
         """Something worth knowing once."""
-        if self._form is LogFormat.JSON:
-            if not self._quiet:
-                self._json("notice", message=text)
-        else:
-            self._messages.notice(text)
-
-    def _json(self, event: str, **fields: Any) -> None:
-        line = {"time": round(time.time(), 3), "event": event, **fields}
-        say(msgspec.json.encode(line, enc_hook=str).decode() + "\n")
+        self._messages.notice(text)
 
 
 def run(resolved: Resolved) -> ExitCode:
@@ -87,10 +79,10 @@ def run(resolved: Resolved) -> ExitCode:
     """
     options = resolved.service
     _check_access(options)
-    log = RequestLog(options.log_format, quiet=resolved.output.quiet)
+    requests = RequestLog(quiet=resolved.output.quiet)
     if options.root is not None and not options.root.expanduser().is_dir():
         raise ConfigProblem(f"--root: there is no folder {options.root}", "name one that exists")
-    with Engine(resolved.engine, observer=_Watcher(log), queue_limit=100_000) as engine:
+    with Engine(resolved.engine, observer=_Watcher(requests), queue_limit=100_000) as engine:
         if "batch_size" not in resolved.origins and not any(c.spec.batched for c in engine.plan.chosen.values()):
             # What a worker has been given is computed though its client has left: no more at a time than pays.
             engine.options = msgspec.structs.replace(engine.options, batch_size=1)
@@ -102,11 +94,12 @@ def run(resolved: Resolved) -> ExitCode:
         except ModuleNotFoundError as error:
             text = f"`imgtool serve` needs {error.name}, which is not installed"
             raise MissingExtra(text, install_command("serve")) from error
-        service = Service(engine, options, log=log.request, warn=log.notice, report_bug=log.bug)
+        service = Service(engine, options, log=requests.request, warn=requests.notice, report_bug=requests.bug)
         listening = listen(options.host, options.port)
         host, port = listening.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        return serve(service, options, listening, say=log.notice, on_start=lambda: log.notice(f"serving at {address}"))
+        on_start = partial(requests.notice, f"serving at {address}")
+        return serve(service, options, listening, say=requests.notice, on_start=on_start)
 
 
 def _check_access(options: ServiceOptions) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
+from imgtool.cli.log_format import JsonStderr
 from imgtool.cli.serve.command import app, keys_app
 from imgtool.cli.serve.run import RequestLog
-from imgtool.options import LogFormat
 from imgtool.service.gate import Noted
 from tests.command import imgtool
 
@@ -21,19 +22,20 @@ def noted(path: str = "/v1/predict", status: int = 200) -> Noted:
 
 
 def test_a_line_of_text_a_request(capsys: pytest.CaptureFixture[str]) -> None:
-    log = RequestLog(LogFormat.TEXT, quiet=False)
+    log = RequestLog(quiet=False)
     log.request(noted("/v1/\x1b[31mred"))
     line = capsys.readouterr().err
     assert "POST" in line and "200 12.3ms 5B anna id=r1 images=1" in line and "\x1b" not in line
     log.request(noted("/livez"))
     log.request(noted("/readyz", 503))
     assert capsys.readouterr().err == ""
-    RequestLog(LogFormat.TEXT, quiet=True).request(noted())
+    RequestLog(quiet=True).request(noted())
     assert capsys.readouterr().err == ""
 
 
-def test_a_line_of_json_a_request(capsys: pytest.CaptureFixture[str]) -> None:
-    log = RequestLog(LogFormat.JSON, quiet=False)
+def test_a_line_of_json_a_request(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", JsonStderr(sys.stderr))
+    log = RequestLog(quiet=False)
     log.request(noted())
     log.notice("something")
     log.bug(noted(), ValueError("planted"))
@@ -41,7 +43,7 @@ def test_a_line_of_json_a_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert request["event"] == "request" and request["images"] == 1 and request["seconds"] == 0.0123
     assert "timing" not in request and "more" not in request
     assert notice["message"] == "something"
-    assert "ValueError: planted" in bug["traceback"] and bug["request_id"] == "r1"
+    assert "ValueError: planted" in bug["traceback"][-1] and bug["request_id"] == "r1"
 
 
 def test_help_shows_what_is_asked_for_most() -> None:
