@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,11 +75,13 @@ def change_manifest(folder: Path, **changes: object) -> ArtefactManifest:
     return manifest
 
 
-def flip(path: Path, place: int) -> None:
-    """Flip a bit of the byte at ``place``."""
-    data = bytearray(path.read_bytes())
+def flip(path: Path, place: int, *, by_disk: bool = False) -> None:
+    """Flip a bit of the byte at ``place``; ``by_disk``: as a failing disk does, which leaves the file's time."""
+    data, times = bytearray(path.read_bytes()), path.stat()
     data[place] ^= 1
     path.write_bytes(data)
+    if by_disk:
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def other_runtime(

@@ -245,7 +245,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning_and_nothing_else(good: Path
     assert outcome.code is ExitCode.OK
     notes = [line for line in outcome.err.splitlines() if line.startswith("note:")]
     assert 1 <= len(notes) == len(set(notes)) <= 3  # for the answers, the stat index, the database
-    assert all("--cache-dir" in note for note in notes if "database" not in note)
+    assert all("IMGTOOL_CACHE_DIR=" in note for note in notes if "database" not in note)
 
 
 def test_a_file_deleted_between_listing_and_reading(tmp_path: Path) -> None:

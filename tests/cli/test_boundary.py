@@ -17,7 +17,7 @@ import typer
 
 from imgtool import errors
 from imgtool.cli.boundary import boundary, end_politely_on_signals, verdict
-from imgtool.errors import Cancelled, EngineClosed, ExitCode, ImgtoolError, QueueFull, UsageProblem
+from imgtool.errors import Cancelled, EngineClosed, ExitCode, ImgtoolError, NotKept, QueueFull, UsageProblem
 from imgtool.weights import errors as weights_errors
 
 
@@ -52,7 +52,7 @@ def test_every_failure_has_an_exit_code_a_message_and_a_remedy(
 
 
 def test_what_a_user_can_cause_is_never_called_a_bug() -> None:
-    programs_only = {Cancelled, EngineClosed, QueueFull}  # no command makes them
+    programs_only = {Cancelled, EngineClosed, NotKept, QueueFull}  # no command makes them
     assert {kind for kind in FAILURES if kind.exit_code is ExitCode.INTERNAL} == {ImgtoolError, *programs_only}
 
 

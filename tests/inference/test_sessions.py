@@ -113,9 +113,9 @@ def test_of_a_large_file_samples_are_looked_at(
     folder: Path, monkeypatch: pytest.MonkeyPatch, opened: list[tuple[str, Any]]
 ) -> None:
     monkeypatch.setattr("imgtool.artefacts.manifest._SMALL", 10_000)
-    flip(folder / "small.onnx.data", 4100)
+    flip(folder / "small.onnx.data", 4100, by_disk=True)
     answers(folder)  # between two samples: found by --full-check alone
-    flip(folder / "small.onnx.data", 100)
+    flip(folder / "small.onnx.data", 100, by_disk=True)
     with pytest.raises(ModelLoadFailed, match="damaged"):
         answers(folder)
 

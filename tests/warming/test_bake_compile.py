@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from imgtool.artefacts.find import ArtefactState, ArtefactStatus
 from imgtool.errors import ExitCode, ImgtoolError, MissingExtra, ModelLoadFailed
 from imgtool.options import EngineOptions
 from imgtool.types import Task
@@ -35,6 +36,10 @@ class Compiler:
 
     def is_damaged(self, unit: Unit) -> bool:
         return self.damaged
+
+    def status(self, unit: Unit, *, full: bool = False) -> ArtefactStatus:
+        state = ArtefactState.COMPILED if self.calls else ArtefactState.ABSENT
+        return ArtefactStatus(unit.name, state, state.value)
 
     def compile(self, unit: Unit, observer: FetchObserver, *, anew: bool = False) -> CompileOutcome:
         self.calls.append(anew)

@@ -170,7 +170,7 @@ class TestOptions:
             caption_model=str(plain_folder(tmp_path / "model")), caption_prompt=" a photo of ", num_beams=3
         )
         given = BlipTorch.parameters(options)
-        assert given.pop("paths") == {"model": str(tmp_path / "model")}
+        assert given.pop("paths") == {"model": str(tmp_path / "model"), "manifest": ""}
         assert given.pop("remedy").startswith("copy the model into ")
         assert given == {
             "beams": 3,

@@ -102,6 +102,7 @@ class SharedStore:
         self._trial = False
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
+        self._being_written = 0
         self._closed = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -175,7 +176,7 @@ class SharedStore:
             hits=figures.hits,
             misses=figures.misses,
             written=figures.written,
-            waiting=len(self._waiting),
+            waiting=len(self._waiting) + self._being_written,
             dropped=figures.dropped,
             failures=figures.failures,
         )
@@ -301,6 +302,7 @@ class SharedStore:
             while self._waiting and len(answers) < _WRITTEN_AT_ONCE:
                 answers.append(self._waiting.popleft())
                 self._waiting_bytes -= memoryview(answers[-1].answer.value).nbytes
+            self._being_written = len(answers)
             return (None, answers) if answers else None
 
     def _fetch(self, client: Client, look_up: _LookUp) -> None:
@@ -330,6 +332,7 @@ class SharedStore:
         with self._changed:
             self._figures.written += written
             self._figures.dropped += len(answers) - written
+            self._being_written = 0
         self._call_soon(lambda: self._on_written(refusal))
 
     def _tell_failure(self, error: Exception, look_up: _LookUp | None, unwritten: int) -> None:
@@ -345,6 +348,7 @@ class SharedStore:
         with self._changed:
             # At once: until the scheduler hears of it, each of them would wait for the server in vain.
             self._figures.dropped += unwritten
+            self._being_written = 0
             self._drop_waiting()
         self._call_soon(tell)
 
