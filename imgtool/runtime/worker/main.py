@@ -30,14 +30,18 @@ def main(*, ahead: str = "") -> None:
     os.close(nothing)
     os.dup2(2, 1)
     code = 0
+    shared_is_there = threading.Event()
     try:
         if ahead:
-            threading.Thread(target=_import_ahead, args=(ahead,), name="import-ahead", daemon=True).start()
+            given = (ahead, shared_is_there)
+            threading.Thread(target=_import_ahead, args=given, name="import-ahead", daemon=True).start()
         send = LockedSend(lambda message: _say(writer, message))
         send(Ready(pid=os.getpid()))
         setup = protocol.read_to_worker(reader)
         if isinstance(setup, Setup):
             inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
+            if ahead:
+                shared_is_there.wait()
             with trace.span("imports", "start"):
                 runner = BatchRunner(setup, send)
             threading.Thread(target=_receive, args=(reader, inbox, runner), name="receive", daemon=True).start()
@@ -66,10 +70,15 @@ def _say(writer: BinaryIO, message: FromWorker) -> None:
         _end(1)
 
 
-def _import_ahead(library: str) -> None:
-    # Whoever needs it will import it once more, and find out what is wrong with it.
-    with trace.span("imports", "start"), suppress(Exception):
-        import_module(library)
+def _import_ahead(library: str, shared_is_there: threading.Event) -> None:
+    # Whoever needs it will import it once more, and find out what is wrong with it. numpy comes first and alone: its
+    # modules import each other in circles, and where two threads import them at once one of them gets half a module.
+    with trace.span("imports", "start"):
+        with suppress(Exception):
+            import_module("numpy")
+        shared_is_there.set()
+        with suppress(Exception):
+            import_module(library)
 
 
 def serve(inbox: queue.SimpleQueue[ToWorker], runner: BatchRunner) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import subprocess
+import threading
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -14,7 +15,7 @@ from imgtool.runtime import protocol
 from imgtool.runtime.protocol import Batch, BatchDone, FromWorker, Item, ItemFinished, Ready, Setup, Stop, ToWorker
 from imgtool.runtime.start_process import run_worker
 from imgtool.runtime.worker.batch_runner import BatchRunner
-from imgtool.runtime.worker.main import serve
+from imgtool.runtime.worker.main import _import_ahead, serve
 
 SETUP = Setup(plans=(), max_pixels=1, batch_pixels=1, threads=1)
 
@@ -79,3 +80,17 @@ def test_batches_are_answered_in_order_until_it_is_told_to_stop() -> None:
     serve(inbox, runner)
     assert [event.batch for event in said if isinstance(event, BatchDone)] == [0, 1, 2]
     assert [event.item for event in said if isinstance(event, ItemFinished)] == [0, 1, 2]
+
+
+def test_numpy_is_imported_by_one_thread_before_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that import it at once can get half a module."""
+    there = threading.Event()
+    imported: list[tuple[str, bool]] = []
+
+    def import_module(name: str) -> None:
+        imported.append((name, there.is_set()))
+        raise ImportError(name)  # even where it fails, nobody waits for ever
+
+    monkeypatch.setattr("imgtool.runtime.worker.main.import_module", import_module)
+    _import_ahead("onnxruntime", there)
+    assert imported == [("numpy", False), ("onnxruntime", True)]
