@@ -67,6 +67,7 @@ def run(script: str, folder: Path, tools: Path, **environ: str) -> subprocess.Co
     return subprocess.run(words, cwd=folder, env=given, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head, code", [(PASSES, (0,)), (REGRESSED, (7,))], ids=["equal", "slower"])
 def test_the_step_for_github_gates(head: str, code: tuple[int, ...], tmp_path: Path, tools: Path) -> None:
     (step,) = next(block for block in BLOCKS if isinstance(block, list))
@@ -104,6 +105,7 @@ def merge_request(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     yield folder, base
 
 
+@pytest.mark.slow
 def test_the_job_for_gitlab_gates(merge_request: tuple[Path, str], tools: Path) -> None:
     folder, base = merge_request
     job = next(block for block in BLOCKS if isinstance(block, dict))["bench"]

@@ -193,6 +193,7 @@ def test_an_interrupted_throughput_reports_the_runs_that_there_were(tmp_path: Pa
     assert len(found["cells"][0]["runs"]) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", [("soak", "--restarts", "3"), ("throughput", "-n", "1", "--images", "2")])
 def test_exit_codes_can_be_ignored_in_every_experiment(experiment: tuple[str, ...]) -> None:
     words = ("bench", *experiment, "-S", "--command", "x=exit 3")

@@ -20,6 +20,7 @@ def bench(*words: str | Path) -> Outcome:
     return imgtool("bench", *words, COLUMNS="100")
 
 
+@pytest.mark.slow
 class TestThroughput:
     def test_measures_every_combination(self, tmp_path: Path) -> None:
         images = folder(tmp_path / "images", greys(3))
@@ -109,6 +110,7 @@ class TestThroughput:
         assert bench("throughput", tmp_path).code is ExitCode.NONE_ANSWERED
 
 
+@pytest.mark.slow
 class TestSoak:
     def test_of_a_sound_arm_says_that_nothing_is_left(self) -> None:
         done = bench("soak", "--restarts", "3", "--options", DESCRIBE, "--quiet")
