@@ -40,6 +40,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "written"), list(zip(COMMANDS, WRITTEN, strict=True)), ids=COMMANDS)
 def test_every_command_works(command: str, written: set[str], desk: Path) -> None:
     words = shlex.split(command)
