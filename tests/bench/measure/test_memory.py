@@ -135,6 +135,7 @@ def test_a_mapped_file_of_tmpfs_is_no_file_on_a_disk(nothing: PeakMemory) -> Non
     assert files(found) - files(nothing) < 0.1 * AMOUNT
 
 
+@pytest.mark.slow
 def test_memory_that_processes_share_counts_once() -> None:
     code = (
         SHARE
