@@ -14,7 +14,7 @@ from typing import Any
 
 from imgtool.distribution import install_command
 from imgtool.errors import ModelLoadFailed, UsageProblem
-from imgtool.weights.library_warnings import quiet
+from imgtool.weights.upstream_warnings import quiet
 
 BUILDING = threading.RLock()
 """Held while a torch model is built. ``from_pretrained`` patches ``torch.nn.Module`` globally while it runs: a model

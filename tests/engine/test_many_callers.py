@@ -163,36 +163,29 @@ def check_store(root: Path, contents: list[bytes]) -> int:
     return seen
 
 
-@pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Counter[str]]:
-    """How often each task of each image was computed."""
-    path = tmp_path / "planted.log"
-    path.touch()
-    monkeypatch.setenv("PLANTED_LOG", str(path))
-    return lambda: Counter(line for line in path.read_text().splitlines() if line[:4] in ("capt", "text", "labe"))
-
-
 @pytest.mark.parametrize("shape", [SMALL, pytest.param(FULL, marks=pytest.mark.slow)], ids=["small", "full"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_answer_belongs_to_its_image_and_each_content_is_computed_once(
-    tmp_path: Path, log: Callable[[], Counter[str]], shape: Shape, workers: int
+    tmp_path: Path, computed: Callable[[], Counter[str]], shape: Shape, workers: int
 ) -> None:
     for run in range(3 if shape is FULL else 1):
         root = tmp_path / f"cache{run}"
-        before = log()
+        before = computed()
         with Engine(cache_dir=root, workers=workers, **TASKS) as engine:
             asking = Asking(engine, shape, tmp_path / f"photos{run}")
             asking.run()
         assert asking.wrong == []
         assert sum(asking.answered.values()) >= shape.images
-        computed = log() - before
+        computed = computed() - before
         assert set(computed.values()) == {1}
         assert len(computed) == 3 * len(asking.answered)
         assert check_store(root, asking.contents) == len(asking.answered)
 
 
 @pytest.mark.parametrize("shape", [SMALL, pytest.param(FULL, marks=pytest.mark.slow)], ids=["small", "full"])
-def test_a_third_of_the_tickets_are_cancelled(tmp_path: Path, log: Callable[[], Counter[str]], shape: Shape) -> None:
+def test_a_third_of_the_tickets_are_cancelled(
+    tmp_path: Path, computed: Callable[[], Counter[str]], shape: Shape
+) -> None:
     root = tmp_path / "cache"
     with Engine(cache_dir=root, **TASKS) as engine:
         asking = Asking(engine, shape, tmp_path / "photos", cancelled_share=0.3)
@@ -200,18 +193,18 @@ def test_a_third_of_the_tickets_are_cancelled(tmp_path: Path, log: Callable[[], 
         assert asking.cancelled > 0
     assert asking.wrong == []
     assert sum(asking.answered.values()) + asking.cancelled >= shape.images
-    assert set(log().values()) == {1}
+    assert set(computed().values()) == {1}
     check_store(root, asking.contents)
 
 
 @pytest.mark.parametrize("shape", [SMALL, pytest.param(FULL, marks=pytest.mark.slow)], ids=["small", "full"])
 def test_workers_are_killed_all_the_time(
-    tmp_path: Path, log: Callable[[], Counter[str]], shape: Shape, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, computed: Callable[[], Counter[str]], shape: Shape, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLANTED_SECONDS", "0.02")
     root = tmp_path / "cache"
     every = 1.0 if shape is FULL else 0.6
-    with Engine(cache_dir=root, **TASKS) as engine, killing(every, lambda: log().total()) as killed:
+    with Engine(cache_dir=root, **TASKS) as engine, killing(every, lambda: computed().total()) as killed:
         asking = Asking(engine, shape, tmp_path / "photos", cancelled_share=0.1)
         asking.run()
     assert [
@@ -229,7 +222,7 @@ def _is_crash(result: ImageResult) -> bool:
     return bool(errors) and all(error.code == "worker_crashed" for error in errors)
 
 
-def test_several_analyses_at_once_are_independent(tmp_path: Path, log: Callable[[], Counter[str]]) -> None:
+def test_several_analyses_at_once_are_independent(tmp_path: Path, computed: Callable[[], Counter[str]]) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(60):
@@ -249,7 +242,7 @@ def test_several_analyses_at_once_are_independent(tmp_path: Path, log: Callable[
     for results in outcomes.values():
         assert [Path(result.path).name for result in results] == [f"{n:04}.png" for n in range(60)]
         assert all(is_right(result, number) for number, result in enumerate(results))
-    assert set(log().values()) == {1}
+    assert set(computed().values()) == {1}
 
 
 def test_a_second_analysis_while_the_first_lives_both_go_on(tmp_path: Path) -> None:

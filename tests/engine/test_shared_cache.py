@@ -66,27 +66,18 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Counter[str]]:
-    """How often each task of each image was computed."""
-    path = tmp_path / "planted.log"
-    path.touch()
-    monkeypatch.setenv("PLANTED_LOG", str(path))
-    return lambda: Counter(line for line in path.read_text().splitlines() if line[:4] in ("capt", "text", "labe"))
-
-
 def test_what_one_machine_has_computed_another_does_not_compute(
-    tmp_path: Path, photos: Path, redis_server: RedisServer, log: Callable[[], Counter[str]]
+    tmp_path: Path, photos: Path, redis_server: RedisServer, computed: Callable[[], Counter[str]]
 ) -> None:
     first = Run(photos, tmp_path / "one", redis_server.url)
     assert first.all_right
     assert first.shared is not None
     assert (first.shared.hits, first.shared.misses, first.shared.written) == (0, 36, 36)
-    computed = log()
+    computed = computed()
     second = Run(photos, tmp_path / "two", redis_server.url)
     assert second.all_right
     assert all(result.from_cache and result.cache_enabled for result in second.results)
-    assert log() == computed
+    assert computed() == computed
     assert second.figures.workers.started == 0
     assert (second.figures.hits, second.figures.hits_shared, second.figures.hits_local) == (12, 12, 0)
     assert second.shared is not None

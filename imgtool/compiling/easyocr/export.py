@@ -16,7 +16,7 @@ from imgtool.compiling.easyocr.networks import load_networks
 from imgtool.compiling.interface import Export
 from imgtool.compiling.onnx_file import OPSET, write_graph
 from imgtool.weights.languages import RECOGNISERS
-from imgtool.weights.library_warnings import quiet
+from imgtool.weights.upstream_warnings import quiet
 
 DETECTOR, RECOGNISER = "craft", "recogniser"
 _HEIGHT = 64

@@ -10,7 +10,7 @@ import msgspec
 
 from imgtool.artefacts.manifest import SETTINGS, Parity
 from imgtool.compiling.easyocr.networks import load_networks
-from imgtool.weights.library_warnings import quiet
+from imgtool.weights.upstream_warnings import quiet
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from imgtool.errors import ImgtoolError, ModelLoadFailed
 from imgtool.inference.blip.parameters import Decoding
 from imgtool.inference.torch import BUILDING, choose_device, extra_remedy, import_torch, memory_errors
-from imgtool.weights.library_warnings import quiet, transformers_silenced
 from imgtool.weights.on_disk.blip import weight_files
 from imgtool.weights.safetensors import check_safetensors
+from imgtool.weights.upstream_warnings import quiet, transformers_silenced
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,8 @@ from imgtool.inference.easyocr.answers import is_inside, lowest, text_line, vani
 from imgtool.inference.torch import BUILDING, choose_device, extra_remedy, import_torch, memory_errors
 from imgtool.types import TextLine
 from imgtool.weights.catalogue import easyocr_models
-from imgtool.weights.library_warnings import quiet
 from imgtool.weights.synthetic.marker import read_marker
+from imgtool.weights.upstream_warnings import quiet
 
 if TYPE_CHECKING:
     from imgtool.inference.picture import Picture

@@ -16,9 +16,9 @@ from typing import Any
 from imgtool.errors import UsageProblem
 from imgtool.weights.catalogue import easyocr_models
 from imgtool.weights.easyocr_table import table_entry
-from imgtool.weights.library_warnings import quiet, transformers_silenced
 from imgtool.weights.synthetic.marker import NAME, Marker, write_marker
 from imgtool.weights.synthetic.vocabulary import PAD, SEP, make_vocabulary
+from imgtool.weights.upstream_warnings import quiet, transformers_silenced
 
 _BLIP: dict[str, dict[str, Any]] = {
     # A wide spread, so that different pictures get different captions.

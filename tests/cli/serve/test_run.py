@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 
+import msgspec
 import pytest
+import typer
 
 from imgtool.cli.log_format import JsonStderr
 from imgtool.cli.serve.command import app, keys_app
 from imgtool.cli.serve.run import RequestLog
+from imgtool.options import EngineOptions
 from imgtool.service.gate import Noted
 from tests.command import imgtool
 
@@ -44,6 +47,13 @@ def test_a_line_of_json_a_request(capsys: pytest.CaptureFixture[str], monkeypatc
     assert "timing" not in request and "more" not in request
     assert notice["message"] == "something"
     assert "ValueError: planted" in bug["traceback"][-1] and bug["request_id"] == "r1"
+
+
+def test_every_option_of_the_engine_is_one_of_the_service_but_those_about_folders_and_whole_runs() -> None:
+    flags = {parameter.name for parameter in typer.main.get_command(app).params}
+    of_engine = {field.name for field in msgspec.structs.fields(EngineOptions)}
+    of_runs = {"include", "exclude", "hidden", "rehash", "retry_failed", "fail_fast", "max_failure_rate"}
+    assert of_engine - flags == of_runs
 
 
 def test_help_shows_what_is_asked_for_most() -> None:
