@@ -176,9 +176,9 @@ def test_every_answer_belongs_to_its_image_and_each_content_is_computed_once(
             asking.run()
         assert asking.wrong == []
         assert sum(asking.answered.values()) >= shape.images
-        computed = computed() - before
-        assert set(computed.values()) == {1}
-        assert len(computed) == 3 * len(asking.answered)
+        since = computed() - before
+        assert set(since.values()) == {1}
+        assert len(since) == 3 * len(asking.answered)
         assert check_store(root, asking.contents) == len(asking.answered)
 
 

@@ -73,11 +73,11 @@ def test_what_one_machine_has_computed_another_does_not_compute(
     assert first.all_right
     assert first.shared is not None
     assert (first.shared.hits, first.shared.misses, first.shared.written) == (0, 36, 36)
-    computed = computed()
+    of_the_first = computed()
     second = Run(photos, tmp_path / "two", redis_server.url)
     assert second.all_right
     assert all(result.from_cache and result.cache_enabled for result in second.results)
-    assert computed() == computed
+    assert computed() == of_the_first
     assert second.figures.workers.started == 0
     assert (second.figures.hits, second.figures.hits_shared, second.figures.hits_local) == (12, 12, 0)
     assert second.shared is not None

@@ -84,6 +84,23 @@ class Flight(Struct, eq=False):
         self.failures.pop(answered.task, None)
         return answer
 
+    def give(self, request: PageRequest) -> list[str]:
+        """Give a request what was found so far; returns the tasks of which it did not know that yet."""
+        request.image = request.image or self.image
+        request.pages = max(request.pages, self.pages)
+        request.error = request.error or self.error
+        given = []
+        for task in request.tasks:
+            if task in request.answers:
+                continue
+            if task in self.answers:
+                request.take(task, self.answers[task])
+                given.append(task)
+            elif task in self.failures and task not in request.failures:
+                request.failures[task] = self.failures[task]
+                given.append(task)
+        return given
+
     def updates(self, plan: Plan) -> list[Update]:
         """What the store should learn: fresh answers, and failures that are the image's own."""
         failures = {plan.chosen[task].fingerprint: problem for task, problem in self.failures.items()}

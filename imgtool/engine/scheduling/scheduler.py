@@ -348,8 +348,9 @@ class Scheduler:
             if THUMBNAIL in request.tasks and (pictures := records.get(request.thumbnail_key)) is not None:
                 whole &= request.fill(pictures, [chosen[THUMBNAIL]])
             request.from_shared = request.key in from_shared
+            # It would have waited for these, had it come a moment sooner.
             for landed in self._landed.get(request.key, ()):
-                self._share(landed, request)
+                landed.give(request)
             if not (whole or self._warned_of_garbage):
                 self._warned_of_garbage = True
                 self._watcher.notice(
@@ -417,15 +418,8 @@ class Scheduler:
         request.flights += 1
         if flight in self._queue and self._queue.priority(flight) < request.priority:
             self._queue.add(flight, request.priority, flight.caller)
-        request.image = request.image or flight.image
-        for task, answer in flight.answers.items():
-            if task in request.tasks:
-                request.take(task, answer)
-                self._tell_part(request, task)
-        for task, problem in flight.failures.items():
-            if task in request.tasks and task not in request.answers:
-                request.failures[task] = problem
-                self._tell_part(request, task)
+        for task in flight.give(request):
+            self._tell_part(request, task)
 
     def _leave(self, request: PageRequest) -> None:
         """Have a request wait for nothing any more. A flight that nobody waits for is not begun; one that has begun
@@ -673,25 +667,12 @@ class Scheduler:
             self._landed.setdefault(flight.key, []).append(flight)
         flight.tally.busy_seconds += finished.answering_seconds
         for number, request in enumerate(list(flight.requests)):
-            request.image = request.image or flight.image
-            request.pages = max(request.pages, flight.pages)
-            request.error = request.error or flight.error
+            flight.give(request)
             if number == 0:
                 request.seconds += finished.seconds
             request.flights -= 1
             if not request.flights:
                 self._finish(request)
-
-    def _share(self, flight: Flight, request: PageRequest) -> None:
-        """Give a request what a flight has found that it would have waited for, had it come a moment sooner."""
-        request.image = request.image or flight.image
-        request.pages = max(request.pages, flight.pages)
-        request.error = request.error or flight.error
-        for task in request.tasks:
-            if task in flight.answers and task not in request.answers:
-                request.take(task, flight.answers[task])
-            elif task in flight.failures:
-                request.failures[task] = flight.failures[task]
 
 
 def _with_remedy(problem: Problem) -> str:
