@@ -255,7 +255,7 @@ def _tiffs() -> dict[str, bytes]:
     found = {
         "tiff-circle": _tiff(shape, after=8 + 64, data=grey),
         "tiff-circle-of-two": _tiff(shape, shape, after=8 + 64, data=grey),
-        "tiff-pages-5000": _tiff(*[shape] * 5_000, data=grey),
+        "tiff-pages-500": _tiff(*[shape] * 500, data=grey),
         "tiff-sub-directories": _tiff([*shape, (330, 4, 1, 72)], data=grey),
         "tiff-sub-directories-many": _tiff([*shape, (330, 4, 0x00FFFFFF, 8)], data=grey),
         "tiff-exif-circle": _tiff([*shape, (34665, 4, 1, 72), (34853, 4, 1, 72)], data=grey),
@@ -325,7 +325,7 @@ def _pdfs() -> dict[str, bytes]:
         "pdf-pages-circle": _pdf(root, b"<</Type/Pages/Kids[2 0 R 2 0 R]/Count 2>>"),
         "pdf-pages-lie": _pdf(root, b"<</Type/Pages/Kids[3 0 R]/Count 2000000000>>", page, draw),
         "pdf-pages-negative": _pdf(root, b"<</Type/Pages/Kids[3 0 R]/Count -1>>", page, draw),
-        "pdf-pages-3000": _pdf(root, b"<</Type/Pages/Kids[" + b"3 0 R " * 3_000 + b"]/Count 3000>>", page, draw),
+        "pdf-pages-300": _pdf(root, b"<</Type/Pages/Kids[" + b"3 0 R " * 300 + b"]/Count 300>>", page, draw),
         "pdf-root-circle": _pdf(b"1 0 R", pages, page),
         "pdf-length-circle": _pdf(root, pages, page, b"<</Length 4 0 R>>stream\n/X Do\nendstream "),
         "pdf-length-lies": _pdf(root, pages, page, b"<</Length 999999999>>stream\n/X Do\nendstream "),
