@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from imgtool.artefacts.runtime_identity import RuntimeIdentity
+from imgtool.ground.versioned import read_json
 from imgtool.weights.hashing import is_untouched, measure, sampled_sha256
 from imgtool.weights.synthetic.marker import SYNTHETIC
 
@@ -141,7 +142,7 @@ def read_manifest(folder: Path) -> ArtefactManifest:
 
 @lru_cache(maxsize=32)
 def _read(path: Path, *_: int) -> ArtefactManifest:
-    manifest = msgspec.json.decode(path.read_bytes(), type=ArtefactManifest)
+    manifest = read_json(path.read_bytes(), ArtefactManifest)
     if (manifest.schema_version, manifest.compiler) != (SCHEMA_VERSION, COMPILER_VERSION):
         raise ValueError("it was written by another version of imgtool")
     if not manifest.files or not manifest.graphs:

@@ -19,7 +19,7 @@ import msgspec
 from imgtool.artefacts.manifest import NAME, ArtefactFile, wrong_sample
 from imgtool.artefacts.runtime_identity import PROVIDER, RuntimeIdentity, this_runtime
 from imgtool.files import TEMPORARY, temporary_beside
-from imgtool.ground.versioned import encode
+from imgtool.ground.versioned import encode, read_json
 from imgtool.inference.denormals import Denormals, NotOnnx, external_files, zero_denormals, zeroed_bytes
 from imgtool.weights.hashing import measure, sampled_sha256
 
@@ -181,7 +181,7 @@ def _kept(folder: Path, digest: str) -> Cleaned | None:
     A look like that of every run at a compiled model: small files by hash, of large ones a sample.
     """
     try:
-        found = msgspec.json.decode((folder / NAME).read_bytes(), type=Cleaned)
+        found = read_json((folder / NAME).read_bytes(), Cleaned)
         if found.version != _VERSION or digest not in ("", found.source_sha256):
             return None
         return None if any(wrong_sample(folder, file) for file in found.files) else found

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from imgtool.ground.versioned import read_json
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.places import Places, Root
 
@@ -94,7 +95,7 @@ def decode(data: bytes) -> Manifest:
     Raises:
         ValueError: it is no manifest of this version, or its paths leave their folder.
     """
-    manifest = msgspec.json.decode(data, type=Manifest)
+    manifest = read_json(data, Manifest)
     if manifest.schema_version != SCHEMA_VERSION:
         raise ValueError(f"it has version {manifest.schema_version}, and this imgtool reads {SCHEMA_VERSION}")
     for path in (manifest.base, *(file.path for file in manifest.files)):

@@ -72,8 +72,8 @@ class Bitmap:
         width, height = self.size
         if self.compression in (_RLE8, _RLE4) and self.bits == (8 if self.compression == _RLE8 else 4):
             indices, given = _run_lengths(self._content[self._data :], width, height, self.bits)
-            pixels = self._palette[indices]
-            pixels[~given] = 0  # as Chromium shows it
+            pixels = np.take(self._palette, indices, axis=0)
+            pixels *= given[..., None]  # what is not given is black, as Chromium shows it
         elif self.compression == _RGB or (self._header != _OS2 and self.compression in (_FIELDS, _ALPHA_FIELDS)):
             pixels = self._stored()
         else:
@@ -108,7 +108,7 @@ class Bitmap:
             raise _unsupported(f"{self.bits} bits a pixel")
         rows = self._rows(self._data, self.bits)
         if self.bits <= 8:
-            return self._palette[_unpacked(rows, self.bits)[:, :width]]
+            return np.take(self._palette, _unpacked(rows, self.bits)[:, :width], axis=0)
         if self.bits == 24:
             return rows[:, : 3 * width].reshape(len(rows), width, 3)[..., ::-1]
         values = np.ascontiguousarray(rows).view("<u2" if self.bits == 16 else "<u4")[:, :width]
