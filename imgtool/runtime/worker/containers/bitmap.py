@@ -139,7 +139,8 @@ def _unpacked(rows: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
 
 
 def _field(values: NDArray[np.integer], mask: int) -> NDArray[np.uint8]:
-    """One channel of bit fields, 0 to 255; 0 where it has no bits."""
+    """One channel of bit fields, 0 to 255; 0 where it has no bits. Bits that the values do not have do not count."""
+    mask &= int(np.iinfo(values.dtype).max)
     if not mask:
         return np.zeros(values.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1
