@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import errno
 import os
-import platform
 import struct
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
+
+WRITABLE_VARIABLE = "IMGTOOL_SANDBOX_WRITABLE"
+"""Names more folders that a restricted process may write to, separated as in ``PATH``."""
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION, _PATH_BENEATH = 1, 1
@@ -91,12 +93,12 @@ def support() -> Support:
         return Support(0, False, "only Linux has what it takes")
     libc = _libc()
     version = max(0, libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION))
-    has_filters = platform.machine() in _REFUSED and libc.prctl(_GET_SECCOMP, 0, 0, 0, 0) >= 0
+    has_filters = os.uname().machine in _REFUSED and libc.prctl(_GET_SECCOMP, 0, 0, 0, 0) >= 0
     lacking = []
     if not version:
         lacking.append("this kernel has no Landlock (Linux 5.13 and newer, where it is switched on)")
     if not has_filters:
-        lacking.append(f"no seccomp filter for {platform.machine()}")
+        lacking.append(f"no seccomp filter for {os.uname().machine}")
     return Support(version, has_filters, "; ".join(lacking))
 
 
@@ -150,7 +152,7 @@ def _nvidia() -> list[str]:
 def _refuse_system_calls(libc: Any) -> None:
     import ctypes
 
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _REFUSED:
         raise SandboxRefused(errno.ENOSYS, f"no seccomp filter for {machine}")
     program = b"".join(_instructions(machine))

@@ -61,7 +61,15 @@ def _json_files() -> dict[str, list[bytes]]:
     from tests.bench.sample_experiments import PageCache, machine, sample
 
     facts: Any = msgspec.convert({"format": "PNG", "width": 4, "height": 4, "pages": 1, "file_size": 9}, _facts())
-    answer = StoredAnswer(msgspec.Raw(b'[{"text":"a","confidence":0.9,"box":[[0,0],[1,0],[1,1],[0,1]]}]'), "e", "m", "1", Backend.ONNX, 0.1, 1.0)
+    answer = StoredAnswer(
+        msgspec.Raw(b'[{"text":"a","confidence":0.9,"box":[[0,0],[1,0],[1,1],[0,1]]}]'),
+        "e",
+        "m",
+        "1",
+        Backend.ONNX,
+        0.1,
+        1.0,
+    )
     shared = encode_answer(Question("a", "text", "f"), facts, answer)
     assert shared is not None
     record = encode(Record(1, facts, {"f": answer}, {"decode": Problem("damaged", "it is", "another")}))
@@ -80,7 +88,12 @@ def _json_files() -> dict[str, list[bytes]]:
     )
     header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"__metadata__":{}}'
     experiment = msgspec.json.encode(
-        {"tool": "imgtool bench", "schema_version": 1, "machine": machine(), "samples": [sample("lazy", 1, 1, 1.0, PageCache.WARM)]}
+        {
+            "tool": "imgtool bench",
+            "schema_version": 1,
+            "machine": machine(),
+            "samples": [sample("lazy", 1, 1, 1.0, PageCache.WARM)],
+        }
     )
     return {
         "records": [record, shared],
@@ -136,10 +149,16 @@ def _images() -> dict[str, list[bytes]]:
     bmp = [
         saved(picture, "BMP"),
         saved(indexed, "BMP"),
-        made.bitmap(made.bitmap_info(8, 8, 6, 1), b"\x08\1\0\0\0\3\1\2\3\0\0\2\1\1\x02\x04\0\1", made.palette_bytes(made.palette(256))),
+        made.bitmap(
+            made.bitmap_info(8, 8, 6, 1),
+            b"\x08\1\0\0\0\3\1\2\3\0\0\2\1\1\x02\x04\0\1",
+            made.palette_bytes(made.palette(256)),
+        ),
         made.bitmap(made.bitmap_info(16, 8, 6, 3, more=made.masks(0xF800, 0x7E0, 0x1F), length=56), bytes(96)),
     ]
-    icon = made.icon((8, 24, made.icon_bitmap(small[:6, :8], 24, small[:6, :8, 0] // 128)), (8, 32, saved(picture, "PNG")))
+    icon = made.icon(
+        (8, 24, made.icon_bitmap(small[:6, :8], 24, small[:6, :8, 0] // 128)), (8, 32, saved(picture, "PNG"))
+    )
     tiffs = [
         saved(picture, "TIFF"),
         saved(indexed, "TIFF", compression="tiff_lzw"),
@@ -147,7 +166,10 @@ def _images() -> dict[str, list[bytes]]:
         made.dng(small),
     ]
     others = [saved(picture, name) for name in ("PNG", "JPEG", "WEBP", "GIF", "PPM", "QOI", "PCX", "TGA", "JPEG2000")]
-    others += [saved(picture, "AVIF", speed=10), saved(picture, "PNG", save_all=True, append_images=[picture.rotate(90)])]
+    others += [
+        saved(picture, "AVIF", speed=10),
+        saved(picture, "PNG", save_all=True, append_images=[picture.rotate(90)]),
+    ]
     weights = numpy_helper.from_array(np.full((4, 8), 1e-40, np.float32), "w")
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"]), helper.make_node("Softmax", ["y"], ["z"], axis=1)],

@@ -237,7 +237,9 @@ def hs_codes(data: bytes) -> None:
     from imgtool.types import TextLine
 
     lines = [
-        TextLine(text[:200], 0.9, ((0.0, 20.0 * row), (200.0, 20.0 * row), (200.0, 20.0 * row + 16), (0.0, 20.0 * row + 16)))
+        TextLine(
+            text[:200], 0.9, ((0.0, 20.0 * row), (200.0, 20.0 * row), (200.0, 20.0 * row + 16), (0.0, 20.0 * row + 16))
+        )
         for row, text in enumerate(data.decode("utf-8", "replace").split("\n")[:20])
     ]
     find_hs_codes(lines)

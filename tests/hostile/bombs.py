@@ -39,7 +39,9 @@ def _pngs() -> dict[str, bytes]:
         "png-text": _png(10, 10, small, chunk(b"zTXt", b"a\0\0" + zeros)),
         "png-international-text": _png(10, 10, small, chunk(b"iTXt", b"a\0\1\0\0\0" + zeros)),
         "png-profile": _png(10, 10, small, chunk(b"iCCP", b"a\0\0" + zeros)),
-        "png-texts": _png(10, 10, small, *[chunk(b"zTXt", b"k%d\0\0" % n + zlib.compress(bytes(900_000))) for n in range(200)]),
+        "png-texts": _png(
+            10, 10, small, *[chunk(b"zTXt", b"k%d\0\0" % n + zlib.compress(bytes(900_000))) for n in range(200)]
+        ),
         "png-many-chunks": _png(10, 10, small, *[chunk(b"tEXt", b"k%d\0v" % n) for n in range(30_000)]),
         "png-empty-data": _png(10, 10, small, *[chunk(b"IDAT", b"")] * 30_000),
         "png-exif-circle": _png(10, 10, small, chunk(b"eXIf", _circle())),
@@ -92,7 +94,9 @@ def _jpegs() -> dict[str, bytes]:
         "jpg-exif-circle": whole[:2] + _segment(0xE1, exif + _circle()) + whole[2:],
         "jpg-exif-lies": whole[:2] + _segment(0xE1, exif + b"II*\0\x08\0\0\0" + big) + whole[2:],
         "jpg-exif-far": whole[:2] + _segment(0xE1, exif + b"MM\0*\xff\xff\xff\xf0") + whole[2:],
-        "jpg-exif-many": whole[:2] + _segment(0xE1, exif + b"II*\0\x08\0\0\0" + b"\xff\xff" + bytes(60_000)) + whole[2:],
+        "jpg-exif-many": whole[:2]
+        + _segment(0xE1, exif + b"II*\0\x08\0\0\0" + b"\xff\xff" + bytes(60_000))
+        + whole[2:],
         "jpg-orientation-9": whole[:2] + _segment(0xE1, exif + _orientation(9)) + whole[2:],
         "jpg-orientation-huge": whole[:2] + _segment(0xE1, exif + _orientation(0xFFFFFFFF, 4)) + whole[2:],
         "jpg-many-segments": whole[:2] + _segment(0xE2, bytes(60)) * 15_000 + whole[2:],
@@ -142,7 +146,13 @@ def _gifs() -> dict[str, bytes]:
         "gif-frames": whole[:screen] + tiny * 40_000 + b";",
         "gif-large-frames": whole[:6] + b"\xff\xff\xff\xff" + whole[10:screen] + tiny * 500 + b";",
         "gif-blank-frames": whole[:6] + struct.pack("<HH", 6_000, 6_000) + whole[10:screen] + tiny * 300 + b";",
-        "gif-comments": whole[:screen] + b"\x21\xfe\xff" + b"x" * 255 + (b"\xff" + b"x" * 255) * 3_000 + b"\0" + frame + b";",
+        "gif-comments": whole[:screen]
+        + b"\x21\xfe\xff"
+        + b"x" * 255
+        + (b"\xff" + b"x" * 255) * 3_000
+        + b"\0"
+        + frame
+        + b";",
         "gif-loops": whole[:screen] + (b"\x21\xff\x0bNETSCAPE2.0\3\1\0\0\0") * 20_000 + frame + b";",
         "gif-no-frame": whole[:screen] + b";",
         "gif-no-end": whole[:-1],
@@ -259,9 +269,15 @@ def _tiffs() -> dict[str, bytes]:
         "tiff-sub-directories": _tiff([*shape, (330, 4, 1, 72)], data=grey),
         "tiff-sub-directories-many": _tiff([*shape, (330, 4, 0x00FFFFFF, 8)], data=grey),
         "tiff-exif-circle": _tiff([*shape, (34665, 4, 1, 72), (34853, 4, 1, 72)], data=grey),
-        "tiff-tiles": _tiff([*_page(60_000, 800), (322, 4, 1, 1), (323, 4, 1, 1), (324, 4, 1, 8), (325, 4, 1, 1)], data=grey),
-        "tiff-tile-of-nothing": _tiff([*shape, (322, 4, 1, 0), (323, 4, 1, 0), (324, 4, 1, 8), (325, 4, 1, 1)], data=grey),
-        "tiff-huge-tile": _tiff([*shape, (322, 4, 1, 0x7FFFFFF0), (323, 4, 1, 0x7FFFFFF0), (324, 4, 1, 8), (325, 4, 1, 64)], data=grey),
+        "tiff-tiles": _tiff(
+            [*_page(60_000, 800), (322, 4, 1, 1), (323, 4, 1, 1), (324, 4, 1, 8), (325, 4, 1, 1)], data=grey
+        ),
+        "tiff-tile-of-nothing": _tiff(
+            [*shape, (322, 4, 1, 0), (323, 4, 1, 0), (324, 4, 1, 8), (325, 4, 1, 1)], data=grey
+        ),
+        "tiff-huge-tile": _tiff(
+            [*shape, (322, 4, 1, 0x7FFFFFF0), (323, 4, 1, 0x7FFFFFF0), (324, 4, 1, 8), (325, 4, 1, 64)], data=grey
+        ),
         "tiff-lzw-bomb": _tiff(_page(7_000, 7_000, t259=5), data=grey),
         "tiff-deflate-bomb": _tiff(_page(7_000, 7_000, t259=8, t279=40_000), data=zlib.compress(bytes(40_000_000), 9)),
         "tiff-deflate-rows": _tiff(_page(7_000, 7_000, t259=8, t278=1), data=zlib.compress(bytes(4_000_000), 9)),
@@ -283,7 +299,26 @@ def _tiffs() -> dict[str, bytes]:
         "tiff-big-count": b"II+\0\x08\0\0\0\x10" + bytes(7) + b"\xff" * 8 + bytes(64),
         "tiff-big-offsets-of-3": b"II+\0\x03\0\0\0\x10" + bytes(80),
     }
-    for compression in (2, 3, 4, 5, 6, 7, 8, 32773, 32809, 34676, 34712, 34887, 34925, 34933, 50000, 50001, 50002, 65_000):
+    for compression in (
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        32773,
+        32809,
+        34676,
+        34712,
+        34887,
+        34925,
+        34933,
+        50000,
+        50001,
+        50002,
+        65_000,
+    ):
         found[f"tiff-compression-{compression}"] = _tiff(_page(8, 8, t259=compression), data=grey)
     for photometric in (0, 2, 3, 4, 5, 6, 8, 9, 10, 32803, 34892, 65_535):
         found[f"tiff-colours-{photometric}"] = _tiff(_page(8, 8, t262=photometric), data=grey)
@@ -308,7 +343,9 @@ def _pdfs() -> dict[str, bytes]:
     form = b"/Type/XObject/Subtype/Form/BBox[0 0 200 100]/Resources<</XObject<</X %d 0 R>>>>"
     twice = [_stream(b"/X Do " * 10, form % number) for number in range(6, 30)]
     packed = zlib.compress(b"0 0 1 1 re f " * 3_000_000, 9)
-    image = b"/Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray/BitsPerComponent 8/Filter/FlateDecode"
+    image = (
+        b"/Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray/BitsPerComponent 8/Filter/FlateDecode"
+    )
     pixels = zlib.compress(bytes(30_000_000), 9)
     found = {
         "pdf-form-in-itself": _pdf(root, pages, page, draw, _stream(b"/X Do", form % 5)),
@@ -333,13 +370,29 @@ def _pdfs() -> dict[str, bytes]:
         "pdf-previous-circle": b"%PDF-1.4\nxref\n0 1\n0000000000 65535 f \ntrailer<</Size 1/Prev 9>>\nstartxref\n9\n%%EOF",
         "pdf-alone": b"%PDF-1.7",
         "pdf-encrypted-nonsense": _pdf(root, pages, page, trailer=b"<</Root 1 0 R/Encrypt<</Filter/Standard/V 99>>>>"),
-        "pdf-object-stream-of-itself": _pdf(root, b"<</Type/ObjStm/N 999999/First 9/Extends 2 0 R/Length 0>>stream\n\nendstream "),
-        "pdf-javascript": _pdf(b"<</Type/Catalog/Pages 2 0 R/OpenAction<</S/JavaScript/JS(for(;;){})>>>>", pages, page, draw),
+        "pdf-object-stream-of-itself": _pdf(
+            root, b"<</Type/ObjStm/N 999999/First 9/Extends 2 0 R/Length 0>>stream\n\nendstream "
+        ),
+        "pdf-javascript": _pdf(
+            b"<</Type/Catalog/Pages 2 0 R/OpenAction<</S/JavaScript/JS(for(;;){})>>>>", pages, page, draw
+        ),
     }
-    for box in (b"0 0 0 0", b"0 0 1e9 1e9", b"0 0 14400 14400", b"0 0 -5 -5", b"0 0 65535 1", b"0 0 .01 .01", b"x", b"0 0 1e38 1", b"5"):
+    for box in (
+        b"0 0 0 0",
+        b"0 0 1e9 1e9",
+        b"0 0 14400 14400",
+        b"0 0 -5 -5",
+        b"0 0 65535 1",
+        b"0 0 .01 .01",
+        b"x",
+        b"0 0 1e38 1",
+        b"5",
+    ):
         found[f"pdf-box-{box.decode().replace(' ', '_')}"] = _pdf(root, pages, page.replace(b"0 0 200 100", box), draw)
     for unit in (b"0", b"-1", b"1e9"):
-        found[f"pdf-unit-{unit.decode()}"] = _pdf(root, pages, page.replace(b"/Contents", b"/UserUnit %s/Contents" % unit), draw)
+        found[f"pdf-unit-{unit.decode()}"] = _pdf(
+            root, pages, page.replace(b"/Contents", b"/UserUnit %s/Contents" % unit), draw
+        )
     return found
 
 
@@ -352,14 +405,18 @@ def _plain() -> dict[str, bytes]:
             found[f"ppm-{name}"] = b"P6 %d %d 255\n" % (width, height) + bytes(90)
             found[f"pbm-text-{name}"] = b"P1 %d %d\n" % (width, height) + b"1 0 " * 90
             found[f"pfm-{name}"] = b"PF %d %d -1.0\n" % (width, height) + bytes(90)
-            found[f"qoi-{name}"] = b"qoif" + struct.pack(">IIBB", width, height, 4, 0) + b"\xfd" * 900 + bytes(7) + b"\1"
+            found[f"qoi-{name}"] = (
+                b"qoif" + struct.pack(">IIBB", width, height, 4, 0) + b"\xfd" * 900 + bytes(7) + b"\1"
+            )
             form = struct.pack("<IIIHHIIIIII", 40, width, height, 1, 8, 1, 0, 0, 0, 0, 0)
             found[f"bmp-rle-{name}"] = made.bitmap(form, b"\xff\1" * 400 + b"\0\1", bytes(1024))
             if width < 65_536 and height < 65_536:
                 head = struct.pack("<BBBHHBHHHHBB", 0, 0, 10, 0, 0, 0, 0, 0, width, height, 24, 0x20)
                 found[f"tga-rle-{name}"] = head + b"\xff\1\2\3" * 400
                 corner = struct.pack("<BBBBHHHH", 10, 5, 1, 8, 0, 0, (width - 1) & 0xFFFF, (height - 1) & 0xFFFF)
-                found[f"pcx-{name}"] = corner.ljust(65, b"\0") + b"\1" + struct.pack("<H", width) + bytes(60) + b"\xff\1" * 400
+                found[f"pcx-{name}"] = (
+                    corner.ljust(65, b"\0") + b"\1" + struct.pack("<H", width) + bytes(60) + b"\xff\1" * 400
+                )
     whole = saved(np.zeros((16, 16, 3), np.uint8), "PNG")
     bomb = _png(60_000, 60_000, zlib.compress(bytes(1_000_000), 9))
     found |= {
@@ -384,7 +441,9 @@ def _plain() -> dict[str, bytes]:
         "bmp-rle-empty-lines": made.bitmap(made.bitmap_info(8, 1, 0x00FFFFFF, 1), b"\0\0" * 300_000, bytes(1024)),
         "bmp-top": made.bitmap(struct.pack("<IiiHHIIiiII", 40, 5, -(1 << 31), 1, 24, 0, 0, 0, 0, 0, 0), bytes(99)),
         "bmp-palette": made.bitmap(made.bitmap_info(8, 5, 5, used=0xFFFFFFFF), bytes(99)),
-        "bmp-profile": made.bitmap(made.bitmap_info(24, 5, 5, length=124, more=bytes(16) + b"DEBM" + b"\xff" * 64), bytes(99)),
+        "bmp-profile": made.bitmap(
+            made.bitmap_info(24, 5, 5, length=124, more=bytes(16) + b"DEBM" + b"\xff" * 64), bytes(99)
+        ),
         "raf-of-starts": b"FUJIFILMCCD-RAW 0201".ljust(160, b"\0") + b"\xff\xd8\xff\xe0" * 100_000,
         "raf-alone": b"FUJIFILMCCD-RAW",
         "x3f-alone": b"FOVb" + bytes(500),

@@ -35,7 +35,14 @@ def _kinds() -> list[tuple[str, str, dict[str, object]]]:
         kinds.append((name, mode, {"format": form, **options}))
 
     for sampling, progressive, turn in itertools.product((0, 1, 2), (False, True), (1, 2, 3, 5, 6, 8)):
-        add(f"jpg-{sampling}-{progressive:d}-turned-{turn}", "RGB", "JPEG", subsampling=sampling, progressive=progressive, turn=turn)
+        add(
+            f"jpg-{sampling}-{progressive:d}-turned-{turn}",
+            "RGB",
+            "JPEG",
+            subsampling=sampling,
+            progressive=progressive,
+            turn=turn,
+        )
     for mode, quality in itertools.product(("L", "CMYK", "YCbCr"), (1, 50, 100)):
         add(f"jpg-{mode.lower()}-{quality}", mode, "JPEG", quality=quality, optimize=True)
     for blocks in (1, 3):
@@ -48,7 +55,8 @@ def _kinds() -> list[tuple[str, str, dict[str, object]]]:
     for bits in (1, 2, 4):
         add(f"png-index-{bits}", "P", "PNG", bits=bits, colours=1 << bits)
     for compression, mode in itertools.product(
-        ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma"), ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")
+        ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma"),
+        ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"),
     ):
         add(f"tiff-{compression}-{mode.lower().replace(';', '-')}", mode, "TIFF", compression=compression)
     for compression in ("group3", "group4", "tiff_ccitt"):
@@ -63,10 +71,24 @@ def _kinds() -> list[tuple[str, str, dict[str, object]]]:
     for lossless, mode, exact in itertools.product((False, True), ("RGB", "RGBA"), (False, True)):
         add(f"webp-{lossless:d}-{mode.lower()}-{exact:d}", mode, "WEBP", lossless=lossless, exact=exact, quality=40)
     for quality, sampling in itertools.product((0, 100), ("4:4:4", "4:2:2", "4:2:0", "4:0:0")):
-        add(f"avif-{quality}-{sampling.replace(':', '')}", "RGB", "AVIF", quality=quality, subsampling=sampling, speed=10)
+        add(
+            f"avif-{quality}-{sampling.replace(':', '')}",
+            "RGB",
+            "AVIF",
+            quality=quality,
+            subsampling=sampling,
+            speed=10,
+        )
     for irreversible, mode in itertools.product((False, True), ("L", "RGB", "RGBA")):
         add(f"jp2-{irreversible:d}-{mode.lower()}", mode, "JPEG2000", irreversible=irreversible, num_resolutions=1)
-        add(f"j2k-{irreversible:d}-{mode.lower()}", mode, "JPEG2000", irreversible=irreversible, no_jp2=True, num_resolutions=1)
+        add(
+            f"j2k-{irreversible:d}-{mode.lower()}",
+            mode,
+            "JPEG2000",
+            irreversible=irreversible,
+            no_jp2=True,
+            num_resolutions=1,
+        )
     for order in ("LRCP", "RLCP", "RPCL", "PCRL", "CPRL"):
         add(f"jp2-{order.lower()}", "RGB", "JPEG2000", progression=order, num_resolutions=1)
     for mode in ("1", "L", "P", "RGB", "RGBA"):

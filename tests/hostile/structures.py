@@ -152,7 +152,19 @@ def _boxes(content: bytes, at: int, end: int, found: Structure) -> None:
             found.dimensions.extend((Field(at + 12, ">I"), Field(at + 16, ">I")))
         elif kind == b"ihdr":
             found.dimensions.extend((Field(at + 8, ">I"), Field(at + 12, ">I")))
-        elif kind in (b"iloc", b"iinf", b"ipma", b"iref", b"stsz", b"stco", b"stsc", b"stts", b"hvcC", b"av1C", b"pitm"):
+        elif kind in (
+            b"iloc",
+            b"iinf",
+            b"ipma",
+            b"iref",
+            b"stsz",
+            b"stco",
+            b"stsc",
+            b"stts",
+            b"hvcC",
+            b"av1C",
+            b"pitm",
+        ):
             found.sizes.extend(Field(place, ">H") for place in range(at + 12, min(at + length, at + 60) - 1, 2))
         elif kind == b"jp2c":
             inner = Structure([], [], [])

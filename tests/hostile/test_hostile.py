@@ -103,5 +103,7 @@ def test_a_strangers_folder_is_gone_through(tmp_path: Path, how: str) -> None:
         if Path(result["path"]).parent.name == RARE:
             size = Path(result["path"]).name.rpartition("-")[2]
             assert (result["status"], f"{result['width']}x{result['height']}") == ("ok", size), result
-    print(f"\n{len(results)} results in {seconds:.0f} s, most memory {watch.most / 1e6:.0f} MB: {dict(codes.most_common())}")
+    print(
+        f"\n{len(results)} results in {seconds:.0f} s, most memory {watch.most / 1e6:.0f} MB: {dict(codes.most_common())}"
+    )
     assert watch.most < MOST_BYTES

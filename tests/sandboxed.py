@@ -1,0 +1,35 @@
+"""An analyzer for the tests that tries what a worker taken over by a hostile image would try."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from imgtool.analyzers.interface import Answer
+from imgtool.inference.picture import Picture
+from imgtool.types import Problem
+from tests.planted import Hazard, _spec
+
+
+def _attempt(what: Callable[[], object]) -> str:
+    try:
+        what()
+    except OSError as error:
+        return type(error).__name__
+    return "done"
+
+
+class Intruder(Hazard):
+    """Says how it went: a socket, a file in the folder that ``INTRUDER_FOLDER`` names, the privileges of the process."""
+
+    spec = _spec("intruder")
+
+    def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
+        place = Path(os.environ["INTRUDER_FOLDER"]) / "left-behind"
+        privileges = next(line for line in Path("/proc/self/status").read_text().splitlines() if "NoNewPrivs" in line)
+        said = (
+            f"socket {_attempt(socket.socket)}, file {_attempt(lambda: place.write_text('x'))}, {privileges.split()[1]}"
+        )
+        return [said for _ in pictures]
