@@ -22,7 +22,7 @@ def _attempt(what: Callable[[], object]) -> str:
 
 
 class Intruder(Hazard):
-    """Says how it went: a socket, a file in the folder that ``INTRUDER_FOLDER`` names, the privileges of the process."""
+    """Says how it went: a socket, a file in the folder ``INTRUDER_FOLDER``, whether it may gain privileges."""
 
     spec = _spec("intruder")
 

@@ -41,8 +41,8 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 """Devices that are no harm; those of NVIDIA have numbers."""
 
 # By row, why each is refused: sockets and looking into other processes; other name spaces and file systems; the kernel
-# itself; settings of the machine, and io_uring, whose requests a filter does not see; modes, owners, times and attributes
-# of files, which Landlock leaves open.
+# itself; settings of the machine, and io_uring, whose requests a filter does not see; modes, owners, times and
+# attributes of files, which Landlock leaves open.
 _REFUSED = {
     "x86_64": (
         *(41, 101, 310, 311, 312, 438, 440, 448),  # socket ptrace process_vm_* kcmp pidfd_getfd process_m*

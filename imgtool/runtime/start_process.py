@@ -10,7 +10,7 @@ import os
 import subprocess
 import threading
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from imgtool import trace
 from imgtool.ground.fresh import python_calling
@@ -19,7 +19,7 @@ from imgtool.ground.fresh import python_calling
 class Restriction(NamedTuple):
     """What a worker's process must do without (:mod:`imgtool.ground.sandbox`), from its first moment on.
 
-    ``required``: it ends where that is not possible; else it goes on. ``writable`` are the folders that it may write to.
+    ``required``: it ends where that is not possible; else it goes on. ``writable`` are folders that it may write to.
     """
 
     required: bool
@@ -100,9 +100,9 @@ def _dismiss(process: subprocess.Popen[bytes]) -> None:
 
 
 def _start(restriction: Restriction | None, **given: str) -> subprocess.Popen[bytes]:
-    restricted = {} if restriction is None else {"restriction": tuple(restriction)}
+    named: dict[str, Any] = {**given} if restriction is None else {**given, "restriction": tuple(restriction)}
     return subprocess.Popen(
-        python_calling(run_worker, **given, **restricted),
+        python_calling(run_worker, **named),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

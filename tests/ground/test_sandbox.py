@@ -86,7 +86,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(command, capture_output=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    assert (outside / "kept").read_text() == "kept" and os.listdir(outside) == ["kept"]
+    assert (outside / "kept").read_text() == "kept" and [path.name for path in outside.iterdir()] == ["kept"]
     return json.loads(done.stdout)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _BOXES = {b"moov", b"iprp", b"ipco", b"trak", b"mdia", b"minf", b"stbl", b"dinf", b"jp2h"}
@@ -21,7 +21,7 @@ class Field(NamedTuple):
 
 
 class Structure(NamedTuple):
-    """``cuts``: where parts begin and end. ``sizes``: lengths, counts and places. ``dimensions``: widths and heights."""
+    """``cuts`` are where parts begin and end, ``sizes`` lengths, counts, places, ``dimensions`` widths and heights."""
 
     cuts: list[int]
     sizes: list[Field]
@@ -31,33 +31,7 @@ class Structure(NamedTuple):
 def structure(content: bytes) -> Structure:
     """What is known of the structure of a whole file."""
     found = Structure([], [], [])
-    if content.startswith(b"\x89PNG"):
-        _png(content, found)
-    elif content.startswith((b"\xff\xd8", b"\xff\x4f\xff\x51")):
-        _markers(content, found)
-    elif content.startswith(b"GIF8"):
-        _gif(content, found)
-    elif content.startswith(b"RIFF"):
-        _riff(content, found)
-    elif content[4:8] in (b"ftyp", b"jP  ", b"JXL "):
-        _boxes(content, 0, len(content), found)
-    elif content.startswith((b"II", b"MM")):
-        _tiff(content, found)
-    elif content.startswith(b"%PDF"):
-        found.cuts.extend(match.start() for match in _PDF_WORDS.finditer(content))
-    elif content.startswith(b"BM"):
-        found.sizes.extend((Field(2, "<I"), Field(10, "<I"), Field(14, "<I"), Field(30, "<I"), Field(46, "<I")))
-        found.dimensions.extend((Field(18, "<i"), Field(22, "<i")))
-    elif content.startswith(b"qoif"):
-        found.dimensions.extend((Field(4, ">I"), Field(8, ">I")))
-    elif content[:4] in (b"\0\0\1\0", b"\0\0\2\0"):
-        _icon(content, found)
-    elif content.startswith(b"\n\5\1"):
-        found.dimensions.extend(Field(at, "<H") for at in (4, 6, 8, 10))
-        found.sizes.extend((Field(3, "<B"), Field(65, "<B"), Field(66, "<H")))
-    elif content[1:3] in (b"\0\2", b"\0\n", b"\1\1", b"\1\t"):
-        found.dimensions.extend((Field(12, "<H"), Field(14, "<H")))
-        found.sizes.extend((Field(0, "<B"), Field(3, "<H"), Field(5, "<H"), Field(7, "<B"), Field(16, "<B")))
+    next(look for is_its, look in _LOOKS if is_its(content))(content, found)
     # A few bytes of the header of anything, and its very end.
     found.cuts.extend((1, 2, 3, 4, 8, 11, 12, 16, 18, 24, 32, 54, 64, len(content) - 1, len(content) - 2))
     found.cuts[:] = sorted({cut for cut in found.cuts if 0 < cut < len(content)})
@@ -227,6 +201,48 @@ def _icon(content: bytes, found: Structure) -> None:
         found.cuts.extend((place, place + 4, place + 40))
         if not content.startswith(b"\x89PNG", place):
             found.dimensions.extend((Field(place + 4, "<i"), Field(place + 8, "<i")))
+
+
+def _pdf(content: bytes, found: Structure) -> None:
+    found.cuts.extend(match.start() for match in _PDF_WORDS.finditer(content))
+
+
+def _bitmap(_: bytes, found: Structure) -> None:
+    found.sizes.extend((Field(2, "<I"), Field(10, "<I"), Field(14, "<I"), Field(30, "<I"), Field(46, "<I")))
+    found.dimensions.extend((Field(18, "<i"), Field(22, "<i")))
+
+
+def _pcx(_: bytes, found: Structure) -> None:
+    found.dimensions.extend(Field(at, "<H") for at in (4, 6, 8, 10))
+    found.sizes.extend((Field(3, "<B"), Field(65, "<B"), Field(66, "<H")))
+
+
+def _targa(_: bytes, found: Structure) -> None:
+    found.dimensions.extend((Field(12, "<H"), Field(14, "<H")))
+    found.sizes.extend((Field(0, "<B"), Field(3, "<H"), Field(5, "<H"), Field(7, "<B"), Field(16, "<B")))
+
+
+_LOOKS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, Structure], None]], ...] = (
+    (lambda content: content.startswith(b"\x89PNG"), _png),
+    (lambda content: content.startswith((b"\xff\xd8", b"\xff\x4f\xff\x51")), _markers),
+    (lambda content: content.startswith(b"GIF8"), _gif),
+    (lambda content: content.startswith(b"RIFF"), _riff),
+    (
+        lambda content: content[4:8] in (b"ftyp", b"jP  ", b"JXL "),
+        lambda content, found: _boxes(content, 0, len(content), found),
+    ),
+    (lambda content: content.startswith((b"II", b"MM")), _tiff),
+    (lambda content: content.startswith(b"%PDF"), _pdf),
+    (lambda content: content.startswith(b"BM"), _bitmap),
+    (
+        lambda content: content.startswith(b"qoif"),
+        lambda _, found: found.dimensions.extend((Field(4, ">I"), Field(8, ">I"))),
+    ),
+    (lambda content: content[:4] in (b"\0\0\1\0", b"\0\0\2\0"), _icon),
+    (lambda content: content.startswith(b"\n\5\1"), _pcx),
+    (lambda content: content[1:3] in (b"\0\2", b"\0\n", b"\1\1", b"\1\t"), _targa),
+    (lambda _: True, lambda *_: None),
+)
 
 
 def text_numbers(content: bytes) -> list[tuple[int, int]]:

@@ -69,7 +69,7 @@ def _restrict(required: bool, writable: tuple[str, ...]) -> None:
         return
     for folder in writable:
         with suppress(OSError):
-            os.makedirs(folder, mode=0o700, exist_ok=True)
+            os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - pathlib is slow to import
     more = os.environ.get(sandbox.WRITABLE_VARIABLE, "").split(os.pathsep)
     try:
         sandbox.restrict((*writable, *filter(None, more)))
@@ -84,7 +84,7 @@ def _imports_are_compiled() -> bool:
     if sys.dont_write_bytecode:
         return True
     places = [find_spec(name) for name in ("numpy", "PIL", "imgtool.runtime.worker.decode")]
-    return all(place is None or not place.cached or os.path.exists(place.cached) for place in places)
+    return all(place is None or not place.cached or os.path.exists(place.cached) for place in places)  # noqa: PTH110
 
 
 def _end(code: int) -> NoReturn:
