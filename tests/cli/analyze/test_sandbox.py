@@ -49,6 +49,15 @@ def test_analyzers_of_the_users_own_are_restricted_on_request_only(photo: Path) 
         assert said(photo, *INTRUDER, "--no-cache", *options) == "socket done, file done, 0"
 
 
+def test_a_configuration_file_has_its_say_though_a_worker_started_before_it_was_read(
+    photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "imgtool.toml").write_text('caption_engine = "tests.sandboxed:Intruder"\ntasks = "caption"\n')
+    done = imgtool("analyze", photo, "--no-cache", "-f", "jsonl", cwd=tmp_path, PYTHONPATH=str(Path.cwd()))
+    assert done.code is ExitCode.OK, done.err
+    assert done.results[0]["tasks"]["caption"]["value"] == "socket done, file done, 0"
+
+
 @here
 @pytest.mark.parametrize("engine", ["describe", pytest.param("rapidocr", marks=pytest.mark.slow), "tesseract"])
 def test_restricted_engines_answer_as_others_do(photo: Path, tmp_path: Path, engine: str) -> None:
