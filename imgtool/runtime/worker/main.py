@@ -83,7 +83,7 @@ def _imports_are_compiled() -> bool:
     write it, and every worker would compile again what it imports: the first one is left to do that."""
     if sys.dont_write_bytecode:
         return True
-    places = [find_spec(name) for name in ("numpy", "PIL", "imgtool.runtime.worker.decode")]
+    places = [find_spec(name) for name in ("numpy", "PIL", f"{__package__}.decode")]
     return all(place is None or not place.cached or os.path.exists(place.cached) for place in places)  # noqa: PTH110
 
 

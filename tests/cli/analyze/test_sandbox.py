@@ -53,7 +53,7 @@ def test_a_configuration_file_has_its_say_though_a_worker_started_before_it_was_
     photo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "imgtool.toml").write_text('caption_engine = "tests.sandboxed:Intruder"\ntasks = "caption"\n')
-    done = imgtool("analyze", photo, "--no-cache", "-f", "jsonl", cwd=tmp_path, PYTHONPATH=str(Path.cwd()))
+    done = imgtool("analyze", photo, "--no-cache", "-f", "jsonl", cwd=tmp_path, PYTHONPATH=str(Path(__file__).parents[3]))
     assert done.code is ExitCode.OK, done.err
     assert done.results[0]["tasks"]["caption"]["value"] == "socket done, file done, 0"
 
@@ -63,7 +63,7 @@ def test_a_configuration_file_has_its_say_though_a_worker_started_before_it_was_
 def test_restricted_engines_answer_as_others_do(photo: Path, tmp_path: Path, engine: str) -> None:
     task = "caption" if engine == "describe" else "text"
     words = ("-t", task, f"--{task}-engine", engine, "-l", "en", "--cache-dir", tmp_path / "cache")
-    page = Path("examples/images/logo.png")
+    page = Path(__file__).parents[3] / "examples/images/logo.png"
     restricted = analyze(page, *words, "--sandbox", "on")
     free = analyze(page, *words, "--sandbox", "off", "--no-cache")
     assert restricted.code is free.code is ExitCode.OK, restricted.err + free.err
