@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,21 +16,23 @@ from tests.planted import Hazard, _spec
 
 def _attempt(what: Callable[[], object]) -> str:
     try:
-        what()
+        opened = what()
+        if hasattr(opened, "close"):
+            opened.close()
     except OSError as error:
         return type(error).__name__
     return "done"
 
 
 class Intruder(Hazard):
-    """Says how it went: a socket, a file in the folder ``INTRUDER_FOLDER``, whether it may gain privileges."""
+    """Says how it went: a socket, a file in the folder ``INTRUDER_FOLDER``, a temporary file, whether the process may
+    gain privileges."""
 
     spec = _spec("intruder")
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         place = Path(os.environ["INTRUDER_FOLDER"]) / "left-behind"
         privileges = next(line for line in Path("/proc/self/status").read_text().splitlines() if "NoNewPrivs" in line)
-        said = (
-            f"socket {_attempt(socket.socket)}, file {_attempt(lambda: place.write_text('x'))}, {privileges.split()[1]}"
-        )
-        return [said for _ in pictures]
+        attempts = {"socket": socket.socket, "file": lambda: place.write_text("x"), "temporary": tempfile.TemporaryFile}
+        said = ", ".join(f"{name} {_attempt(attempt)}" for name, attempt in attempts.items())
+        return [f"{said}, {privileges.split()[1]}" for _ in pictures]

@@ -62,8 +62,8 @@ def _sandbox(options: EngineOptions) -> str:
         return f"workers are not restricted: {found.lacking}"
     most = "" if options.sandbox is Sandbox.ON else "; analyzers of your own (MODULE:CLASS) are not restricted"
     return (
-        "workers have no network, write to no files but graphs of the cache, gain no privileges, and have no use of"
-        f" some system calls (Landlock {found.landlock}, seccomp){most}"
+        "workers have no network, write to no files but graphs of the cache and temporary ones, gain no privileges, and"
+        f" have no use of some system calls (Landlock {found.landlock}, seccomp){most}"
     )
 
 

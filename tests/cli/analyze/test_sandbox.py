@@ -38,24 +38,26 @@ def said(*options: str | Path, **environ: str) -> str:
 def test_a_restricted_worker_has_no_network_and_writes_nothing(photo: Path, tmp_path: Path) -> None:
     for more in (("--no-cache",), ("--cache-dir", tmp_path / "cache")):
         found = said(photo, *INTRUDER, "--sandbox", "on", *more)
-        assert found == "socket PermissionError, file PermissionError, 1"
+        assert found == "socket PermissionError, file PermissionError, temporary done, 1"
     assert not (tmp_path / "left-behind").exists()
     found = said(photo, *INTRUDER, "--sandbox", "on", "--no-cache", IMGTOOL_SANDBOX_WRITABLE=str(tmp_path))
-    assert found == "socket PermissionError, file done, 1"
+    assert found == "socket PermissionError, file done, temporary done, 1"
 
 
 def test_analyzers_of_the_users_own_are_restricted_on_request_only(photo: Path) -> None:
     for options in ((), ("--sandbox", "off")):
-        assert said(photo, *INTRUDER, "--no-cache", *options) == "socket done, file done, 0"
+        assert said(photo, *INTRUDER, "--no-cache", *options) == "socket done, file done, temporary done, 0"
 
 
 def test_a_configuration_file_has_its_say_though_a_worker_started_before_it_was_read(
     photo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "imgtool.toml").write_text('caption_engine = "tests.sandboxed:Intruder"\ntasks = "caption"\n')
-    done = imgtool("analyze", photo, "--no-cache", "-f", "jsonl", cwd=tmp_path, PYTHONPATH=str(Path(__file__).parents[3]))
+    done = imgtool(
+        "analyze", photo, "--no-cache", "-f", "jsonl", cwd=tmp_path, PYTHONPATH=str(Path(__file__).parents[3])
+    )
     assert done.code is ExitCode.OK, done.err
-    assert done.results[0]["tasks"]["caption"]["value"] == "socket done, file done, 0"
+    assert done.results[0]["tasks"]["caption"]["value"] == "socket done, file done, temporary done, 0"
 
 
 @here
