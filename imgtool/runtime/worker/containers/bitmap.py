@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from imgtool.image_formats import BITMAP_HEADER_SIZES
-from imgtool.runtime.worker.decode_errors import TRUNCATED_REMEDY, DecodeError
+from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, TRUNCATED_REMEDY, DecodeError
 
 _FILE_HEADER, _CORE, _OS2_SHORT, _INFO, _OS2, _V5 = 14, 12, 16, 40, 64, 124
 _RGB, _RLE8, _RLE4, _FIELDS, _ALPHA_FIELDS = 0, 1, 2, 3, 6
@@ -189,7 +189,7 @@ def icon(content: bytes) -> Image.Image | Bitmap:
     """The largest picture of an icon or cursor, of several that with the most colours: a PNG, opened, or a bitmap.
 
     Raises:
-        DecodeError: the file ends too early or has no picture.
+        DecodeError: the file ends too early, or has no picture that can be opened.
     """
     found: list[tuple[int, int, Image.Image | Bitmap]] = []
     trouble = _cut_short()
@@ -207,6 +207,10 @@ def icon(content: bytes) -> Image.Image | Bitmap:
                 found.append((picture.size[0] * picture.size[1], picture.bits, picture))
         except DecodeError as error:
             trouble = error
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever Pillow says of a PNG, another picture may be whole
+            trouble = DecodeError("damaged", "a picture in the icon is damaged", DAMAGED_REMEDY)
     if not found:
         raise trouble
     return max(found, key=lambda each: each[:2])[2]
