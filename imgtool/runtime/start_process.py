@@ -68,6 +68,11 @@ def start() -> subprocess.Popen[bytes]:
 
 
 def _start(**given: str) -> subprocess.Popen[bytes]:
+    environment = trace.child_environment() or dict(os.environ)
+    if os.uname().machine == "x86_64":
+        # numpy's threads are of no use beside networks, and starting them takes a third of its import. On other
+        # processors torch computes with OpenBLAS too.
+        environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     return subprocess.Popen(
         python_calling(run_worker, **given),
         stdin=subprocess.PIPE,
@@ -75,5 +80,5 @@ def _start(**given: str) -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
         # Ctrl-C goes to the whole foreground group: the parent alone decides what it means.
         start_new_session=True,
-        env=trace.child_environment(),
+        env=environment,
     )
