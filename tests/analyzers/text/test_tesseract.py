@@ -233,8 +233,6 @@ class TestBesideRapidOcr:
         )
         assert [each.text for each in _filled(own, other)] == ["안내문", "MAPLE", "3월 16일", "ONE WAY"]
         assert _filled(own, (line("2HL|", 2),)) is own
-        failed = Problem("timeout", "too long", "raise it")
-        assert _filled(failed, other) is failed and _filled(own, failed) is own
 
 
 class TestProgram:
