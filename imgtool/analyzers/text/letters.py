@@ -7,6 +7,7 @@ Imported by the worker only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -30,6 +31,9 @@ _MOST_LETTERS = 5000
 _LEAST_LETTERS, _LONG = 3, 7
 """A row of fewer letters is none; one of so many is seldom there by chance."""
 
+_SAME_SIZE = 0.4, 1.2
+"""Heights of single letters that belong to a line, in heights of the line's box."""
+
 _CHANCE = 1.5
 """Chance makes at most so many times as many letters in short rows of one direction as in those of the other."""
 
@@ -38,24 +42,33 @@ _MOST_STROKES = 0.7
 
 
 class LetterRows(NamedTuple):
-    """Rows that run across the image, and down it: each an (n, 5) array of left, top, right, bottom and letters."""
+    """Rows that run across the image, those that run down it, and single letters and pairs across it, which prove
+    nothing alone: each an (n, 5) array of left, top, right, bottom and letters."""
 
     across: NDArray[np.float64]
     down: NDArray[np.float64]
+    loose: NDArray[np.float64]
 
-    def likely_letters(self, read: list[Box]) -> tuple[float, float]:
-        """How many letters the rows have that run across, and down.
+    def likely_letters(self, read: Sequence[Box]) -> tuple[float, float]:
+        """How many letters run across the image, and down it, whose row has its middle in none of the boxes ``read``.
 
-        Left out are rows whose middle lies in a box of ``read``, and what is there by chance: short rows by chance run
-        both ways, with as many letters.
+        Left out is what is there by chance: short rows by chance run both ways, with as many letters. Single letters
+        and pairs count on the level of a box that was read, as the prices of a list do.
         """
-        short = [rows[rows[:, 4] < _LONG, 4].sum() for rows in self]
-        left = [_outside(rows, read) for rows in self]
-        across, down = (
-            float(rows[rows[:, 4] >= _LONG, 4].sum()) + max(0.0, rows[rows[:, 4] < _LONG, 4].sum() - _CHANCE * other)
-            for rows, other in zip(left, reversed(short), strict=True)
-        )
-        return across, down
+        corners = np.array(read, np.float64).reshape(-1, 4, 2)
+        boxes = np.hstack([corners.min(axis=1), corners.max(axis=1)])
+        short = [rows[rows[:, 4] < _LONG, 4].sum() for rows in (self.across, self.down)]
+        found = []
+        for rows, other in ((self.across, short[1]), (self.down, short[0])):
+            left = rows[~_inside(rows, boxes).any(axis=0)]
+            is_long = left[:, 4] >= _LONG
+            found.append(float(left[is_long, 4].sum() + max(0.0, left[~is_long, 4].sum() - _CHANCE * other)))
+        left = self.loose[~_inside(self.loose, boxes).any(axis=0)]
+        wide = boxes[:, 2] - boxes[:, 0] > boxes[:, 3] - boxes[:, 1]
+        level = boxes[wide] * (0, 1, 0, 1) + (0, 0, np.inf, 0)
+        sizes = (left[:, 3] - left[:, 1]) / (level[:, 3] - level[:, 1])[:, None]
+        on_level = _inside(left, level) & (sizes >= _SAME_SIZE[0]) & (sizes <= _SAME_SIZE[1])
+        return found[0] + float(left[on_level.any(axis=0), 4].sum()), found[1]
 
 
 def find_letters(pixels: NDArray[np.uint8]) -> LetterRows:
@@ -72,11 +85,13 @@ def find_letters(pixels: NDArray[np.uint8]) -> LetterRows:
             blobs = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)[2][1:, :5]
             across.append(_rows(blobs) * back)
             down.append(_rows(blobs[:, [1, 0, 3, 2, 4]])[:, [1, 0, 3, 2, 4]] * back)
-    return LetterRows(np.concatenate(across), np.concatenate(down))
+    (all_across, all_down) = (np.concatenate(rows) for rows in (across, down))
+    is_row = all_across[:, 4] >= _LEAST_LETTERS
+    return LetterRows(all_across[is_row], all_down[all_down[:, 4] >= _LEAST_LETTERS], all_across[~is_row])
 
 
 def _rows(blobs: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Rows of letters among (n, 5) blobs: left, top, width, height and area."""
+    """Letters among (n, 5) blobs (left, top, width, height and area), row by row."""
     width, height, area = blobs[:, 2], blobs[:, 3], blobs[:, 4]
     filled = area / (width * height)
     fits = (height >= _LOWEST) & (height <= _HIGHEST) & (width >= 2) & (width <= 3 * height)
@@ -98,19 +113,18 @@ def _rows(blobs: NDArray[np.int32]) -> NDArray[np.float64]:
     firsts, places = np.unique(one, return_index=True)
     following: dict[int, int] = dict(zip(firsts.tolist(), other[places].tolist(), strict=True))
     found = []
-    for start in following.keys() - set(following.values()):
+    for start in set(range(len(letters))) - set(following.values()):
         row = [start]
         while row[-1] in following:
             row.append(following[row[-1]])
         strokes = np.count_nonzero(4 * width[row] < height[row])
-        if len(row) >= _LEAST_LETTERS and strokes <= _MOST_STROKES * len(row):
+        if strokes <= _MOST_STROKES * len(row):
             found.append((left[row].min(), top[row].min(), right[row].max(), bottom[row].max(), len(row)))
     return np.array(found, np.float64).reshape(-1, 5)
 
 
-def _outside(rows: NDArray[np.float64], boxes: list[Box]) -> NDArray[np.float64]:
-    corners = np.array(boxes, np.float64).reshape(-1, 1, 4, 2)
+def _inside(rows: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each of (m, 4) boxes holds the middle of each of (n, 5) rows: (m, n)."""
     x, y = (rows[:, 0] + rows[:, 2]) / 2, (rows[:, 1] + rows[:, 3]) / 2
-    low, high = corners.min(2), corners.max(2)
-    inside = (low[..., 0] <= x) & (x <= high[..., 0]) & (low[..., 1] <= y) & (y <= high[..., 1])
-    return rows[~inside.any(axis=0)]
+    left, top, right, bottom = (boxes[:, side, None] for side in range(4))
+    return np.asarray((left <= x) & (x <= right) & (top <= y) & (y <= bottom))

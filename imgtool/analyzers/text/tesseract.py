@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
-from imgtool.analyzers.text.doubts import with_doubts
+from imgtool.analyzers.text.doubts import has_ideographs, with_doubts
 from imgtool.analyzers.text.rapidocr import RapidOcr
 from imgtool.analyzers.text.reading_order import in_reading_order
 from imgtool.analyzers.text.tesseract_tsv import DamagedOutput, parse_lines
@@ -195,7 +195,10 @@ class Tesseract(Analyzer):
         read = self._doubted(lines)
         if self._other is not None and _unread(seen, read) >= _WORTH_A_LOOK:
             (answer,) = self._loaded(self._other).run([picture])
-            others = () if isinstance(answer, Problem) else answer
+            if not isinstance(answer, Problem):
+                # Chinese characters that nobody asked for are what it makes of the script that it cannot read.
+                unasked = not self.parameters_given["beside"].get("ideographs")
+                others = tuple(line for line in answer if not (unasked and has_ideographs(line.text)))
         if _unread(seen, _filled(read, others)) >= _WORTH_A_READING:
             read = self._doubted(self._read_again(picture, lines, seen, others, ends))
         return _filled(read, others)
