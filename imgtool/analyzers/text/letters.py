@@ -31,6 +31,9 @@ _MOST_LETTERS = 5000
 _LEAST_LETTERS, _LONG = 3, 7
 """A row of fewer letters is none; one of so many is seldom there by chance."""
 
+_SAME_SHADE = 24
+"""Letters of a row differ by so many levels at most."""
+
 _SAME_SIZE = 0.4, 1.2
 """Heights of single letters that belong to a line, in heights of the line's box."""
 
@@ -82,22 +85,24 @@ def find_letters(pixels: NDArray[np.uint8]) -> LetterRows:
         back = np.array([grey.shape[1] / shape[0], grey.shape[0] / shape[1]] * 2 + [1.0])
         difference = cv2.blur(small, (_WINDOW, _WINDOW)).astype(np.int16) - small
         for ink in (difference > _DARKER, difference < -_DARKER):
-            blobs = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)[2][1:, :5]
+            _, labels, found, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+            shades = np.bincount(labels[ink], small[ink], len(found)) / np.maximum(1, found[:, 4])
+            blobs = np.column_stack([found, shades])[1:]
             across.append(_rows(blobs) * back)
-            down.append(_rows(blobs[:, [1, 0, 3, 2, 4]])[:, [1, 0, 3, 2, 4]] * back)
+            down.append(_rows(blobs[:, [1, 0, 3, 2, 4, 5]])[:, [1, 0, 3, 2, 4]] * back)
     (all_across, all_down) = (np.concatenate(rows) for rows in (across, down))
     is_row = all_across[:, 4] >= _LEAST_LETTERS
     return LetterRows(all_across[is_row], all_down[all_down[:, 4] >= _LEAST_LETTERS], all_across[~is_row])
 
 
-def _rows(blobs: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Letters among (n, 5) blobs (left, top, width, height and area), row by row."""
+def _rows(blobs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Letters among (n, 6) blobs (left, top, width, height, area and mean level), row by row."""
     width, height, area = blobs[:, 2], blobs[:, 3], blobs[:, 4]
     filled = area / (width * height)
     fits = (height >= _LOWEST) & (height <= _HIGHEST) & (width >= 2) & (width <= 3 * height)
     letters = blobs[fits & (filled >= 0.15) & ((filled <= 0.95) | (5 * width < height))][:_MOST_LETTERS]
-    letters = letters[np.argsort(letters[:, 0], kind="stable")].astype(np.float64)
-    left, top, width, height = letters[:, :4].T
+    letters = letters[np.argsort(letters[:, 0], kind="stable")]
+    left, top, width, height, _, shade = letters.T
     right, bottom = left + width, top + height
     # Whoever may be the next letter of each: pairs of all that begin within its width and height.
     first: NDArray[np.intp] = np.searchsorted(left, left + 1)
@@ -107,7 +112,8 @@ def _rows(blobs: NDArray[np.int32]) -> NDArray[np.float64]:
     other: NDArray[np.intp] = np.arange(len(one)) - np.repeat(np.cumsum(counts) - counts, counts) + first[one]
     higher, lower = np.maximum(height[one], height[other]), np.minimum(height[one], height[other])
     on_line = (np.abs(bottom[one] - bottom[other]) <= 0.15 * higher) & (lower >= 0.55 * higher)
-    beside = on_line & (left[other] >= right[one] - 0.2 * height[one])
+    alike = np.abs(shade[one] - shade[other]) <= _SAME_SHADE
+    beside = on_line & alike & (left[other] >= right[one] - 0.2 * height[one])
     one, other = one[beside], other[beside]
     # Pairs are in the order of where the other begins: the first of each is the nearest.
     firsts, places = np.unique(one, return_index=True)

@@ -43,8 +43,10 @@ _GAIN, _POOR = 1.05, 0.8
 _READ = 0.6
 """Letters under a line of a lower confidence are not read yet."""
 
-_WORTH_A_LOOK, _WORTH_A_READING = 3, 10
-"""From how many letters that nobody has read on RapidOCR reads the picture, and Tesseract reads it again."""
+_LOOK, _LOOK_AT_ALL, _READ_AGAIN, _SHARE_LEFT = 3, 9, 10, 0.03
+"""From how many letters that nobody has read on RapidOCR reads the picture, if something was read or if nothing was: few
+may be there by chance; and from how many on Tesseract reads it again. For both they must be such a share of the
+characters that were read."""
 
 _SHORT = 12
 """A line of so few characters beside another is the price of an item or a cell of a table, not a line of a column."""
@@ -193,13 +195,13 @@ class Tesseract(Analyzer):
         lines = self._arranged(lines)
         others: tuple[TextLine, ...] = ()
         read = self._doubted(lines)
-        if self._other is not None and _unread(seen, read) >= _WORTH_A_LOOK:
+        if self._other is not None and _unread(seen, read) >= (_LOOK if any(map(_is_read, lines)) else _LOOK_AT_ALL):
             (answer,) = self._loaded(self._other).run([picture])
             if not isinstance(answer, Problem):
                 # Chinese characters that nobody asked for are what it makes of the script that it cannot read.
                 unasked = not self.parameters_given["beside"].get("ideographs")
                 others = tuple(line for line in answer if not (unasked and has_ideographs(line.text)))
-        if _unread(seen, _filled(read, others)) >= _WORTH_A_READING:
+        if _unread(seen, _filled(read, others)) >= _READ_AGAIN:
             read = self._doubted(self._read_again(picture, lines, seen, others, ends))
         return _filled(read, others)
 
@@ -215,7 +217,7 @@ class Tesseract(Analyzer):
         # Rows of letters show how a page lies, but for which end is up.
         readings = [(0, _ORIENTED), (1, _OWN), (3, _OWN)] if down > across else [(0, _ONE_COLUMN)]
         readings += [(0, _ORIENTED), (2, _OWN)] if across >= down else [(2, _OWN)]
-        while readings and _unread(seen, _filled(self._doubted(best), others)) >= _WORTH_A_READING:
+        while readings and _unread(seen, _filled(self._doubted(best), others)) >= _READ_AGAIN:
             turn, mode = readings.pop(0)
             if mode != _ONE_COLUMN and not _is_doubtful(best):
                 break
@@ -293,9 +295,14 @@ def _beside(options: EngineOptions) -> tuple[str, list[str]] | None:
 
 
 def _unread(seen: LetterRows, lines: Sequence[TextLine]) -> float:
-    """How many letters seem to be left under no line that can be believed."""
-    across, down = seen.likely_letters([line.box for line in lines if line.confidence >= _READ])
-    return across + down
+    """How many letters seem to be left under no line that can be believed; 0 where they are a small share."""
+    read = [line for line in lines if _is_read(line)]
+    left = sum(seen.likely_letters([line.box for line in read]), 0.0)
+    return left if left >= _SHARE_LEFT * sum(len(line.text) for line in read) else 0.0
+
+
+def _is_read(line: TextLine) -> bool:
+    return line.confidence >= _READ
 
 
 def _are_rows(lines: Sequence[TextLine]) -> bool:
