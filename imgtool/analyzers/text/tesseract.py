@@ -44,8 +44,8 @@ _READ = 0.6
 """Letters under a line of a lower confidence are not read yet."""
 
 _LOOK, _LOOK_AT_ALL, _READ_AGAIN, _SHARE_LEFT = 3, 9, 10, 0.03
-"""From how many letters that nobody has read on RapidOCR reads the picture, if something was read or if nothing was: few
-may be there by chance; and from how many on Tesseract reads it again. For both they must be such a share of the
+"""From how many letters that nobody has read on RapidOCR reads the picture, where something was read and where nothing
+was: few may be there by chance. From how many on Tesseract reads it again. For both they must be such a share of the
 characters that were read."""
 
 _SHORT = 12
