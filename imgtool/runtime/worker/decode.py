@@ -36,8 +36,10 @@ from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.containers.bitmap import Bitmap, icon
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
+from imgtool.runtime.worker.containers.netpbm import netpbm
 from imgtool.runtime.worker.containers.pdf import PdfPages
 from imgtool.runtime.worker.containers.plugins import load_plugin
+from imgtool.runtime.worker.containers.tiff_numbers import TiffOfNumbers
 from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
@@ -117,7 +119,7 @@ class _OpenImage:
     frames: list[int] | None = None
     jpeg: bytes | None = None
     turn: int | None = None
-    document: PdfPages | TiffOfParts | None = None
+    document: PdfPages | TiffOfParts | TiffOfNumbers | None = None
     text: tuple[TextLine, ...] = ()
 
     def serves(self, source: bytes | BytesIO, page: int) -> bool:
@@ -275,11 +277,11 @@ class Decoder:
                 _check_unchanged(file, expect)
             path = None if isinstance(source, BytesIO) else source
             name = _format_of(file)
-            document: PdfPages | TiffOfParts | None = None
+            document: PdfPages | TiffOfParts | TiffOfNumbers | None = None
             if name == "PDF":
                 document = PdfPages(file, self._pdf_dpi)
             elif name == "TIFF":
-                document = TiffOfParts.opened(file)
+                document = TiffOfParts.opened(file) or TiffOfNumbers.opened(file)
             if document is not None:
                 return _OpenImage(path, state, file, Image.new("RGB", (1, 1)), name, document.pages, document=document)
             if (kind := camera_raw(file, name)) is not None:
@@ -288,7 +290,7 @@ class Decoder:
                 self._check_size(*image.size)
                 return _OpenImage(path, state, file, image, kind, jpeg=jpeg, turn=turn)
             with explained(file, name):
-                bitmap = self._of_bitmap(file, name) if name in ("BMP", "ICO", "CUR") else None
+                bitmap = self._of_bitmap(file, name) if name in ("BMP", "ICO", "CUR", "PAM", "PFM") else None
                 try:
                     image = bitmap or Image.open(file, formats=[name])
                 except UnidentifiedImageError:
@@ -308,12 +310,16 @@ class Decoder:
         return _OpenImage(path, state, file, image, name, len(frames or range(pages)), frames=frames)
 
     def _of_bitmap(self, file: BinaryIO, name: str) -> Image.Image | None:
-        """The picture of a bitmap, icon or cursor; ``None`` where Pillow reads the bitmap."""
+        """The picture of a bitmap, icon, cursor, PAM or PFM; ``None`` where Pillow reads the bitmap."""
         file.seek(0)
         if name == "BMP" and Bitmap(file.read(HEAD_BYTES)).is_plain:
             return None
         file.seek(0)
         content = file.read()
+        if name in ("PAM", "PFM"):
+            image = netpbm(content, self._check_size)
+            image.format = name
+            return image
         found = Bitmap(content) if name == "BMP" else icon(content)
         self._check_size(*found.size)
         image = found.image() if isinstance(found, Bitmap) else found
