@@ -40,7 +40,7 @@ from imgtool.runtime.worker.containers.netpbm import netpbm
 from imgtool.runtime.worker.containers.pdf import PdfPages
 from imgtool.runtime.worker.containers.plugins import load_plugin
 from imgtool.runtime.worker.containers.tiff_numbers import TiffOfNumbers
-from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
+from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts, is_copy_or_mask
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import (
@@ -72,7 +72,7 @@ _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
 _SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
 """Formats that name a colour space by numbers, within so many bytes from the start."""
 
-_SUBFILE_TYPE, _COPY_OR_MASK, _BITS_PER_SAMPLE = 254, 1 | 4, 258
+_BITS_PER_SAMPLE = 258
 
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
@@ -414,12 +414,12 @@ def _few_bits_of_many(image: Image.Image, file: BinaryIO) -> Image.Image | None:
 
 
 def _whole_pages(image: Image.Image, frames: int) -> list[int] | None:
-    """The frames of a TIFF that are pages, and not smaller copies or masks of others (NewSubfileType)."""
+    """The frames of a TIFF that are pages, and not smaller copies or masks of others (by their tags)."""
     found = []
     for frame in range(frames):
         try:
             image.seek(frame)
-            if not getattr(image, "tag_v2", {}).get(_SUBFILE_TYPE, 0) & _COPY_OR_MASK:
+            if not is_copy_or_mask(getattr(image, "tag_v2", {})):
                 found.append(frame)
         except Exception:  # noqa: BLE001 - it is said when the page is asked for
             found.append(frame)
