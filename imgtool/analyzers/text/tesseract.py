@@ -49,7 +49,7 @@ was: few may be there by chance. From how many on Tesseract reads it again. For 
 characters that were read."""
 
 _SHORT = 12
-"""A line of so few characters beside another is the price of an item or a cell of a table, not a line of a column."""
+"""A line of so few characters, half of them digits, is the price of the item beside it and no line of a column."""
 
 _CERTAIN = 0.9
 """From which confidence on a line of RapidOCR fills a place where Tesseract has none."""
@@ -306,12 +306,11 @@ def _is_read(line: TextLine) -> bool:
 
 
 def _are_rows(lines: Sequence[TextLine]) -> bool:
-    """Whether upright lines are to be read row by row: those side by side are short, as the prices of a receipt are, or
-    none are, as in a chat. Columns of text are left to the program, which sees the rules and gaps between them."""
+    """Whether upright lines are to be read row by row: of those side by side one is a number, as on a receipt, or none
+    are side by side, as in a chat. Columns are left to the program, which sees the rules and gaps between them."""
     if any(len(line.text) > 3 and _is_upended(line.box) for line in lines):
         return False
-    pairs = 0
-    short = 0
+    pairs = numbers = 0
     for number, one in enumerate(lines):
         for other in lines[:number]:
             (left, top), (right, bottom) = one.box[0], one.box[2]
@@ -321,8 +320,12 @@ def _are_rows(lines: Sequence[TextLine]) -> bool:
                 other_right <= left or right <= other_left
             ):
                 pairs += 1
-                short += min(len(one.text), len(other.text)) <= _SHORT
-    return 3 * short >= 2 * pairs
+                numbers += _is_number(one.text) or _is_number(other.text)
+    return 3 * numbers >= 2 * pairs
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= _SHORT and 2 * sum(map(str.isdigit, text)) >= len(text)
 
 
 def _filled(lines: tuple[TextLine, ...], others: tuple[TextLine, ...]) -> tuple[TextLine, ...]:

@@ -416,6 +416,16 @@ class TestReal:
         assert not isinstance(found, Problem)
         assert [line.text for line in found] == lines * 2
 
+    def test_an_index_in_columns_is_not_read_across(self, analyzer: Tesseract) -> None:
+        image, font = Image.new("RGB", (760, 440), "white"), ImageFont.truetype(FONTS[0].with_name("gothic.ttf"), 28)
+        entries = ("Almond", "Apple", "Barley", "Butter", "Carrot", "Celery", "Honey", "Lemon", "Onion", "Parsley")
+        for number, entry in enumerate(entries):
+            ImageDraw.Draw(image).text((40 + number // 5 * 420, 40 + number % 5 * 70), entry, "black", font=font)
+        parameters = Tesseract.parameters(EngineOptions(languages=("en",)))
+        (found,) = Tesseract(parameters).run([Picture(np.asarray(image), *image.size, "PNG")])
+        (alone,) = Tesseract({**parameters, "psm": 3}).run([Picture(np.asarray(image), *image.size, "PNG")])
+        assert found == alone
+
     def test_prices_follow_their_items(self, analyzer: Tesseract) -> None:
         image, font = Image.new("RGB", (620, 300), "white"), ImageFont.truetype(FONTS[0].with_name("gothic.ttf"), 28)
         rows = [("Sourdough bread", "3.15"), ("Oat milk", "4.22"), ("Olive oil", "6.36"), ("Green tea", "7.43")]
