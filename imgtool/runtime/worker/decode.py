@@ -36,9 +36,11 @@ from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.containers.bitmap import Bitmap, icon
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
+from imgtool.runtime.worker.containers.netpbm import netpbm
 from imgtool.runtime.worker.containers.pdf import PdfPages
 from imgtool.runtime.worker.containers.plugins import load_plugin
-from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
+from imgtool.runtime.worker.containers.tiff_numbers import TiffOfNumbers
+from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts, is_copy_or_mask
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import (
@@ -70,7 +72,7 @@ _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
 _SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
 """Formats that name a colour space by numbers, within so many bytes from the start."""
 
-_SUBFILE_TYPE, _COPY_OR_MASK, _BITS_PER_SAMPLE = 254, 1 | 4, 258
+_BITS_PER_SAMPLE = 258
 
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
@@ -117,7 +119,7 @@ class _OpenImage:
     frames: list[int] | None = None
     jpeg: bytes | None = None
     turn: int | None = None
-    document: PdfPages | TiffOfParts | None = None
+    document: PdfPages | TiffOfParts | TiffOfNumbers | None = None
     text: tuple[TextLine, ...] = ()
 
     def serves(self, source: bytes | BytesIO, page: int) -> bool:
@@ -275,11 +277,11 @@ class Decoder:
                 _check_unchanged(file, expect)
             path = None if isinstance(source, BytesIO) else source
             name = _format_of(file)
-            document: PdfPages | TiffOfParts | None = None
+            document: PdfPages | TiffOfParts | TiffOfNumbers | None = None
             if name == "PDF":
                 document = PdfPages(file, self._pdf_dpi)
             elif name == "TIFF":
-                document = TiffOfParts.opened(file)
+                document = TiffOfParts.opened(file) or TiffOfNumbers.opened(file)
             if document is not None:
                 return _OpenImage(path, state, file, Image.new("RGB", (1, 1)), name, document.pages, document=document)
             if (kind := camera_raw(file, name)) is not None:
@@ -288,7 +290,7 @@ class Decoder:
                 self._check_size(*image.size)
                 return _OpenImage(path, state, file, image, kind, jpeg=jpeg, turn=turn)
             with explained(file, name):
-                bitmap = self._of_bitmap(file, name) if name in ("BMP", "ICO", "CUR") else None
+                bitmap = self._of_bitmap(file, name) if name in ("BMP", "ICO", "CUR", "PAM", "PFM") else None
                 try:
                     image = bitmap or Image.open(file, formats=[name])
                 except UnidentifiedImageError:
@@ -308,12 +310,16 @@ class Decoder:
         return _OpenImage(path, state, file, image, name, len(frames or range(pages)), frames=frames)
 
     def _of_bitmap(self, file: BinaryIO, name: str) -> Image.Image | None:
-        """The picture of a bitmap, icon or cursor; ``None`` where Pillow reads the bitmap."""
+        """The picture of a bitmap, icon, cursor, PAM or PFM; ``None`` where Pillow reads the bitmap."""
         file.seek(0)
         if name == "BMP" and Bitmap(file.read(HEAD_BYTES)).is_plain:
             return None
         file.seek(0)
         content = file.read()
+        if name in ("PAM", "PFM"):
+            image = netpbm(content, self._check_size)
+            image.format = name
+            return image
         found = Bitmap(content) if name == "BMP" else icon(content)
         self._check_size(*found.size)
         image = found.image() if isinstance(found, Bitmap) else found
@@ -408,12 +414,12 @@ def _few_bits_of_many(image: Image.Image, file: BinaryIO) -> Image.Image | None:
 
 
 def _whole_pages(image: Image.Image, frames: int) -> list[int] | None:
-    """The frames of a TIFF that are pages, and not smaller copies or masks of others (NewSubfileType)."""
+    """The frames of a TIFF that are pages, and not smaller copies or masks of others (by their tags)."""
     found = []
     for frame in range(frames):
         try:
             image.seek(frame)
-            if not getattr(image, "tag_v2", {}).get(_SUBFILE_TYPE, 0) & _COPY_OR_MASK:
+            if not is_copy_or_mask(getattr(image, "tag_v2", {})):
                 found.append(frame)
         except Exception:  # noqa: BLE001 - it is said when the page is asked for
             found.append(frame)
