@@ -18,7 +18,7 @@ import msgspec
 
 from imgtool.artefacts.manifest import NAME, ArtefactFile, wrong_sample
 from imgtool.artefacts.runtime_identity import PROVIDER, RuntimeIdentity, this_runtime
-from imgtool.files import TEMPORARY, temporary_beside
+from imgtool.files import TEMPORARY, claimed_folder
 from imgtool.ground.sealed import encode_sealed, require_seal
 from imgtool.ground.versioned import encode
 from imgtool.inference.denormals import Denormals, NotOnnx, external_files, zero_denormals, zeroed_bytes
@@ -122,18 +122,18 @@ class _Staging:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self.path = temporary_beside(target)
+        self._claimed = claimed_folder(target)
 
     def __enter__(self) -> _Staging:
-        store = self.path.parent
+        store = self._target.parent
         # The cache directory is its owner's alone, whoever makes it first.
         store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         store.mkdir(exist_ok=True)
-        self.path.mkdir()
+        self.path = self._claimed.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+    def __exit__(self, *raised: Any) -> None:
+        self._claimed.__exit__(*raised)
 
     def install(self, manifest: Cleaned) -> None:
         """Put the folder in its place. Where another process was first, its folder stays: it holds the same."""
