@@ -137,7 +137,7 @@ def test_a_sweep_takes_nothing_from_those_who_write(here: Path) -> None:
     with ThreadPoolExecutor(1) as thread:
         thread.submit(sweeping)
         try:
-            for number in range(300):
+            for number in range(100):
                 with replacing(here / f"{number}") as file, claimed_folder(here / "model"):
                     file.write(b"x")
                 descriptor, partial = new_partial(here)
@@ -145,7 +145,7 @@ def test_a_sweep_takes_nothing_from_those_who_write(here: Path) -> None:
                 os.close(descriptor)
         finally:
             ended.set()
-    assert len(left(here)) == 600
+    assert len(left(here)) == 200
 
 
 def test_another_users_files_stay(place: Path) -> None:
