@@ -106,21 +106,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-@contextmanager
-def staging_folder(beside: Path) -> Iterator[Path]:
-    """A new folder under a temporary name beside ``beside``; removed at the end unless it was moved.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    folder = temporary_beside(beside)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def put_in_place(staging: Path, target: Path) -> None:
     """Move the folder ``staging`` to ``target``.
 
@@ -130,7 +115,7 @@ def put_in_place(staging: Path, target: Path) -> None:
     Raises:
         OSError: it cannot be moved; the former ``target`` was restored.
     """
-    former = target.with_name(f"{target.name}{FORMER}{os.urandom(6).hex()}")
+    former = target.with_name(f"{target.name}{FORMER}{_unique()}")
     try:
         if target.exists():
             # Processes that have the old files open keep them.
@@ -227,13 +212,14 @@ def _claim(descriptor: int) -> bool:
 
 
 @contextmanager
-def claimed_folder(beside: Path) -> Iterator[Path]:
+def staging_folder(beside: Path) -> Iterator[Path]:
     """A new folder under a temporary name beside ``beside``, which is claimed; removed at the end unless it was moved.
     What killed processes left there for the same place is removed before.
 
     Raises:
         OSError: it cannot be made.
     """
+    beside.parent.mkdir(parents=True, exist_ok=True)
     sweep(beside.parent, f"{beside.name}{TEMPORARY}")
     with _claimed_folder(lambda: temporary_beside(beside)) as folder:
         yield folder
@@ -291,6 +277,8 @@ def sweep(folder: Path, prefix: str, suffix: str = "") -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
+    if FORMER in path.name and not path.with_name(path.name.partition(TEMPORARY)[0]).exists():
+        return  # the only copy of what was to be replaced
     found = path.lstat()
     is_file = stat.S_ISREG(found.st_mode)
     if not (is_file or stat.S_ISDIR(found.st_mode)) or found.st_uid != os.getuid():

@@ -97,7 +97,7 @@ def sites(names: set[str]) -> dict[str, list[Said]]:
                     continue
                 texts = [text(each, known) for each in given[:2]]
                 texts += [text(each.value, known) for each in node.keywords if each.arg == "remedy"]
-                said = Said(*(texts + ["", ""])[:2])
+                said = Said(*[*texts, "", ""][:2])
                 is_passed_on = re.fullmatch(r"\{[^}]*\}|", said.message)
                 if not is_passed_on and said not in found[name]:
                     found[name].append(said)
@@ -127,7 +127,7 @@ def assigned(scope: ast.AST) -> dict[str, ast.expr]:
     return {name: values[0] for name, values in found.items() if len(values) == 1}
 
 
-def text(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> str:
+def text(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> str:  # noqa: PLR0911 - a case each
     """What an expression says, with ``{name}`` for what is not known."""
     if isinstance(node, ast.Constant):
         return str(node.value) if isinstance(node.value, str) else ""
@@ -146,11 +146,12 @@ def text(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> str:
     return f"{{{last_name(node)}}}"
 
 
-def last_name(node: ast.expr) -> str:
+def last_name(node: ast.expr) -> str:  # noqa: PLR0911 - a case each
     """What an expression is about, in a word."""
     if isinstance(node, ast.Attribute):
-        name = node.attr if node.attr not in ("value", "name", "strerror", "remedy") else last_name(node.value)
-        return {"strerror": "cause"}.get(node.attr, name if node.attr != "remedy" else "remedy").replace("_", " ").strip()
+        if node.attr in ("value", "name"):
+            return last_name(node.value)
+        return {"strerror": "cause"}.get(node.attr, node.attr).replace("_", " ").strip()
     if isinstance(node, ast.Name):
         return node.id.strip("_").replace("_", " ").lower()
     if isinstance(node, ast.Call):

@@ -15,8 +15,8 @@ import pytest
 
 from imgtool.errors import ExitCode
 from imgtool.files import (
+    FORMER,
     STALE_SECONDS,
-    claimed_folder,
     new_partial,
     put_in_place,
     replacing,
@@ -77,10 +77,10 @@ def test_what_belongs_to_nobody_goes(place: Path, tmp_path: Path) -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from imgtool.files import claimed_folder, new_partial, replacing, scratch_folder
+from imgtool.files import new_partial, replacing, scratch_folder, staging_folder
 folder = Path(sys.argv[1])
 new_partial(folder)
-with replacing(folder / "file") as file, claimed_folder(folder / "model") as claimed, scratch_folder("test") as scratch:
+with replacing(folder / "file") as file, staging_folder(folder / "model") as claimed, scratch_folder("test") as scratch:
     for path in (claimed, scratch):
         (path / "half").touch()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -95,15 +95,26 @@ def test_what_a_killed_process_of_this_system_left_goes_at_once(here: Path, monk
     sweep_partials(here)
     with replacing(here / "file"):
         pass
-    with claimed_folder(here / "model"), scratch_folder("test"):
+    with staging_folder(here / "model"), scratch_folder("test"):
         pass
     assert left(here) == {"file"}
+
+
+def test_the_only_copy_of_what_was_to_be_replaced_stays(here: Path) -> None:
+    former = here / f"{temporary_beside(here / 'target').name.replace('.tmp-', FORMER)}"
+    former.mkdir()
+    age(here)
+    sweep(here, "target")
+    assert left(here) == {former.name}
+    (here / "target").mkdir()
+    sweep(here, "target")
+    assert left(here) == {"target"}
 
 
 def test_what_is_being_written_stays(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(here))
     descriptor, partial = new_partial(here)
-    with replacing(here / "file"), claimed_folder(here / "model"), scratch_folder("test") as scratch:
+    with replacing(here / "file"), staging_folder(here / "model"), scratch_folder("test") as scratch:
         assert scratch.stat().st_mode & 0o777 == 0o700
         before = left(here)
         age(here)
@@ -138,7 +149,7 @@ def test_a_sweep_takes_nothing_from_those_who_write(here: Path) -> None:
         thread.submit(sweeping)
         try:
             for number in range(100):
-                with replacing(here / f"{number}") as file, claimed_folder(here / "model"):
+                with replacing(here / f"{number}") as file, staging_folder(here / "model"):
                     file.write(b"x")
                 descriptor, partial = new_partial(here)
                 partial.replace(here / f"output {number}")

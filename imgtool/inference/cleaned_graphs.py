@@ -18,7 +18,7 @@ import msgspec
 
 from imgtool.artefacts.manifest import NAME, ArtefactFile, wrong_sample
 from imgtool.artefacts.runtime_identity import PROVIDER, RuntimeIdentity, this_runtime
-from imgtool.files import TEMPORARY, claimed_folder
+from imgtool.files import TEMPORARY, staging_folder
 from imgtool.ground.sealed import encode_sealed, require_seal
 from imgtool.ground.versioned import encode
 from imgtool.inference.denormals import Denormals, NotOnnx, external_files, zero_denormals, zeroed_bytes
@@ -122,7 +122,7 @@ class _Staging:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._claimed = claimed_folder(target)
+        self._claimed = staging_folder(target)
 
     def __enter__(self) -> _Staging:
         store = self._target.parent

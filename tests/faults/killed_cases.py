@@ -392,7 +392,7 @@ class SyntheticModels(Case):
 
     name = "warm-cache of a small synthetic BLIP"
     command = [  # noqa: RUF012 - a property in the base
-        *("-m", "imgtool", "warm-cache", "blip", "--weights", "synthetic", "--scale", "small", "--no-load", "-q"),
+        *("-m", "imgtool", "warm-cache", "blip", "--weights", "synthetic", "--scale", "small", "-q"),
     ]
 
     def wrong(self) -> Iterator[str]:

@@ -144,6 +144,8 @@ class Case(ABC):
 
     def _left(self) -> Iterator[str]:
         for path in self.scratch.iterdir():
+            if path.name.startswith("torchinductor_"):  # torch's own, which stays on purpose
+                continue
             yield f"left among the temporary files: {path.name}"
         for path in self.place.rglob("*"):
             if TEMPORARY in path.name or SET_ASIDE in path.name or path.suffix in (".part", ".incomplete"):
