@@ -146,7 +146,7 @@ def text(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> str:  # 
     return f"{{{last_name(node)}}}"
 
 
-def last_name(node: ast.expr) -> str:  # noqa: PLR0911 - a case each
+def last_name(node: ast.expr) -> str:  # noqa: C901, PLR0911 - a case each
     """What an expression is about, in a word."""
     if isinstance(node, ast.Attribute):
         if node.attr in ("value", "name"):
