@@ -296,7 +296,9 @@ class Predictor:
         except Exception as error:  # noqa: BLE001 - whoever reads the stream is told
             known = error if isinstance(error, ImgtoolError) else None
             text = f"{type(error).__name__}: {error}"
-            problem = from_error(known, self._retry_after()).as_problem() if known else Problem("internal", text)
+            problem = (
+                from_error(known, self._retry_after()).as_problem() if known else Problem("internal", text, "report it")
+            )
             stream.send("error", {"task": None, "problem": problem})
             stream.send(names.get("complete", "complete"), {"counts": counts, "parallel_efficiency": None})
         else:

@@ -123,7 +123,9 @@ def of_result(result: ImageResult) -> HttpProblem | None:
     if result.status is not Status.FAILED:
         return None
     problems = result.problems()
-    problem = problems[0][1] if problems else Problem("internal", "there is no answer, and nothing says why")
+    problem = (
+        problems[0][1] if problems else Problem("internal", "there is no answer, and nothing says why", "report it")
+    )
     return HttpProblem(problem.code, problem.message, problem.remedy, result=result)
 
 

@@ -185,7 +185,7 @@ class StatusPages:
             raise from_error(error) from error
         self._figures = None
         if sha256 is not None and not removed:
-            raise HttpProblem("not_kept", "no answer is kept for this image")
+            raise HttpProblem("not_kept", "no answer is kept for this image", "there is nothing to remove")
         return encode(Removed(removed))
 
     async def figures(self) -> Statistics:
