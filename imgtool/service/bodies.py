@@ -16,6 +16,9 @@ from imgtool.service.problems import ClientGone, HttpProblem
 RAW_TYPES = ("application/octet-stream", "application/pdf")
 """Taken as an image beside ``image/*``."""
 
+GZIP_BYTES = 1024
+"""Answers of this size are compressed for who can read that."""
+
 _BODY_SECONDS = 30.0
 _DISCARD_SECONDS = 1.0
 _FIELDS = 32

@@ -78,8 +78,9 @@ def test_clients_that_send_a_byte_a_second_cost_a_connection_for_a_moment(tmp_pa
     code = """
 import sys
 from imgtool.cli.main import main
-from imgtool.service import bodies, server
-bodies.BodyReader.__init__.__kwdefaults__["seconds"] = server.HEAD_SECONDS = 1.0
+from imgtool.service import bodies
+from imgtool.service.connections import protocol
+bodies.BodyReader.__init__.__kwdefaults__["seconds"] = protocol.HEAD_SECONDS = 1.0
 main()
 """
     with running(*PLANTED, "--cache-dir", tmp_path, program=code) as service:

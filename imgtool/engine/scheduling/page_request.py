@@ -82,6 +82,11 @@ class PageRequest(Struct, eq=False, kw_only=True):
         """The key of its thumbnail: who wants none does not read it."""
         return self.key + "/thumbnail"
 
+    @property
+    def stored_at(self) -> float | None:
+        """When the oldest of its answers was computed, in seconds since 1970; ``None`` where there is none."""
+        return min((answer.stored_at for answer in self.answers.values()), default=None)
+
     def fill(self, record: Record, choices: Iterable[Choice]) -> bool:
         """Take over the answers of a record that were given by these analyzers; whether all of them could be read."""
         self.image = self.image or record.image
