@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from imgtool.options import ServiceOptions
     from imgtool.service.predict import Pace
 
+LIVE_TEXT = "ok\n"
+
 _FIGURES_SECONDS = 1.0
 """Figures are counted anew no more often than this: the store is asked for them."""
 
@@ -109,7 +111,7 @@ class StatusPages:
 
     async def live(self, _: Request) -> Response:
         """``GET /livez``: that the process answers, whatever else it does."""
-        return PlainTextResponse("ok\n")
+        return PlainTextResponse(LIVE_TEXT)
 
     async def ready(self, _: Request) -> Response:
         """``GET /readyz``: 200 once the models are loaded, 503 before and while the service drains."""

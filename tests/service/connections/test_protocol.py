@@ -166,3 +166,12 @@ def test_what_is_removed_is_not_answered_from_memory(tmp_path: Path) -> None:
         assert imgtool("cache", "clear", "--cache-dir", str(cache)).code == 0
         time.sleep(1.1)
         assert service.predict(content, headers={**PLAIN, **admin}).json()["from_cache"] is False
+
+
+def test_livez_is_answered_as_by_the_application_and_only_to_whom_it_may(service: Running) -> None:
+    answer = service.get("/livez", headers=PLAIN)
+    other = service.get("/livez?", headers={**PLAIN, "x-request-id": "a"})
+    assert (answer.text, answer.status_code) == (other.text, other.status_code) == ("ok\n", 200)
+    assert {*answer.headers} == {*other.headers}
+    problem(service.post("/livez"), 405, "method_not_allowed")
+    problem(service.get("/livez", headers={"host": "evil.example"}), 403, "forbidden")
