@@ -28,7 +28,7 @@ from imgtool.types import (
 _RESULT_TYPES = {task.value: kind for task, kind in RESULT_TYPES.items()}
 
 
-class PageRequest(Struct, eq=False, kw_only=True):
+class PageRequest(Struct, eq=False, kw_only=True, weakref=True):
     """What is asked, by whom, and what is known. Changed by the scheduler alone, from ``submit`` until it is ``done``.
 
     The image is the file ``ref`` or the bytes ``content``; one with neither is a file that is still to be looked at.
