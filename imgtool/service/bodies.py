@@ -143,6 +143,8 @@ async def parse_form(request: Request, body: bytes, *, most_files: int) -> Form:
         if isinstance(value, UploadFile):
             files.append(Upload(clean_name(value.filename) or name, value.file.read()))
             value.file.close()
+        elif name == "file":
+            raise HttpProblem("bad_request", "the part 'file' has no file name", "curl -F file=@photo.jpg gives it one")
         else:
             fields[name] = value
     return Form(tuple(files), fields)

@@ -121,6 +121,7 @@ FILE = b'Content-Disposition: form-data; name="file"; filename="a.png"\r\n'
         multipart(FILE + b"X:y\r\n" * 10_000 + b"\r\nxxx"),
         multipart(FILE + b"X: " + b"y" * 10_000 + b"\r\n\r\nxxx"),
         multipart(b'Content-Disposition: form-data; name="tasks"\r\n\r\ncaption'),
+        multipart(b'Content-Disposition: form-data; name="file"\r\n\r\nxxx'),
         multipart(*[FILE + b"\r\nx"] * 40),
         multipart(*[b'Content-Disposition: form-data; name="f%d"\r\n\r\nx' % n for n in range(100)]),
         multipart(FILE + b"\r\nx", end=b""),
@@ -130,7 +131,17 @@ FILE = b'Content-Disposition: form-data; name="file"; filename="a.png"\r\n'
         {"content": b"", "headers": {"content-type": "multipart/form-data; boundary=" + "x" * 1000}},
     ],
     ids=[
-        *("10,000 headers", "long header", "no file", "40 files", "100 fields", "no end", "no name", "no parts"),
+        *(
+            "10,000 headers",
+            "long header",
+            "no file",
+            "no file name",
+            "40 files",
+            "100 fields",
+            "no end",
+            "no name",
+            "no parts",
+        ),
         *("no boundary", "long boundary"),
     ],
 )
