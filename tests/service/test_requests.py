@@ -142,7 +142,7 @@ FILE = b'Content-Disposition: form-data; name="file"; filename="a.png"\r\n'
             "no name",
             "no parts",
         ),
-        *("no boundary", "long boundary"),
+        *("no parts", "no boundary", "long boundary"),
     ],
 )
 def test_multipart_bodies_that_are_none(service: Running, parts: dict[str, object]) -> None:

@@ -7,7 +7,6 @@ import gc
 import threading
 import time
 import weakref
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
