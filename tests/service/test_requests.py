@@ -131,17 +131,7 @@ FILE = b'Content-Disposition: form-data; name="file"; filename="a.png"\r\n'
         {"content": b"", "headers": {"content-type": "multipart/form-data; boundary=" + "x" * 1000}},
     ],
     ids=[
-        *(
-            "10,000 headers",
-            "long header",
-            "no file",
-            "no file name",
-            "40 files",
-            "100 fields",
-            "no end",
-            "no name",
-            "no parts",
-        ),
+        *("10,000 headers", "long header", "no file", "no file name", "40 files", "100 fields", "no end", "no name"),
         *("no parts", "no boundary", "long boundary"),
     ],
 )
