@@ -280,6 +280,11 @@ class Engine(AbstractContextManager["Engine"]):
         inside = self._inside
         return self.figures_of(Tally() if inside is None else inside.tally)
 
+    def count(self, result: ImageResult) -> None:
+        """Count a result from the cache in ``submitted`` that is given out once more, without being asked for here."""
+        if self._inside is not None:
+            self._inside.tally.result(result)
+
     @property
     def loaded_tasks(self) -> frozenset[str]:
         """Tasks that a worker has loaded a model for."""

@@ -36,6 +36,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "internal": (500, "A bug in imgtool"),
     "model_failed": (500, "The model failed on this image"),
     "model_load_failed": (503, "A model could not be loaded"),
+    "shared_cache_failed": (503, "The shared cache cannot be reached, or refuses what is asked"),
     "draining": (503, "The service is about to stop"),
     "deadline_exceeded": (504, "The image was not answered before the deadline"),
     "timeout": (504, "The image took longer than one image may"),
