@@ -26,7 +26,10 @@ from imgtool.quantities import parse_duration, parse_size, split_settings
 from imgtool.types import Task
 
 ENV_PREFIX = "IMGTOOL_"
-_OTHER_VARIABLES = {"IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_LOG_FORMAT", "IMGTOOL_TRACE", "IMGTOOL_TRACE_SPAWNED"}
+_OTHER_VARIABLES = {
+    *("IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_LOG_FORMAT", "IMGTOOL_SANDBOX_WRITABLE"),
+    *("IMGTOOL_TRACE", "IMGTOOL_TRACE_SPAWNED"),
+}
 """Read by other parts of imgtool or by its tests; not options of a command."""
 
 _TABLES = ("ocr", "classifier", "codes")

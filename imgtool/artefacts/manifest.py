@@ -12,6 +12,7 @@ import msgspec
 
 from imgtool.artefacts.runtime_identity import RuntimeIdentity
 from imgtool.ground.sealed import require_seal
+from imgtool.ground.versioned import read_json
 from imgtool.weights.hashing import is_untouched, measure, sampled_sha256
 from imgtool.weights.synthetic.marker import SYNTHETIC
 
@@ -143,7 +144,7 @@ def read_manifest(folder: Path) -> ArtefactManifest:
 @lru_cache(maxsize=32)
 def _read(path: Path, *_: int) -> ArtefactManifest:
     data = path.read_bytes()
-    manifest = msgspec.json.decode(data, type=ArtefactManifest)
+    manifest = read_json(data, ArtefactManifest)
     if (manifest.schema_version, manifest.compiler) != (SCHEMA_VERSION, COMPILER_VERSION):
         raise ValueError("it was written by another version of imgtool")
     require_seal(data, "schema_version")

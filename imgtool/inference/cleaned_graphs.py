@@ -20,7 +20,7 @@ from imgtool.artefacts.manifest import NAME, ArtefactFile, wrong_sample
 from imgtool.artefacts.runtime_identity import PROVIDER, RuntimeIdentity, this_runtime
 from imgtool.files import TEMPORARY, staging_folder
 from imgtool.ground.sealed import encode_sealed, require_seal
-from imgtool.ground.versioned import encode
+from imgtool.ground.versioned import encode, read_json
 from imgtool.inference.denormals import Denormals, NotOnnx, external_files, zero_denormals, zeroed_bytes
 from imgtool.weights.hashing import measure, sampled_sha256
 
@@ -183,7 +183,7 @@ def _kept(folder: Path, digest: str) -> Cleaned | None:
     """
     try:
         data = (folder / NAME).read_bytes()
-        found = msgspec.json.decode(data, type=Cleaned)
+        found = read_json(data, Cleaned)
         require_seal(data, "version")
         if found.version != _VERSION or digest not in ("", found.source_sha256):
             return None

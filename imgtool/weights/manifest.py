@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from imgtool.ground.sealed import require_seal
+from imgtool.ground.versioned import read_json
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.places import Places, Root
 
@@ -95,7 +96,7 @@ def decode(data: bytes) -> Manifest:
     Raises:
         ValueError: it is no manifest of this version, it was changed, or its paths leave their folder.
     """
-    manifest = msgspec.json.decode(data, type=Manifest)
+    manifest = read_json(data, Manifest)
     if manifest.schema_version != SCHEMA_VERSION:
         raise ValueError(f"it has version {manifest.schema_version}, and this imgtool reads {SCHEMA_VERSION}")
     require_seal(data, "schema_version")

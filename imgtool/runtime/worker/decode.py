@@ -58,8 +58,8 @@ from imgtool.types import TextLine
 __all__ = ["DecodeError", "DecodedPage", "Decoder"]
 
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
-_MOST_FRAMES = 100
-"""So many frames of an animation are searched for one that shows something."""
+_MOST_FRAMES, _MOST_SEARCHED_PIXELS = 100, 200_000_000
+"""So many frames of an animation, and pixels of them together, are searched for one that shows something."""
 
 _ONE_BY_ONE = ("GIF", "PNG", "WEBP")
 """Formats whose frame is made from the ones before it, and whose canvas may grow on the way (GIF)."""
@@ -341,7 +341,8 @@ class Decoder:
 
     def _first_shown(self, opened: _OpenImage, pixels: NDArray[np.uint8]) -> int:
         """The first frame of an animation that is more than one colour, given the pixels of frame 0."""
-        for frame in range(min(opened.pages, _MOST_FRAMES)):
+        affordable = _MOST_SEARCHED_PIXELS // (opened.image.width * opened.image.height)
+        for frame in range(min(opened.pages, _MOST_FRAMES, 1 + affordable)):
             if frame:
                 try:
                     self._turn_to(opened, frame)
