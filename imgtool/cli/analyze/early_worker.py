@@ -19,6 +19,8 @@ def surely_needs_worker(arguments: Sequence[str], environ: Mapping[str, str] = o
     is shared."""
     if len(arguments) < 2 or arguments[0] != "analyze" or not _WITHOUT_WORKER.isdisjoint(arguments):
         return False
+    if environ.get("IMGTOOL_CLUSTER") or any(word.startswith("--cluster") for word in arguments):
+        return False
     if "--no-cache" in arguments or environ.get("IMGTOOL_CACHE", "").lower() in _OFF:
         return True
     if environ.get("IMGTOOL_SHARED_CACHE") or any(word.startswith("--shared-cache") for word in arguments):
