@@ -11,7 +11,16 @@ from msgspec import Struct
 
 from imgtool.options import DEFAULT_LANGUAGES, EngineOptions
 from imgtool.runtime.interface import FewerWorkers, WorkerStatistics
-from imgtool.runtime.protocol import Answered, Decoded, Failed, Item, ItemFinished, LoadRetried, ModelFailed, ModelLoaded
+from imgtool.runtime.protocol import (
+    Answered,
+    Decoded,
+    Failed,
+    Item,
+    ItemFinished,
+    LoadRetried,
+    ModelFailed,
+    ModelLoaded,
+)
 from imgtool.types import Problem
 
 # -- between the driver and a node

@@ -106,9 +106,7 @@ class NodeServer:
         if ready:
             self._inbox.put(partial(self._take, job, ready))
             job.over.wait()
-        done = Done(
-            events=tuple(job.events), unseen=tuple(unseen), problem=job.problem, statistics=self._statistics
-        )
+        done = Done(events=tuple(job.events), unseen=tuple(unseen), problem=job.problem, statistics=self._statistics)
         return encode(done)
 
     def command(self, data: bytes) -> bytes:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, SupportsIndex
 
@@ -101,8 +101,7 @@ class Engine(AbstractContextManager["Engine"]):
         Raises:
             imgtool.errors.ModelMissing: a task that was asked for cannot be answered here.
             imgtool.errors.UsageProblem: an option has an impossible value.
-            imgtool.errors.MissingExtra: there is a shared cache, and redis-py is not installed; or a cluster, and Ray is
-                not.
+            imgtool.errors.MissingExtra: redis-py for a shared cache is not installed, or Ray for a cluster.
         """
         base = options or EngineOptions()
         self.options = convert_options(base, overrides) if overrides else base
