@@ -1,4 +1,4 @@
-"""A Ray cluster of processes on the loopback interface for the tests: a head without CPUs, and nodes of one each."""
+"""A Ray cluster of processes of this machine for the tests: a head, and nodes of one CPU each."""
 
 from __future__ import annotations
 
@@ -47,17 +47,18 @@ class RayCluster:
             "HOME": str(self.folder),
         }
 
-    def start(self, nodes: int, *, client_port: int | None = None) -> None:
-        """Start the head and so many nodes."""
+    def start(self, nodes: int, *, head_cpus: int = 0, client_port: int | None = None) -> None:
+        """Start the head and so many nodes, and wait until they are there. A head with a CPU is a node, too."""
         client = ["--ray-client-server-port", str(client_port)] if client_port is not None else []
-        words = ["--head", "--port", str(self.port), "--num-cpus", "0", "--include-dashboard", "false", *client]
+        words = ["--head", "--port", str(self.port), "--num-cpus", str(head_cpus), "--include-dashboard", "false", *client]
         self.head = self._ray(*words, "--temp-dir", str(self.folder / "s"), "--disable-usage-stats")
         deadline = time.monotonic() + 40
         while not self._listens():
-            assert self.head.poll() is None and time.monotonic() < deadline, self._log()
+            assert self.head.poll() is None and time.monotonic() < deadline, self._log()[-2000:]
             time.sleep(0.05)
         for _ in range(nodes):
             self.add_node()
+        self.wait(nodes + 1)
 
     def add_node(self, **environ: str) -> subprocess.Popen[bytes]:
         """One more node, which joins in its own time."""
@@ -102,8 +103,15 @@ class RayCluster:
         with socket.socket() as connection:
             return connection.connect_ex(("127.0.0.1", self.port)) == 0
 
+    def wait(self, count: int, seconds: float = 90) -> None:
+        """Until so many of the head and the nodes that were started are up."""
+        deadline = time.monotonic() + seconds
+        while self._log().count("Ray runtime started") < count:
+            assert time.monotonic() < deadline, self._log()[-2000:]
+            time.sleep(0.1)
+
     def _log(self) -> str:
-        return (self.folder / "log").read_text()[-2000:]
+        return (self.folder / "log").read_text()
 
 
 def _tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -35,7 +35,7 @@ from imgtool.engine.worker_count import with_workers
 from imgtool.errors import Cancelled, EngineClosed, QueueFull, SourceProblem, UsageProblem, WorkerUnusable
 from imgtool.options import EngineOptions, cache_root
 from imgtool.runtime import start_process
-from imgtool.runtime.interface import ItemPool
+from imgtool.runtime.interface import ItemPool, NodeStatistics
 from imgtool.runtime.protocol import ModelLoaded
 from imgtool.types import ImageResult, Priority, Problem, Task
 
@@ -277,6 +277,12 @@ class Engine(AbstractContextManager["Engine"]):
         if inside is None:
             return EngineLoad(waiting=0, in_hand=0, open=0)
         return EngineLoad(inside.scheduler.waiting, inside.scheduler.in_hand, inside.tickets)
+
+    @property
+    def nodes(self) -> dict[str, NodeStatistics]:
+        """What the nodes of the cluster have done, by name; empty without one."""
+        inside = self._inside
+        return {} if inside is None else dict(inside.scheduler.pool.statistics.nodes)
 
     @property
     def submitted(self) -> Statistics:
