@@ -154,7 +154,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=Cluster.workers, help="workers of a node")
     parser.add_argument("--megabytes", type=float, default=Cluster.image_bytes / 1e6, help="of an image")
     parser.add_argument("--network", type=float, default=0.0, help="MB/s of the driver; 0: all nodes see the folder")
-    parser.add_argument("--driver-image", type=float, default=Cluster.driver_image, help="the driver's seconds an image")
+    parser.add_argument(
+        "--driver-image", type=float, default=Cluster.driver_image, help="the driver's seconds an image"
+    )
     parser.add_argument("--driver-batch", type=float, default=Cluster.driver_batch, help="the driver's seconds a batch")
     parser.add_argument("--images", type=int, default=200, help="how many --check computes")
     parser.add_argument("--check", type=int, nargs="+", metavar="NODES", help="compare with nodes of this machine")

@@ -50,7 +50,16 @@ class RayCluster:
     def start(self, nodes: int, *, head_cpus: int = 0, client_port: int | None = None) -> None:
         """Start the head and so many nodes, and wait until they are there. A head with a CPU is a node, too."""
         client = ["--ray-client-server-port", str(client_port)] if client_port is not None else []
-        words = ["--head", "--port", str(self.port), "--num-cpus", str(head_cpus), "--include-dashboard", "false", *client]
+        words = [
+            "--head",
+            "--port",
+            str(self.port),
+            "--num-cpus",
+            str(head_cpus),
+            "--include-dashboard",
+            "false",
+            *client,
+        ]
         self.head = self._ray(*words, "--temp-dir", str(self.folder / "s"), "--disable-usage-stats")
         deadline = time.monotonic() + 40
         while not self._listens():

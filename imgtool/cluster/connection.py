@@ -9,6 +9,7 @@ The actors are not detached: they end with the driver, however that ends.
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import socket
@@ -133,8 +134,9 @@ class Connection:
             import ray
 
             # A local cluster is started by this.
-            more = {"include_dashboard": False} if self._connect.address == "local" else {}
-            ray.init(self._connect.address, log_to_driver=False, configure_logging=False, logging_level="ERROR", **more)
+            more: dict[str, Any] = {"include_dashboard": False} if self._connect.address == "local" else {}
+            level = logging.ERROR
+            ray.init(self._connect.address, log_to_driver=False, configure_logging=False, logging_level=level, **more)
         except ImportError as error:
             text = f"--cluster needs Ray, which cannot be imported: {error}"
             return ConnectFailed(kind="missing", message=text, remedy=install_command("cluster"))

@@ -70,6 +70,11 @@ class NodeServer:
         self._command: subprocess.Popen[bytes] | None = None
         self._ended = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has images in hand."""
+        return bool(self._jobs)
+
     def hello(self, data: bytes) -> bytes:
         """A ``Hello``; answered with a ``Welcome``. The pool is made, and starts workers where they are to warm up."""
         try:
@@ -135,6 +140,7 @@ class NodeServer:
 
             def end() -> None:
                 pool.close(at_once=True)
+                self._fail(Problem("closed", "the node was told to end"))
                 over.set()
 
             self._inbox.put(end)

@@ -107,5 +107,3 @@ class FakeLinks:
     def __call__(self, post: Post) -> FakeLink:
         self.made.append(FakeLink(post))
         return self.made[-1]
-
-
