@@ -6,18 +6,54 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.redis_servers import free_port
+
+
+class Network:
+    """A network namespace with a cable (veth) to this machine's.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    head, node = "10.213.7.1", "10.213.7.2"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._cable = f"{name}h"
+        for words in (
+            ["netns", "add", name],
+            ["link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", name],
+            ["addr", "add", f"{self.head}/24", "dev", self._cable],
+            ["link", "set", self._cable, "up"],
+            ["-n", name, "addr", "add", f"{self.node}/24", "dev", "eth0"],
+            ["-n", name, "link", "set", "eth0", "up"],
+            ["-n", name, "link", "set", "lo", "up"],
+            ["-n", name, "route", "add", "default", "via", self.head],
+        ):
+            done = subprocess.run(["ip", *words], capture_output=True, check=False)
+            if done.returncode:
+                self.remove()
+                raise OSError(f"ip {' '.join(words)}: {done.stderr.decode().strip()}")
+
+    def cut(self) -> None:
+        """Cut the cable."""
+        subprocess.run(["ip", "link", "set", self._cable, "down"], check=True)
+
+    def remove(self) -> None:
+        """Remove both."""
+        for words in (["link", "del", self._cable], ["netns", "del", self.name]):
+            subprocess.run(["ip", *words], capture_output=True, check=False)
 
 
 class RayCluster:
@@ -30,12 +66,14 @@ class RayCluster:
         self.token = secrets.token_hex(32)
         self._environ = environ or {}
         self.nodes: list[subprocess.Popen[bytes]] = []
+        self.client_port: int | None = None
+        self.ip = "127.0.0.1"
         self.head: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """As ``--cluster`` takes it."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.ip}:{self.port}"
 
     @property
     def environ(self) -> dict[str, str]:
@@ -49,6 +87,7 @@ class RayCluster:
 
     def start(self, nodes: int, *, head_cpus: int = 0, client_port: int | None = None) -> None:
         """Start the head and so many nodes, and wait until they are there. A head with a CPU is a node, too."""
+        self.client_port = client_port
         client = ["--ray-client-server-port", str(client_port)] if client_port is not None else []
         words = [
             "--head",
@@ -69,11 +108,25 @@ class RayCluster:
             self.add_node()
         self.wait(nodes + 1)
 
-    def add_node(self, **environ: str) -> subprocess.Popen[bytes]:
-        """One more node, which joins in its own time."""
-        node = self._ray("--address", self.address, "--num-cpus", "1", **environ)
+    def add_node(self, *, network: Network | None = None, **environ: str) -> subprocess.Popen[bytes]:
+        """One more node, which joins in its own time; in a network of its own, where one is given."""
+        node = self._ray("--address", self.address, "--num-cpus", "1", network=network, **environ)
         self.nodes.append(node)
         return node
+
+    def log_to(self, path: Path) -> None:
+        """Have planted analyzers say there what they do."""
+        self._environ["PLANTED_LOG"] = str(path)
+
+    def own_network(self) -> Network:
+        """A network for one node, joined to this machine's by a cable that can be cut; the head listens there.
+
+        Raises:
+            OSError: none can be made.
+        """
+        network = Network(f"ray{os.getpid() % 10000}")
+        self.ip = network.head
+        return network
 
     def send(self, node: subprocess.Popen[bytes], number: signal.Signals) -> None:
         """Send a signal to all processes of a node, its workers included."""
@@ -93,9 +146,19 @@ class RayCluster:
                 one.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _ray(self, *words: str, **environ: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block", *words]
-        more = ["--node-ip-address", "127.0.0.1", "--object-store-memory", "80000000"]
+    def _ray(self, *words: str, network: Network | None = None, **environ: str) -> subprocess.Popen[bytes]:
+        inside = [] if network is None else ["ip", "netns", "exec", network.name]
+        command = [
+            *inside,
+            sys.executable,
+            "-c",
+            "from ray.scripts.scripts import main; main()",
+            "start",
+            "--block",
+            *words,
+        ]
+        ip = self.ip if network is None else network.node
+        more = ["--node-ip-address", ip, "--object-store-memory", "80000000"]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [*command, *more],
@@ -107,10 +170,8 @@ class RayCluster:
             )
 
     def _listens(self) -> bool:
-        import socket
-
         with socket.socket() as connection:
-            return connection.connect_ex(("127.0.0.1", self.port)) == 0
+            return connection.connect_ex((self.ip, self.port)) == 0
 
     def wait(self, count: int, seconds: float = 90) -> None:
         """Until so many of the head and the nodes that were started are up."""
@@ -130,18 +191,3 @@ def _tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
-
-
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[RayCluster]:
-    """A running cluster of two nodes, for the tests of a module."""
-    pytest.importorskip("ray")
-    pytest.importorskip("grpc")
-    from tests.conftest import ROOT
-
-    cluster = RayCluster({"PYTHONPATH": str(ROOT)})
-    try:
-        cluster.start(2)
-        yield cluster
-    finally:
-        cluster.stop()

@@ -131,7 +131,9 @@ class NodeServer:
         return b""
 
     def close(self) -> bytes:
-        """End the workers."""
+        """End the workers; whoever waits for a batch is told."""
+        if self._ended:
+            return b""
         self._ended = True
         if self._command is not None:
             self._command.kill()

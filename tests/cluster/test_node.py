@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def test_who_waits_for_a_node_that_is_closed_is_told(
     thread = threading.Thread(target=lambda: found.append(run(node, photo)), daemon=True)
     thread.start()
     while not node.busy:
-        pass
+        time.sleep(0.02)
     node.close()
     thread.join(timeout=20)
     assert found[0].problem is not None
