@@ -82,6 +82,7 @@ class RayCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": "120",
             "HOME": str(self.folder),
         }
 
@@ -104,9 +105,11 @@ class RayCluster:
         while not self._listens():
             assert self.head.poll() is None and time.monotonic() < deadline, self._log()[-2000:]
             time.sleep(0.05)
-        for _ in range(nodes):
+        self.wait(1)
+        for number in range(nodes):
+            # One after the other: on a busy machine several that start at once time out.
             self.add_node()
-        self.wait(nodes + 1)
+            self.wait(number + 2)
 
     def add_node(self, *, network: Network | None = None, **environ: str) -> subprocess.Popen[bytes]:
         """One more node, which joins in its own time; in a network of its own, where one is given."""

@@ -42,7 +42,8 @@ def numbered(path: Path, count: int) -> Path:
 def computed(cluster: RayCluster) -> Counter[str]:
     """How often each image was computed, by any worker of any node."""
     path = cluster.folder / "planted.log"
-    return Counter(path.read_text().splitlines() if path.exists() else [])
+    lines = path.read_text().splitlines() if path.exists() else []
+    return Counter(line for line in lines if line.startswith("caption"))
 
 
 def values(outcome: Outcome) -> list[tuple[str, object]]:
@@ -53,7 +54,11 @@ def values(outcome: Outcome) -> list[tuple[str, object]]:
 def make_cluster(nodes: int, **more: int) -> RayCluster:
     cluster = RayCluster({"PYTHONPATH": str(ROOT), "PLANTED_SECONDS": "0.1"})
     cluster.log_to(cluster.folder / "planted.log")
-    cluster.start(nodes, **more)
+    try:
+        cluster.start(nodes, **more)
+    except BaseException:
+        cluster.stop()
+        raise
     return cluster
 
 
