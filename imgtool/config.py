@@ -39,7 +39,17 @@ _PATHS_OR_NAMES = {"stats", "database", "caption_model"}
 """Texts that may be paths."""
 
 _SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels", "max_body"}
-_DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl", "shared_ttl", "deadline", "grace", "job_ttl"}
+_DURATIONS = {
+    "timeout",
+    "load_timeout",
+    "cache_ttl",
+    "idle_ttl",
+    "shared_ttl",
+    "deadline",
+    "grace",
+    "job_ttl",
+    "node_timeout",
+}
 _AT_LEAST = {
     **dict.fromkeys(("batch_size", "batch_pixels", "pdf_dpi", "top_k", "max_pixels", "max_new_tokens"), 1),
     **dict.fromkeys(("max_body", "queue"), 1),
@@ -55,6 +65,7 @@ _BETWEEN = {
     "threshold": (0, 1),
     "max_failure_rate": (0, 1),
     "shared_ttl": (1, 365 * 86400),
+    "node_timeout": (3, 86400),
 }
 
 

@@ -34,7 +34,7 @@ from imgtool.engine.scheduling.flight import Flight
 from imgtool.engine.scheduling.page_request import PageRequest
 from imgtool.engine.scheduling.work_queue import WorkQueue
 from imgtool.errors import EngineClosed, ImgtoolError, NotKept, QueueFull
-from imgtool.runtime.interface import FewerWorkers, ItemPool, PoolEvent
+from imgtool.runtime.interface import FewerWorkers, ItemPool, NodeNotice, PoolEvent
 from imgtool.runtime.protocol import Answered, Decoded, ItemEvent, ItemFinished, LoadRetried, ModelFailed, ModelLoaded
 from imgtool.types import Problem
 
@@ -606,6 +606,8 @@ class Scheduler:
         elif isinstance(event, FewerWorkers):
             workers = f"{event.left} worker{'s' if event.left > 1 else ''}"
             self._watcher.notice(f"{_with_remedy(event.problem)}: going on with {workers}")
+        elif isinstance(event, NodeNotice):
+            self._watcher.notice(event.text)
         elif (flight := self._by_number.get(event.item)) is not None:
             return self._on_flight(flight, event)
         return []
