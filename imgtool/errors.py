@@ -58,6 +58,10 @@ class UsageProblem(ImgtoolError):
     exit_code = ExitCode.USAGE
 
 
+class SandboxUnavailable(UsageProblem):
+    """``--sandbox on`` where workers cannot be restricted."""
+
+
 class ConfigProblem(UsageProblem):
     """A configuration file or an environment variable that cannot be used."""
 

@@ -44,6 +44,14 @@ class LoadPolicy(StrEnum):
     EAGER = "eager"
 
 
+class Sandbox(StrEnum):
+    """Whether workers are restricted: where this machine can do it, or else not at all, or never."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 class BackendChoice(StrEnum):
     """What executes a model that can be run in two ways: compiled where it is here and valid, else torch."""
 
@@ -163,6 +171,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """0: as many as pay (:mod:`imgtool.engine.worker_count`)."""
     threads: int | None = None
     isolate: bool = True
+    sandbox: Sandbox = Sandbox.AUTO
     load: LoadPolicy = LoadPolicy.LAZY
     timeout: float = 120.0
     load_timeout: float = 300.0

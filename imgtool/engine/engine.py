@@ -31,8 +31,16 @@ from imgtool.engine.sources import read_source
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
 from imgtool.engine.ticket import Ticket
 from imgtool.engine.worker_count import threads_of, with_workers
-from imgtool.errors import Cancelled, EngineClosed, QueueFull, SourceProblem, UsageProblem, WorkerUnusable
-from imgtool.options import EngineOptions, LoadPolicy, Truncated, cache_root
+from imgtool.errors import (
+    Cancelled,
+    EngineClosed,
+    QueueFull,
+    SandboxUnavailable,
+    SourceProblem,
+    UsageProblem,
+    WorkerUnusable,
+)
+from imgtool.options import EngineOptions, LoadPolicy, Sandbox, Truncated, cache_root
 from imgtool.runtime import start_process
 from imgtool.runtime.pool import Pool, PoolLimits, Post
 from imgtool.runtime.process import Worker, WorkerProcess
@@ -102,6 +110,7 @@ class Engine(AbstractContextManager["Engine"]):
             imgtool.errors.ModelMissing: a task that was asked for cannot be answered here.
             imgtool.errors.UsageProblem: an option has an impossible value.
             imgtool.errors.MissingExtra: there is a shared cache, and redis-py is not installed.
+            imgtool.errors.SandboxUnavailable: workers are to be restricted, and cannot be.
         """
         base = options or EngineOptions()
         self.options = convert_options(base, overrides) if overrides else base
@@ -109,6 +118,8 @@ class Engine(AbstractContextManager["Engine"]):
             from imgtool.engine.cache.shared.url import check_url
 
             check_url(self.options.shared_url)
+        if self.options.sandbox is Sandbox.ON:
+            _require_sandbox(self.options)
         with trace.span("plan", "parent"):
             self.plan: Plan = make_plan(self.options, thumbnails=thumbnails)
         self._gradual = not self.options.workers
@@ -279,6 +290,11 @@ class Engine(AbstractContextManager["Engine"]):
         """The figures of everything that was submitted, of ``analyze`` nothing."""
         inside = self._inside
         return self.figures_of(Tally() if inside is None else inside.tally)
+
+    def count(self, result: ImageResult) -> None:
+        """Count a result from the cache in ``submitted`` that is given out once more, without being asked for here."""
+        if self._inside is not None:
+            self._inside.tally.result(result)
 
     @property
     def loaded_tasks(self) -> frozenset[str]:
@@ -503,7 +519,7 @@ class _Inside:
 
         if options.isolate:
             with trace.span("start worker", "parent"):
-                return WorkerProcess(find_setup, post, echo_stderr=self._echo_worker)
+                return WorkerProcess(find_setup, post, echo_stderr=self._echo_worker, sandbox=options.sandbox)
         from imgtool.runtime.worker_thread import WorkerThread
 
         return WorkerThread(find_setup, post)
@@ -543,6 +559,16 @@ class _Reporter:
         stream = None if self._stream is None else self._stream()
         if stream is None or not stream.observe(news):
             news(self.observer)
+
+
+def _require_sandbox(options: EngineOptions) -> None:
+    from imgtool.ground.sandbox import support
+
+    remedy = "use --sandbox auto, which goes on without it, or another machine"
+    if not options.isolate:
+        raise SandboxUnavailable("--no-isolate has no worker that could be restricted", "leave one of the two out")
+    if lacking := support().lacking:
+        raise SandboxUnavailable(f"workers cannot be restricted here: {lacking}", remedy)
 
 
 def _check(page: object, name: object, priority: object, deadline: object, caller: object) -> None:

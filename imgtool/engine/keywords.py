@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from imgtool.options import BackendChoice, LoadPolicy, Pages, Precision, Scale, Truncated, Weights
+from imgtool.options import BackendChoice, LoadPolicy, Pages, Precision, Sandbox, Scale, Truncated, Weights
 from imgtool.types import Task
 
 
@@ -54,6 +54,7 @@ class EngineKeywords(TypedDict, total=False):
     workers: int
     threads: int | None
     isolate: bool
+    sandbox: Sandbox | str
     load: LoadPolicy | str
     timeout: float | str
     load_timeout: float | str

@@ -59,8 +59,9 @@ class Item(Struct, frozen=True, kw_only=True):
     """One page of one image and what is wanted of it.
 
     The image is a file or, where ``content`` is not ``None``, the bytes of one. ``path`` is ``os.fsencode``d: a name
-    need not be UTF-8. ``size`` and ``mtime_ns`` are those the file had when it was hashed. ``known`` are answers that
-    exist already and that other tasks may read, as JSON.
+    need not be UTF-8. ``size`` and ``mtime_ns`` are those the file had when it was hashed; ``sha256`` is given where
+    these do not tell of a change, because the file had just been written to. ``known`` are answers that exist already
+    and that other tasks may read, as JSON.
     """
 
     id: int
@@ -69,6 +70,7 @@ class Item(Struct, frozen=True, kw_only=True):
     tasks: tuple[str, ...]
     size: int = 0
     mtime_ns: int = 0
+    sha256: str = ""
     content: bytes | None = None
     known: dict[str, bytes] = {}
 

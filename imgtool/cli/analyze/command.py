@@ -83,6 +83,7 @@ def analyze(
     load_timeout: o.LoadTimeout = None,
     idle_ttl: o.IdleTtl = None,
     max_worker_memory: o.MaxWorkerMemory = None,
+    sandbox: o.Sandbox = None,
     threads: o.Threads = None,
     batch_size: o.BatchSize = None,
     batch_pixels: o.BatchPixels = None,

@@ -42,6 +42,7 @@ _VALUES: dict[str, Callable[..., list[str]]] = {
     "--scale": completion.choices("Scale"),
     "--pages": completion.choices("Pages"),
     "--truncated": completion.choices("Truncated"),
+    "--sandbox": completion.choices("Sandbox"),
     "--device": completion.words("auto", "cpu", "cuda", "mps"),
     "--arms": completion.arms,
     "--page-cache": completion.words("warm", "cold", "both"),
@@ -148,6 +149,7 @@ Rehash = Annotated[Flag, option(_LIMITS, "Read unchanged files again, too.", "--
 LoadTimeout = Annotated[Text, option(_LIMITS, "Limit for loading a model (default: 300s).", takes="TIME")]
 IdleTtl = Annotated[Text, option(_LIMITS, "Unload idle models after this (default: never).", takes="TIME")]
 MaxWorkerMemory = Annotated[Text, option(_LIMITS, "Replace workers above this (default: 4GB).", takes="SIZE")]
+Sandbox = Annotated[Text, option(_LIMITS, "Restrict workers: auto (default), on or off.", "--sandbox", takes="WHEN")]
 Threads = Annotated[Text, option(_LIMITS, "Threads per worker (default: cores / workers).", takes="N")]
 BatchSize = Annotated[Text, option(_LIMITS, "Images per batch (default: 8).", takes="N")]
 BatchPixels = Annotated[Text, option(_LIMITS, "Pixels per batch (default: 48M).", takes="SIZE")]

@@ -64,6 +64,7 @@ class Flight(Struct, eq=False):
             page=self.page,
             size=self.ref.size,
             mtime_ns=self.ref.mtime_ns,
+            sha256="" if self.ref.is_settled else self.key.partition("#")[0],
             tasks=self.tasks,
             known=known,
         )

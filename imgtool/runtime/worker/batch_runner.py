@@ -116,7 +116,7 @@ class BatchRunner:
             with trace.span("decode", "decode"):
                 if item.content is not None:
                     return self._decoder.decode_bytes(item.content, item.page)
-                return self._decoder.decode(item.path, item.page, (item.size, item.mtime_ns))
+                return self._decoder.decode(item.path, item.page, (item.size, item.mtime_ns), item.sha256)
         except DecodeError as error:
             return Undecodable(error.problem, error.pages)
         finally:

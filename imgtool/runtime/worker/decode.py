@@ -5,13 +5,14 @@ Pillow raises almost any exception on a hostile file; only :class:`DecodeError` 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import stat
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,8 +58,8 @@ from imgtool.types import TextLine
 __all__ = ["DecodeError", "DecodedPage", "Decoder"]
 
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
-_MOST_FRAMES = 100
-"""So many frames of an animation are searched for one that shows something."""
+_MOST_FRAMES, _MOST_SEARCHED_PIXELS = 100, 200_000_000
+"""So many frames of an animation, and pixels of them together, are searched for one that shows something."""
 
 _ONE_BY_ONE = ("GIF", "PNG", "WEBP")
 """Formats whose frame is made from the ones before it, and whose canvas may grow on the way (GIF)."""
@@ -158,15 +159,26 @@ class Decoder:
         logging.getLogger("PIL").addHandler(logging.NullHandler())
         warnings.filterwarnings("ignore", module=_PILLOW_OR_HERE)
 
-    def decode(self, path: bytes | str, page: int = 0, expect: tuple[int, int] | None = None) -> DecodedPage:
+    def decode(
+        self, path: bytes | str, page: int = 0, expect: tuple[int, int] | None = None, sha256: str = ""
+    ) -> DecodedPage:
         """The pixels of one page of a file, counted from 0.
 
-        ``expect`` is the size in bytes and the ``mtime_ns`` that the file had when it was hashed.
+        ``expect`` is the size in bytes and the ``mtime_ns`` that the file had when it was hashed. With ``sha256`` it is
+        hashed again after it was decoded: two versions that were written within one tick of its time have the same
+        time.
 
         Raises:
             DecodeError: for every reason there is, with a :class:`Problem` inside.
         """
-        return self._guarded(os.fsencode(path), page, expect)
+        source = os.fsencode(path)
+        decoded = self._guarded(source, page, expect)
+        if sha256:
+            with _open_regular(source) as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    self.close()
+                    raise _changed()
+        return decoded
 
     def decode_bytes(self, content: bytes, page: int = 0) -> DecodedPage:
         """The pixels of one page of the file whose bytes are ``content``.
@@ -329,7 +341,8 @@ class Decoder:
 
     def _first_shown(self, opened: _OpenImage, pixels: NDArray[np.uint8]) -> int:
         """The first frame of an animation that is more than one colour, given the pixels of frame 0."""
-        for frame in range(min(opened.pages, _MOST_FRAMES)):
+        affordable = _MOST_SEARCHED_PIXELS // (opened.image.width * opened.image.height)
+        for frame in range(min(opened.pages, _MOST_FRAMES, 1 + affordable)):
             if frame:
                 try:
                     self._turn_to(opened, frame)
@@ -462,12 +475,16 @@ def _version(state: os.stat_result) -> tuple[int, int]:
 
 def _check_unchanged(file: BinaryIO, expect: tuple[int, int]) -> None:
     if _version(os.fstat(file.fileno())) != expect:
-        raise DecodeError(
-            "changed_while_reading", "the file was changed while it was being read", "run again once it is complete"
-        )
+        raise _changed()
 
 
-def _open_regular(path: bytes) -> BinaryIO:
+def _changed() -> DecodeError:
+    return DecodeError(
+        "changed_while_reading", "the file was changed while it was being read", "run again once it is complete"
+    )
+
+
+def _open_regular(path: bytes) -> BufferedReader:
     """Open a file for reading; never waits, as opening a named pipe would."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -636,3 +636,15 @@ def test_a_jpeg_that_is_coded_otherwise_is_not_damaged(tmp_path: Path, marker: i
     for place, value in ((at + 4, 12), (at + 9, 2)):  # bits, components
         path.write_bytes(content[:place] + bytes((value,)) + content[place + 1 :])
         assert problem_code(path) == "unsupported"
+
+
+def test_the_search_for_a_frame_that_shows_something_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    blank, picture = Image.new("L", (90, 60)), Image.linear_gradient("L").resize((90, 60))
+    held = io.BytesIO()
+    # Blank frames that differ a little: the same again would be left out.
+    frames = [blank.point(lambda _, level=level: level) for level in range(1, 20)]
+    blank.save(held, "GIF", save_all=True, append_images=[*frames, picture])
+    assert Decoder(10**9).decode_bytes(held.getvalue()).shown == 20
+    monkeypatch.setattr("imgtool.runtime.worker.decode._MOST_SEARCHED_PIXELS", 10 * 90 * 60)
+    found = Decoder(10**9).decode_bytes(held.getvalue())
+    assert (found.pages, found.shown) == (21, 0)
