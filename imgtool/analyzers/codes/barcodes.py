@@ -24,6 +24,9 @@ _LINEAR = [getattr(_FORMAT, name) for name in _TRUSTED]
 """UPC-E and ITF other than ITF-14 are left out: parts of other barcodes that are rotated or blurred are read as these
 (``scripts/measure_barcodes.py --kinds``: half of what was read as ITF was wrong)."""
 _ALL = zxingcpp.BarcodeFormats([*_LINEAR, _FORMAT.AllMatrix])
+_DOTS_ALONE = zxingcpp.BarcodeFormats(
+    [_FORMAT.QRCode, _FORMAT.MicroQRCode, _FORMAT.RMQRCode, _FORMAT.DataMatrix, _FORMAT.Aztec, _FORMAT.MaxiCode]
+)
 _BARS, _DOTS = zxingcpp.BarcodeFormats(_LINEAR), zxingcpp.BarcodeFormats([_FORMAT.AllMatrix])
 
 _UNCHECKED = frozenset({"code39", "codabar"})
@@ -38,8 +41,8 @@ _LONGEST, _LONGEST_ROTATED = 8192, 2048
 """Pixels of the longer side; larger images are shrunk, and codes in them usually stay large enough."""
 
 _TILE, _LEAST_CHANGE, _LEAST_RATIO = 8, 4.0, 1.8
-"""Slanting bars are looked for in tiles of so many pixels: those that change by so many levels from pixel to pixel
-along one diagonal, and by so many times less along the other. Of 50 barcodes that were read in the rotated image alone,
+"""Bars are looked for in tiles of so many pixels: those that change by so many levels from pixel to pixel
+in one direction, and by so many times less in the one across. Of 50 barcodes that were read in the rotated image alone,
 some of them ten modules high, all have such tiles at 5 levels and a ratio of 2; half of ordinary pictures have none."""
 
 
@@ -77,6 +80,11 @@ def read_barcodes(pixels: NDArray[np.uint8], threads: int = 1) -> list[Barcode]:
     small, scale = _shrunk(grey, _LONGEST)
     back = np.eye(2, 3) / scale
 
+    # The bars of PDF417 count as well.
+    if not (_has_bars(small, slanting=False) or _has_bars(small, slanting=True)):
+        codes = _barcodes(zxingcpp.read_barcodes(small, formats=_DOTS_ALONE), back)
+        return sorted(codes, key=lambda code: (code.box[0][1], code.box[0][0]))
+
     def read(formats: zxingcpp.BarcodeFormats) -> list[Barcode]:
         return _barcodes(zxingcpp.read_barcodes(small, formats=formats), back)
 
@@ -97,7 +105,7 @@ def _read_rotated(grey: NDArray[np.uint8]) -> list[Barcode]:
     """The barcodes in the image rotated by 45 degrees, if it has slanting bars: zxing-cpp scans rows and columns, and
     none of them crosses all bars of a barcode rotated by 30 to 60 degrees."""
     small, scale = _shrunk(grey, _LONGEST_ROTATED)
-    if not _has_slanting_bars(small):
+    if not _has_bars(small, slanting=True):
         return []
     height, width = small.shape
     half = np.sqrt(0.5)
@@ -110,12 +118,14 @@ def _read_rotated(grey: NDArray[np.uint8]) -> list[Barcode]:
     )
 
 
-def _has_slanting_bars(grey: NDArray[np.uint8]) -> bool:
-    """Whether somewhere (H, W) changes along one diagonal far more than along the other, over more than one edge."""
+def _has_bars(grey: NDArray[np.uint8], *, slanting: bool) -> bool:
+    """Whether somewhere (H, W) changes along rows far more than along columns or the other way round, or along one
+    diagonal far more than along the other, over more than one edge."""
     if min(grey.shape) <= _TILE:
         return True
     means = []
-    for one, other in ((grey[1:, 1:], grey[:-1, :-1]), (grey[1:, :-1], grey[:-1, 1:])):
+    here, right, below, across = grey[:-1, :-1], grey[:-1, 1:], grey[1:, :-1], grey[1:, 1:]
+    for one, other in ((across, here), (below, right)) if slanting else ((right, here), (below, here)):
         changes = cv2.absdiff(one, other)
         height, width = (side // _TILE for side in changes.shape)
         tiles = cv2.resize(changes[: height * _TILE, : width * _TILE], (width, height), interpolation=cv2.INTER_AREA)
