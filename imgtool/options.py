@@ -186,6 +186,10 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """URL of a Redis server that holds answers for several machines; ``off`` is none, too."""
     shared_ttl: float = 3600.0
     rehash: bool = False
+    cluster: str | None = None
+    """Address of a Ray cluster whose nodes compute: ``auto``, ``local``, ``HOST:PORT`` or ``ray://HOST:PORT``."""
+    node_timeout: float = 20.0
+    """How long a node may be silent before its images are given to others."""
     retry_failed: bool = False
 
     fail_fast: bool = False

@@ -58,6 +58,8 @@ class EngineKeywords(TypedDict, total=False):
     load: LoadPolicy | str
     timeout: float | str
     load_timeout: float | str
+    cluster: str | None
+    node_timeout: float | str
     idle_ttl: float | str | None
     max_worker_memory: int | str
     cache: bool

@@ -100,6 +100,11 @@ def _dismiss(process: subprocess.Popen[bytes]) -> None:
 
 
 def _start(restriction: Restriction | None, **given: str) -> subprocess.Popen[bytes]:
+    environment = trace.child_environment() or dict(os.environ)
+    if os.uname().machine == "x86_64":
+        # numpy's threads are of no use beside networks, and starting them takes a third of its import. On other
+        # processors torch computes with OpenBLAS too.
+        environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     named: dict[str, Any] = {**given} if restriction is None else {**given, "restriction": tuple(restriction)}
     return subprocess.Popen(
         python_calling(run_worker, **named),
@@ -108,5 +113,5 @@ def _start(restriction: Restriction | None, **given: str) -> subprocess.Popen[by
         stderr=subprocess.PIPE,
         # Ctrl-C goes to the whole foreground group: the parent alone decides what it means.
         start_new_session=True,
-        env=trace.child_environment(),
+        env=environment,
     )

@@ -17,6 +17,9 @@ from imgtool.service.problems import ClientGone, HttpProblem
 RAW_TYPES = ("application/octet-stream", "application/pdf")
 """Taken as an image beside ``image/*``."""
 
+GZIP_BYTES = 1024
+"""Answers of this size are compressed for who can read that."""
+
 _BODY_SECONDS = 30.0
 _DISCARD_SECONDS = 1.0
 _FIELDS = 32
@@ -153,6 +156,8 @@ async def parse_form(request: Request, body: bytes, *, most_files: int) -> Form:
         if isinstance(value, UploadFile):
             files.append(Upload(clean_name(value.filename) or name, value.file.read()))
             value.file.close()
+        elif name == "file":
+            raise HttpProblem("bad_request", "the part 'file' has no file name", "curl -F file=@photo.jpg gives it one")
         else:
             fields[name] = value
     return Form(tuple(files), fields)

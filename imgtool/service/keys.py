@@ -37,8 +37,10 @@ class Role(StrEnum):
 
     def includes(self, other: Role) -> bool:
         """Whether it may do what ``other`` may."""
-        order = list(Role)
-        return order.index(self) >= order.index(other)
+        return self is other or _ROLES.index(self) >= _ROLES.index(other)
+
+
+_ROLES = tuple(Role)
 
 
 def parse_role(given: str) -> Role:

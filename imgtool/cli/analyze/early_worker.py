@@ -16,9 +16,13 @@ _WITHOUT_WORKER = {"-h", "--help", "--help-all", "--retry-failed", "--no-isolate
 
 def surely_needs_worker(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> bool:
     """Whether no result that ``arguments`` ask for can come from the cache: it is off, or does not exist yet, and none
-    is shared."""
-    if len(arguments) < 2 or arguments[0] != "analyze" or not _WITHOUT_WORKER.isdisjoint(arguments):
+    is shared. A service loads its models as it starts."""
+    if not arguments or not _WITHOUT_WORKER.isdisjoint(arguments):
         return False
+    if environ.get("IMGTOOL_CLUSTER") or any(word.startswith("--cluster") for word in arguments):
+        return False
+    if arguments[0] != "analyze" or len(arguments) < 2:
+        return arguments[0] == "serve" and "keys" not in arguments
     if "--no-cache" in arguments or environ.get("IMGTOOL_CACHE", "").lower() in _OFF:
         return True
     if environ.get("IMGTOOL_SHARED_CACHE") or any(word.startswith("--shared-cache") for word in arguments):

@@ -2,12 +2,11 @@
 
 Weights are rounded once, with a scale for each output; what is multiplied with them is rounded as it comes, with a
 scale for the whole of it (``com.microsoft.DynamicQuantizeMatMul``, onnxruntime's own). A matrix that is also a table
-of embeddings stays as it is, since the table is needed exactly and would otherwise be there twice.
+of embeddings, as the one that gives the logits, is there twice: of the table in single precision, only rows are read.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,6 @@ def quantise(folder: Path, into: Path, name: str, *, seven_bits: bool) -> None:
     into.mkdir(parents=True, exist_ok=True)
     model = onnx.load(folder / f"{name}.onnx", load_external_data=False).graph
     weights = {each.name: each for each in model.initializer}
-    readers = Counter(name for node in model.node for name in node.input)
 
     def array(name: str) -> NDArray[Any]:
         found: NDArray[Any] = numpy_helper.to_array(weights[name], str(folder))
@@ -50,7 +48,7 @@ def quantise(folder: Path, into: Path, name: str, *, seven_bits: bool) -> None:
 
         graph.same_outside(model)
         for node in model.node:
-            if node.op_type != "Gemm" or readers[node.input[1]] > 1:
+            if node.op_type != "Gemm":
                 graph.same_node(node, [written(each) for each in node.input])
                 continue
             rows, matrix, bias = node.input

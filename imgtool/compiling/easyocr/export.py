@@ -19,7 +19,7 @@ from imgtool.weights.languages import RECOGNISERS
 from imgtool.weights.upstream_warnings import quiet
 
 DETECTOR, RECOGNISER = "craft", "recogniser"
-_HEIGHT = 64
+HEIGHT = 64
 _SHARED_SYMBOLS = "0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ "
 """What EasyOCR reads in every language where its table says nothing else."""
 
@@ -49,7 +49,7 @@ def export(source: Path, into: Path, remedy: str, languages: Sequence[str]) -> E
     write_graph(
         _logits(networks.recogniser),
         # A batch of one: with another the exporter would fix the LSTM's first state to it.
-        torch.zeros(1, 1, _HEIGHT, 128),
+        torch.zeros(1, 1, HEIGHT, 128),
         into / f"{RECOGNISER}.onnx",
         {"image": {0: "batch", 3: "width"}, "logits": {0: "batch", 1: "steps"}},
     )
@@ -69,7 +69,7 @@ def export(source: Path, into: Path, remedy: str, languages: Sequence[str]) -> E
             if path.is_file()
         },
         "words": copy_words(package / "dict", recogniser.languages, into),
-        "height": _HEIGHT,
+        "height": HEIGHT,
         "easyocr": easyocr.__version__,
     }
     return Export((DETECTOR, RECOGNISER), settings, f"torch {torch.__version__}, opset {OPSET}", OPSET)

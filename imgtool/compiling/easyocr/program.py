@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from imgtool.artefacts.manifest import SETTINGS
-from imgtool.compiling.easyocr.export import DETECTOR
+from imgtool.compiling.easyocr.export import DETECTOR, HEIGHT, RECOGNISER
 from imgtool.compiling.interface import Feeds, Program, UsualSizes
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 USUAL_SIZES = UsualSizes({"image": (1, 3, 608, 1024)}, 32)
 """What the detector is given for a picture of 1000 x 600."""
+
+_STRIPS, _STRIP_HEIGHT, _STRIP_WIDTH = 4, 40, 400
+"""How many parts of a picture the recogniser is given, and their size in pixels: that of lines of large print."""
 
 
 def open_program(folder: Path, precision: str, threads: int) -> Program:
@@ -38,17 +41,34 @@ def open_program(folder: Path, precision: str, threads: int) -> Program:
         height, width = pixels.shape[:2]
         return graphs.read(Picture(pixels, width, height, "PNG"), {}, {})
 
-    return Program(answer=answer, numbers=lambda pixels: graphs.score_maps(_detector_input(pixels)))
+    def numbers(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        return *graphs.score_maps(_detector_input(pixels)), graphs.logits(_strips(pixels))
+
+    return Program(answer=answer, numbers=numbers)
 
 
 def feeds(pictures: Sequence[NDArray[np.uint8]]) -> Feeds:
-    """The detector's images; the recogniser has none, and is not made of convolutions for the most part."""
+    """The detector's images, and strips for the recogniser: it is to be right about whatever the detector finds."""
+    prepare = {DETECTOR: _detector_input, RECOGNISER: _strips}
 
     def images(graph: str) -> Iterator[Mapping[str, NDArray[Any]]]:
-        if graph == DETECTOR:
-            yield from ({"image": _detector_input(picture)} for picture in pictures)
+        yield from ({"image": prepare[graph](picture)} for picture in pictures)
 
     return images
+
+
+def _strips(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Parts of the picture as the recogniser is given lines, (N, 1, height, W)."""
+    import cv2
+    import numpy as np
+
+    from imgtool.inference.easyocr.crops import recogniser_input
+
+    grey: NDArray[np.uint8] = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :_STRIP_WIDTH]
+    rows, columns = min(_STRIP_HEIGHT, len(grey)), grey.shape[1]
+    tops = np.linspace(0, len(grey) - rows, _STRIPS).astype(int)
+    width = -(-HEIGHT * columns // rows)
+    return np.stack([recogniser_input(grey[top : top + rows], HEIGHT, width) for top in tops])
 
 
 def _detector_input(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

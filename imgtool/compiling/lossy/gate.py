@@ -76,24 +76,31 @@ def _pairs(exact: Sequence[Reading], fast: Sequence[Reading]) -> list[tuple[Read
 
 
 def _numbers_share(exact: Sequence[Reading], fast: Sequence[Reading]) -> float:
-    """The root mean square of the difference of all numbers, by the deviation of the exact ones; they are not kept."""
+    """The root mean square of the difference of numbers, by the deviation of the exact ones; they are not kept. Each
+    output of a network counts for itself, and the worst of them for all: their scales differ."""
     import numpy as np
 
-    count, difference, total, squares = 0, 0.0, 0.0, 0.0
+    sums: dict[int, NDArray[np.float64]] = {}
     for one, two in _pairs(exact, fast):
-        for expected, found in zip(one.numbers, two.numbers, strict=True):
+        for output, (expected, found) in enumerate(zip(one.numbers, two.numbers, strict=True)):
             if expected.shape != found.shape:
                 return math.inf
-            count += expected.size
-            difference += float(np.square(expected - found, dtype=np.float64).sum())
-            total += float(expected.sum(dtype=np.float64))
-            squares += float(np.square(expected, dtype=np.float64).sum())
-    if not count:
-        return math.inf
-    deviation = squares / count - (total / count) ** 2
-    if deviation <= 0:
-        return math.inf if difference else 0.0
-    return math.sqrt(difference / count / deviation)
+            added = (
+                expected.size,
+                np.square(expected - found, dtype=np.float64).sum(),
+                expected.sum(dtype=np.float64),
+                np.square(expected, dtype=np.float64).sum(),
+            )
+            sums[output] = sums.get(output, 0.0) + np.array(added)
+    return max((_share_of_deviation(*each) for each in sums.values()), default=math.inf)
+
+
+def _share_of_deviation(count: float, difference: float, total: float, squares: float) -> float:
+    deviation = squares / count - (total / count) ** 2 if count else math.nan
+    # Comparisons with what is no number are false.
+    if deviation > 0 and difference >= 0:
+        return math.sqrt(difference / count / deviation)
+    return 0.0 if deviation <= 0 and difference == 0 else math.inf
 
 
 def _changed(exact: Sequence[Reading], fast: Sequence[Reading], is_same: Any) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 from imgtool.artefacts.manifest import FAST
 from imgtool.compiling.blip.int8 import quantise
 from imgtool.compiling.interface import Feeds
-from imgtool.compiling.lossy.int8_static import FEWEST_CHANNELS, quantise_static
+from imgtool.compiling.lossy.int8_static import FEWEST_FILTERS, quantise_static
 from imgtool.compiling.optimise import optimise
 from imgtool.ground.privacy import import_openvino
 
@@ -24,6 +24,10 @@ ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
 MULTIPLIES_BFLOAT16 = frozenset(("amx_bf16", "avx512_bf16"))
 _ADDS_FOUR_PRODUCTS = frozenset(("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"))
 """Of eight bits, in 32 bits and in one step."""
+
+
+_IN_PART = 0.25
+"""Share of the weights: that of the recogniser's convolutions is a third, that of BLIP's patches less than 0.01."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ def lossy_methods(features: Iterable[str], has_openvino: bool) -> list[LossyMeth
     if has_openvino and not has_vnni:
         found.append(LossyMethod(OPENVINO, "convolutions in int8 by OpenVINO", _convolutions_by_openvino))
     found.append(LossyMethod(ONNXRUNTIME, "convolutions in int8", _Convolutions(not has_vnni)))
+    more = _Convolutions(not has_vnni, also_in_part=True)
+    found.append(LossyMethod(ONNXRUNTIME, "convolutions in int8, of the recogniser too", more))
     found.append(LossyMethod(ONNXRUNTIME, "matrices in int8", _Matrices(not has_vnni)))
     return found
 
@@ -71,10 +77,16 @@ def _convolutions_by_openvino(folder: Path, graphs: Sequence[str], feeds: Feeds)
 
 @dataclass(frozen=True)
 class _Convolutions:
+    """``also_in_part``: beside graphs of convolutions those that begin with some, as EasyOCR's recogniser."""
+
     seven_bits: bool
+    also_in_part: bool = False
 
     def __call__(self, folder: Path, graphs: Sequence[str], feeds: Feeds) -> bool:
         chosen = _convolutional(folder, graphs)
+        if self.also_in_part:
+            more = _convolutional(folder, graphs, _IN_PART)
+            chosen = more if len(more) > len(chosen) else []
         for name in chosen:
             made = folder / FAST / f"{name}.onnx"
             quantise_static(folder / f"{name}.onnx", made, feeds(name), seven_bits=self.seven_bits)
@@ -94,8 +106,8 @@ class _Matrices:
         return bool(chosen)
 
 
-def _convolutional(folder: Path, graphs: Sequence[str]) -> list[str]:
-    return [name for name in graphs if _share(folder / f"{name}.onnx", "Conv") > 0.5]
+def _convolutional(folder: Path, graphs: Sequence[str], share: float = 0.5) -> list[str]:
+    return [name for name in graphs if _share(folder / f"{name}.onnx", "Conv") > share]
 
 
 def _keep_optimised(folder: Path, name: str) -> None:
@@ -120,6 +132,6 @@ def _share(graph: Path, kind: str) -> float:
     shapes = {each.name: tuple(each.dims) for each in model.initializer}
     multiplied = {node.input[1] for node in model.node if node.op_type == kind} & shapes.keys()
     if kind == "Conv":
-        multiplied = {name for name in multiplied if min(shapes[name][:2]) >= FEWEST_CHANNELS}
+        multiplied = {name for name in multiplied if shapes[name][0] >= FEWEST_FILTERS}
     total = sum(map(math.prod, shapes.values()))
     return sum(math.prod(shapes[name]) for name in multiplied) / total if total else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -43,16 +44,19 @@ class BlipGraphs:
         needed = {"image", "tokens", "layers", "positions"}
         if not isinstance(self._settings, dict) or not self._settings.keys() >= needed:
             raise Damaged(f"the settings in {folder} are not those of BLIP")
-        try:
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:
-            raise Damaged(f"the tokenizer in {folder} cannot be opened: {error}") from error
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self._pixels = PixelSettings(self._settings["image"])
-        self._vision = open_graph(folder, "vision", threads=threads, precision=precision, arena=Arena.OWN)
-        # A step is bound by memory, because it reads all weights once: more threads would only take cores from others.
-        self._decoder = open_graph(folder, "decoder", threads=share or threads, precision=precision)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="open-decoder") as opener:
+            # A step is bound by memory, because it reads all weights once: more threads would only take cores from
+            # others. Opening goes through packed weights in native code, so the two graphs are opened side by side.
+            decoder = opener.submit(open_graph, folder, "decoder", threads=share or threads, precision=precision)
+            try:
+                self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            except Exception as error:
+                raise Damaged(f"the tokenizer in {folder} cannot be opened: {error}") from error
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+            self._pixels = PixelSettings(self._settings["image"])
+            self._vision = open_graph(folder, "vision", threads=threads, precision=precision, arena=Arena.OWN)
+            self._decoder = decoder.result()
 
     def caption(self, pictures: Sequence[NDArray[np.uint8]], decoding: Decoding) -> list[str]:
         """One caption a picture ((H, W, 3) uint8 RGB), all in one batch.

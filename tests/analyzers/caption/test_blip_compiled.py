@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,6 +117,15 @@ class TestPixels:
         assert batch.shape == (3, 3, 384, 384)
         for one, values in zip(pictures, batch, strict=True):
             np.testing.assert_array_equal(prepare([one], BLIP_PIXELS)[0], values)
+
+    def test_it_computes_in_the_thread_that_asks(self) -> None:
+        """numpy's own threads wait busily for each other: beside networks that costs many times the product."""
+        picture = noise(1600, 1200)
+        prepare([picture], BLIP_PIXELS)
+        before, own = time.process_time(), time.thread_time()
+        prepare([picture], BLIP_PIXELS)
+        own = time.thread_time() - own
+        assert time.process_time() - before < 1.5 * own
 
     def test_pixels_that_are_a_view(self) -> None:
         whole = noise(60, 50)

@@ -89,6 +89,15 @@ def test_no_numbers_at_all_are_refused() -> None:
     assert not judged([without_numbers(one) for one in EXACT], [without_numbers(one) for one in EXACT]).passed
 
 
+@pytest.mark.parametrize("broken", [np.nan, 3.0])
+def test_each_output_counts_for_itself(broken: float) -> None:
+    """A broken one does not hide behind another of a larger scale, nor behind one that is right."""
+    exact = [Reading((one.numbers[0], 100 * one.numbers[0])) for one in EXACT]
+    for at in (0, 1):
+        fast = [Reading(tuple(each * (broken if at == n else 1) for n, each in enumerate(e.numbers))) for e in exact]
+        assert not judged(fast, exact, is_synthetic=True).passed
+
+
 def test_numbers_that_are_all_alike_must_stay_so() -> None:
     flat = [replace(one, numbers=(np.full((4, 5), 0.25, np.float32),)) for one in EXACT]
     assert judged(flat, flat).passed

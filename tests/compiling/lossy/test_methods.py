@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -20,19 +21,20 @@ from imgtool.inference.sessions import OrtGraph
 from tests.compiling.test_winograd import answer, small_network
 
 INT8, MATRICES = "convolutions in int8", "matrices in int8"
+IN_PART = "convolutions in int8, of the recogniser too"
 
 
 @pytest.mark.parametrize(
     ("features", "has_openvino", "expected"),
     [
-        (["avx2"], False, [INT8, MATRICES]),
-        (["avx2"], True, [f"{INT8} by OpenVINO", INT8, MATRICES]),
-        (["avx2", "avx512_vnni"], True, [INT8, MATRICES]),
-        (["avx2", "avx_vnni"], False, [INT8, MATRICES]),
-        (["avx512_bf16", "avx512_vnni"], True, ["bfloat16 by OpenVINO", INT8, MATRICES]),
-        (["amx_bf16", "amx_int8", "avx512_vnni"], True, ["bfloat16 by OpenVINO", INT8, MATRICES]),
-        (["amx_bf16", "amx_int8", "avx512_vnni"], False, [INT8, MATRICES]),
-        (["asimd", "asimddp"], False, [INT8, MATRICES]),
+        (["avx2"], False, [INT8, IN_PART, MATRICES]),
+        (["avx2"], True, [f"{INT8} by OpenVINO", INT8, IN_PART, MATRICES]),
+        (["avx2", "avx512_vnni"], True, [INT8, IN_PART, MATRICES]),
+        (["avx2", "avx_vnni"], False, [INT8, IN_PART, MATRICES]),
+        (["avx512_bf16", "avx512_vnni"], True, ["bfloat16 by OpenVINO", INT8, IN_PART, MATRICES]),
+        (["amx_bf16", "amx_int8", "avx512_vnni"], True, ["bfloat16 by OpenVINO", INT8, IN_PART, MATRICES]),
+        (["amx_bf16", "amx_int8", "avx512_vnni"], False, [INT8, IN_PART, MATRICES]),
+        (["asimd", "asimddp"], False, [INT8, IN_PART, MATRICES]),
     ],
 )
 def test_what_is_tried(features: Sequence[str], has_openvino: bool, expected: Sequence[str]) -> None:
@@ -85,6 +87,20 @@ def test_convolutions(folder: Path, features: Sequence[str]) -> None:
     exact = answer(folder / "conv.onnx", 32, 48)
     difference = graph.run({"image": image})["c4"] - exact
     assert 0 < np.sqrt(np.square(difference).mean()) < 0.04 * exact.std()
+
+
+def test_graphs_that_begin_with_convolutions(folder: Path) -> None:
+    """Two methods, so that the detector keeps its twin if the recogniser's is refused."""
+    into = folder / FAST
+    assert not method(IN_PART, ["avx512_vnni"]).build(folder, ["conv", "matrix"], feeds), "that is the first method"
+    model = onnx.load(folder / "conv.onnx")
+    size = sum(math.prod(each.dims) for each in model.graph.initializer)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(2 * size, np.float32), "lstm"))
+    onnx.save(model, folder / "part.onnx")
+    assert method(INT8, ["avx512_vnni"]).build(folder, ["conv", "part"], feeds)
+    assert not (into / "part.optimised.onnx").exists()
+    assert method(IN_PART, ["avx512_vnni"]).build(folder, ["conv", "part"], feeds)
+    assert (into / "part.optimised.onnx").exists() and (into / "conv.optimised.onnx").exists()
 
 
 def test_matrices(folder: Path) -> None:

@@ -355,6 +355,14 @@ def test_smaller_copies_and_masks_are_no_pages(tmp_path: Path) -> None:
     assert problem_code(path, 2) == "no_such_page"
 
 
+def test_a_smaller_copy_by_the_older_tag_is_no_page(tmp_path: Path) -> None:
+    pages = [Image.new("L", (16, 12), 40), Image.new("L", (64, 48), 80)]
+    for page, kind in zip(pages, (2, 1), strict=True):
+        page.encoderinfo = {"tiffinfo": {255: kind}}  # type: ignore[attr-defined]
+    path = saved(pages[0], tmp_path / "a.tif", save_all=True, append_images=pages[1:], tiffinfo={255: 2})
+    assert (decode(path, 0).width, decode(path, 0).pages) == (64, 1)
+
+
 @pytest.mark.parametrize("page", [6, 7, -1])
 def test_a_page_that_is_not_there(tmp_path: Path, page: int) -> None:
     assert problem_code(several_pages(tmp_path / "a.tif"), page) == "no_such_page"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import subprocess
 import threading
@@ -14,7 +15,7 @@ import pytest
 from imgtool.ground.fresh import python_calling
 from imgtool.runtime import protocol
 from imgtool.runtime.protocol import Batch, BatchDone, FromWorker, Item, ItemFinished, Ready, Setup, Stop, ToWorker
-from imgtool.runtime.start_process import run_worker
+from imgtool.runtime.start_process import run_worker, start
 from imgtool.runtime.worker.batch_runner import BatchRunner
 from imgtool.runtime.worker.main import _import_ahead, _imports_are_compiled, serve
 
@@ -95,6 +96,20 @@ def test_numpy_is_imported_by_one_thread_before_others_go_on(monkeypatch: pytest
     monkeypatch.setattr("imgtool.runtime.worker.main.import_module", import_module)
     _import_ahead("onnxruntime", there)
     assert imported == [("numpy", False), ("onnxruntime", True)]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="elsewhere torch computes with OpenBLAS")
+@pytest.mark.parametrize("given", [None, "3"])
+def test_numpy_starts_no_threads_of_its_own_unless_told(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    worker = start()
+    variables = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")
+    cast(BinaryIO, worker.stdin).close()
+    worker.stdin = None
+    ended(worker)
+    assert f"OPENBLAS_NUM_THREADS={given or 1}".encode() in variables
 
 
 def test_a_worker_that_has_bytecode_to_write_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
