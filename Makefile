@@ -26,7 +26,7 @@ $(TEST_ENV)/.complete: WHAT := .[dev]
 $(SERVE_ENV)/.complete: WHAT := .[serve]
 $(PERFORMANCE_ENV)/.complete: WHAT := .[all]
 .venv-3.%/.complete: WHAT := .[test]
-$(FUZZ_ENV)/.complete: WHAT := .[test,fuzz]
+$(FUZZ_ENV)/.complete: WHAT := .[test]' 'atheris>=3.0
 %/.complete: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "imgtool needs Python 3.11 or newer with venv; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of one target with atheris: ``python -m tests.fuzzing.fuzz TARGET [flags of libFuzzer]``.
 
-For example ``python -m tests.fuzzing.fuzz queries -max_total_time=300``. Needs the extra ``fuzz``. It begins with the
+For example ``python -m tests.fuzzing.fuzz queries -max_total_time=300``. Needs ``atheris``. It begins with the
 seeds and with the corpus that is kept of the target; what it finds on the way is written to ``out/fuzzing/TARGET``.
 """
 
