@@ -5,6 +5,9 @@ TEST_ENV := .venv
 SERVE_ENV := .venv-serve
 PERFORMANCE_ENV := .venv-performance
 LOCK_ENV := .venv-lock
+AUDIT_ENV := .venv-audit
+FUZZ_ENV := .venv-fuzz
+FUZZ_SECONDS ?= 60
 OUT ?= out
 # What `make performance` measures: real weights where they are on this machine, or synthetic ones of the same shapes.
 WEIGHTS ?= synthetic
@@ -12,7 +15,7 @@ RUNS ?= 10
 CONSTRAINTS := requirements/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve-demo test test-full test-pythons lint types contracts unit lock examples performance clean
+.PHONY: help demo serve-demo test test-full test-pythons lint types contracts unit fuzz sbom audit lock examples performance clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +26,7 @@ $(TEST_ENV)/.complete: WHAT := .[dev]
 $(SERVE_ENV)/.complete: WHAT := .[serve]
 $(PERFORMANCE_ENV)/.complete: WHAT := .[all]
 .venv-3.%/.complete: WHAT := .[test]
+$(FUZZ_ENV)/.complete: WHAT := .[test,fuzz]
 %/.complete: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "imgtool needs Python 3.11 or newer with venv; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -63,6 +67,25 @@ test-full: test ## Everything, the long tests too
 
 test-pythons: ## The tests that need no torch, with each of Python 3.11 to 3.14 that is here
 	scripts/test-pythons.sh
+
+fuzz: $(FUZZ_ENV)/.complete ## Fuzz every parser for FUZZ_SECONDS each (60)
+	@for target in $$($(FUZZ_ENV)/bin/python -c 'from tests.fuzzing.targets import TARGETS; print(*TARGETS)'); do \
+		$(FUZZ_ENV)/bin/python -m tests.fuzzing.fuzz $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+$(AUDIT_ENV)/.complete:
+	$(PYTHON) -m venv $(AUDIT_ENV)
+	$(AUDIT_ENV)/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom pip-licenses pip-audit
+	@touch $@
+
+sbom: $(TEST_ENV)/.complete $(AUDIT_ENV)/.complete ## What is installed, as CycloneDX and as a list of licences: out/
+	@mkdir -p $(OUT)
+	$(AUDIT_ENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+		--output-file $(OUT)/sbom.cdx.json $(TEST_ENV)/bin/python
+	$(AUDIT_ENV)/bin/pip-licenses --python=$(TEST_ENV)/bin/python --with-urls --format=csv --output-file=$(OUT)/licences.csv
+
+audit: $(AUDIT_ENV)/.complete ## Known vulnerabilities of the pinned dependencies; needs the package index
+	$(AUDIT_ENV)/bin/pip-audit --strict --disable-pip --no-deps --requirement $(CONSTRAINTS)
 
 # Torch and what it brings stay free: which build of it is right depends on the machine.
 lock: ## Pin the newest dependencies: requirements/

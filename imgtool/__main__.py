@@ -14,12 +14,14 @@ def main() -> None:
     """Run the command that ``sys.argv`` holds."""
     # A run from the cache makes and drops a hundred objects an image: looking for cycles after each 700 takes 4 %.
     gc.set_threshold(10_000, 20, 20)
-    from imgtool.cli.analyze.early_worker import runs_on_torch, surely_needs_worker
+    from imgtool.cli.analyze.early_worker import restriction, runs_on_torch, surely_needs_worker
 
     if surely_needs_worker(sys.argv[1:]):
-        from imgtool.runtime.start_process import start_ahead
+        from imgtool.runtime.start_process import Restriction, start_ahead
 
-        start_ahead("torch" if runs_on_torch(sys.argv[1:]) else "onnxruntime")
+        without = restriction(sys.argv[1:])
+        library = "torch" if runs_on_torch(sys.argv[1:]) else "onnxruntime"
+        start_ahead(library, None if without is None else Restriction(*without))
     from imgtool.cli.main import main as run
 
     run()

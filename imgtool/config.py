@@ -26,7 +26,10 @@ from imgtool.quantities import parse_duration, parse_size, split_settings
 from imgtool.types import Task
 
 ENV_PREFIX = "IMGTOOL_"
-_OTHER_VARIABLES = {"IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_LOG_FORMAT", "IMGTOOL_TRACE", "IMGTOOL_TRACE_SPAWNED"}
+_OTHER_VARIABLES = {
+    *("IMGTOOL_EASYOCR_ENDPOINT", "IMGTOOL_LOG_FORMAT", "IMGTOOL_SANDBOX_WRITABLE"),
+    *("IMGTOOL_TRACE", "IMGTOOL_TRACE_SPAWNED"),
+}
 """Read by other parts of imgtool or by its tests; not options of a command."""
 
 _TABLES = ("ocr", "classifier", "codes")
@@ -36,7 +39,17 @@ _PATHS_OR_NAMES = {"stats", "database", "caption_model"}
 """Texts that may be paths."""
 
 _SIZES = {"cache_size", "max_worker_memory", "max_pixels", "batch_pixels", "max_body"}
-_DURATIONS = {"timeout", "load_timeout", "cache_ttl", "idle_ttl", "shared_ttl", "deadline", "grace", "job_ttl"}
+_DURATIONS = {
+    "timeout",
+    "load_timeout",
+    "cache_ttl",
+    "idle_ttl",
+    "shared_ttl",
+    "deadline",
+    "grace",
+    "job_ttl",
+    "node_timeout",
+}
 _AT_LEAST = {
     **dict.fromkeys(("batch_size", "batch_pixels", "pdf_dpi", "top_k", "max_pixels", "max_new_tokens"), 1),
     **dict.fromkeys(("max_body", "queue"), 1),
@@ -52,6 +65,7 @@ _BETWEEN = {
     "threshold": (0, 1),
     "max_failure_rate": (0, 1),
     "shared_ttl": (1, 365 * 86400),
+    "node_timeout": (3, 86400),
 }
 
 
@@ -297,12 +311,14 @@ def _check_range(name: str, value: Any, label: str) -> None:
     if name == "tasks" and not value:
         raise UsageProblem(f"{label} names no task", f"{', '.join(task.value for task in Task)}")
     if name in _AT_LEAST and value < _AT_LEAST[name]:
-        raise UsageProblem(f"{label} must be at least {_AT_LEAST[name]}, not {value}")
+        raise UsageProblem(
+            f"{label} must be at least {_AT_LEAST[name]}, not {value}", f"give {_AT_LEAST[name]} or more"
+        )
     if name in _MORE_THAN_0 and not value > 0:
-        raise UsageProblem(f"{label} must be more than 0, not {value}")
+        raise UsageProblem(f"{label} must be more than 0, not {value}", "give a number above 0")
     least, most = _BETWEEN.get(name, (-math.inf, math.inf))
     if name in _BETWEEN and not least <= value <= most:
-        remedy = "5 % is written 0.05" if most == 1 else ""
+        remedy = "5 % is written 0.05" if most == 1 else "give a number in between"
         raise UsageProblem(f"{label} must lie between {least} and {most}, not {value}", remedy)
 
 

@@ -84,7 +84,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigProblem(f"{path} is not valid TOML: {error}", "correct or remove that file") from error
     except OSError as error:
         raise ConfigProblem(f"{path} cannot be read: {error.strerror}", "check its permissions") from error

@@ -58,6 +58,10 @@ class UsageProblem(ImgtoolError):
     exit_code = ExitCode.USAGE
 
 
+class SandboxUnavailable(UsageProblem):
+    """``--sandbox on`` where workers cannot be restricted."""
+
+
 class ConfigProblem(UsageProblem):
     """A configuration file or an environment variable that cannot be used."""
 
@@ -142,3 +146,25 @@ class WorkerUnusable(ImgtoolError):
     """The worker process cannot even be started."""
 
     exit_code = ExitCode.MODEL_MISSING
+
+
+class ClusterUnavailable(ImgtoolError):
+    """A cluster cannot be reached, does not let imgtool in, or has no node that is free."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ClusterMismatch(ClusterUnavailable):
+    """The cluster runs another version of Ray or of Python."""
+
+
+class NoUsableNode(ImgtoolError):
+    """Every node of the cluster was refused: it lacks models, or would answer otherwise."""
+
+    exit_code = ExitCode.MODEL_MISSING
+
+
+class ClusterLost(ImgtoolError):
+    """The cluster was lost in the middle of a run. What was answered is kept."""
+
+    exit_code = ExitCode.SOME_FAILED

@@ -1,8 +1,9 @@
 """Writes files and folders atomically, and removes what killed processes leave.
 
-Everything is written under a unique temporary name beside its place, flushed to the disk, and then moved. A process
-that writes for longer claims its file or folder with a lock that ends with the process: what is not claimed, and was
-not written to for a day, may be removed. Without such locks (Windows) nothing is removed.
+Everything is written under a unique temporary name beside its place, flushed to the disk, and then moved. The process
+that writes claims its file or folder with a lock that ends with the process. What this system made and nobody claims
+any more is removed by whoever writes there next; what another system made (a shared folder, or before a restart), whose
+locks may not be seen here, only once it has not been written to for a day. Without locks (Windows) nothing is removed.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +43,8 @@ SET_ASIDE = ".corrupt-"
 STALE_SECONDS = 24 * 3600.0
 """An unfinished file that was not written to for so long belongs to a process that was killed."""
 
+_PARTIAL, _PARTIAL_END = ".imgtool-", ".part"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _FULL_BYTES = 1 << 20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
@@ -50,7 +55,20 @@ _MORE_SPACE = f"free some space (`--prune` of warm-cache removes former models),
 
 def temporary_beside(path: Path) -> Path:
     """A unique name in the folder of ``path``, on the same file system, so that moving to ``path`` is atomic."""
-    return path.with_name(f"{path.name}{TEMPORARY}{os.urandom(6).hex()}")
+    return path.with_name(f"{path.name}{TEMPORARY}{_unique()}")
+
+
+def _unique() -> str:
+    """The name of the system on which locks are seen, and a random number."""
+    return f"{_this_system()}{os.urandom(6).hex()}"
+
+
+@lru_cache(maxsize=1)
+def _this_system() -> str:
+    try:
+        return _BOOT_ID.read_text(encoding="ascii")[:8]
+    except OSError:
+        return f"{zlib.crc32(os.uname().nodename.encode()) if hasattr(os, 'uname') else 0:08x}"
 
 
 @contextmanager
@@ -62,16 +80,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         OSError: it cannot be written or moved.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
+    descriptor, temporary = _claimed(lambda: temporary_beside(path), os.O_WRONLY)
     try:
-        with temporary.open("xb") as file:
+        with open(temporary, "wb", opener=lambda *_: descriptor) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            if _LOCKS:  # claimed until it has its name
+                temporary.replace(path)
+        if not _LOCKS:
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+    sweep(path.parent, f"{path.name}{TEMPORARY}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -84,21 +106,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-@contextmanager
-def staging_folder(beside: Path) -> Iterator[Path]:
-    """A new folder under a temporary name beside ``beside``; removed at the end unless it was moved.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    folder = temporary_beside(beside)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def put_in_place(staging: Path, target: Path) -> None:
     """Move the folder ``staging`` to ``target``.
 
@@ -108,7 +115,7 @@ def put_in_place(staging: Path, target: Path) -> None:
     Raises:
         OSError: it cannot be moved; the former ``target`` was restored.
     """
-    former = target.with_name(f"{target.name}{FORMER}{os.urandom(6).hex()}")
+    former = target.with_name(f"{target.name}{FORMER}{_unique()}")
     try:
         if target.exists():
             # Processes that have the old files open keep them.
@@ -172,38 +179,119 @@ def set_aside(path: Path) -> Path:
 # -- leftovers of killed processes
 
 
-def claim_file(descriptor: int) -> None:
-    """Mark the file behind ``descriptor`` as being written while that is open."""
+def new_partial(folder: Path) -> tuple[int, Path]:
+    """A new hidden file in ``folder`` for an output that is being written, open and claimed until it is closed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    return _claimed(lambda: folder / f"{_PARTIAL}{_unique()}{_PARTIAL_END}", os.O_RDWR)
+
+
+def sweep_partials(folder: Path) -> None:
+    """Remove what killed processes left of outputs in ``folder``. Never raises."""
+    sweep(folder, _PARTIAL, _PARTIAL_END)
+
+
+def _claimed(name: Callable[[], Path], flags: int) -> tuple[int, Path]:
+    while True:
+        path = name()
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        if _claim(descriptor):
+            return descriptor, path
+        os.close(descriptor)
+
+
+def _claim(descriptor: int) -> bool:
+    """Mark the file or folder behind ``descriptor`` as being written while that is open; whether it is still there: a
+    sweep may have come before the claim."""
     if _LOCKS:
         with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return os.fstat(descriptor).st_nlink > 0
 
 
-def sweep(folder: Path, pattern: str) -> None:
-    """Remove this user's files in ``folder`` that match ``pattern`` and that no process writes any more.
+@contextmanager
+def staging_folder(beside: Path) -> Iterator[Path]:
+    """A new folder under a temporary name beside ``beside``, which is claimed; removed at the end unless it was moved.
+    What killed processes left there for the same place is removed before.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    sweep(beside.parent, f"{beside.name}{TEMPORARY}")
+    with _claimed_folder(lambda: temporary_beside(beside)) as folder:
+        yield folder
+
+
+@contextmanager
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A new private folder among the temporary files, removed at the end; so is what killed processes left there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    import tempfile
+
+    place, prefix = Path(tempfile.gettempdir()), f"imgtool-{purpose}-"
+    sweep(place, prefix)
+    with _claimed_folder(lambda: place / f"{prefix}{_unique()}", 0o700) as folder:
+        yield folder
+
+
+@contextmanager
+def _claimed_folder(name: Callable[[], Path], mode: int = 0o777) -> Iterator[Path]:
+    while True:
+        folder, descriptor = name(), -1
+        folder.mkdir(mode)
+        with suppress(OSError):  # swept before it was claimed; and Windows opens no folder
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            if _claim(descriptor):
+                break
+            os.close(descriptor)
+            continue
+        if folder.is_dir():
+            break
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def sweep(folder: Path, prefix: str, suffix: str = "") -> None:
+    """Remove this user's files and folders in ``folder`` with names that begin and end so and that no process writes
+    any more.
 
     Never raises: what cannot be examined or removed stays.
     """
     if not _LOCKS:
         return
     with suppress(OSError):
-        for path in list(folder.glob(pattern)):
-            with suppress(OSError):
-                if _is_abandoned(path):
-                    path.unlink()
+        for path in list(folder.iterdir()):
+            if path.name.startswith(prefix) and path.name.endswith(suffix):
+                with suppress(OSError):
+                    _remove_abandoned(path)
 
 
-def _is_abandoned(path: Path) -> bool:
+def _remove_abandoned(path: Path) -> None:
+    if FORMER in path.name and not path.with_name(path.name.partition(TEMPORARY)[0]).exists():
+        return  # the only copy of what was to be replaced
     found = path.lstat()
-    is_ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()
-    if not is_ours or time.time() - found.st_mtime < STALE_SECONDS:
-        return False
-    with closing(os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC), "rb")) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
+    is_file = stat.S_ISREG(found.st_mode)
+    if not (is_file or stat.S_ISDIR(found.st_mode)) or found.st_uid != os.getuid():
+        return
+    if _this_system() not in path.name and time.time() - found.st_mtime < STALE_SECONDS:
+        return
+    descriptor = os.open(path, (os.O_RDWR if is_file else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Removed while it is claimed, so that whoever has just made it sees that.
+        path.unlink() if is_file else shutil.rmtree(path)
+    finally:
+        os.close(descriptor)
 
 
 # -- places that cannot be written

@@ -18,7 +18,7 @@ IMAGE_SUFFIXES = frozenset(
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
         *(".tif", ".tiff", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"),
         *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jph", ".jxl", ".qoi", ".ico", ".cur", ".pcx", ".tga"),
-        *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".pam"),
         *(".arw", ".cr2", ".cr3", ".dng", ".iiq", ".nef", ".orf", ".pef", ".raf", ".rw2"),
     }
 )
@@ -51,6 +51,9 @@ _SIGNATURES = {
     b"\x00\x00\x00\x0cJXL \r\n\x87\n": "JXL",
     b"\xff\x0a": "JXL",
     b"qoif": "QOI",
+    b"P7\n": "PAM",
+    b"PF\n": "PFM",
+    b"PF\r\n": "PFM",
 }
 
 CAMERA_RAW = frozenset({"RAF", "ORF", "RW2", "CR3", "X3F", "CRW", "MRW"})

@@ -44,6 +44,14 @@ class LoadPolicy(StrEnum):
     EAGER = "eager"
 
 
+class Sandbox(StrEnum):
+    """Whether workers are restricted: where this machine can do it, or else not at all, or never."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 class BackendChoice(StrEnum):
     """What executes a model that can be run in two ways: compiled where it is here and valid, else torch."""
 
@@ -163,6 +171,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """0: as many as pay (:mod:`imgtool.engine.worker_count`)."""
     threads: int | None = None
     isolate: bool = True
+    sandbox: Sandbox = Sandbox.AUTO
     load: LoadPolicy = LoadPolicy.LAZY
     timeout: float = 120.0
     load_timeout: float = 300.0
@@ -177,6 +186,10 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """URL of a Redis server that holds answers for several machines; ``off`` is none, too."""
     shared_ttl: float = 3600.0
     rehash: bool = False
+    cluster: str | None = None
+    """Address of a Ray cluster whose nodes compute: ``auto``, ``local``, ``HOST:PORT`` or ``ray://HOST:PORT``."""
+    node_timeout: float = 20.0
+    """How long a node may be silent before its images are given to others."""
     retry_failed: bool = False
 
     fail_fast: bool = False

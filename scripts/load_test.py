@@ -25,17 +25,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
+from typing import Any, TypeVar, cast
 
 import httptools
 import psutil
+import uvloop
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 Figures = dict[str, float]
+Told = TypeVar("Told")
 
 
 def drawn(number: int, size: tuple[int, int] = (64, 48)) -> bytes:
@@ -45,51 +48,68 @@ def drawn(number: int, size: tuple[int, int] = (64, 48)) -> bytes:
     return buffer.getvalue()
 
 
-class Connection:
+class Connection(asyncio.Protocol):
     """One client with a connection that is kept, as small as can be: the generator must not be the bottleneck."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._done = False
-        self._body = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._parser: Any = None
+        self._body: list[bytes] = []
         self.first_at = 0.0
         """When the first bytes of the latest body came."""
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of one request."""
-        if self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        assert self._reader is not None
-        self._done, self._body = False, bytearray()
-        parser = httptools.HttpResponseParser(self)
-        self._writer.write(request)
-        while not self._done:
-            data = await self._reader.read(1 << 16)
-            if not data:
-                self.close()
-                raise ConnectionError("closed")
-            parser.feed_data(data)
-        if not parser.should_keep_alive():
-            self.close()
-        return parser.get_status_code(), bytes(self._body)
+        loop = asyncio.get_running_loop()
+        if self._transport is None:
+            await loop.create_connection(lambda: self, "127.0.0.1", self._port)
+        assert self._transport is not None
+        self._body = []
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer = loop.create_future()
+        self._transport.write(request)
+        return await self._answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Of asyncio."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Of asyncio."""
+        self._parser.feed_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Of asyncio."""
+        self._transport = None
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionError("closed"))
 
     def on_body(self, data: bytes) -> None:
         """Of httptools."""
         if not self._body:
             self.first_at = time.perf_counter()
-        self._body += data
+        self._body.append(data)
 
     def on_message_complete(self) -> None:
         """Of httptools."""
-        self._done = True
+        if not self._parser.should_keep_alive():
+            self.close()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result((self._parser.get_status_code(), b"".join(self._body)))
 
     def close(self) -> None:
         """Close the connection."""
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = None
+        if self._transport is not None:
+            self._transport.close()
+        self._transport = None
+
+
+def run(work: Coroutine[Any, Any, Told]) -> Told:
+    """Run a coroutine in the fastest loop there is."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 def post(content: bytes, path: str = "/v1/predict") -> bytes:
@@ -178,7 +198,7 @@ def _started(arguments: list[str], environ: dict[str, str]) -> Iterator[tuple[in
     )
     try:
         port = _port_of(process)
-        asyncio.run(_until_answering(port))
+        run(_until_answering(port))
         yield port, process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -238,10 +258,10 @@ def _from_cache(
 ) -> Figures:
     """Have all that is ``sent`` answered once, then 200 clients ask. ``cpu_ms`` is what the service's process takes for
     a request, which depends less on what else the machine does."""
-    asyncio.run(load(port, 8, 120, lambda n: sent[n % len(sent)], most=len(sent)))
+    run(load(port, 8, 120, lambda n: sent[n % len(sent)], most=len(sent)))
     parent = psutil.Process(process.pid)
     before = sum(parent.cpu_times()[:2])
-    found = asyncio.run(load(port, 200, seconds, lambda n: asked[n % len(asked)]))
+    found = run(load(port, 200, seconds, lambda n: asked[n % len(asked)]))
     return {**found, "cpu_ms": 1000 * (sum(parent.cpu_times()[:2]) - before) / max(1, found["answered"])}
 
 
@@ -251,7 +271,7 @@ def single(folder: Path, seconds: float) -> dict[str, Figures]:
 
     count = max(10, int(seconds * 5))
     with service(folder / f"single-{time.time_ns()}", SLOW, "--workers", "1") as (port, _):
-        over_http = asyncio.run(load(port, 1, 600, lambda n: post(drawn(n)), most=count))
+        over_http = run(load(port, 1, 600, lambda n: post(drawn(n)), most=count))
     with Engine(tasks=["caption"], caption_engine=SLOW, cache_dir=folder / f"d-{time.time_ns()}", workers=1) as engine:
         engine.submit(drawn(65_000)).result(60)
         times = []
@@ -270,7 +290,7 @@ def eight(folder: Path, seconds: float) -> dict[str, Figures]:
     for number in range(count):
         (photos / f"{number:05}.png").write_bytes(drawn(number))
     with service(folder / f"eight-{time.time_ns()}", SLOW, "--workers", "1") as (port, _):
-        found = {"serve": asyncio.run(load(port, 8, 600, lambda n: post(drawn(n)), most=count))}
+        found = {"serve": run(load(port, 8, 600, lambda n: post(drawn(n)), most=count))}
     stats = photos.with_suffix(".json")
     command = [sys.executable, "-m", "imgtool", "analyze", str(photos), "-t", "caption", "--caption-engine", SLOW]
     command += ["--workers", "1", "--no-cache", "--quiet", "-o", str(folder / "out.jsonl"), "--stats", str(stats)]
@@ -286,9 +306,9 @@ def poll(folder: Path, seconds: float) -> dict[str, Figures]:
     os.environ["PLANTED_SECONDS"] = "0.02"
     count = max(5, int(seconds * 2))
     with service(folder / f"poll-{time.time_ns()}", NUMBERED) as (port, _):
-        found = {"serve": asyncio.run(load(port, 1, 600, lambda n: post(drawn(n)), most=count))}
+        found = {"serve": run(load(port, 1, 600, lambda n: post(drawn(n)), most=count))}
     with naive(folder / f"poll-{time.time_ns()}", NUMBERED) as (port, _):
-        found["polled"] = asyncio.run(_polled(port, max(3, count // 4)))
+        found["polled"] = run(_polled(port, max(3, count // 4)))
     del os.environ["PLANTED_SECONDS"]
     return found
 
@@ -309,14 +329,14 @@ def overload(folder: Path, seconds: float) -> dict[str, Figures]:
     """100 clients of a service that computes ten images a second and lets eight wait, who come again at once: far more
     than five times its capacity. `/livez` is asked meanwhile."""
     with service(folder / f"over-{time.time_ns()}", SLOW, "--workers", "1", "--queue", "8") as (port, _):
-        alone = asyncio.run(load(port, 4, seconds, lambda n: post(drawn(n))))
+        alone = run(load(port, 4, seconds, lambda n: post(drawn(n))))
 
         async def both() -> tuple[Figures, Figures]:
             return await asyncio.gather(
                 load(port, 100, seconds, lambda n: post(drawn(1000 + n))), _pings(port, seconds)
             )
 
-        crowded, pings = asyncio.run(both())
+        crowded, pings = run(both())
     return {"serve": {**crowded, "capacity": alone["per_second"], "livez_p99": pings["p99"]}}
 
 
@@ -336,7 +356,7 @@ def leave(folder: Path, _: float) -> dict[str, Figures]:
     with service(folder / log.stem, SLOW, "--workers", "1", "--queue", "500", PLANTED_LOG=str(log)) as (port, _process):
         before = log.read_text().count("slow")
 
-        async def run() -> None:
+        async def leaving() -> None:
             connections = [Connection(port) for _ in range(200)]
             asking = [asyncio.ensure_future(each.ask(post(drawn(n)))) for n, each in enumerate(connections)]
             await asyncio.sleep(0.5)
@@ -346,7 +366,7 @@ def leave(folder: Path, _: float) -> dict[str, Figures]:
                     connection.close()
             await asyncio.gather(*asking, return_exceptions=True)
 
-        asyncio.run(run())
+        run(leaving())
         time.sleep(0.5)
         return {"serve": {"computed": log.read_text().count("slow") - before, "remain": 20.0}}
 
@@ -357,7 +377,7 @@ def crash(folder: Path, _: float) -> dict[str, Figures]:
     Image.new("RGB", (8, 8), (255, 0, 0)).save(buffer, "PNG")
     bad = buffer.getvalue()
     with service(folder / f"crash-{time.time_ns()}", HAZARD, "--queue", "500") as (port, _process):
-        found = asyncio.run(load(port, 16, 600, lambda n: post(bad if n == 100 else drawn(n)), most=201))
+        found = run(load(port, 16, 600, lambda n: post(bad if n == 100 else drawn(n)), most=201))
     return {"serve": {"answered": found["answered"], "failed": round(found["error_share"] * 201)}}
 
 
@@ -388,7 +408,7 @@ def events(folder: Path, _: float, requests: int = 1000) -> dict[str, Figures]:
         await asyncio.gather(*(client(port, numbers) for _ in range(8)))
 
     with service(folder / f"events-{time.time_ns()}", SLOW, *parts) as (port, _process):
-        asyncio.run(all_clients(port))
+        run(all_clients(port))
     figures = {"right_share": right / requests, "first_p99": share(firsts, 0.99), "first_p50": share(firsts, 0.5)}
     return {"serve": {**figures, "efficiency": median(efficiencies)}}
 
@@ -398,10 +418,10 @@ def memory(folder: Path, _: float, requests: int = 20_000) -> dict[str, Figures]
     contents = [drawn(number) for number in range(IMAGES)]
     with service(folder / "cached", NUMBERED) as (port, process):
         parent = psutil.Process(process.pid)
-        asyncio.run(load(port, 50, 600, lambda n: post(contents[n % IMAGES]), most=3000))
+        run(load(port, 50, 600, lambda n: post(contents[n % IMAGES]), most=3000))
         time.sleep(1)
         before, files = parent.memory_info().rss, parent.num_fds()
-        asyncio.run(load(port, 50, 600, lambda n: post(contents[n % IMAGES]), most=requests))
+        run(load(port, 50, 600, lambda n: post(contents[n % IMAGES]), most=requests))
         time.sleep(1)
         zombies = sum(child.status() == psutil.STATUS_ZOMBIE for child in parent.children(recursive=True))
         grown = (parent.memory_info().rss - before) / 1e6

@@ -13,7 +13,7 @@ from imgtool.artefacts.manifest import NAME, ArtefactManifest, read_manifest
 from imgtool.artefacts.requested_model import RequestedModel
 from imgtool.artefacts.runtime_identity import RuntimeIdentity, this_runtime
 from imgtool.compiling.compile import Compiled, CompileOptions, compile_model
-from imgtool.ground.versioned import encode
+from imgtool.ground.sealed import encode_sealed
 from imgtool.weights.observer import SILENT, FetchObserver
 from imgtool.weights.warm_command import WarmCommand
 from tests.fakes import exporter
@@ -71,7 +71,7 @@ class Bench:
 def change_manifest(folder: Path, **changes: object) -> ArtefactManifest:
     """Write other values into the manifest in ``folder``."""
     manifest = msgspec.structs.replace(read_manifest(folder), **changes)
-    (folder / NAME).write_bytes(encode(manifest))
+    (folder / NAME).write_bytes(encode_sealed(manifest))
     return manifest
 
 

@@ -97,6 +97,7 @@ def test_every_option_can_be_set_from_the_environment(tmp_path: Path) -> None:
         "load": "eager",
         "pages": "all",
         "truncated": "accept",
+        "sandbox": "off",
         "format": "csv",
         "text_out": "pdf,hocr",
         "sidecar": "xmp",

@@ -124,6 +124,7 @@ def test_from_an_index_the_distribution_is_named(environment: Environment, wheel
     assert environment.ask("install_command(again=True)").endswith(f" install --force-reinstall {NAME}")
 
 
+@pytest.mark.slow
 def test_another_program_of_the_same_name_is_not_taken_for_ours(environment: Environment, wheel: Path) -> None:
     other = environment.site / "imgtool-2.5.0.dist-info"
     other.mkdir()
@@ -143,6 +144,7 @@ def test_an_editable_install_stays_editable(environment: Environment, checkout: 
     assert environment.words("torch") == ["--editable", f"{checkout}[torch]"]
 
 
+@pytest.mark.slow
 def test_from_a_wheel_the_wheel_is_named(environment: Environment, wheel: Path) -> None:
     environment.install(wheel)
     assert environment.words("hub") == [f"{wheel}[hub]"]
@@ -152,6 +154,7 @@ def parsed(requirements: Iterable[str]) -> set[Requirement]:
     return {Requirement(each) for each in requirements}
 
 
+@pytest.mark.slow
 def test_where_the_wheel_is_gone_the_requirements_are_listed(
     environment: Environment, wheel: Path, tmp_path: Path
 ) -> None:
@@ -185,6 +188,7 @@ def test_this_checkout_names_itself() -> None:
     assert distribution.install_command("heif").endswith(f" install --editable {shlex.quote(f'{ROOT}[heif]')}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("editable", [False, True], ids=["folder", "editable"])
 def test_the_command_works_when_pasted(environment: Environment, checkout: Path, editable: bool) -> None:
     environment.install(*(["--editable"] if editable else []), checkout)

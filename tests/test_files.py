@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from imgtool.errors import ExitCode
-from imgtool.files import STALE_SECONDS, claim_file, put_in_place, replacing, staging_folder, sweep
+from imgtool.files import (
+    FORMER,
+    STALE_SECONDS,
+    new_partial,
+    put_in_place,
+    replacing,
+    scratch_folder,
+    staging_folder,
+    sweep,
+    sweep_partials,
+    temporary_beside,
+)
 from tests import pictures
 from tests.command import analyze, imgtool
 
@@ -31,11 +46,18 @@ def left(folder: Path) -> set[str]:
 
 
 @pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "here").mkdir()
+    return tmp_path / "here"
+
+
+@pytest.fixture
 def place(tmp_path: Path) -> Path:
     place = tmp_path / "place"
     (place / "run-folder").mkdir(parents=True)
     for name in ("run-old", "run-new", "run-used", "other"):
         (place / name).write_text("x")
+    (place / "run-folder" / "inside").write_text("x")
     age(place)
     return place
 
@@ -44,19 +66,104 @@ def test_what_belongs_to_nobody_goes(place: Path, tmp_path: Path) -> None:
     os.utime(place / "run-new")
     (place / "run-link").symlink_to(place / "other")
     with (place / "run-used").open("rb") as used:
-        claim_file(used.fileno())
-        sweep(place, "run-*")
-        assert left(place) == {"run-new", "run-used", "run-folder", "run-link", "other"}
-    sweep(place, "run-*")
-    assert left(place) == {"run-new", "run-folder", "run-link", "other"}
-    sweep(tmp_path / "nowhere", "*")
+        fcntl.flock(used, fcntl.LOCK_EX)
+        sweep(place, "run-")
+        assert left(place) == {"run-new", "run-used", "run-link", "other"}
+    sweep(place, "run-")
+    assert left(place) == {"run-new", "run-link", "other"}
+    sweep(tmp_path / "nowhere", "")
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from imgtool.files import new_partial, replacing, scratch_folder, staging_folder
+folder = Path(sys.argv[1])
+new_partial(folder)
+with replacing(folder / "file") as file, staging_folder(folder / "model") as claimed, scratch_folder("test") as scratch:
+    for path in (claimed, scratch):
+        (path / "half").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_of_this_system_left_goes_at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(here))
+    monkeypatch.setattr("tempfile.tempdir", str(here))
+    subprocess.run([sys.executable, "-c", _KILLED, str(here)], check=False)
+    assert len(left(here)) == 4
+    sweep_partials(here)
+    with replacing(here / "file"):
+        pass
+    with staging_folder(here / "model"), scratch_folder("test"):
+        pass
+    assert left(here) == {"file"}
+
+
+def test_the_only_copy_of_what_was_to_be_replaced_stays(here: Path) -> None:
+    former = here / f"{temporary_beside(here / 'target').name.replace('.tmp-', FORMER)}"
+    former.mkdir()
+    age(here)
+    sweep(here, "target")
+    assert left(here) == {former.name}
+    (here / "target").mkdir()
+    sweep(here, "target")
+    assert left(here) == {"target"}
+
+
+def test_what_is_being_written_stays(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(here))
+    descriptor, partial = new_partial(here)
+    with replacing(here / "file"), staging_folder(here / "model"), scratch_folder("test") as scratch:
+        assert scratch.stat().st_mode & 0o777 == 0o700
+        before = left(here)
+        age(here)
+        for prefix in ("file", "model", "imgtool-", ".imgtool-"):
+            sweep(here, prefix)
+        assert left(here) == before
+    os.close(descriptor)
+    assert left(here) == {"file", partial.name}
+
+
+def test_what_another_system_writes_stays_for_a_day(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgtool.files._this_system", lambda: "01234567")
+    theirs = temporary_beside(here / "file")
+    theirs.touch()
+    monkeypatch.undo()
+    sweep(here, "file")
+    assert left(here) == {theirs.name}
+    age(theirs)
+    sweep(here, "file")
+    assert left(here) == set()
+
+
+def test_a_sweep_takes_nothing_from_those_who_write(here: Path) -> None:
+    """However it falls between the making of a file and its claim."""
+    ended = threading.Event()
+
+    def sweeping() -> None:
+        while not ended.is_set():
+            sweep(here, "")
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(sweeping)
+        try:
+            for number in range(100):
+                with replacing(here / f"{number}") as file, staging_folder(here / "model"):
+                    file.write(b"x")
+                descriptor, partial = new_partial(here)
+                partial.replace(here / f"output {number}")
+                os.close(descriptor)
+        finally:
+            ended.set()
+    assert len(left(here)) == 200
 
 
 def test_another_users_files_stay(place: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     os.chown(place / "run-old", 12345, 12345)
-    sweep(place, "run-*")
+    sweep(place, "run-")
     assert "run-old" in left(place)
 
 
@@ -79,12 +186,6 @@ def test_the_unfinished_output_of_a_killed_run(tmp_path: Path) -> None:
 
 
 # -- whole or not at all
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Path:
-    (tmp_path / "here").mkdir()
-    return tmp_path / "here"
 
 
 def test_a_file_is_replaced_when_it_is_complete(here: Path) -> None:

@@ -236,11 +236,13 @@ def test_a_strictly_typed_program_that_uses_every_public_name_has_no_errors(tmp_
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.slow
 def test_mistakes_are_found_by_the_type_checker(tmp_path: Path) -> None:
     done = check(tmp_path, WRONG)
     assert {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line} == {4, 5, 6, 7, 8}
 
 
+@pytest.mark.slow
 def test_the_examples_are_typed(tmp_path: Path) -> None:
     # The types of FastAPI are not ours to check.
     done = check(tmp_path, *(code for heading, code in EXAMPLES if heading != "In FastAPI"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def contract() -> set[str]:
     """What the contract *Imports point down* names."""
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     (layers,) = (each["layers"] for each in tools["importlinter"]["contracts"] if each["type"] == "layers")
-    return {name.strip() for layer in layers for name in layer.split("|")}
+    return {name.strip() for layer in layers for name in re.split("[|:]", layer)}
 
 
 def test_the_import_contract_names_every_room() -> None:

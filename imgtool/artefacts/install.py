@@ -8,7 +8,7 @@ from pathlib import Path
 from imgtool.artefacts.find import is_named_after
 from imgtool.artefacts.manifest import NAME, ArtefactManifest, read_manifest
 from imgtool.files import FORMER, TEMPORARY, put_in_place, replacing, sync_folder
-from imgtool.ground.versioned import encode
+from imgtool.ground.sealed import encode_sealed
 
 
 def install(manifest: ArtefactManifest, staging: Path, target: Path) -> None:
@@ -18,7 +18,7 @@ def install(manifest: ArtefactManifest, staging: Path, target: Path) -> None:
         OSError: the folder cannot be written; the former ``target`` was restored.
     """
     with replacing(staging / NAME) as file:
-        file.write(encode(manifest))
+        file.write(encode_sealed(manifest))
     # Some libraries write files that only their owner may read; runs of other users must read them too.
     mode = (staging / NAME).stat().st_mode
     for path in staging.rglob("*"):

@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from imgtool.artefacts.runtime_identity import RuntimeIdentity
+from imgtool.ground.sealed import require_seal
+from imgtool.ground.versioned import read_json
 from imgtool.weights.hashing import is_untouched, measure, sampled_sha256
 from imgtool.weights.synthetic.marker import SYNTHETIC
 
@@ -141,9 +143,11 @@ def read_manifest(folder: Path) -> ArtefactManifest:
 
 @lru_cache(maxsize=32)
 def _read(path: Path, *_: int) -> ArtefactManifest:
-    manifest = msgspec.json.decode(path.read_bytes(), type=ArtefactManifest)
+    data = path.read_bytes()
+    manifest = read_json(data, ArtefactManifest)
     if (manifest.schema_version, manifest.compiler) != (SCHEMA_VERSION, COMPILER_VERSION):
         raise ValueError("it was written by another version of imgtool")
+    require_seal(data, "schema_version")
     if not manifest.files or not manifest.graphs:
         raise ValueError("it names no files")
     for file in manifest.files:

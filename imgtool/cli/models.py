@@ -13,6 +13,7 @@ from imgtool.cli.console import data_console, plain_table, print_json
 
 if TYPE_CHECKING:
     from imgtool.analyzers.interface import AnalyzerSpec, Probe
+    from imgtool.options import EngineOptions
 
 _LANGUAGES_SHOWN = 4
 
@@ -22,6 +23,7 @@ def models(
         str | None, typer.Argument(metavar="[ENGINE]", hidden=True, autocompletion=completion.every_engine)
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also how workers are restricted here.")] = False,
 ) -> None:
     """List the engines: whether each can run here, and what to do if not.
 
@@ -44,6 +46,25 @@ def models(
             _print_table(rows)
         else:
             _print_engine(engine, rows)
+        if verbose and not json:
+            data_console().print(f"\nsandbox: {_sandbox(options)}", soft_wrap=True)
+
+
+def _sandbox(options: EngineOptions) -> str:
+    """How workers are restricted on this machine, in words."""
+    from imgtool.ground.sandbox import support
+    from imgtool.options import Sandbox
+
+    found = support()
+    if options.sandbox is Sandbox.OFF or not options.isolate:
+        return "workers are not restricted, because that is switched off"
+    if not found.complete:
+        return f"workers are not restricted: {found.lacking}"
+    most = "" if options.sandbox is Sandbox.ON else "; analyzers of your own (MODULE:CLASS) are not restricted"
+    return (
+        "workers have no network, write to no files but graphs of the cache and temporary ones, gain no privileges, and"
+        f" have no use of some system calls (Landlock {found.landlock}, seccomp){most}"
+    )
 
 
 def _json_object(spec: AnalyzerSpec, probe: Probe) -> dict[str, Any]:

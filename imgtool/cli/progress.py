@@ -70,6 +70,8 @@ def progress_text(figures: Statistics, expected: int | None, seconds: float) -> 
     parts = [f"{done:,} of {expected:,} images" if expected and expected >= done else f"{done:,} images"]
     if seconds > 0 and done:
         parts.append(f"{done / seconds:.1f} images/s")
+    if nodes := sum(node.state == "working" for node in figures.workers.nodes.values()):
+        parts.append("1 node" if nodes == 1 else f"{nodes:,} nodes")
     if figures.hits:
         parts.append(f"{figures.hits:,} from cache")
     parts += [

@@ -26,7 +26,7 @@ from imgtool.compiling.sources import reading
 from imgtool.compiling.winograd import rewrite_where_faster
 from imgtool.errors import ImgtoolError
 from imgtool.files import is_full, no_space, writable
-from imgtool.ground.versioned import encode
+from imgtool.ground.sealed import encode_sealed
 from imgtool.weights.hashing import measure, sampled_sha256
 
 
@@ -154,7 +154,7 @@ def carry_out(order: CompileOrder, exporter: Exporter, say: Callable[[CompileRep
             methods=methods,
         )
         # The comparison opens the graphs as a run does, which needs the manifest.
-        (folder / NAME).write_bytes(encode(manifest))
+        (folder / NAME).write_bytes(encode_sealed(manifest))
         say(CompilePhase("comparing with the original"))
         manifest = msgspec.structs.replace(manifest, parity=exporter.check_parity(source, folder, order.threads))
     if order.fast:

@@ -13,7 +13,6 @@ some 5e-6. Weights take four times the space, in a file that is mapped. Compilin
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgtool.compiling.flat_graph import Convolution, FlatGraph
+from imgtool.files import scratch_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,8 +149,8 @@ def _numbers(layer: Convolution) -> int:
 def _gain(layer: Convolution, threads: int, seconds: Callable[..., float]) -> float:
     """How many times as fast ``layer`` alone is by Winograd's method."""
     sizes = {"image": (1, layer.channels, layer.height, layer.width)}
-    with tempfile.TemporaryDirectory() as name:
-        direct, other = Path(name) / "direct.onnx", Path(name) / "winograd.onnx"
+    with scratch_folder("winograd") as folder:
+        direct, other = folder / "direct.onnx", folder / "winograd.onnx"
         _write_alone(layer, direct)
         graph = FlatGraph(direct)
         rewrite(graph, graph.convolutions(sizes), {layer.name: _multiple_of_tile(layer)})

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from imgtool.database.entry import Absolute, Entry, stamps
 from imgtool.database.interface import Database, DatabaseUnavailable, embedded_path
+from imgtool.database.search.words import as_kept
 from imgtool.database.sqlite import SqliteDatabase
 from imgtool.database.tables import chunks
 from imgtool.types import RESULT_TYPES, VALUE_TYPES, ImageResult, Status, Task, TaskResults
@@ -111,7 +112,7 @@ def add_files(database: SqliteDatabase, root: Path, paths: Iterable[str]) -> int
                 result = None if record is None else _result(record, sha256, page)
                 if result is None:
                     break
-                path = absolute(ref.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+                path = absolute(as_kept(ref.path))
                 result = msgspec.structs.replace(result, path=path, file_size=ref.size)
                 yield Entry(path, result, stamps(result), ref.mtime_ns)
                 page, pages = page + 1, result.pages

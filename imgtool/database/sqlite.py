@@ -160,7 +160,7 @@ class SqliteDatabase(SqlDatabase):
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise DatabaseUnavailable(f"{self.place} is not open", "")
+            raise DatabaseUnavailable(f"{self.place} is not open", "connect() first")
         return self._connection
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:

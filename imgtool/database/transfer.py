@@ -83,7 +83,7 @@ def _entries(source: IO[bytes]) -> Iterator[Entry]:
             continue
         try:
             entry = _entry(line, first=number == 1, absolute=absolute)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ImportProblem(
                 f"line {number} cannot be imported: {error}",
                 "files to import are written by imgtool database export, or by imgtool analyze --format jsonl",
@@ -120,6 +120,6 @@ def _version(line: bytes) -> Any:
     """The version of the export that ``line`` heads; ``None`` where it heads none."""
     try:
         head = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return head.get("schema_version") if isinstance(head, dict) and head.get("tool") == TOOL else None

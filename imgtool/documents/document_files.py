@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,13 +16,12 @@ from imgtool.documents.interface import DocumentFailed, Form, PageWriter
 from imgtool.documents.places import Places
 from imgtool.engine.files.words import real_path
 from imgtool.errors import OutputNotWritable
-from imgtool.files import claim_file, sweep
+from imgtool.files import new_partial, sweep_partials
 from imgtool.types import ImageResult
 
 _MOVERS, _MOST_SETTLING = 8, 32
 """Threads that flush files to the disk, and files that may wait for it."""
 
-_PARTIAL = ".imgtool-"
 _CAUSES = {
     errno.ENOSPC: "no space is left on the disk",
     errno.EDQUOT: "the disk quota is used up",
@@ -168,10 +166,8 @@ class DocumentFiles:
         folder.mkdir(parents=True, exist_ok=True)
         if folder != self._swept:
             self._swept = folder
-            sweep(folder, f"{_PARTIAL}*.part")
-        partial = folder / f"{_PARTIAL}{secrets.token_hex(6)}.part"
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        claim_file(descriptor)
+            sweep_partials(folder)
+        descriptor, partial = new_partial(folder)
         try:
             return _Begun(form, place, partial, descriptor, form.begin(partial, first))
         except BaseException:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, SupportsIndex
 
@@ -22,6 +22,7 @@ from imgtool.engine.cache.store import ResultStore
 from imgtool.engine.cache.tiers import TieredStore
 from imgtool.engine.files.identify import Identifier
 from imgtool.engine.files.identity import Identity
+from imgtool.engine.local_pool import LocalPool
 from imgtool.engine.observer import Observer
 from imgtool.engine.plan import Plan, make_plan
 from imgtool.engine.scheduling.page_request import PageRequest
@@ -30,13 +31,20 @@ from imgtool.engine.scheduling.scheduler import Scheduler
 from imgtool.engine.sources import read_source
 from imgtool.engine.statistics import CacheStatistics, Statistics, Tally
 from imgtool.engine.ticket import Ticket
-from imgtool.engine.worker_count import threads_of, with_workers
-from imgtool.errors import Cancelled, EngineClosed, QueueFull, SourceProblem, UsageProblem, WorkerUnusable
-from imgtool.options import EngineOptions, LoadPolicy, Truncated, cache_root
+from imgtool.engine.worker_count import with_workers
+from imgtool.errors import (
+    Cancelled,
+    EngineClosed,
+    QueueFull,
+    SandboxUnavailable,
+    SourceProblem,
+    UsageProblem,
+    WorkerUnusable,
+)
+from imgtool.options import EngineOptions, Sandbox, cache_root
 from imgtool.runtime import start_process
-from imgtool.runtime.pool import Pool, PoolLimits, Post
-from imgtool.runtime.process import Worker, WorkerProcess
-from imgtool.runtime.protocol import ModelLoaded, Setup, TaskPlan
+from imgtool.runtime.interface import ItemPool, NodeStatistics
+from imgtool.runtime.protocol import ModelLoaded
 from imgtool.types import ImageResult, Priority, Problem, Task
 
 if TYPE_CHECKING:
@@ -101,7 +109,8 @@ class Engine(AbstractContextManager["Engine"]):
         Raises:
             imgtool.errors.ModelMissing: a task that was asked for cannot be answered here.
             imgtool.errors.UsageProblem: an option has an impossible value.
-            imgtool.errors.MissingExtra: there is a shared cache, and redis-py is not installed.
+            imgtool.errors.MissingExtra: redis-py for a shared cache is not installed, or Ray for a cluster.
+            imgtool.errors.SandboxUnavailable: workers are to be restricted, and cannot be.
         """
         base = options or EngineOptions()
         self.options = convert_options(base, overrides) if overrides else base
@@ -109,6 +118,12 @@ class Engine(AbstractContextManager["Engine"]):
             from imgtool.engine.cache.shared.url import check_url
 
             check_url(self.options.shared_url)
+        if self.options.sandbox is Sandbox.ON:
+            _require_sandbox(self.options)
+        if self.options.cluster is not None:
+            from imgtool.cluster.address import check_address
+
+            check_address(self.options.cluster)
         with trace.span("plan", "parent"):
             self.plan: Plan = make_plan(self.options, thumbnails=thumbnails)
         self._gradual = not self.options.workers
@@ -275,10 +290,21 @@ class Engine(AbstractContextManager["Engine"]):
         return EngineLoad(inside.scheduler.waiting, inside.scheduler.in_hand, inside.tickets)
 
     @property
+    def nodes(self) -> dict[str, NodeStatistics]:
+        """What the nodes of the cluster have done, by name; empty without one."""
+        inside = self._inside
+        return {} if inside is None else dict(inside.scheduler.pool.statistics.nodes)
+
+    @property
     def submitted(self) -> Statistics:
         """The figures of everything that was submitted, of ``analyze`` nothing."""
         inside = self._inside
         return self.figures_of(Tally() if inside is None else inside.tally)
+
+    def count(self, result: ImageResult) -> None:
+        """Count a result from the cache in ``submitted`` that is given out once more, without being asked for here."""
+        if self._inside is not None:
+            self._inside.tally.result(result)
 
     @property
     def loaded_tasks(self) -> frozenset[str]:
@@ -366,15 +392,14 @@ class _Inside:
         self._plan = plan
         self._reporter = reporter
         self._echo_worker = echo_worker
-        # The first worker has the machine for itself until it has answered an image.
-        self._gradual = self._alone = gradual
+        self._gradual = gradual
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._tickets = 0
         self._bytes = 0
         self.tally = Tally()
         self.latest: Tally | None = None
-        self.begins_ahead = self._awaited = start_process.is_ahead() and options.isolate
+        self.begins_ahead = start_process.is_ahead() and options.isolate and options.cluster is None
         root = cache_root(options) if options.cache else None
         warn = reporter.notice
 
@@ -465,48 +490,21 @@ class _Inside:
         """In a forked child: let go of the parent's pipes."""
         self.scheduler.pool.forget()
 
-    def _make_pool(self, call_soon: CallSoon) -> Pool:
-        """A pool starts no worker before it has work."""
-        options, plan = self._options, self._plan
-        limits = PoolLimits(
-            workers=options.workers,
-            gradual=self._gradual,
-            batch_size=options.batch_size,
-            timeout=options.timeout,
-            load_timeout=options.load_timeout,
-            max_worker_memory=options.max_worker_memory,
-        )
-
-        def plans() -> Sequence[TaskPlan]:
-            return [choice.for_worker() for choice in plan.chosen.values()]
-
-        return Pool(self._start_worker, plans, call_soon, limits)
-
-    def _start_worker(self, post: Post, plans: Callable[[], tuple[TaskPlan, ...]], one_by_one: bool) -> Worker:
+    def _make_pool(self, call_soon: CallSoon) -> ItemPool:
+        """A pool starts nothing before it has work."""
         options = self._options
-        awaited, self._awaited = self._awaited and not one_by_one, False
-        alone, self._alone = self._alone, False
+        if options.cluster is not None:
+            from imgtool.cluster.pool import pool_of_nodes
 
-        def find_setup() -> Setup:
-            return Setup(
-                plans=plans(),
-                max_pixels=options.max_pixels,
-                pdf_dpi=options.pdf_dpi,
-                accept_truncated=options.truncated is Truncated.ACCEPT,
-                batch_pixels=options.batch_pixels,
-                threads=threads_of(options, is_alone=alone),
-                # Loaded in isolation, at first use, the model that killed a worker is known by its name.
-                load=LoadPolicy.LAZY if one_by_one else options.load,
-                awaited=awaited,
-                idle_ttl=options.idle_ttl,
-            )
-
-        if options.isolate:
-            with trace.span("start worker", "parent"):
-                return WorkerProcess(find_setup, post, echo_stderr=self._echo_worker)
-        from imgtool.runtime.worker_thread import WorkerThread
-
-        return WorkerThread(find_setup, post)
+            return pool_of_nodes(options, self._plan, call_soon, every_worker=not self._gradual)
+        return LocalPool(
+            options,
+            self._plan,
+            call_soon,
+            gradual=self._gradual,
+            awaited=self.begins_ahead,
+            echo_worker=self._echo_worker,
+        )
 
 
 class _Reporter:
@@ -543,6 +541,16 @@ class _Reporter:
         stream = None if self._stream is None else self._stream()
         if stream is None or not stream.observe(news):
             news(self.observer)
+
+
+def _require_sandbox(options: EngineOptions) -> None:
+    from imgtool.ground.sandbox import support
+
+    remedy = "use --sandbox auto, which goes on without it, or another machine"
+    if not options.isolate:
+        raise SandboxUnavailable("--no-isolate has no worker that could be restricted", "leave one of the two out")
+    if lacking := support().lacking:
+        raise SandboxUnavailable(f"workers cannot be restricted here: {lacking}", remedy)
 
 
 def _check(page: object, name: object, priority: object, deadline: object, caller: object) -> None:

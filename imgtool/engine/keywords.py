@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from imgtool.options import BackendChoice, LoadPolicy, Pages, Precision, Scale, Truncated, Weights
+from imgtool.options import BackendChoice, LoadPolicy, Pages, Precision, Sandbox, Scale, Truncated, Weights
 from imgtool.types import Task
 
 
@@ -54,9 +54,12 @@ class EngineKeywords(TypedDict, total=False):
     workers: int
     threads: int | None
     isolate: bool
+    sandbox: Sandbox | str
     load: LoadPolicy | str
     timeout: float | str
     load_timeout: float | str
+    cluster: str | None
+    node_timeout: float | str
     idle_ttl: float | str | None
     max_worker_memory: int | str
     cache: bool

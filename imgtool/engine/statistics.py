@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 
@@ -101,9 +102,10 @@ class Statistics(msgspec.Struct, kw_only=True):
 
 
 class Tally:
-    """Counts while results go by; ``statistics`` gives the figures so far."""
+    """Counts while results go by, in any thread; ``statistics`` gives the figures so far."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._began = time.perf_counter()
         self.busy_seconds = 0.0
         """Wall time in which workers ran tasks."""
@@ -111,29 +113,31 @@ class Tally:
 
     def result(self, result: ImageResult, *, from_shared: bool = False) -> None:
         """Count a finished image; ``from_shared``: with an answer from the shared cache."""
-        figures = self.figures
-        figures.images += 1
-        if figures.first_result_seconds is None:
-            figures.first_result_seconds = time.perf_counter() - self._began
-        figures.answered += result.status is Status.OK
-        figures.partial += result.status is Status.PARTIAL
-        figures.failed += result.status is Status.FAILED
-        figures.hits += result.from_cache
-        figures.hits_local += result.from_cache and not from_shared
-        figures.hits_shared += result.from_cache and from_shared
-        figures.misses += not result.from_cache
-        for task, answer in result.tasks.items():
-            of_task = figures.tasks.get(task)
-            if of_task is None:
-                of_task = figures.tasks[task.value] = TaskStatistics()
-            of_task.failed += answer.error is not None
-            of_task.from_cache += answer.from_cache
-            of_task.answered += answer.error is None
+        with self._lock:
+            figures = self.figures
+            figures.images += 1
+            if figures.first_result_seconds is None:
+                figures.first_result_seconds = time.perf_counter() - self._began
+            figures.answered += result.status is Status.OK
+            figures.partial += result.status is Status.PARTIAL
+            figures.failed += result.status is Status.FAILED
+            figures.hits += result.from_cache
+            figures.hits_local += result.from_cache and not from_shared
+            figures.hits_shared += result.from_cache and from_shared
+            figures.misses += not result.from_cache
+            for task, answer in result.tasks.items():
+                of_task = figures.tasks.get(task)
+                if of_task is None:
+                    of_task = figures.tasks[task.value] = TaskStatistics()
+                of_task.failed += answer.error is not None
+                of_task.from_cache += answer.from_cache
+                of_task.answered += answer.error is None
 
     def inference(self, task: str, seconds: float) -> None:
         """Count an answer that was computed in this run."""
-        of_task = self.figures.tasks.setdefault(task, TaskStatistics())
-        of_task.inference_seconds_total += seconds
+        with self._lock:
+            of_task = self.figures.tasks.setdefault(task, TaskStatistics())
+            of_task.inference_seconds_total += seconds
 
     def begin(self) -> None:
         """Count the time from now on."""

@@ -106,6 +106,11 @@ class Ticket:
                 return
         callback(self)
 
+    @property
+    def stored_at(self) -> float | None:
+        """When the oldest of the answers was computed, in seconds since 1970; ``None`` where there is none yet."""
+        return None if self._request is None else self._request.stored_at
+
     # -- from the scheduler
 
     def begin(self, request: PageRequest) -> None:

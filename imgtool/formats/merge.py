@@ -44,7 +44,7 @@ class MergeWriter:
         if format is OutputFormat.JSON:
             try:
                 self._rows = msgspec.json.decode(earlier.read_bytes(), type=list[msgspec.Raw])
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise UsageProblem(f"{earlier} is no JSON array: {error}", "name another file with -o") from error
         self._new: dict[_Page, ImageResult] = {}
 
@@ -70,7 +70,7 @@ class MergeWriter:
             for line in self._rows or (lines if self._format is OutputFormat.JSONL else ()):
                 try:
                     key = msgspec.json.decode(line, type=_Key)
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     key = None
                 text = bytes(line).decode("utf-8", "replace").rstrip("\r\n")
                 if text:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 import sys
 from contextlib import suppress
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any, Literal, TextIO
 
 from imgtool.errors import UsageProblem
-from imgtool.files import claim_file, refuse_image, sweep
+from imgtool.files import new_partial, refuse_image, sweep_partials
 from imgtool.formats.interface import is_binary
 from imgtool.formats.sink import NEAREST, Sink, not_writable
 from imgtool.options import OutputFormat
@@ -34,7 +33,6 @@ _SUFFIXES = {
     ".htm": OutputFormat.HTML,
 }
 
-_PARTIAL = ".imgtool-"
 _STANDARD = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/([0-9]{1,6})")
 
@@ -225,10 +223,7 @@ class Target:
         if found is not None:
             # Moving a file over another needs no permission on that other: a read-only file would not be safe.
             os.close(os.open(self._place, os.O_WRONLY))
-        partial = self._place.parent / f"{_PARTIAL}{secrets.token_hex(6)}.part"
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        self._partial = partial
-        claim_file(descriptor)
+        descriptor, self._partial = new_partial(self._place.parent)
         if found is not None:
             with suppress(PermissionError):  # only root may give a file away; otherwise the new one is the user's own
                 os.fchown(descriptor, found.st_uid, found.st_gid)
@@ -244,15 +239,19 @@ class Target:
         if stat.S_ISREG(os.fstat(self._sink.fileno()).st_mode):
             os.fsync(self._sink.fileno())
         if (partial := self._partial) is not None:
-            self.stream.close()
-            self._partial = None  # whatever happens now, complete results are not thrown away
-            if not whole:
-                self._place = self.left_at = _free_name(self._place)
+            claimed = os.dup(self._sink.fileno())
             try:
-                partial.replace(self._place)
-            except OSError:
-                _overwrite(partial, self._place)
-            sweep(self._place.parent, f"{_PARTIAL}*.part")
+                self.stream.close()
+                self._partial = None  # whatever happens now, complete results are not thrown away
+                if not whole:
+                    self._place = self.left_at = _free_name(self._place)
+                try:
+                    partial.replace(self._place)
+                except OSError:
+                    _overwrite(partial, self._place)
+            finally:
+                os.close(claimed)
+            sweep_partials(self._place.parent)
 
     def _discard(self) -> None:
         if self._sink is not None:

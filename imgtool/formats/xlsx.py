@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from tempfile import TemporaryDirectory
+from contextlib import ExitStack
 from typing import IO, Any
 
 from imgtool.distribution import install_command
 from imgtool.errors import MissingExtra, OutputNotWritable
+from imgtool.files import scratch_folder
 from imgtool.formats.clean import REPLACEMENT, well_formed
 from imgtool.formats.csvout import COLUMNS, row_of
 from imgtool.types import ImageResult
@@ -43,8 +44,9 @@ class XlsxWriter:
             import xlsxwriter
         except ModuleNotFoundError as error:
             raise MissingExtra("writing Excel workbooks needs XlsxWriter", install_command("formats")) from error
-        self._folder = TemporaryDirectory(prefix="imgtool-xlsx-")
-        self._book: Any = xlsxwriter.Workbook(out, {"constant_memory": True, "tmpdir": self._folder.name})
+        self._scratch = ExitStack()
+        folder = self._scratch.enter_context(scratch_folder("xlsx"))
+        self._book: Any = xlsxwriter.Workbook(out, {"constant_memory": True, "tmpdir": str(folder)})
         head = self._book.add_format({"bold": True})
         wrapped = self._book.add_format({"text_wrap": True, "valign": "top"})
         top = self._book.add_format({"valign": "top"})
@@ -80,7 +82,7 @@ class XlsxWriter:
                 f"the Excel workbook cannot be written: {error}", "free some space, or set TMPDIR to another folder"
             ) from error
         finally:
-            self._folder.cleanup()
+            self._scratch.close()
 
 
 class _Sheets:

@@ -18,8 +18,9 @@ import msgspec
 
 from imgtool.artefacts.manifest import NAME, ArtefactFile, wrong_sample
 from imgtool.artefacts.runtime_identity import PROVIDER, RuntimeIdentity, this_runtime
-from imgtool.files import TEMPORARY, temporary_beside
-from imgtool.ground.versioned import encode
+from imgtool.files import TEMPORARY, staging_folder
+from imgtool.ground.sealed import encode_sealed, require_seal
+from imgtool.ground.versioned import encode, read_json
 from imgtool.inference.denormals import Denormals, NotOnnx, external_files, zero_denormals, zeroed_bytes
 from imgtool.weights.hashing import measure, sampled_sha256
 
@@ -121,23 +122,23 @@ class _Staging:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self.path = temporary_beside(target)
+        self._claimed = staging_folder(target)
 
     def __enter__(self) -> _Staging:
-        store = self.path.parent
+        store = self._target.parent
         # The cache directory is its owner's alone, whoever makes it first.
         store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         store.mkdir(exist_ok=True)
-        self.path.mkdir()
+        self.path = self._claimed.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+    def __exit__(self, *raised: Any) -> None:
+        self._claimed.__exit__(*raised)
 
     def install(self, manifest: Cleaned) -> None:
         """Put the folder in its place. Where another process was first, its folder stays: it holds the same."""
         files = tuple(_described(path, self.path) for path in sorted(self.path.rglob("*")) if path.is_file())
-        (self.path / NAME).write_bytes(encode(msgspec.structs.replace(manifest, files=files)))
+        (self.path / NAME).write_bytes(encode_sealed(msgspec.structs.replace(manifest, files=files)))
         try:
             self.path.rename(self._target)
         except OSError:
@@ -181,7 +182,9 @@ def _kept(folder: Path, digest: str) -> Cleaned | None:
     A look like that of every run at a compiled model: small files by hash, of large ones a sample.
     """
     try:
-        found = msgspec.json.decode((folder / NAME).read_bytes(), type=Cleaned)
+        data = (folder / NAME).read_bytes()
+        found = read_json(data, Cleaned)
+        require_seal(data, "version")
         if found.version != _VERSION or digest not in ("", found.source_sha256):
             return None
         return None if any(wrong_sample(folder, file) for file in found.files) else found

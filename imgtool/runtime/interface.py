@@ -19,18 +19,37 @@ class FewerWorkers(Struct, frozen=True):
     problem: Problem
 
 
-PoolEvent = ItemEvent | ModelEvent | FewerWorkers
-"""What has become of items, and what the user should know about models and workers."""
+class NodeNotice(Struct, frozen=True):
+    """Something about a node of a cluster that the user should know."""
+
+    text: str
+
+
+PoolEvent = ItemEvent | ModelEvent | FewerWorkers | NodeNotice
+"""What has become of items, and what the user should know about models, workers and nodes."""
+
+
+class NodeStatistics(msgspec.Struct, kw_only=True):
+    """What a node of a cluster has done. ``state`` is ``working``, ``lost`` or ``refused``. ``resubmitted`` counts
+    images that it had in hand when it was lost, ``bytes_sent`` those of images that it does not see itself."""
+
+    state: str = "working"
+    images: int = 0
+    images_per_second: float = 0.0
+    batches: int = 0
+    resubmitted: int = 0
+    bytes_sent: int = 0
 
 
 class WorkerStatistics(msgspec.Struct, kw_only=True):
-    """How many worker processes there may be at once, and what happened to them."""
+    """How many worker processes there may be at once, and what happened to them; on a cluster those of all nodes."""
 
     allowed: int = 0
     started: int = 0
     died: int = 0
     timed_out: int = 0
     recycled: int = 0
+    nodes: dict[str, NodeStatistics] = {}
 
 
 class ItemPool(Protocol):

@@ -12,19 +12,21 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
 from msgspec import Struct
 
+from imgtool.options import Sandbox
 from imgtool.runtime import protocol
-from imgtool.runtime.protocol import FromWorker, Setup, Stop, ToWorker
-from imgtool.runtime.start_process import forget_pipes, start
+from imgtool.runtime.protocol import FromWorker, Setup, Stop, TaskPlan, ToWorker
+from imgtool.runtime.start_process import Restriction, forget_pipes, start
 
 _TAIL_LINES = 20
 _LONGEST_LINE = 1 << 16
 _REAP_SECONDS = 5.0
+_OURS = f"{__name__.partition('.')[0]}."
 _FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
 
@@ -64,8 +66,10 @@ class WorkerProcess:
         post: Callable[[Worker, FromWorker | Died], None],
         *,
         echo_stderr: bool = False,
+        sandbox: Sandbox = Sandbox.OFF,
     ) -> None:
         self._find_setup = find_setup
+        self._sandbox = sandbox
         self._post = post
         self._echo = echo_stderr
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -106,7 +110,7 @@ class WorkerProcess:
         process: subprocess.Popen[bytes] | None = None
         try:
             setup = self._find_setup()
-            process = start()
+            process = start(restriction_of(setup.plans, self._sandbox))
             with self._lock:
                 self._process, killed = process, self._killed
             if killed:
@@ -170,6 +174,16 @@ class WorkerProcess:
                 with suppress(Exception):
                     if self._echo:
                         print(text, file=sys.stderr)  # noqa: T201 - the worker's own words, shown as they come
+
+
+def restriction_of(plans: Iterable[TaskPlan], sandbox: Sandbox) -> Restriction | None:
+    """What a worker for ``plans`` must do without. A user's own analyzers may do anything, where it is not ``ON``."""
+    every = [each for plan in plans for each in (plan, *plan.stand_ins)]
+    is_ours = all(each.target.startswith(_OURS) for each in every)
+    if sandbox is Sandbox.OFF or (sandbox is Sandbox.AUTO and not is_ours):
+        return None
+    folders = {str(each.parameters.get("paths", {}).get("cleaned", "")) for each in every}
+    return Restriction(sandbox is Sandbox.ON, tuple(sorted(folders - {""})))
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

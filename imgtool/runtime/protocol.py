@@ -59,8 +59,9 @@ class Item(Struct, frozen=True, kw_only=True):
     """One page of one image and what is wanted of it.
 
     The image is a file or, where ``content`` is not ``None``, the bytes of one. ``path`` is ``os.fsencode``d: a name
-    need not be UTF-8. ``size`` and ``mtime_ns`` are those the file had when it was hashed. ``known`` are answers that
-    exist already and that other tasks may read, as JSON.
+    need not be UTF-8. ``size`` and ``mtime_ns`` are those the file had when it was hashed, and ``sha256`` is what came
+    out; where it ``just_changed``, its time may not tell of a further change. ``known`` are answers that exist already
+    and that other tasks may read, as JSON.
     """
 
     id: int
@@ -69,8 +70,10 @@ class Item(Struct, frozen=True, kw_only=True):
     tasks: tuple[str, ...]
     size: int = 0
     mtime_ns: int = 0
+    just_changed: bool = False
     content: bytes | None = None
     known: dict[str, bytes] = {}
+    sha256: str = ""
 
 
 class Batch(Struct, frozen=True, tag="batch", kw_only=True):
@@ -216,7 +219,15 @@ def write(stream: BinaryIO, message: ToWorker | FromWorker) -> None:
     Raises:
         OSError: the other side is gone.
     """
-    body = _encode(message)
+    write_body(stream, _encode(message))
+
+
+def write_body(stream: BinaryIO, body: bytes) -> None:
+    """Send the bytes of one message and flush. Not thread-safe: callers hold a lock.
+
+    Raises:
+        OSError: the other side is gone.
+    """
     stream.write(_LENGTH.pack(len(body)))
     stream.write(body)
     stream.flush()
@@ -224,17 +235,18 @@ def write(stream: BinaryIO, message: ToWorker | FromWorker) -> None:
 
 def read_to_worker(stream: BinaryIO) -> ToWorker | None:
     """The next message to a worker, or ``None`` at the end of the stream."""
-    body = _read_body(stream)
+    body = read_body(stream)
     return None if body is None else _decode_to_worker(body)
 
 
 def read_from_worker(stream: BinaryIO) -> FromWorker | None:
     """The next message from a worker, or ``None`` at the end of the stream (also one cut off in the middle)."""
-    body = _read_body(stream)
+    body = read_body(stream)
     return None if body is None else _decode_from_worker(body)
 
 
-def _read_body(stream: BinaryIO) -> bytes | None:
+def read_body(stream: BinaryIO) -> bytes | None:
+    """The bytes of the next message, or ``None`` at the end of the stream (also of one cut off in the middle)."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

@@ -12,7 +12,8 @@ from starlette.routing import Route, Router
 
 from imgtool.engine.files.discover import Rules
 from imgtool.options import cache_root
-from imgtool.service.bodies import BodyReader
+from imgtool.service.bodies import GZIP_BYTES, BodyReader
+from imgtool.service.connections.at_once import AtOnce
 from imgtool.service.gate import LOCAL_NAMES, Gate, Noted
 from imgtool.service.jobs.endpoints import JobPages
 from imgtool.service.jobs.journal import Journal
@@ -23,6 +24,7 @@ from imgtool.service.limits import RateLimiter
 from imgtool.service.metrics import Metrics
 from imgtool.service.pages import Pages
 from imgtool.service.predict import Predictor
+from imgtool.service.recent_answers import RecentAnswers
 from imgtool.service.status import StatusPages
 from imgtool.types import ImageResult, Task
 
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
 
     from imgtool.engine.engine import Engine
     from imgtool.options import ServiceOptions
-
-GZIP_BYTES = 1024
 
 
 class Service:
@@ -57,18 +57,20 @@ class Service:
         self.bodies = BodyReader(options.max_body)
         self._log = log
         self._warn = warn
-        self.predictor = Predictor(engine, options, self.bodies, self._on_result)
+        root = cache_root(engine.options) if engine.options.cache else None
+        self.recent = RecentAnswers(root, engine.options.cache_ttl)
+        self.predictor = Predictor(engine, options, self.bodies, self.recent, self._on_result)
         keys = None if options.api_keys is None else KeyRing(options.api_keys.expanduser(), warn)
         storage = options.rate_limit_storage
         limiter = None if options.rate_limit is None else RateLimiter(options.rate_limit, storage, warn)
         self.journal = Journal(options.jobs_dir or cache_root(engine.options) / "jobs")
         rules = Rules(engine.options.include, engine.options.exclude, engine.options.hidden)
-        root = None if options.root is None else Root(options.root, rules)
-        self.runner = JobRunner(engine, self.journal, root, self.predictor.note)
-        self.jobs = JobPages(engine, self.journal, self.runner, root, self.bodies)
+        images = None if options.root is None else Root(options.root, rules)
+        self.runner = JobRunner(engine, self.journal, images, self.predictor.note)
+        self.jobs = JobPages(engine, self.journal, self.runner, images, self.bodies)
         self._job_ttl = options.job_ttl
         self._upkeep: asyncio.Task[None] | None = None
-        self.status = StatusPages(engine, options, self.predictor.pace, lambda: self.draining)
+        self.status = StatusPages(engine, options, self.predictor.pace, lambda: self.draining, self.recent.forget)
         tasks = tuple(task.value for task in Task if task in engine.plan.chosen)
         self.pages = Pages(tasks, engine.options.languages, options.deadline)
         self.metrics = Metrics(engine, lambda: self.app.active, self.journal.counts)
@@ -82,6 +84,7 @@ class Service:
             note=self._on_request,
             report_bug=report_bug,
         )
+        self.at_once = AtOnce(self.app, self.recent, self._on_recent)
 
     def _routes(self) -> list[Route]:
         predictor, status, jobs = self.predictor, self.status, self.jobs
@@ -142,6 +145,10 @@ class Service:
         return self.app.active > 0
 
     def _on_result(self, result: ImageResult) -> None:
+        self.metrics.result(result)
+
+    def _on_recent(self, result: ImageResult) -> None:
+        self.engine.count(result)
         self.metrics.result(result)
 
     def _on_request(self, noted: Noted) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,9 @@ from imgtool.service.problems import ClientGone, HttpProblem
 
 RAW_TYPES = ("application/octet-stream", "application/pdf")
 """Taken as an image beside ``image/*``."""
+
+GZIP_BYTES = 1024
+"""Answers of this size are compressed for who can read that."""
 
 _BODY_SECONDS = 30.0
 _DISCARD_SECONDS = 1.0
@@ -55,7 +59,7 @@ class BodyReader:
             ClientGone: the client left.
         """
         announced = request.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self.limit:
+        if re.fullmatch("[0-9]{1,19}", announced) and int(announced) > self.limit:
             await self._refuse(request, f"{int(announced):,} bytes")
         chunks: list[bytes] = []
         size = 0
@@ -108,6 +112,16 @@ class BodyReader:
         )
 
 
+class _Parser(MultiPartParser):
+    """Starlette's, which notes whether the last boundary came: without it, a file that is cut off is left out."""
+
+    is_whole = False
+
+    def on_end(self) -> None:
+        super().on_end()
+        self.is_whole = True
+
+
 def media_type(request: Request) -> str:
     """The type of the body, without its parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -123,23 +137,27 @@ async def parse_form(request: Request, body: bytes, *, most_files: int) -> Form:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
-    parser = MultiPartParser(
-        request.headers, stream(), max_files=most_files, max_fields=_FIELDS, max_part_size=64 * 1024
-    )
+    parser = _Parser(request.headers, stream(), max_files=most_files, max_fields=_FIELDS, max_part_size=64 * 1024)
     parser.spool_max_size = len(body) + 1  # it is in memory anyway
+    remedy = f"send at most {most_files} files and {_FIELDS} fields; `curl -F file=@photo.jpg` makes such a body"
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise HttpProblem(
-            "bad_request",
-            f"the multipart body cannot be read: {error.message.rstrip('.').lower()}",
-            f"send at most {most_files} files and {_FIELDS} fields; `curl -F file=@photo.jpg` makes such a body",
-        ) from error
+        text = f"the multipart body cannot be read: {error.message.rstrip('.').lower()}"
+        raise HttpProblem("bad_request", text, remedy) from error
+    except (ValueError, LookupError, TypeError) as error:  # a charset that is none for text, a name without a value
+        raise HttpProblem("bad_request", f"the multipart body cannot be read: {error}", remedy) from error
+    if not parser.is_whole:
+        for file in parser._files_to_close_on_error:
+            file.close()
+        raise HttpProblem("bad_request", "the multipart body is cut off: its last boundary is missing", remedy)
     files, fields = [], {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             files.append(Upload(clean_name(value.filename) or name, value.file.read()))
             value.file.close()
+        elif name == "file":
+            raise HttpProblem("bad_request", "the part 'file' has no file name", "curl -F file=@photo.jpg gives it one")
         else:
             fields[name] = value
     return Form(tuple(files), fields)

@@ -82,8 +82,8 @@ class Gate:
         self._keys = keys
         self._limiter = limiter
         self._local_names = local_names
-        self._is_draining = is_draining
-        self._note = note
+        self.is_draining = is_draining
+        self.note = note
         self._report_bug = report_bug
         self.active = 0
         """Requests that are being answered, but those about the health of the service."""
@@ -95,9 +95,8 @@ class Gate:
             return
         began = time.perf_counter()
         headers = Headers(scope=scope)
-        asked = headers.get("x-request-id", "")
         noted = Noted(
-            request_id=asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16),
+            request_id=request_id(headers),
             method=scope["method"],
             path=scope["path"],
             address=(scope.get("client") or ("", 0))[0],
@@ -138,7 +137,7 @@ class Gate:
             self.active -= not is_health
             noted.route = getattr(scope.get("route", None), "path", noted.route)
             noted.seconds = time.perf_counter() - began
-            self._note(noted)
+            self.note(noted)
 
     async def _explain(self, error: Exception, noted: Noted, scope: Scope, receive: Receive, send: Send) -> None:
         if isinstance(error, HttpProblem):
@@ -160,32 +159,57 @@ class Gate:
         Raises:
             HttpProblem: they may not.
         """
+        caller = self.identify(headers, noted.path, scope["query_string"], noted.address)
+        noted.caller = caller.name
+        scope["state"]["caller"] = caller
+        if self._limiter is not None and noted.path not in OPEN_PATHS | HEALTH_PATHS:
+            if self.limits_elsewhere:
+                await asyncio.to_thread(self.limit, caller, extra)
+            else:
+                self.limit(caller, extra)
+        if self.is_draining() and noted.path not in OPEN_PATHS | HEALTH_PATHS:
+            raise draining()
+
+    @property
+    def limits_elsewhere(self) -> bool:
+        """Whether :meth:`limit` waits for another machine, and so belongs into a thread."""
+        return self._limiter is not None and self._limiter.blocks
+
+    def identify(self, headers: Headers, path: str, query: bytes, address: str) -> Caller:
+        """Who asks.
+
+        Raises:
+            HttpProblem: nobody who may.
+        """
         host, origin = headers.get("host", ""), headers.get("origin")
         if self._local_names and host_name(host) not in self._local_names:
             text = f"this service answers on this machine only, and not under the name {host!r}"
             raise HttpProblem("forbidden", text, "ask http://127.0.0.1, or start it with --host and --api-keys")
         if origin is not None and origin != "null" and urlsplit(origin).netloc != host:
             raise HttpProblem("forbidden", f"pages of {origin} may not use this service", "use a page of this service")
-        role, name = Role.USER, noted.address
-        if self._keys is not None and noted.path not in OPEN_PATHS:
-            name, role = self._identify(headers, scope["query_string"])
-        noted.caller = name
-        scope["state"]["caller"] = Caller(name, role, noted.address)
-        if self._limiter is not None and noted.path not in OPEN_PATHS | HEALTH_PATHS:
-            hit = self._limiter.hit
-            blocks = self._limiter.blocks
-            allowed, left, seconds = await asyncio.to_thread(hit, name) if blocks else hit(name)
-            extra["ratelimit-policy"] = self._limiter.policy
-            extra["ratelimit"] = f'"default";r={left};t={seconds}'
-            if not allowed:
-                raise HttpProblem(
-                    "rate_limited",
-                    f"too many requests from {name}",
-                    f"wait {seconds} s",
-                    headers={"retry-after": str(seconds)},
-                )
-        if self._is_draining() and noted.path not in OPEN_PATHS | HEALTH_PATHS:
-            raise draining()
+        if self._keys is None or path in OPEN_PATHS:
+            return Caller(address, Role.USER, address)
+        name, role = self._identify(headers, query)
+        return Caller(name, role, address)
+
+    def limit(self, caller: Caller, extra: dict[str, str]) -> None:
+        """Count a request of this caller, and say in the headers ``extra`` how many more they may send.
+
+        Raises:
+            HttpProblem: it is one too many.
+        """
+        if self._limiter is None:
+            return
+        allowed, left, seconds = self._limiter.hit(caller.name)
+        extra["ratelimit-policy"] = self._limiter.policy
+        extra["ratelimit"] = f'"default";r={left};t={seconds}'
+        if not allowed:
+            raise HttpProblem(
+                "rate_limited",
+                f"too many requests from {caller.name}",
+                f"wait {seconds} s",
+                headers={"retry-after": str(seconds)},
+            )
 
     def _identify(self, headers: Headers, query: bytes) -> tuple[str, Role]:
         assert self._keys is not None
@@ -242,6 +266,12 @@ def host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
+
+
+def request_id(headers: Headers) -> str:
+    """The id that the client has given its request, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _timing(noted: Noted, seconds: float) -> str:

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from imgtool.errors import ConfigProblem, UsageProblem, nearest
 from imgtool.files import write_output
+from imgtool.ground.versioned import read_json
 
 _VERSION = 1
 _PREFIX = "imgtool_"
@@ -36,8 +37,10 @@ class Role(StrEnum):
 
     def includes(self, other: Role) -> bool:
         """Whether it may do what ``other`` may."""
-        order = list(Role)
-        return order.index(self) >= order.index(other)
+        return self is other or _ROLES.index(self) >= _ROLES.index(other)
+
+
+_ROLES = tuple(Role)
 
 
 def parse_role(given: str) -> Role:
@@ -85,7 +88,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         ConfigProblem: it cannot be read, or is no file of keys.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
+        found = read_json(path.read_bytes(), _KeyFile)
     except FileNotFoundError as error:
         remedy = f"imgtool serve keys add NAME --api-keys {path}"
         raise ConfigProblem(f"there is no file of API keys at {path}", remedy) from error
@@ -93,7 +96,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         raise ConfigProblem(
             f"the API keys in {path} cannot be read: {error.strerror}", "check its permissions"
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         remedy = f"make another one: imgtool serve keys add NAME --api-keys {path}.new"
         raise ConfigProblem(f"{path} is no file of API keys: {error}", remedy) from error
     if found.version != _VERSION:

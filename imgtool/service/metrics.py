@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from imgtool.engine.engine import Engine
+    from imgtool.engine.statistics import Statistics
     from imgtool.service.gate import Noted
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
 _TASK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _MEMORY = {"RssAnon": "anon", "RssFile": "file", "RssShmem": "shared"}
-LOCAL_TIER = "local"
+LOCAL_TIER, SHARED_TIER = "local", "shared"
 
 
 class Metrics:
@@ -50,13 +51,10 @@ class Metrics:
             buckets=_REQUEST_BUCKETS,
             registry=self._registry,
         )
+        # Finding those with the same labels takes longer than counting.
+        self._by_labels: dict[tuple[str, str, int], Histogram] = {}
         self._images = Counter("imgtool_images", "Images answered.", ["status"], registry=self._registry)
         self._problems = Counter("imgtool_problems", "Requests refused or failed.", ["code"], registry=self._registry)
-        self._cache = Counter(
-            "imgtool_cache_requests", "Images looked up.", ["tier", "outcome"], registry=self._registry
-        )
-        for outcome in ("hit", "miss"):
-            self._cache.labels(LOCAL_TIER, outcome)
         self._tasks = Histogram(
             "imgtool_task_duration_seconds",
             "Time of an engine with one image.",
@@ -69,17 +67,16 @@ class Metrics:
 
     def request(self, noted: Noted) -> None:
         """A request was answered."""
-        method = noted.method if noted.method in _METHODS else "_OTHER"
-        self._requests.labels(method, noted.route, str(noted.status)).observe(noted.seconds)
+        labels = (noted.method if noted.method in _METHODS else "_OTHER", noted.route, noted.status)
+        if (of_these := self._by_labels.get(labels)) is None:
+            of_these = self._by_labels[labels] = self._requests.labels(*labels)
+        of_these.observe(noted.seconds)
         if noted.code is not None:
             self._problems.labels(noted.code).inc()
 
     def result(self, result: ImageResult) -> None:
         """A result was given out."""
         self._images.labels(result.status).inc()
-        if result.error is None:
-            # A second tier counts here, too: each under its own name.
-            self._cache.labels(LOCAL_TIER, "hit" if result.from_cache else "miss").inc()
         for task, answer in result.tasks.items():
             if answer.error is None and not answer.from_cache:
                 self._tasks.labels(task, answer.engine).observe(answer.seconds)
@@ -130,6 +127,7 @@ class _Live(Collector):
             for kind, size in kinds.items():
                 memory.add_metric([process, kind], size)
         yield memory
+        yield from _cache_requests(figures)
         if figures.cache is not None and figures.cache.enabled:
             for name, what in (("entries", "Records"), ("bytes", "Bytes"), ("limit_bytes", "Most bytes")):
                 value = getattr(figures.cache, name)
@@ -147,6 +145,24 @@ class _Live(Collector):
 
 def _gauge(name: str, what: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, what, value)
+
+
+def _cache_requests(figures: Statistics) -> Iterator[Metric]:
+    """What was asked of each tier: of the shared one, what the local one did not have."""
+    asked = CounterMetricFamily("imgtool_cache_requests", "Images looked up.", labels=["tier", "outcome"])
+    asked.add_metric([LOCAL_TIER, "hit"], figures.hits_local)
+    asked.add_metric([LOCAL_TIER, "miss"], figures.hits_shared + figures.misses)
+    shared = None if figures.cache is None else figures.cache.shared
+    if shared is None:
+        yield asked
+        return
+    asked.add_metric([SHARED_TIER, "hit"], figures.hits_shared)
+    asked.add_metric([SHARED_TIER, "miss"], figures.misses)
+    yield asked
+    name = "imgtool_shared_cache"
+    yield CounterMetricFamily(f"{name}_failures", "Times the shared cache was asked in vain.", shared.failures)
+    yield CounterMetricFamily(f"{name}_written", "Answers written to the shared cache.", shared.written)
+    yield CounterMetricFamily(f"{name}_dropped", "Answers that were not written to it.", shared.dropped)
 
 
 def process_memory() -> dict[str, dict[str, int]]:

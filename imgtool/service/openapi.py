@@ -23,6 +23,14 @@ _JSON, _LINES, _TEXT = "application/json", "application/jsonl", "text/plain"
 _ANYTIME = (400, 401, 403, 429, 431, 500, 503)
 
 
+class SentEvent(Struct, frozen=True):
+    """One event of a stream, as its fields; ``data`` is JSON."""
+
+    id: str
+    event: str
+    data: str
+
+
 class Operation(Struct, frozen=True, kw_only=True):
     """What can be asked at an address. ``answers`` are types by status and media type, a tuple
     where it is one of several; ``problems`` statuses of
@@ -56,7 +64,7 @@ _PARAMETERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "limit": ("query", "Most results.", {"type": "integer", "minimum": 1, "maximum": MOST_RESULTS}),
     "job-limit": ("query", "Most jobs.", {"type": "integer", "minimum": 1, "maximum": 1000}),
     "If-None-Match": ("header", "The ETag of what is known.", _text()),
-    "Last-Event-ID": ("header", "The id of the last event that was seen.", _text("^[0-9]{1,18}$")),
+    "Last-Event-ID": ("header", "The id of the last event that was seen.", _text("^[0-9]{0,18}$")),
     "Idempotency-Key": ("header", "The same key and body make one job.", _text(r"^[\x21-\x7e]{1,255}$")),
 }
 
@@ -64,17 +72,17 @@ _PREDICT = ("tasks", "languages", "page", "deadline", "name")
 OPERATIONS = (
     Operation(path="/v1/predict", method="post", name="predict", tag="images", body="images", parameters=_PREDICT,
               summary="Ask about one image, or several; with Accept: text/event-stream each part as it is ready.",
-              answers={200: {_JSON: (ImageResult, Results), EVENTS: str}}, problems=(408, 413, 415, 422, 504)),
+              answers={200: {_JSON: (ImageResult, Results), EVENTS: SentEvent}}, problems=(408, 413, 415, 422, 504)),
     Operation(path="/predict", method="post", name="predictOne", tag="images", body="images", parameters=_PREDICT,
               summary="Ask about one image, in the form of the documents.",
-              answers={200: {_JSON: Prediction, EVENTS: str}}, problems=(408, 413, 415, 422, 504)),
+              answers={200: {_JSON: Prediction, EVENTS: SentEvent}}, problems=(408, 413, 415, 422, 504)),
     Operation(path="/v1/results/{sha256}", method="get", name="resultByHash", tag="images",
               parameters=("sha256", "tasks", "languages", "page", "If-None-Match"),
               summary="What is kept about the image with this hash.",
               answers={200: {_JSON: ImageResult}, 304: {}}, problems=(404,)),
     Operation(path="/v1/events/{id}", method="get", name="goOnWithEvents", tag="images",
               parameters=("id", "Last-Event-ID"), summary="Go on with the events of an image after a break.",
-              answers={200: {EVENTS: str}}, problems=(404,)),
+              answers={200: {EVENTS: SentEvent}}, problems=(404,)),
     Operation(path="/v1/jobs", method="post", name="makeJob", tag="jobs", body="job",
               parameters=("tasks", "Idempotency-Key"), summary="Have many images answered in the background.",
               answers={202: {_JSON: JobStatus}}, problems=(408, 409, 413, 415)),
@@ -87,7 +95,7 @@ OPERATIONS = (
               answers={200: {_JSON: JobStatus}}, problems=(404, 409, 410)),
     Operation(path="/v1/jobs/{id}/events", method="get", name="jobEvents", tag="jobs",
               parameters=("id", "Last-Event-ID"), summary="The progress of a job as events.",
-              answers={200: {EVENTS: str}}, problems=(404, 410)),
+              answers={200: {EVENTS: SentEvent}}, problems=(404, 410)),
     Operation(path="/v1/jobs/{id}/results", method="get", name="jobResults", tag="jobs",
               parameters=("id", "after", "limit"),
               summary="Results as JSON Lines, while the job runs; Link says where the next are.",

@@ -28,6 +28,7 @@ from imgtool.service.events import (
 from imgtool.service.gate import Caller, require
 from imgtool.service.keys import Role
 from imgtool.service.problems import ClientGone, HttpProblem, encode, from_error, of_result
+from imgtool.service.recent_answers import LONGEST_BODY, Question
 from imgtool.types import AnyTaskResult, ImageResult, Problem, Status, Task
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from imgtool.engine.ticket import Ticket
     from imgtool.options import ServiceOptions
     from imgtool.service.bodies import BodyReader
+    from imgtool.service.recent_answers import RecentAnswers
 
 PARAMETERS = ("tasks", "languages", "page", "deadline", "name")
 MOST_FILES = 32
@@ -118,11 +120,13 @@ class Predictor:
         engine: Engine,
         options: ServiceOptions,
         bodies: BodyReader,
+        recent: RecentAnswers,
         on_result: Callable[[ImageResult], None],
     ) -> None:
         self._engine = engine
         self._options = options
         self._bodies = bodies
+        self._recent = recent
         self._on_result = on_result
         self._streams = Streams()
         self._running: set[asyncio.Task[None]] = set()
@@ -135,7 +139,7 @@ class Predictor:
         require(request.state.caller, Role.USER, "asking about images")
         if wants_events(request):
             return await self._predict_events(request)
-        results = await self._results(request)
+        results = await self._results(request, keep=True)
         if len(results) == 1:
             if (problem := of_result(results[0])) is not None:
                 raise problem
@@ -157,13 +161,17 @@ class Predictor:
         require(request.state.caller, Role.USER, "asking about images")
         sha256 = checked_hash(request.path_params["sha256"])
         asked = self._asked(dict(request.query_params))
+        generation = self._recent.generation
         try:
-            result = await self._engine.look_up(sha256, asked.tasks, page=asked.page)
+            ticket = self._engine.look_up(sha256, asked.tasks, page=asked.page)
+            result = await ticket
         except ImgtoolError as error:
             raise from_error(error, self._retry_after()) from error
         self._on_result(result)
         tag = _entity_tag(result)
         headers = {"etag": tag, "cache-control": "private, no-cache"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
+        self._keep(request, Question(_target(request)), result, ticket, generation, lines)
         given = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
         if tag.removeprefix("W/") in given or given == ["*"]:
             return Response(status_code=304, headers=headers)
@@ -182,9 +190,13 @@ class Predictor:
 
     # -- one answer
 
-    async def _results(self, request: Request, *, most_files: int = MOST_FILES) -> list[ImageResult]:
+    async def _results(
+        self, request: Request, *, most_files: int = MOST_FILES, keep: bool = False
+    ) -> list[ImageResult]:
+        """The answers to a request; with ``keep`` the next one like it is given the same from memory."""
         async with self._bodies.read(request) as body:
             received = time.perf_counter()
+            generation = self._recent.generation
             form = await images_of(request, body, most_files=most_files)
             asked = self._asked({**form.fields, **request.query_params})
             tickets: list[Ticket] = []
@@ -197,6 +209,11 @@ class Predictor:
             finally:
                 for ticket in tickets:
                     ticket.cancel()
+            # What came as it is, and not in a form, is known again by its hash.
+            if keep and len(body) <= LONGEST_BODY and form.files[0].content is body:
+                kind = request.headers.get("content-type", "").encode("latin-1")
+                question = Question(_target(request), kind, results[0].sha256 or "")
+                self._keep(request, question, results[0], tickets[0], generation)
         timing = request.state.noted.more.setdefault("timing", {})
         timing["answer"] = time.perf_counter() - received
         timing["compute"] = sum(result.processing_time_ms for result in results) / 1000
@@ -205,6 +222,22 @@ class Predictor:
         request.state.noted.more["images"] = len(results)
         request.state.noted.more["from_cache"] = all(result.from_cache for result in results)
         return results
+
+    def _keep(
+        self,
+        request: Request,
+        question: Question,
+        result: ImageResult,
+        ticket: Ticket,
+        generation: int,
+        headers: bytes = b"",
+    ) -> None:
+        """Have what is given out now given out again soon."""
+        if result.from_cache:
+            route: str = request.scope["route"].path
+            self._recent.keep(
+                question, route, result, stored_at=ticket.stored_at, generation=generation, headers=headers
+            )
 
     def note(self, result: ImageResult) -> None:
         """Count a result that is given out."""
@@ -296,7 +329,9 @@ class Predictor:
         except Exception as error:  # noqa: BLE001 - whoever reads the stream is told
             known = error if isinstance(error, ImgtoolError) else None
             text = f"{type(error).__name__}: {error}"
-            problem = from_error(known, self._retry_after()).as_problem() if known else Problem("internal", text)
+            problem = (
+                from_error(known, self._retry_after()).as_problem() if known else Problem("internal", text, "report it")
+            )
             stream.send("error", {"task": None, "problem": problem})
             stream.send(names.get("complete", "complete"), {"counts": counts, "parallel_efficiency": None})
         else:
@@ -346,6 +381,13 @@ async def _until_answered(tickets: list[Ticket], request: Request) -> None:
             leaving.cancel()
     if not answered.done():
         raise ClientGone
+
+
+def _target(request: Request) -> bytes:
+    """The target of a request, as it was sent."""
+    path: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    return path + b"?" + query if query else path
 
 
 async def _until_gone(request: Request) -> None:

@@ -36,6 +36,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "internal": (500, "A bug in imgtool"),
     "model_failed": (500, "The model failed on this image"),
     "model_load_failed": (503, "A model could not be loaded"),
+    "shared_cache_failed": (503, "The shared cache cannot be reached, or refuses what is asked"),
     "draining": (503, "The service is about to stop"),
     "deadline_exceeded": (504, "The image was not answered before the deadline"),
     "timeout": (504, "The image took longer than one image may"),
@@ -123,7 +124,9 @@ def of_result(result: ImageResult) -> HttpProblem | None:
     if result.status is not Status.FAILED:
         return None
     problems = result.problems()
-    problem = problems[0][1] if problems else Problem("internal", "there is no answer, and nothing says why")
+    problem = (
+        problems[0][1] if problems else Problem("internal", "there is no answer, and nothing says why", "report it")
+    )
     return HttpProblem(problem.code, problem.message, problem.remedy, result=result)
 
 

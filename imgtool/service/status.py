@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,8 +29,14 @@ if TYPE_CHECKING:
     from imgtool.options import ServiceOptions
     from imgtool.service.predict import Pace
 
+LIVE_TEXT = "ok\n"
+
 _FIGURES_SECONDS = 1.0
 """Figures are counted anew no more often than this: the store is asked for them."""
+
+
+_SHARED_SECONDS = (2.0, 5.0)
+"""How long connecting to the shared cache, and its answer, may take where somebody waits for it to be cleared."""
 
 
 class ModelStats(Struct, frozen=True, kw_only=True):
@@ -87,16 +93,25 @@ class Readiness(Struct, frozen=True, kw_only=True):
 class StatusPages:
     """The endpoints about the service itself."""
 
-    def __init__(self, engine: Engine, options: ServiceOptions, pace: Pace, is_draining: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        options: ServiceOptions,
+        pace: Pace,
+        is_draining: Callable[[], bool],
+        on_removed: Callable[[], None],
+    ) -> None:
+        """``on_removed`` is called when something was removed from the cache."""
         self._engine = engine
         self._options = options
         self._pace = pace
         self._is_draining = is_draining
+        self._on_removed = on_removed
         self._figures: tuple[float, Statistics] | None = None
 
     async def live(self, _: Request) -> Response:
         """``GET /livez``: that the process answers, whatever else it does."""
-        return PlainTextResponse("ok\n")
+        return PlainTextResponse(LIVE_TEXT)
 
     async def ready(self, _: Request) -> Response:
         """``GET /readyz``: 200 once the models are loaded, 503 before and while the service drains."""
@@ -175,6 +190,8 @@ class StatusPages:
 
         def remove() -> int:
             plan = plan_clear(root) if sha256 is None else plan_records(root, sha256)
+            # The shared tier first: what it still has would come back at once.
+            self._remove_shared(None if sha256 is None else {sha256, *plan.keys})
             if not plan.is_empty:
                 execute(plan)
             return plan.records
@@ -183,10 +200,37 @@ class StatusPages:
             removed = await asyncio.to_thread(remove)
         except ImgtoolError as error:
             raise from_error(error) from error
+        finally:
+            self._on_removed()
         self._figures = None
         if sha256 is not None and not removed:
-            raise HttpProblem("not_kept", "no answer is kept for this image")
+            raise HttpProblem("not_kept", "no answer is kept for this image", "there is nothing to remove")
         return encode(Removed(removed))
+
+    def _remove_shared(self, keys: Collection[str] | None) -> None:
+        """Have the shared cache forget what this service would find there of some records; ``None``: everything.
+
+        Raises:
+            HttpProblem: it cannot be asked.
+        """
+        url = self._engine.options.shared_url
+        if url is None:
+            return
+        from imgtool.engine.cache.shared.answers import Question
+        from imgtool.engine.cache.shared.redis_client import RedisClient
+
+        client = RedisClient(url, *_SHARED_SECONDS)
+        try:
+            if keys is None:
+                client.clear()
+            else:
+                chosen = self._engine.plan.chosen
+                client.forget([Question(key, task, chosen[task].fingerprint).name for key in keys for task in chosen])
+        except ImgtoolError as error:
+            text = f"the shared cache {error}; nothing was removed"
+            raise HttpProblem("shared_cache_failed", text, error.remedy) from error
+        finally:
+            client.close()
 
     async def figures(self) -> Statistics:
         """Everything that was asked since the start, in figures; at most a second old."""

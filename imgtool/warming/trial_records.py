@@ -10,6 +10,7 @@ import msgspec
 
 from imgtool.errors import StoreNotWritable
 from imgtool.files import write_atomically
+from imgtool.ground.versioned import read_json
 from imgtool.warming.units import Unit
 from imgtool.weights.manifest import now
 from imgtool.weights.store import ModelStore
@@ -37,8 +38,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 def former_trial(unit: Unit, store: ModelStore, versions: Mapping[str, str]) -> Trial | None:
     """The trial of exactly these models with exactly these ``versions``, or ``None``."""
     try:
-        record = msgspec.json.decode(_path(unit, store).read_bytes(), type=TrialRecord)
-    except (OSError, msgspec.MsgspecError):
+        record = read_json(_path(unit, store).read_bytes(), TrialRecord)
+    except (OSError, ValueError):
         return None
     same = record.models == _fingerprints(unit, store) and record.versions == dict(versions)
     return record.trial if same else None

@@ -44,7 +44,7 @@ class UnitCompiler:
         A complete model needs no library, and its lossy twin only onnx. With ``anew`` everything is made again.
         """
         if self.options.backend is BackendChoice.TORCH:
-            return UsageProblem("the options ask for torch")
+            return UsageProblem("the options ask for torch", "leave out --backend torch")
         needed: tuple[str, ...] = (*PACKAGES[unit.engine], "onnx")
         try:
             found = self.status(unit)
@@ -54,7 +54,8 @@ class UnitCompiler:
                     return None
                 needed = ("onnx",)
             if self._requested(unit).folder is None:
-                return ModelMissing("a run would not find what it was made from")
+                remedy = self._requested(unit).command.remedy
+                return ModelMissing("a run with these options would not find its weights", remedy)
         except ImgtoolError as problem:
             return problem
         missing = missing_modules(*needed)

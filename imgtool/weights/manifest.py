@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from imgtool.ground.sealed import require_seal
+from imgtool.ground.versioned import read_json
 from imgtool.weights.catalogue import ModelSpec
 from imgtool.weights.places import Places, Root
 
@@ -92,11 +94,12 @@ def decode(data: bytes) -> Manifest:
     """The manifest that ``data`` holds.
 
     Raises:
-        ValueError: it is no manifest of this version, or its paths leave their folder.
+        ValueError: it is no manifest of this version, it was changed, or its paths leave their folder.
     """
-    manifest = msgspec.json.decode(data, type=Manifest)
+    manifest = read_json(data, Manifest)
     if manifest.schema_version != SCHEMA_VERSION:
         raise ValueError(f"it has version {manifest.schema_version}, and this imgtool reads {SCHEMA_VERSION}")
+    require_seal(data, "schema_version")
     for path in (manifest.base, *(file.path for file in manifest.files)):
         # Pruning deletes these paths: they must not lead out of the caches.
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:

@@ -37,7 +37,7 @@ def check_safetensors(path: Path, remedy: str) -> None:
     try:
         tensors = [one for name, one in json.loads(header).items() if name != "__metadata__"]
         end = 8 + length + max((one["data_offsets"][1] for one in tensors), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise FileRefused(f"{path} is not a safetensors file: its header is not a table of tensors", remedy) from error
     if end != size:
         raise FileRefused(f"{path} is not a complete safetensors file: it has {size} bytes instead of {end}", remedy)

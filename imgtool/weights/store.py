@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from imgtool.files import writable, write_atomically
 from imgtool.ground.home import mended_by
-from imgtool.ground.versioned import encode
+from imgtool.ground.sealed import encode_sealed
 from imgtool.options import Weights, cache_root
 from imgtool.weights.easyocr_table import installed, table_entry
 from imgtool.weights.errors import FetchBusy, FileRefused
@@ -164,8 +164,8 @@ class ModelStore:
         folder = self.folder_of(manifest.name)
         before = self.manifest(manifest.name)
         if before is not None and before.fingerprint != manifest.fingerprint:
-            write_atomically(folder / f"{FORMER_MANIFEST}{before.fingerprint}.json", encode(before))
-        write_atomically(folder / MANIFEST, encode(manifest))
+            write_atomically(folder / f"{FORMER_MANIFEST}{before.fingerprint}.json", encode_sealed(before))
+        write_atomically(folder / MANIFEST, encode_sealed(manifest))
         with writable(folder):
             (folder / f"{FORMER_MANIFEST}{manifest.fingerprint}.json").unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ from tests.command import imgtool
 HEAVY = {
     *("numpy", "PIL", "onnxruntime", "cv2", "torch", "transformers", "easyocr", "rapidocr", "pyarrow", "pydantic"),
     *("psycopg", "redis", "xlsxwriter", "pikepdf", "img2pdf", "lxml"),
-    *("starlette", "uvicorn", "httptools", "python_multipart", "limits", "prometheus_client", "anyio"),
+    *("starlette", "uvicorn", "httptools", "python_multipart", "limits", "prometheus_client", "anyio", "ray"),
 }
 PAGES = {"jinja2"}
 """Imported when a page is written, and not before."""

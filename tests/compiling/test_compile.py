@@ -186,7 +186,7 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if point == "before the manifest":
-    installing.encode = die
+    installing.encode_sealed = die
 elif point == "before the move":
     files.put_in_place = installing.put_in_place = die
 elif point == "between two moves":

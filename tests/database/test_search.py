@@ -15,7 +15,7 @@ from imgtool.database.search.query import parse
 from imgtool.database.tables import SqlDatabase, chunks
 from imgtool.types import ImageResult
 from tests import results
-from tests.database.kept import entry, paths, said
+from tests.database.kept import entry, everything, paths, said
 from tests.database.records import Records, Scanned
 from tests.database.servers import Server
 
@@ -252,3 +252,14 @@ def _kept(answer: Any) -> Any:
     import msgspec
 
     return msgspec.structs.replace(answer, from_cache=True)
+
+
+@pytest.mark.parametrize("hostile", ["'; DROP TABLE files; --", "') OR ('1'='1", "%' OR '%'='", "$$; SELECT 1; $$"])
+def test_whatever_is_searched_for_is_a_value_and_no_sql(database: Database, hostile: str) -> None:
+    database.write([said(f"/a/{hostile}.png", hostile, sha=1), said("/a/plain.png", "plain", sha=2)])
+    before = everything(database)
+    for field in ("", "path:", "engine:", "model:", "error:", "label:", "caption:"):
+        assert "/a/plain.png" not in paths(database, f'{field}"{hostile}"'), field
+    assert paths(database, "plain", f"/a/{hostile}") == []
+    assert everything(database) == before
+    assert len(before) == 2

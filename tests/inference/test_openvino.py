@@ -55,6 +55,7 @@ def test_blip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beams: int) -> No
     assert fast.caption(pictures[:1], decoding) == found[:1], "nothing is left of the batch before"
 
 
+@pytest.mark.slow
 def test_easyocr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from imgtool.compiling.easyocr.export import export
     from imgtool.weights.synthetic.networks import make_easyocr

@@ -27,7 +27,7 @@ Events = queue.SimpleQueue[FromWorker | Died]
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[WorkerProcess, Events]]:
     def one(what: str, *, echo: bool = False) -> tuple[WorkerProcess, Events]:
-        monkeypatch.setattr("imgtool.runtime.process.start", lambda: start_doing(what))
+        monkeypatch.setattr("imgtool.runtime.process.start", lambda _: start_doing(what))
         events: Events = queue.SimpleQueue()
 
         def post(_: Worker, event: FromWorker | Died) -> None:
@@ -103,7 +103,7 @@ def test_one_in_a_sleep_that_no_signal_ends_keeps_nobody_waiting(start: Start, m
 
 
 def test_what_cannot_be_started_is_a_death_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> subprocess.Popen[bytes]:
+    def fail(_: object) -> subprocess.Popen[bytes]:
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr("imgtool.runtime.process.start", fail)

@@ -43,6 +43,7 @@ def test_percentiles_are_values_that_were_measured() -> None:
     assert percentile([3.0], 0.5) == 3.0
 
 
+@pytest.mark.slow
 def test_counts_hits_of_a_repeated_run_and_times_look_ups_at_every_size(tmp_path: Path) -> None:
     images = folder(tmp_path / "images", greys(3))
     done = bench_cache(images, "--records", "1100", "--lookups", "200", "--runs", "1", "--json")
@@ -56,6 +57,7 @@ def test_counts_hits_of_a_repeated_run_and_times_look_ups_at_every_size(tmp_path
     assert all(0 < size["hit_p50"] <= size["hit_p99"] for size in found["sizes"])
 
 
+@pytest.mark.slow
 def test_prints_a_table_and_gates(tmp_path: Path) -> None:
     images = folder(tmp_path / "images", greys(1))
     words = ("--records", "100", "--lookups", "100", "--runs", "1", "--max-p99", "0.0001ms", "--min-hit-rate", "90")

@@ -21,6 +21,7 @@ def test_answers_a_second_are_measured_and_gated(least: str, code: ExitCode) -> 
     assert "a second of processor time" in done.stdout
 
 
+@pytest.mark.slow
 def test_two_revisions_are_compared(tmp_path: Path) -> None:
     for name in ("before", "after"):
         (tmp_path / name / ".venv" / "bin").mkdir(parents=True)

@@ -36,6 +36,7 @@ def check(engine: str, names: tuple[str, ...]) -> None:
         assert ours < bare / 10 or name not in BETTER[engine], (name, bare, ours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", BETTER)
 def test_some_pictures_are_read_better_and_others_not_worse(engine: str) -> None:
     check(engine, BETTER[engine] + ALIKE[engine])

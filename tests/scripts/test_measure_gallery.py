@@ -28,6 +28,7 @@ def measured(images: int, runs: int) -> dict[str, float]:
     return {name: float(value.replace(",", "")) for name, value in found}
 
 
+@pytest.mark.slow
 def test_a_gallery_of_some_hundreds_is_measured() -> None:
     assert set(measured(300, 1)) == {"opened", "first cards", "filter"}
 

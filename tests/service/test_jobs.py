@@ -272,6 +272,33 @@ def test_a_service_that_is_killed_goes_on_with_its_jobs_and_computes_only_what_i
     assert len(twice) <= 2, "more than what was in hand was computed twice"
 
 
+@pytest.mark.slow
+def test_a_job_of_500_images_survives_two_kills(tmp_path: Path) -> None:
+    count = 500
+    folder = pictures.folder(tmp_path / "root", [(n // 256, n % 256, 2) for n in range(count)])
+    log = tmp_path / "log"
+    arguments = (*NUMBERED, "--root", folder, "--cache-dir", tmp_path / "cache")
+    environ = {"PLANTED_SECONDS": "0.01", "PLANTED_LOG": str(log)}
+    address = None
+    for done_before_the_kill in (150, 350):
+        with running(*arguments, **environ) as service:
+            address = address or service.post("/v1/jobs", json={"paths": ["."]}).headers["location"]
+            while service.get(address).json()["done"] < done_before_the_kill:
+                time.sleep(0.02)
+            service.process.kill()
+            service.process.wait(20)
+    with running(*arguments, **environ) as service:
+        job = ended(service, address)
+        assert (job["state"], job["done"], job["total"], job["failed"]) == ("done", count, count, 0)
+        found = results(service, address)
+    assert Counter(each["path"] for each in found) == Counter(f"{n:03}.png" for n in range(count))
+    assert all(each["tasks"]["caption"]["value"] == f"number {int(each['path'][:3])}" for each in found)
+    computed = Counter(line for line in log.read_text().splitlines() if line.startswith("caption"))
+    twice = [line for line, times in computed.items() if times > 1]
+    assert len(computed) == count
+    assert len(twice) <= 4, "more than what was in hand was computed twice"
+
+
 def test_two_services_do_not_share_a_journal(tmp_path: Path) -> None:
     first = Journal(tmp_path)
     try:

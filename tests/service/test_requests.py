@@ -78,8 +78,9 @@ def test_clients_that_send_a_byte_a_second_cost_a_connection_for_a_moment(tmp_pa
     code = """
 import sys
 from imgtool.cli.main import main
-from imgtool.service import bodies, server
-bodies.BodyReader.__init__.__kwdefaults__["seconds"] = server.HEAD_SECONDS = 1.0
+from imgtool.service import bodies
+from imgtool.service.connections import protocol
+bodies.BodyReader.__init__.__kwdefaults__["seconds"] = protocol.HEAD_SECONDS = 1.0
 main()
 """
     with running(*PLANTED, "--cache-dir", tmp_path, program=code) as service:
@@ -120,6 +121,7 @@ FILE = b'Content-Disposition: form-data; name="file"; filename="a.png"\r\n'
         multipart(FILE + b"X:y\r\n" * 10_000 + b"\r\nxxx"),
         multipart(FILE + b"X: " + b"y" * 10_000 + b"\r\n\r\nxxx"),
         multipart(b'Content-Disposition: form-data; name="tasks"\r\n\r\ncaption'),
+        multipart(b'Content-Disposition: form-data; name="file"\r\n\r\nxxx'),
         multipart(*[FILE + b"\r\nx"] * 40),
         multipart(*[b'Content-Disposition: form-data; name="f%d"\r\n\r\nx' % n for n in range(100)]),
         multipart(FILE + b"\r\nx", end=b""),
@@ -129,8 +131,8 @@ FILE = b'Content-Disposition: form-data; name="file"; filename="a.png"\r\n'
         {"content": b"", "headers": {"content-type": "multipart/form-data; boundary=" + "x" * 1000}},
     ],
     ids=[
-        *("10,000 headers", "long header", "no file", "40 files", "100 fields", "no end", "no name", "no parts"),
-        *("no boundary", "long boundary"),
+        *("10,000 headers", "long header", "no file", "no file name", "40 files", "100 fields", "no end", "no name"),
+        *("no parts", "no boundary", "long boundary"),
     ],
 )
 def test_multipart_bodies_that_are_none(service: Running, parts: dict[str, object]) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from imgtool.errors import ExitCode, StoreNotWritable
 from imgtool.files import not_writable, writable, write_atomically
-from imgtool.ground.versioned import encode
+from imgtool.ground.sealed import encode_sealed
 from imgtool.warming.prune import plan_prune
 from imgtool.weights.catalogue import find
 from imgtool.weights.errors import FetchBusy, FileRefused, ModelNotFound, RepositoryIncomplete
@@ -104,9 +104,9 @@ def _manifest(**changes: object) -> Manifest:
     ],
 )
 def test_a_manifest_that_could_mislead_is_refused(changes: dict[str, object]) -> None:
-    assert decode(encode(_manifest())).name == "m"
+    assert decode(encode_sealed(_manifest())).name == "m"
     with pytest.raises(ValueError, match=r"leaves|names no files|version"):
-        decode(encode(_manifest(**changes)))
+        decode(encode_sealed(_manifest(**changes)))
 
 
 @given(st.binary(max_size=200))
@@ -271,7 +271,7 @@ def test_a_limit_takes_the_oldest_versions_first(hub: FakeHub, store: ModelStore
         hub.add(BLIP, blip_files(seed=seed))
         manifest = fetch(SPEC, store, NEW).manifest
         path = store.folder_of("blip-base") / "manifest.json"
-        path.write_bytes(encode(decode(path.read_bytes()).__class__(**{
+        path.write_bytes(encode_sealed(decode(path.read_bytes()).__class__(**{
             **{name: getattr(manifest, name) for name in manifest.__struct_fields__}, "created": f"2024-01-0{seed + 1}"
         })))  # fmt: skip
     one = manifest.size_bytes

@@ -80,7 +80,8 @@ class Describe(Analyzer):
         from imgtool.analyzers.caption.measure import measure
         from imgtool.analyzers.caption.sentence import compose
 
+        threads = self.parameters_given.get("threads", 1)
         return [
-            compose(measure(picture.pixels, picture.answers.get(Task.TEXT) or (), picture.clear))
+            compose(measure(picture.pixels, picture.answers.get(Task.TEXT) or (), picture.clear, threads))
             for picture in pictures
         ]

@@ -26,7 +26,9 @@ _SHADING = 0.8
 _SMOOTHING = 1.0
 
 
-def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = (), clear: float = 0.0) -> Measurements:
+def measure(
+    pixels: NDArray[np.uint8], text: Sequence[TextLine] = (), clear: float = 0.0, threads: int = 1
+) -> Measurements:
     """Measure one upright image, (H, W, 3) uint8 RGB, and summarise the text that was read in it. Where a
     share of ``clear`` was transparent, a plain ground is not the image's own."""
     height, width = pixels.shape[:2]
@@ -40,7 +42,7 @@ def measure(pixels: NDArray[np.uint8], text: Sequence[TextLine] = (), clear: flo
     flat, table = colours.is_flat(sampled), colours.tables()
     fine = cv2.cvtColor(halved(pixels, FINE), cv2.COLOR_RGB2GRAY)
     coarse = shrunk(fine, COARSE)
-    codes = [] if flat else [code.kind in QR for code in read_barcodes(fine)]
+    codes = [] if flat else [code.kind in QR for code in read_barcodes(fine, threads)]
     return Measurements(
         width=width,
         height=height,

@@ -94,7 +94,7 @@ class CodeReader(Analyzer):
         if given["find"] != "hs":
             from imgtool.analyzers.codes.barcodes import read_barcodes
 
-            found += [_of_barcode(each) for each in read_barcodes(picture.pixels)]
+            found += [_of_barcode(each) for each in read_barcodes(picture.pixels, given.get("threads", 1))]
         if given["find"] != "barcodes":
             lines: Sequence[TextLine] | None = picture.answers.get(Task.TEXT)
             if lines is None:

@@ -12,6 +12,7 @@ import msgspec
 
 from imgtool.errors import ImgtoolError
 from imgtool.files import write_atomically
+from imgtool.ground.versioned import read_json
 from imgtool.options import EngineOptions, cache_root
 
 _KEPT = "classifiers.json"
@@ -48,8 +49,8 @@ def file_sha256(path: Path, options: EngineOptions) -> str:
 def _sha256(path: Path, stat: Stat, kept: Path | None, rehash: bool) -> str:
     known: dict[str, _Known] = {}
     if kept is not None:
-        with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            known = msgspec.json.decode(kept.read_bytes(), type=dict[str, _Known])
+        with suppress(OSError, ValueError):
+            known = read_json(kept.read_bytes(), dict[str, _Known])
         entry = known.get(str(path))
         if entry is not None and entry.stat == stat and not rehash:
             return entry.sha256

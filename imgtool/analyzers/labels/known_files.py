@@ -16,7 +16,8 @@ import msgspec
 
 from imgtool.analyzers.labels.graph import Graph, read_graph
 from imgtool.files import replacing
-from imgtool.ground.versioned import decode, encode
+from imgtool.ground.sealed import encode_sealed, require_seal
+from imgtool.ground.versioned import decode
 
 FOLDER = "classifiers"
 """Folder of the cache directory with one JSON file for each large file of a classifier."""
@@ -62,7 +63,9 @@ def _know(path: str, stat: _Stat, kept: Path | None, model: bool, trust: bool) -
     record = kept and kept / FOLDER / f"{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}.json"
     if record and trust:
         with suppress(OSError, ValueError):
-            known = decode(record.read_bytes(), KnownFile)
+            data = record.read_bytes()
+            known = decode(data, KnownFile)
+            require_seal(data, "tool")
             if known.stat == stat:
                 return known
     read_at = time.time_ns()
@@ -72,5 +75,5 @@ def _know(path: str, stat: _Stat, kept: Path | None, model: bool, trust: bool) -
     known = KnownFile(path=path, stat=stat, sha256=digest, graph=graph)
     if record and max(stat[3:]) + _MARGIN_NS <= read_at:
         with suppress(OSError, UnicodeEncodeError), replacing(record) as file_:
-            file_.write(encode(known))
+            file_.write(encode_sealed(known))
     return known

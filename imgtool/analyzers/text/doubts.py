@@ -29,11 +29,12 @@ def with_doubts(
     kana, below ``least_of_ideographs``."""
     return tuple(
         msgspec.structs.replace(line, doubt=_REASON.format(engine=engine))
-        if line.confidence < least or (line.confidence < least_of_ideographs and _has_ideographs(line.text))
+        if line.confidence < least or (line.confidence < least_of_ideographs and has_ideographs(line.text))
         else line
         for line in lines
     )
 
 
-def _has_ideographs(text: str) -> bool:
+def has_ideographs(text: str) -> bool:
+    """Whether a Chinese character or kana is in it."""
     return any(low <= ord(character) <= high for character in text for low, high in _IDEOGRAPHS)

@@ -22,6 +22,10 @@ width. The columns of tables and receipts are narrower or more ragged: these are
 _LEAST_BESIDE = 0.5
 """Share of the lines of the shorter column that have a line of the other beside them. Messages of a chat have none."""
 
+_LEAST_SHARED = 0.1
+"""Share of its height that a line of one column has in common with one of the other: the lines of two columns need not
+stand on the same level, but messages of a chat stand below each other."""
+
 _MOST_ACROSS = 0.34
 """Largest share of lines that run across both columns."""
 
@@ -69,10 +73,10 @@ class _Placed:
     def height(self) -> float:
         return self.bottom - self.top
 
-    def is_beside(self, other: _Placed) -> bool:
-        """Whether they share at least half the height of the lower one."""
+    def is_beside(self, other: _Placed, least: float = 0.5) -> bool:
+        """Whether they share at least half the height of the lower one, or another part of it."""
         shared = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return shared >= 0.5 * min(self.height, other.height)
+        return shared >= least * min(self.height, other.height)
 
     def is_alone(self, lines: Sequence[_Placed]) -> bool:
         """Whether none of ``lines`` is beside it, nor nearer above or below than its height."""
@@ -139,7 +143,7 @@ def _column_edge(lines: Sequence[_Placed]) -> float | None:
         if not (_is_column(left) and _is_column(right)):
             continue
         fewer, more = sorted((left, right), key=len)
-        beside = sum(any(line.is_beside(other) for other in more) for line in fewer)
+        beside = sum(any(line.is_beside(other, _LEAST_SHARED) for other in more) for line in fewer)
         if beside >= _LEAST_BESIDE * len(fewer):
             best = across, edge
     return None if best is None else best[1]

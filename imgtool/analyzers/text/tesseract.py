@@ -7,12 +7,13 @@ import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgtool.analyzers.interface import Analyzer, AnalyzerSpec, Answer, Probe
-from imgtool.analyzers.text.doubts import with_doubts
+from imgtool.analyzers.text.doubts import has_ideographs, with_doubts
 from imgtool.analyzers.text.rapidocr import RapidOcr
 from imgtool.analyzers.text.reading_order import in_reading_order
 from imgtool.analyzers.text.tesseract_tsv import DamagedOutput, parse_lines
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from imgtool.analyzers.text.letters import LetterRows
     from imgtool.options import EngineOptions
 
 INSTALL = "install it, for example `apt-get install tesseract-ocr tesseract-ocr-kor` or `brew install tesseract-lang`"
@@ -37,6 +39,17 @@ tables and charts. None reads every page that another reads."""
 
 _GAIN, _POOR = 1.05, 0.8
 """Another reading is kept where it says so much more. A page of a lower confidence, by character, may be turned."""
+
+_READ = 0.6
+"""Letters under a line of a lower confidence are not read yet."""
+
+_LOOK, _LOOK_AT_ALL, _READ_AGAIN, _SHARE_LEFT = 3, 9, 10, 0.03
+"""From how many letters that nobody has read on RapidOCR reads the picture, where something was read and where nothing
+was: few may be there by chance. From how many on Tesseract reads it again. For both they must be such a share of the
+characters that were read."""
+
+_SHORT = 12
+"""A line of so few characters, half of them digits, is the price of the item beside it and no line of a column."""
 
 _CERTAIN = 0.9
 """From which confidence on a line of RapidOCR fills a place where Tesseract has none."""
@@ -59,14 +72,16 @@ if that is more."""
 class Tesseract(Analyzer):
     """The installed ``tesseract``, a process for each reading of a picture, which it reads from standard input.
 
-    Where it was not named and stands in for another engine because of a language, RapidOCR reads each picture, too, if
-    it is here: Tesseract is made for pages, and of a photo of signs it loses lines that RapidOCR reads.
+    It starts once for a picture that it reads well, or in which no letters are to be seen. Where letters are left, they
+    are read by another page mode or turned. Where it was not named and stands in for another engine because of a
+    language, RapidOCR reads them first, if it is here: Tesseract is made for pages, and of a photo of signs it loses
+    lines that RapidOCR reads.
     """
 
     spec: ClassVar[AnalyzerSpec] = AnalyzerSpec(
         name="tesseract",
         task=Task.TEXT.value,
-        version="2",
+        version="3",
         backend=Backend.PYTHON,
         summary="lines of text by the installed Tesseract program",
         licence="Apache-2.0",
@@ -125,27 +140,30 @@ class Tesseract(Analyzer):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._other: RapidOcr | None = None
+        self._other_is_loaded = False
         if (beside := parameters.get("beside")) is not None:
             threads = {"threads": parameters["threads"]} if "threads" in parameters else {}
             self._other = RapidOcr({**beside, **threads, "paths": parameters["paths"]})
 
     def import_libraries(self) -> None:
-        """Import what RapidOCR needs, if it reads, too."""
-        if self._other is not None:
-            self._other.import_libraries()
+        """Import OpenCV, which finds letters."""
+        if self.parameters_given["psm"] is None:
+            import imgtool.analyzers.text.letters  # noqa: F401
 
     def warm_up(self) -> None:
-        """Have RapidOCR read a drawn word, if it reads, too."""
+        """Have RapidOCR read a drawn word, if it may be needed."""
         if self._other is not None:
-            self._other.warm_up()
+            self._loaded(self._other).warm_up()
 
     def close(self) -> None:
         """Free RapidOCR's models."""
-        if self._other is not None:
+        if self._other is not None and self._other_is_loaded:
             self._other.close()
+            self._other_is_loaded = False
 
     def load(self) -> None:
-        """Check that the program still runs; nothing stays loaded between pictures.
+        """Check that the program still runs; it keeps nothing between pictures. RapidOCR is loaded by the first picture
+        that needs it: few do.
 
         Raises:
             ModelLoadFailed: it does not.
@@ -155,49 +173,81 @@ class Tesseract(Analyzer):
             subprocess.run([binary, "--version"], capture_output=True, timeout=10, check=True)
         except (OSError, subprocess.SubprocessError) as error:
             raise ModelLoadFailed(f"{binary} does not run: {error}", INSTALL) from error
-        if self._other is not None:
-            self._other.load()
 
     def run(self, pictures: Sequence[Picture]) -> list[Answer | Problem]:
         """The lines of each picture as a tuple of :class:`imgtool.types.TextLine`."""
-        read = [self._read(picture) for picture in pictures]
-        least = 0.0 if self.parameters_given.get("order") == "raw" else _LEAST
-        read = [lines if isinstance(lines, Problem) else with_doubts(lines, self.spec.name, least) for lines in read]
-        if self._other is not None:
-            others = self._other.run(pictures)
-            return [_filled(lines, other) for lines, other in zip(read, others, strict=True)]
-        return list(read)
+        return [self._read(picture) for picture in pictures]
 
     def _read(self, picture: Picture) -> tuple[TextLine, ...] | Problem:
-        """By the mode that was asked for, else the best of several, turned where that reads better."""
-        import numpy as np
-
+        """By the mode that was asked for; else by the program's own, and where letters are left, by more."""
         ends = time.monotonic() + self.parameters_given["seconds"]
         if self.parameters_given["psm"] is not None:
-            return self._arranged(self._read_once(picture.pixels, self.parameters_given["psm"], ends))
-        best = self._read_once(picture.pixels, _OWN, ends)
-        if isinstance(best, Problem):
-            return best
-        best_turn = 0
-        readings = [(0, _ONE_COLUMN), (0, _ORIENTED), *((turn, _OWN) for turn in (2, 1, 3))]
-        while readings:
+            lines = self._read_once(picture.pixels, self.parameters_given["psm"], ends)
+            return lines if isinstance(lines, Problem) else self._doubted(self._arranged(lines))
+        from imgtool.analyzers.text.letters import find_letters
+
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="letters") as beside:
+            finding = beside.submit(find_letters, picture.pixels)
+            lines = self._read_once(picture.pixels, _OWN, ends)
+            seen = finding.result()
+        if isinstance(lines, Problem):
+            return lines
+        lines = self._arranged(lines)
+        others: tuple[TextLine, ...] = ()
+        read = self._doubted(lines)
+        if self._other is not None and _unread(seen, read) >= (_LOOK if any(map(_is_read, lines)) else _LOOK_AT_ALL):
+            (answer,) = self._loaded(self._other).run([picture])
+            if not isinstance(answer, Problem):
+                # Chinese characters that nobody asked for are what it makes of the script that it cannot read.
+                unasked = not self.parameters_given["beside"].get("ideographs")
+                others = tuple(line for line in answer if not (unasked and has_ideographs(line.text)))
+        if _unread(seen, _filled(read, others)) >= _READ_AGAIN:
+            read = self._doubted(self._read_again(picture, lines, seen, others, ends))
+        return _filled(read, others)
+
+    def _read_again(
+        self, picture: Picture, lines: tuple[TextLine, ...], seen: LetterRows, others: tuple[TextLine, ...], ends: float
+    ) -> tuple[TextLine, ...]:
+        """The best of ``lines`` and further readings: by another mode, and turned if the page may be."""
+        import numpy as np
+
+        best = lines
+        height, width = picture.pixels.shape[:2]
+        across, down = seen.likely_letters([])
+        # Rows of letters show how a page lies, but for which end is up.
+        readings = [(0, _ORIENTED), (1, _OWN), (3, _OWN)] if down > across else [(0, _ONE_COLUMN)]
+        readings += [(0, _ORIENTED), (2, _OWN)] if across >= down else [(2, _OWN)]
+        while readings and _unread(seen, _filled(self._doubted(best), others)) >= _READ_AGAIN:
             turn, mode = readings.pop(0)
-            if mode != _ONE_COLUMN and (not _is_doubtful(best) or (turn and not best)):
+            if mode != _ONE_COLUMN and not _is_doubtful(best):
                 break
             found = self._read_once(np.rot90(picture.pixels, turn), mode, ends)
             if isinstance(found, Problem):
                 break  # what was read before is an answer
             if _told(found) > _GAIN * _told(best):
-                best, best_turn = found, turn
+                # The boxes of the program's own turn are those of the picture, and do not say which end is up.
+                arranged = found if mode == _ORIENTED else self._arranged(found)
+                best = tuple(_turned_back(line, turn, width, height) for line in arranged)
                 if turn and mode == _OWN:
                     readings.insert(0, (turn, _ONE_COLUMN))
-        height, width = picture.pixels.shape[:2]
-        return self._arranged(tuple(_turned_back(line, best_turn, width, height) for line in best))
+        return best
 
-    def _arranged(self, lines: tuple[TextLine, ...] | Problem) -> tuple[TextLine, ...] | Problem:
-        if isinstance(lines, Problem) or self.parameters_given.get("order") != "columns":
-            return lines
-        return in_reading_order(lines)
+    def _loaded(self, other: RapidOcr) -> RapidOcr:
+        if not self._other_is_loaded:
+            other.import_libraries()
+            other.load()
+            self._other_is_loaded = True
+        return other
+
+    def _doubted(self, lines: tuple[TextLine, ...]) -> tuple[TextLine, ...]:
+        return with_doubts(lines, self.spec.name, 0.0 if self.parameters_given.get("order") == "raw" else _LEAST)
+
+    def _arranged(self, lines: tuple[TextLine, ...]) -> tuple[TextLine, ...]:
+        """In reading order where that was asked for, or where the program takes rows for columns."""
+        given = self.parameters_given
+        if given.get("order") == "columns" or (given["psm"] is None and _are_rows(lines)):
+            return in_reading_order(lines)
+        return lines
 
     def _read_once(self, pixels: NDArray[np.uint8], mode: int, ends: float) -> tuple[TextLine, ...] | Problem:
         """What the program reads by ``mode`` until ``ends``, in seconds of the monotonic clock."""
@@ -244,10 +294,42 @@ def _beside(options: EngineOptions) -> tuple[str, list[str]] | None:
     return (probe.model_version, read) if probe.available else None
 
 
-def _filled(lines: tuple[TextLine, ...] | Problem, others: Answer | Problem) -> tuple[TextLine, ...] | Problem:
+def _unread(seen: LetterRows, lines: Sequence[TextLine]) -> float:
+    """How many letters seem to be left under no line that can be believed; 0 where they are a small share."""
+    read = [line for line in lines if _is_read(line)]
+    left = sum(seen.likely_letters([line.box for line in read]), 0.0)
+    return left if left >= _SHARE_LEFT * sum(len(line.text) for line in read) else 0.0
+
+
+def _is_read(line: TextLine) -> bool:
+    return line.confidence >= _READ
+
+
+def _are_rows(lines: Sequence[TextLine]) -> bool:
+    """Whether upright lines are to be read row by row: of those side by side one is a number, as on a receipt, or none
+    are side by side, as in a chat. Columns are left to the program, which sees the rules and gaps between them."""
+    if any(len(line.text) > 3 and _is_upended(line.box) for line in lines):
+        return False
+    pairs = numbers = 0
+    for number, one in enumerate(lines):
+        for other in lines[:number]:
+            (left, top), (right, bottom) = one.box[0], one.box[2]
+            (other_left, other_top), (other_right, other_bottom) = other.box[0], other.box[2]
+            shared = min(bottom, other_bottom) - max(top, other_top)
+            if shared > 0.1 * min(bottom - top, other_bottom - other_top) and (
+                other_right <= left or right <= other_left
+            ):
+                pairs += 1
+                numbers += _is_number(one.text) or _is_number(other.text)
+    return 3 * numbers >= 2 * pairs
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= _SHORT and 2 * sum(map(str.isdigit, text)) >= len(text)
+
+
+def _filled(lines: tuple[TextLine, ...], others: tuple[TextLine, ...]) -> tuple[TextLine, ...]:
     """Tesseract's lines, and those of RapidOCR that are certain where Tesseract has none or is in doubt."""
-    if isinstance(lines, Problem) or isinstance(others, Problem):
-        return lines
     kept = list(lines)
     for other in others:
         there = [line for line in kept if _meet(line.box, other.box)]

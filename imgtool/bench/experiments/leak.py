@@ -92,7 +92,10 @@ def measure_leak(
         ChildFailed: the process died.
     """
     if calls < FEWEST_CALLS:
-        raise UsageProblem(f"--calls must be at least {FEWEST_CALLS}, not {calls}", "a slope needs points")
+        raise UsageProblem(
+            f"--calls must be at least {FEWEST_CALLS}, not {calls}",
+            f"give {FEWEST_CALLS} or more: a slope needs points",
+        )
     copy = scratch / f"again{image.suffix}"
     copy.write_bytes(image.read_bytes())
     found = ask(repeat, LeakRequest(dict(flags), str(copy), calls), LeakReadings)

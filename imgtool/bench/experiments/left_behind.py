@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_SHARED_MEMORY = Path("/dev/shm")
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written to
 _SYSTEM_V = Path("/proc/sysvipc/shm")
 _MARK = "_IMGTOOL_BENCH_MARK"  # not IMGTOOL_...: those are options
 

@@ -5,7 +5,6 @@ Each start is a fresh process of an arm, measured as every sample of ``imgtool b
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from imgtool.bench.report.units import metric_text
 from imgtool.bench.stats.slope import slope
+from imgtool.files import scratch_folder
 
 TIME_MARGIN, MEMORY_MARGIN = 0.1, 0.05
 """Share of the median: a figure grows if its drift over all restarts is certainly more."""
@@ -90,7 +90,7 @@ def soak(
         KeyboardInterrupt: it came before the first start had ended.
         imgtool.bench.measure.launcher_client.LauncherGone: the process that starts them was killed.
     """
-    with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
+    with scratch_folder("bench") as scratch:
         folder = Path(scratch, "tmp")
         folder.mkdir()
         left_behind = LeftBehind(folder, uuid.uuid4().hex)
@@ -100,7 +100,7 @@ def soak(
         with suppress(KeyboardInterrupt), Launcher() as launcher:
             for number in range(restarts):
                 environment = left_behind.environment
-                sample, ended = start(arm, number, launcher, Path(scratch), timeout, environment, ignored_codes)
+                sample, ended = start(arm, number, launcher, scratch, timeout, environment, ignored_codes)
                 samples.append(replace(sample, phases=()))  # no drift is of a phase, and restarts are many
                 cpu_seconds.append(ended.cpu_seconds)
                 outlived += ended.left_behind

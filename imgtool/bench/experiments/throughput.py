@@ -6,11 +6,9 @@ Two rates are taken of each run. *Steady* is that from the first result to the l
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,6 +19,7 @@ from imgtool.bench.measure.launcher_client import Launcher
 from imgtool.bench.measure.sample_process import start
 from imgtool.bench.roofline.bounds import Part, Rates, Roofline
 from imgtool.bench.stats.statistics import Summary, summarise
+from imgtool.files import scratch_folder
 from imgtool.ground.cores import granted_cores
 
 SCHEMA_VERSION = 1
@@ -132,14 +131,14 @@ def measure(
     interrupted = True
     with (
         suppress(KeyboardInterrupt),
-        tempfile.TemporaryDirectory(prefix="imgtool-bench-") as scratch,
+        scratch_folder("bench") as scratch,
         Launcher(look_seconds=_LOOK_SECONDS) as launcher,
     ):
         for (cell, contender), number in interleaved(contenders, runs, warm_ups=0):
             if cell in failed:
                 continue
             say(f"run {number + 1} of {runs}: {cell}")
-            sample, ended = start(contender.arm, number, launcher, Path(scratch), timeout, {}, ignored_codes)
+            sample, ended = start(contender.arm, number, launcher, scratch, timeout, {}, ignored_codes)
             if sample.error is not None:
                 failed[cell] = sample
                 say(f"{cell} failed: {sample.error}")

@@ -69,14 +69,14 @@ def ask(
             process.kill()
         process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise ChildFailed(f"{name} did not finish within {timeout:.0f} s") from None
+            raise ChildFailed(f"{name} did not finish within {timeout:.0f} s", "raise --timeout") from None
         raise
     try:
         envelope = msgspec.json.decode(out, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError):
         tail = err.decode("utf-8", "replace").strip()[-_TAIL_CHARACTERS:]
         message = f"{name} {describe_exit(process.returncode)}" + (f":\n{tail}" if tail else "")
-        raise ChildFailed(message) from None
+        raise ChildFailed(message, "see what it said; check the memory left") from None
     if envelope.message is not None:
         code = next(member for member in ExitCode if member == envelope.exit_code)
         raise ChildFailed(envelope.message, envelope.remedy, code)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from imgtool.bench.measure.noise import NoiseWatch
 from imgtool.bench.measure.pagecache import prepare
 from imgtool.bench.measure.sample_process import start
 from imgtool.errors import ImgtoolError
+from imgtool.files import scratch_folder
 
 T = TypeVar("T")
 
@@ -110,14 +110,14 @@ def run_experiment(design: Design, observer: ExperimentObserver) -> Experiment:
     reason: BaseException | None = None
     shell_seconds = 0.0
     with (
-        tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch,
+        scratch_folder("bench") as scratch,
         Launcher() as launcher,
     ):
         try:
             if any(one.arm.shell for one in design.contenders):
                 shell_seconds = _shell_seconds(launcher)
             # Closed, so that what was set up is cleaned up, wherever an interrupt comes.
-            with closing(_samples(design, observer, launcher, Path(scratch))) as taken:
+            with closing(_samples(design, observer, launcher, scratch)) as taken:
                 for sample in taken:
                     shell = shell_seconds if design.runs_in_shell(sample.arm) else 0.0
                     samples.append(replace(sample, wall=max(sample.wall - shell, _SHORTEST)))

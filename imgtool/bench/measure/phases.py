@@ -57,7 +57,7 @@ def read_trace(path: Path) -> list[Event]:
     for line in lines:
         try:
             events.append(msgspec.json.decode(line, type=Event))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             continue
     return sorted(events, key=lambda event: event.ts)
 

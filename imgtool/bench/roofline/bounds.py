@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from imgtool.files import scratch_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +108,7 @@ def count_work(path: Path, feeds: Mapping[str, NDArray[Any]]) -> Work:
     """
     import onnxruntime
 
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder("bench") as folder:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # As it was written: what optimisation fuses has names and shapes of its own.
@@ -115,7 +116,7 @@ def count_work(path: Path, feeds: Mapping[str, NDArray[Any]]) -> Work:
         # Packed weights are no inputs any more, and their shapes would not be told.
         options.add_session_config_entry("session.disable_prepacking", "1")
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "profile")
+        options.profile_file_prefix = str(folder / "profile")
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_bytes())

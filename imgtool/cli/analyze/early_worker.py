@@ -16,9 +16,13 @@ _WITHOUT_WORKER = {"-h", "--help", "--help-all", "--retry-failed", "--no-isolate
 
 def surely_needs_worker(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> bool:
     """Whether no result that ``arguments`` ask for can come from the cache: it is off, or does not exist yet, and none
-    is shared."""
-    if len(arguments) < 2 or arguments[0] != "analyze" or not _WITHOUT_WORKER.isdisjoint(arguments):
+    is shared. A service loads its models as it starts."""
+    if not arguments or not _WITHOUT_WORKER.isdisjoint(arguments):
         return False
+    if environ.get("IMGTOOL_CLUSTER") or any(word.startswith("--cluster") for word in arguments):
+        return False
+    if arguments[0] != "analyze" or len(arguments) < 2:
+        return arguments[0] == "serve" and "keys" not in arguments
     if "--no-cache" in arguments or environ.get("IMGTOOL_CACHE", "").lower() in _OFF:
         return True
     if environ.get("IMGTOOL_SHARED_CACHE") or any(word.startswith("--shared-cache") for word in arguments):
@@ -32,6 +36,31 @@ def runs_on_torch(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
     words = " ".join(arguments).replace("--backend=", "--backend ").split()
     named = [value for word, value in pairwise(words) if word == "--backend"]
     return (named or [environ.get("IMGTOOL_BACKEND", "")])[-1] == "torch"
+
+
+def restriction(
+    arguments: Sequence[str], environ: Mapping[str, str] = os.environ
+) -> tuple[bool, tuple[str, ...]] | None:
+    """How the worker is restricted if no configuration file says otherwise: as
+    :class:`imgtool.runtime.start_process.Restriction`. Where this is wrong, another worker is started."""
+    words = " ".join(arguments).replace("=", " ").split()
+    after = [*zip(words, [*words[1:], ""], strict=True)]
+    sandbox = ([value for word, value in after if word == "--sandbox"] or [environ.get("IMGTOOL_SANDBOX", "auto")])[-1]
+    engines = [value for word, value in after if word.endswith("-engine")]
+    engines += [value for name, value in environ.items() if name.startswith("IMGTOOL_") and name.endswith("_ENGINE")]
+    if sandbox == "off" or (sandbox == "auto" and any(":" in name for name in engines)):
+        return None
+    tasks = ",".join(value for word, value in after if word in ("-t", "--tasks")) or environ.get("IMGTOOL_TASKS", "")
+    root = _cache_root(arguments, environ) or _usual_root(environ)
+    # Text and labels keep cleaned graphs there (imgtool.artefacts.places); pictures of other tasks need none.
+    keeps = not tasks or "text" in tasks or "labels" in tasks or "codes" in tasks
+    return sandbox == "on", (str(root / "cleaned"),) if keeps and root is not None else ()
+
+
+def _usual_root(environ: Mapping[str, str]) -> Path | None:
+    """The platform's cache directory (XDG Base Directory Specification)."""
+    named = environ.get("XDG_CACHE_HOME", "").strip()
+    return _folder(f"{named or '~/.cache'}/imgtool")
 
 
 def _cache_root(arguments: Sequence[str], environ: Mapping[str, str]) -> Path | None:

@@ -42,6 +42,7 @@ _VALUES: dict[str, Callable[..., list[str]]] = {
     "--scale": completion.choices("Scale"),
     "--pages": completion.choices("Pages"),
     "--truncated": completion.choices("Truncated"),
+    "--sandbox": completion.choices("Sandbox"),
     "--device": completion.words("auto", "cpu", "cuda", "mps"),
     "--arms": completion.arms,
     "--page-cache": completion.words("warm", "cold", "both"),
@@ -116,6 +117,9 @@ Overwrite = Annotated[Flag, option(_FILES, "Replace such files that exist.", "--
 Cache = Annotated[Flag, option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
 CacheDir = Annotated[Text, option(_RUN, "Where results and models are stored.", takes="DIR")]
 SharedCache = Annotated[Text, option(_RUN, "Redis with results of other machines, too.", "--shared-cache", takes="URL")]
+Cluster = Annotated[
+    Text, option(_RUN, "Compute on a Ray cluster: auto, local, ray://...", "--cluster", takes="ADDRESS")
+]
 Database = Annotated[Text, option(_RUN, "Where search finds results; off: nowhere.", "--database", takes="URL")]
 RetryFailed = Annotated[Flag, option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
 FailFast = Annotated[Flag, option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
@@ -146,8 +150,10 @@ CacheTtl = Annotated[Text, option(_LIMITS, "Recompute older results (default: ne
 SharedTtl = Annotated[Text, option(_LIMITS, "How long they are shared (default: 1h).", takes="TIME")]
 Rehash = Annotated[Flag, option(_LIMITS, "Read unchanged files again, too.", "--rehash/--no-rehash")]
 LoadTimeout = Annotated[Text, option(_LIMITS, "Limit for loading a model (default: 300s).", takes="TIME")]
+NodeTimeout = Annotated[Text, option(_LIMITS, "Give up a silent node after this (default: 20s).", takes="TIME")]
 IdleTtl = Annotated[Text, option(_LIMITS, "Unload idle models after this (default: never).", takes="TIME")]
 MaxWorkerMemory = Annotated[Text, option(_LIMITS, "Replace workers above this (default: 4GB).", takes="SIZE")]
+Sandbox = Annotated[Text, option(_LIMITS, "Restrict workers: auto (default), on or off.", "--sandbox", takes="WHEN")]
 Threads = Annotated[Text, option(_LIMITS, "Threads per worker (default: cores / workers).", takes="N")]
 BatchSize = Annotated[Text, option(_LIMITS, "Images per batch (default: 8).", takes="N")]
 BatchPixels = Annotated[Text, option(_LIMITS, "Pixels per batch (default: 48M).", takes="SIZE")]

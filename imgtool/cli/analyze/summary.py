@@ -20,6 +20,9 @@ _SHOWN = 0.005
 MOST_FAILED = 10
 """Failed files that are named, at most."""
 
+_NODES = 8
+"""Nodes whose figures are shown, at most; --stats has all."""
+
 _KINDS = 9
 """Kinds of files that are named, at most."""
 
@@ -93,6 +96,14 @@ def _details(figures: Statistics) -> Iterator[str]:
     if busy := [f"{stage} {share:.0%}" for stage, share in figures.stages.items() if share >= _SHOWN]:
         count = "1 worker" if workers.started == 1 else f"{workers.started} workers"
         yield f"share of the time of {count}: " + ", ".join(busy)
+    ranked = sorted(workers.nodes.items(), key=lambda entry: -entry[1].images)
+    if nodes := [
+        f"{name} {node.images:,} images ({node.images_per_second:.1f}/s"
+        + (f", {node.state})" if node.state != "working" else ")")
+        for name, node in ranked[:_NODES]
+    ]:
+        more = [f"{len(ranked) - _NODES:,} more"] if len(ranked) > _NODES else []
+        yield f"nodes: {', '.join([*nodes, *more])}"
     counts = (
         (workers.died, "crashed"),
         (workers.timed_out, "timed out"),

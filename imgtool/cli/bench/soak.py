@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from imgtool.cli.analyze.options import Many, Text
 from imgtool.cli.boundary import boundary, verdict
 from imgtool.cli.console import Messages, data_console, plain_table, print_json
+from imgtool.files import scratch_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,8 +71,7 @@ def soak(
         if image is not None and not Path(image).is_file():
             raise PathMissing(f"{image} is not a file", "name one image")
         starts = restarts if restarts is not None else 0 if leak else _RESTARTS
-        with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as name:
-            scratch = Path(name)
+        with scratch_folder("bench") as scratch:
             drawn = image or draw_in_child(scratch / "image", ((640, 480),), 1)[0]
             picture = Path(drawn).absolute()
             chosen = contenders(arm or [], command or [], common, [str(picture)], shell=shell)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from imgtool.cli.boundary import verdict
 from imgtool.cli.console import Messages
 from imgtool.cli.log_format import is_json
 from imgtool.errors import ExitCode, UsageProblem
+from imgtool.files import scratch_folder
 from imgtool.formats.clean import printable
 from imgtool.ground.cores import granted_cores
 
@@ -55,9 +55,9 @@ class StartupBench:
         """
         options = self._options
         check_outputs(options)
-        with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
+        with scratch_folder("bench") as scratch:
             baseline = self._baseline()
-            design = self._design(Path(scratch))
+            design = self._design(scratch)
             if baseline is not None or options.budgets.relative:
                 # What cannot be compared is refused now, not after the last sample.
                 against(planned(design), baseline, across_machines=options.across_machines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 from imgtool.cli.analyze.options import Many, Text
 from imgtool.cli.boundary import boundary, verdict
 from imgtool.cli.console import Messages, data_console, plain_table, print_json
+from imgtool.files import scratch_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,10 +68,10 @@ def throughput(
         wanted = parse_option("--sizes", sizes, _sizes)
         ignored = parse_option("--ignore-failure", ignore_failure, parse_exit_codes) if ignore_failure else ()
         common = split_words(options or "")
-        with tempfile.TemporaryDirectory(prefix="imgtool-bench-", ignore_cleanup_errors=True) as scratch:
-            files = _images(paths or [], wanted, images, Path(scratch))
+        with scratch_folder("bench") as scratch:
+            files = _images(paths or [], wanted, images, scratch)
             chosen = _cells(arm or [], command or [], common, files, batches, counts, crews, shell=shell)
-            cells = [(cell, made_ready(each, common, Path(scratch), seconds, say)) for cell, each in chosen]
+            cells = [(cell, made_ready(each, common, scratch, seconds, say)) for cell, each in chosen]
             measured = measure(cells, len(files), runs=runs, timeout=seconds, say=say, ignored_codes=ignored)
             found = Throughput(
                 images=len(files),

@@ -16,6 +16,7 @@ from imgtool.database.entry import this_machine
 from imgtool.database.interface import Database, DatabaseDamaged, DatabaseOutdated, DatabaseUnavailable, Found, Hit
 from imgtool.database.locate import choose
 from imgtool.database.search.query import AllOf, AnyOf, Equals, Exact, Node, Not, parse, phrases
+from imgtool.database.search.words import as_kept
 from imgtool.database.sqlite import SqliteDatabase
 from imgtool.engine.files.words import address_of, real_path
 from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
@@ -53,7 +54,7 @@ class SearchRun:
         self._query = parse(query)
         self._words = query
         self._named = [path for path in paths if _exists(path)]
-        self._paths = [os.path.abspath(path) for path in paths]  # noqa: PTH100 - links stay
+        self._paths = [as_kept(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links stay
         self._missing = [path for path in paths if not _exists(path)]
         self._format = self._choose_format()
         shown = _SHOWN if self._format is OutputFormat.TABLE and not null else 0

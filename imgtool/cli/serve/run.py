@@ -90,7 +90,7 @@ def run(resolved: Resolved) -> ExitCode:
         engine.warm_up()
         try:
             from imgtool.service.app import Service
-            from imgtool.service.server import listen, serve
+            from imgtool.service.connections.server import listen, serve
         except ModuleNotFoundError as error:
             text = f"`imgtool serve` needs {error.name}, which is not installed"
             raise MissingExtra(text, install_command("serve")) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,7 @@ def warm_cache(
     analyze: Annotated[o.Many, o.option(_STEPS, "Then analyze these images, too. Repeatable.", takes="PATH")] = None,
     no_load: Annotated[bool, o.option(_STEPS, "Only fetch; do not compile, load or try.", "--no-load")] = False,
     no_compile: Annotated[bool, o.option(_STEPS, "Do not compile.", "--no-compile")] = False,
+    cluster: Annotated[o.Text, o.option(_STEPS, "On every node of this Ray cluster.", takes="ADDRESS")] = None,
     anew: Annotated[bool, o.option(_STEPS, "Compile again what is already compiled.", "--compile")] = False,
     calibrate: Annotated[o.Text, o.option(_STEPS, "Tune and judge --precision fast by these.", takes="DIR")] = None,
     check: Annotated[bool, o.option(_LOOK, "Exit 0 if a run needs no network, else 5.", "--check")] = False,
@@ -66,6 +68,10 @@ def warm_cache(
 
         resolved = resolve({name: value for name, value in ctx.params.items() if name in _ENGINE_OPTIONS})
         with boundary(verbose=resolved.output.verbose):
+            if cluster is not None:
+                from imgtool.cli.warm.nodes import warm_nodes
+
+                raise typer.Exit(warm_nodes(cluster, sys.argv[1:], json=json))
             request = WarmRequest(
                 names=tuple(names or ()),
                 analyze=tuple(analyze or ()),

@@ -41,11 +41,12 @@ def check(units: Sequence[Unit], store: ModelStore, request: WarmRequest, option
             if unit.engine:
                 compiled.append(compiler.status(unit, full=request.full))
                 missing -= set(unit.models) if compiled[-1].usable else set()
-    # Weights that were damaged do harm where others are merely not needed: torch would answer from them.
+    # Weights that are not needed may be missing, but not damaged: torch would answer from them, or refuse to.
+    damage = (StoredState.CHANGED_FILE, StoredState.UNREADABLE)
     absent = [
         status
         for model, status in found.items()
-        if not status.complete and (model in missing or status.state is StoredState.CHANGED_FILE)
+        if not status.complete and (model in missing or status.state in damage)
     ]
     damaged = [one for one in compiled if one.problems]
     unready: list[Problem] = []

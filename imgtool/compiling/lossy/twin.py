@@ -22,7 +22,7 @@ from imgtool.compiling.lossy.methods import OPENVINO, LossyMethod, lossy_methods
 from imgtool.compiling.lossy.pictures import Pictures, pictures
 from imgtool.distribution import installed_release
 from imgtool.files import is_full
-from imgtool.ground.versioned import encode
+from imgtool.ground.sealed import encode_sealed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ def make_fast(
                 if not method.build(folder, manifest.graphs, exporter.feeds(given.calibration)):
                     continue
                 draft = _draft(method, release)
-                (folder / NAME).write_bytes(encode(msgspec.structs.replace(manifest, fast=draft)))
+                (folder / NAME).write_bytes(encode_sealed(msgspec.structs.replace(manifest, fast=draft)))
                 fast = exporter.program(folder, "fast", threads)
                 speed_up = _speed_up(exact, fast, given.test[:: max(1, len(given.test) // _TIMED)])
                 found = msgspec.structs.replace(draft, speed_up=speed_up)

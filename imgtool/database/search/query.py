@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
-from imgtool.database.search.words import Phrase
+from imgtool.database.search.words import Phrase, as_kept
 from imgtool.errors import UsageProblem
 from imgtool.quantities import parse_size
 
@@ -145,7 +145,7 @@ def parse(query: str) -> Node:
     Raises:
         QueryProblem: it cannot be read. The message has the query and a mark below the place.
     """
-    return _Parser(query).parse()
+    return _Parser(as_kept(query)).parse()
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -39,6 +39,14 @@ _ASCII_WORD = re.compile("[0-9a-z]+")
 _CLUSTER = re.compile("[\u1100-\u11ff]+|.[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u3099\u309a]*", re.DOTALL)
 
 
+def as_kept(text: str) -> str:
+    """``text`` with bytes that are no UTF-8, which Python shows as surrogates, as ``\\xNN``: so names are kept."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
 def normalise(text: str) -> str:
     """``text`` in the form in which it is compared: case folded, compatibility forms and accents taken away.
 

@@ -75,7 +75,7 @@ class PageImages:
                 raise DocumentFailed("the image is not the one that was analyzed: analyze it again")
             encoded = _encoded(_lossless(pixels))
         if encoded is None:
-            raise DocumentFailed("the image cannot be put into a PDF document")
+            raise DocumentFailed("the image cannot be put into a PDF document: convert it to PNG")
         across, down = (72 / dpi[0], 72 / dpi[1]) if dpi else (_LONG_SIDE / max(size),) * 2
         image = next(iter(encoded.pages[0].Resources[Name.XObject].values()))
         width, height = size[0] * across, size[1] * down

@@ -118,9 +118,9 @@ class PdfWithText:
         try:
             self._pdf = Pdf.open(path)
         except pikepdf.PasswordError as error:
-            raise DocumentFailed("the PDF document is encrypted") from error
+            raise DocumentFailed("the PDF document is encrypted: save a copy of it without the password") from error
         except pikepdf.PdfError as error:
-            raise DocumentFailed(f"the PDF document is damaged ({error})") from error
+            raise DocumentFailed(f"the PDF document is damaged ({error}): get another copy of it") from error
         if self._pdf.is_encrypted:
             raise DocumentFailed("the PDF document forbids changes: save a copy of it without protection")
         self._layer = TextLayer(self._pdf)

@@ -82,7 +82,7 @@ class SearchablePdf:
         if not answer.endswith(b"\n"):
             self.close()
             why = f"took more than {self._seconds:.0f} s" if timed_out else f"ended with code {process.returncode}"
-            raise DocumentFailed(f"the process that makes PDF documents {why}")
+            raise DocumentFailed(f"the process that makes PDF documents {why}: try the document alone")
         if (problem := msgspec.json.decode(answer, type=Done).problem) is not None:
             raise DocumentFailed(problem)
 

@@ -17,7 +17,7 @@ import msgspec
 
 from imgtool.engine.cache.listing import explained, index_database, occupied, results_database
 from imgtool.engine.cache.records import UNREADABLE, Record, decode, encode
-from imgtool.engine.cache.sqlite import connect_for_writing
+from imgtool.engine.cache.sqlite import TROUBLES, connect_for_reading, connect_for_writing
 from imgtool.ground.transaction import transaction
 
 # Other processes wait five seconds for a lock; a transaction over a million rows would take longer.
@@ -40,8 +40,8 @@ class Cut(NamedTuple):
 class RemovalPlan:
     """What :func:`execute` would remove. ``bytes`` is about what that frees, ``examples`` are a few of the things.
 
-    ``records`` go whole; ``answers`` and ``failures`` are taken out of records that stay. ``paths`` are files and
-    folders that go.
+    ``records`` go whole, and ``keys`` are theirs where one image is meant. ``answers`` and ``failures`` are taken out
+    of records that stay. ``paths`` are files and folders that go.
     """
 
     root: Path
@@ -52,6 +52,7 @@ class RemovalPlan:
     bytes: int = 0
     examples: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    keys: tuple[str, ...] = field(default=(), repr=False)
     cuts: tuple[Cut, ...] = field(default=(), repr=False)
     seen_before: float | None = field(default=None, repr=False)
 
@@ -75,6 +76,7 @@ def execute(plan: RemovalPlan) -> int:
                     with transaction(connection):
                         for cut in plan.cuts[start : start + _ROWS_A_TRANSACTION]:
                             _cut(connection, cut)
+                        _count_removal(connection)
                 _give_space_back(connection)
         if plan.seen_before is not None:
             with closing(connect_for_writing(index_database(plan.root), create=False)) as connection:
@@ -93,10 +95,28 @@ def execute(plan: RemovalPlan) -> int:
     return max(0, before - occupied(plan.root))
 
 
+def removals(root: Path) -> tuple[int, int] | None:
+    """Something that is another one after each removal from the result store in ``root``; ``None`` where there is none,
+    or it cannot be read."""
+    database = results_database(root)
+    try:
+        with closing(connect_for_reading(database)) as connection:
+            ((count,),) = connection.execute("PRAGMA user_version").fetchall()
+            return database.stat().st_ino, int(count)
+    except TROUBLES:
+        return None
+
+
 def without(record: Record, cut: Cut) -> Record:
     """What a cut leaves of a record."""
     answers = {key: answer for key, answer in record.answers.items() if key not in (cut.answers or ())}
     return msgspec.structs.replace(record, answers=answers, failures={} if cut.failures else record.failures)
+
+
+def _count_removal(connection: sqlite3.Connection) -> None:
+    """Have processes see it that keep answers in memory."""
+    ((count,),) = connection.execute("PRAGMA user_version").fetchall()
+    connection.execute(f"PRAGMA user_version = {(int(count) + 1) % (1 << 31)}")
 
 
 def _cut(connection: sqlite3.Connection, cut: Cut) -> None:

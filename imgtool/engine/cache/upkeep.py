@@ -225,6 +225,7 @@ def plan_records(root: Path, sha256: str) -> RemovalPlan:
         found = connection.execute(query, (sha256, sha256 + "~")).fetchall()
     return RemovalPlan(
         root,
+        keys=tuple(str(key) for _, _, key, _ in found),
         records=len(found),
         bytes=sum(size or 0 for *_, size in found),
         examples=tuple(str(key) for _, _, key, _ in found)[:_EXAMPLES],

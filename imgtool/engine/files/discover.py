@@ -67,6 +67,8 @@ class ImageRef(Struct, frozen=True):
     inode: int
     content: bytes | None = None
     """The file itself, where it has no place: one that was piped in."""
+    is_settled: bool = True
+    """Whether it was left alone for so long before it was hashed that its times tell of any later change."""
 
 
 class RefusedPath(Struct, frozen=True):

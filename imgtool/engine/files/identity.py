@@ -310,6 +310,7 @@ def read_digest(ref: ImageRef, alive: Callable[[], None] = lambda: None) -> tupl
                     ctime_ns=after.st_ctime_ns,
                     device=after.st_dev,
                     inode=after.st_ino,
+                    is_settled=_is_settled(after.st_mtime_ns, after.st_ctime_ns, began_ns),
                 )
                 return digest, fresh, began_ns
     finally:

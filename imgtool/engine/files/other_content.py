@@ -31,8 +31,6 @@ _IMAGES = (
     (b"\x01\xda\x01", "SGI", "an SGI image"),
     (b"\x59\xa6\x6a\x95", "Sun raster", "a Sun raster image"),
     (b"/* XPM */", "XPM", "an X pixmap (XPM)"),
-    (b"P7\n", "PAM", "a Netpbm image of the kind PAM"),
-    (b"PF\n", "PFM in colour", "a Netpbm image of floats in colour (PFM)"),
     (b"SIMPLE  =", "FITS", "an astronomical image (FITS)"),
     (b"SDPX", "DPX", "a film frame (DPX)"),
     (b"XPDS", "DPX", "a film frame (DPX)"),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Hashable
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from imgtool.analyzers.interface import THUMBNAIL
 from imgtool.engine.cache.records import DECODE_FAILURE, ImageFacts, StoredAnswer, Update
@@ -56,16 +56,25 @@ class Flight(Struct, eq=False):
     def item(self) -> Item:
         """What the pool is asked."""
         known = {task: bytes(answer.value) for task, answer in self.known.items() if task not in self.tasks}
-        if self.ref is None:
-            return Item(id=self.number, path=b"", page=self.page, tasks=self.tasks, content=self.content, known=known)
-        return Item(
+        item = Item(
             id=self.number,
-            path=os.fsencode(self.ref.path),
+            path=b"",
             page=self.page,
-            size=self.ref.size,
-            mtime_ns=self.ref.mtime_ns,
             tasks=self.tasks,
+            content=self.content,
             known=known,
+            sha256=self.key.partition("#")[0],
+        )
+        if self.ref is None:
+            return item
+        ref = self.ref
+        return structs.replace(
+            item,
+            path=os.fsencode(ref.path),
+            size=ref.size,
+            mtime_ns=ref.mtime_ns,
+            just_changed=not ref.is_settled,
+            content=None,
         )
 
     def take(self, answered: Answered, choice: Choice) -> StoredAnswer:

@@ -28,7 +28,7 @@ from imgtool.types import (
 _RESULT_TYPES = {task.value: kind for task, kind in RESULT_TYPES.items()}
 
 
-class PageRequest(Struct, eq=False, kw_only=True):
+class PageRequest(Struct, eq=False, kw_only=True, weakref=True):
     """What is asked, by whom, and what is known. Changed by the scheduler alone, from ``submit`` until it is ``done``.
 
     The image is the file ``ref`` or the bytes ``content``; one with neither is a file that is still to be looked at.
@@ -81,6 +81,11 @@ class PageRequest(Struct, eq=False, kw_only=True):
     def thumbnail_key(self) -> str:
         """The key of its thumbnail: who wants none does not read it."""
         return self.key + "/thumbnail"
+
+    @property
+    def stored_at(self) -> float | None:
+        """When the oldest of its answers was computed, in seconds since 1970; ``None`` where there is none."""
+        return min((answer.stored_at for answer in self.answers.values()), default=None)
 
     def fill(self, record: Record, choices: Iterable[Choice]) -> bool:
         """Take over the answers of a record that were given by these analyzers; whether all of them could be read."""

@@ -29,6 +29,9 @@ _COUNT_AHEAD = 100_000
 _WINDOW = 256
 """Files that are asked about at once, at least."""
 
+_CLUSTER_WINDOW = 8192
+"""The same on a cluster, whose nodes have up to two batches each."""
+
 _CHUNK = 64
 """Known files are submitted so many at a time: threads that wake each other for each file are slow."""
 
@@ -77,7 +80,8 @@ class ResultStream:
         self._finder = Finder(paths, rules, identifier.is_known_image)
         tally.figures.passed_over = self._finder.passed_over
         self._ahead = _COUNT_AHEAD if observer.wants_total else 0
-        self._window = self._room = max(_WINDOW, 4 * options.batch_size * options.workers)
+        least = _WINDOW if options.cluster is None else _CLUSTER_WINDOW
+        self._window = self._room = max(least, 4 * options.batch_size * options.workers)
         # On top of the window: else the pages of a long document at the head of the line would wait for each other.
         self._page_room = 2 * options.batch_size * max(1, options.workers)
         lock = threading.RLock()

@@ -16,6 +16,7 @@ import itertools
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -33,7 +34,7 @@ from imgtool.engine.scheduling.flight import Flight
 from imgtool.engine.scheduling.page_request import PageRequest
 from imgtool.engine.scheduling.work_queue import WorkQueue
 from imgtool.errors import EngineClosed, ImgtoolError, NotKept, QueueFull
-from imgtool.runtime.interface import FewerWorkers, ItemPool, PoolEvent
+from imgtool.runtime.interface import FewerWorkers, ItemPool, NodeNotice, PoolEvent
 from imgtool.runtime.protocol import Answered, Decoded, ItemEvent, ItemFinished, LoadRetried, ModelFailed, ModelLoaded
 from imgtool.types import Problem
 
@@ -119,7 +120,8 @@ class Scheduler:
         """What other processes compute."""
         self._look_elsewhere_at = self._heard_from_elsewhere = 0.0
         self._patience = patience
-        self._deadlines: list[tuple[float, int, PageRequest]] = []
+        self._deadlines: list[tuple[float, int, weakref.ref[PageRequest]]] = []
+        """Most requests are answered long before, and with their answers they would be kept until then."""
         self._sources: list[Source] = []
         self._warned_of_garbage = False
         self._ended = threading.Event()
@@ -289,10 +291,9 @@ class Scheduler:
 
     def _note_deadline(self, request: PageRequest, deadline: float) -> None:
         if len(self._deadlines) > _DEADLINES_KEPT + 2 * len(self._open):
-            # What is done long before its deadline must not be kept until then.
-            self._deadlines = [entry for entry in self._deadlines if not entry[2].done]
+            self._deadlines = [entry for entry in self._deadlines if entry[2]() in self._open]
             heapq.heapify(self._deadlines)
-        heapq.heappush(self._deadlines, (deadline, next(self._numbers), request))
+        heapq.heappush(self._deadlines, (deadline, next(self._numbers), weakref.ref(request)))
 
     def _on_identified(self, request: PageRequest, found: Identified) -> None:
         # In the thread of the identifier.
@@ -448,8 +449,8 @@ class Scheduler:
     def _expire(self) -> None:
         """End what has passed its deadline, with the answers that are there."""
         while self._deadlines and self._deadlines[0][0] <= self._clock():
-            request = heapq.heappop(self._deadlines)[2]
-            if request.done:
+            request = heapq.heappop(self._deadlines)[2]()
+            if request is None or request.done:
                 continue
             late = Problem("deadline_exceeded", "this was not answered before its deadline", "allow more time")
             for task in request.missing():
@@ -605,6 +606,8 @@ class Scheduler:
         elif isinstance(event, FewerWorkers):
             workers = f"{event.left} worker{'s' if event.left > 1 else ''}"
             self._watcher.notice(f"{_with_remedy(event.problem)}: going on with {workers}")
+        elif isinstance(event, NodeNotice):
+            self._watcher.notice(event.text)
         elif (flight := self._by_number.get(event.item)) is not None:
             return self._on_flight(flight, event)
         return []

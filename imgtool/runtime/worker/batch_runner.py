@@ -116,7 +116,8 @@ class BatchRunner:
             with trace.span("decode", "decode"):
                 if item.content is not None:
                     return self._decoder.decode_bytes(item.content, item.page)
-                return self._decoder.decode(item.path, item.page, (item.size, item.mtime_ns))
+                state = (item.size, item.mtime_ns)
+                return self._decoder.decode(item.path, item.page, state, item.sha256 if item.just_changed else "")
         except DecodeError as error:
             return Undecodable(error.problem, error.pages)
         finally:

@@ -5,13 +5,14 @@ Pillow raises almost any exception on a hostile file; only :class:`DecodeError` 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import stat
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,9 +37,11 @@ from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.containers.bitmap import Bitmap, icon
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
 from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
+from imgtool.runtime.worker.containers.netpbm import netpbm
 from imgtool.runtime.worker.containers.pdf import PdfPages
 from imgtool.runtime.worker.containers.plugins import load_plugin
-from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
+from imgtool.runtime.worker.containers.tiff_numbers import TiffOfNumbers
+from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts, is_copy_or_mask
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import (
@@ -55,8 +58,8 @@ from imgtool.types import TextLine
 __all__ = ["DecodeError", "DecodedPage", "Decoder"]
 
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
-_MOST_FRAMES = 100
-"""So many frames of an animation are searched for one that shows something."""
+_MOST_FRAMES, _MOST_SEARCHED_PIXELS = 100, 200_000_000
+"""So many frames of an animation, and pixels of them together, are searched for one that shows something."""
 
 _ONE_BY_ONE = ("GIF", "PNG", "WEBP")
 """Formats whose frame is made from the ones before it, and whose canvas may grow on the way (GIF)."""
@@ -70,7 +73,7 @@ _PILLOW_OR_HERE = r"PIL\b|imgtool\.runtime\.worker\b"
 _SAY_THEIR_COLOURS, _COLOURS_WITHIN = ("AVIF", "HEIF", "PNG"), 1 << 16
 """Formats that name a colour space by numbers, within so many bytes from the start."""
 
-_SUBFILE_TYPE, _COPY_OR_MASK, _BITS_PER_SAMPLE = 254, 1 | 4, 258
+_BITS_PER_SAMPLE = 258
 
 _KEEP_PIXELS = 50_000_000
 """A larger multi-page file is opened anew for each page rather than kept in memory between two."""
@@ -117,7 +120,7 @@ class _OpenImage:
     frames: list[int] | None = None
     jpeg: bytes | None = None
     turn: int | None = None
-    document: PdfPages | TiffOfParts | None = None
+    document: PdfPages | TiffOfParts | TiffOfNumbers | None = None
     text: tuple[TextLine, ...] = ()
 
     def serves(self, source: bytes | BytesIO, page: int) -> bool:
@@ -156,15 +159,26 @@ class Decoder:
         logging.getLogger("PIL").addHandler(logging.NullHandler())
         warnings.filterwarnings("ignore", module=_PILLOW_OR_HERE)
 
-    def decode(self, path: bytes | str, page: int = 0, expect: tuple[int, int] | None = None) -> DecodedPage:
+    def decode(
+        self, path: bytes | str, page: int = 0, expect: tuple[int, int] | None = None, sha256: str = ""
+    ) -> DecodedPage:
         """The pixels of one page of a file, counted from 0.
 
-        ``expect`` is the size in bytes and the ``mtime_ns`` that the file had when it was hashed.
+        ``expect`` is the size in bytes and the ``mtime_ns`` that the file had when it was hashed. With ``sha256`` it is
+        hashed again after it was decoded: two versions that were written within one tick of its time have the same
+        time.
 
         Raises:
             DecodeError: for every reason there is, with a :class:`Problem` inside.
         """
-        return self._guarded(os.fsencode(path), page, expect)
+        source = os.fsencode(path)
+        decoded = self._guarded(source, page, expect)
+        if sha256:
+            with _open_regular(source) as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    self.close()
+                    raise _changed()
+        return decoded
 
     def decode_bytes(self, content: bytes, page: int = 0) -> DecodedPage:
         """The pixels of one page of the file whose bytes are ``content``.
@@ -275,11 +289,11 @@ class Decoder:
                 _check_unchanged(file, expect)
             path = None if isinstance(source, BytesIO) else source
             name = _format_of(file)
-            document: PdfPages | TiffOfParts | None = None
+            document: PdfPages | TiffOfParts | TiffOfNumbers | None = None
             if name == "PDF":
                 document = PdfPages(file, self._pdf_dpi)
             elif name == "TIFF":
-                document = TiffOfParts.opened(file)
+                document = TiffOfParts.opened(file) or TiffOfNumbers.opened(file)
             if document is not None:
                 return _OpenImage(path, state, file, Image.new("RGB", (1, 1)), name, document.pages, document=document)
             if (kind := camera_raw(file, name)) is not None:
@@ -288,7 +302,7 @@ class Decoder:
                 self._check_size(*image.size)
                 return _OpenImage(path, state, file, image, kind, jpeg=jpeg, turn=turn)
             with explained(file, name):
-                bitmap = self._of_bitmap(file, name) if name in ("BMP", "ICO", "CUR") else None
+                bitmap = self._of_bitmap(file, name) if name in ("BMP", "ICO", "CUR", "PAM", "PFM") else None
                 try:
                     image = bitmap or Image.open(file, formats=[name])
                 except UnidentifiedImageError:
@@ -308,12 +322,16 @@ class Decoder:
         return _OpenImage(path, state, file, image, name, len(frames or range(pages)), frames=frames)
 
     def _of_bitmap(self, file: BinaryIO, name: str) -> Image.Image | None:
-        """The picture of a bitmap, icon or cursor; ``None`` where Pillow reads the bitmap."""
+        """The picture of a bitmap, icon, cursor, PAM or PFM; ``None`` where Pillow reads the bitmap."""
         file.seek(0)
         if name == "BMP" and Bitmap(file.read(HEAD_BYTES)).is_plain:
             return None
         file.seek(0)
         content = file.read()
+        if name in ("PAM", "PFM"):
+            image = netpbm(content, self._check_size)
+            image.format = name
+            return image
         found = Bitmap(content) if name == "BMP" else icon(content)
         self._check_size(*found.size)
         image = found.image() if isinstance(found, Bitmap) else found
@@ -323,7 +341,8 @@ class Decoder:
 
     def _first_shown(self, opened: _OpenImage, pixels: NDArray[np.uint8]) -> int:
         """The first frame of an animation that is more than one colour, given the pixels of frame 0."""
-        for frame in range(min(opened.pages, _MOST_FRAMES)):
+        affordable = _MOST_SEARCHED_PIXELS // (opened.image.width * opened.image.height)
+        for frame in range(min(opened.pages, _MOST_FRAMES, 1 + affordable)):
             if frame:
                 try:
                     self._turn_to(opened, frame)
@@ -408,12 +427,12 @@ def _few_bits_of_many(image: Image.Image, file: BinaryIO) -> Image.Image | None:
 
 
 def _whole_pages(image: Image.Image, frames: int) -> list[int] | None:
-    """The frames of a TIFF that are pages, and not smaller copies or masks of others (NewSubfileType)."""
+    """The frames of a TIFF that are pages, and not smaller copies or masks of others (by their tags)."""
     found = []
     for frame in range(frames):
         try:
             image.seek(frame)
-            if not getattr(image, "tag_v2", {}).get(_SUBFILE_TYPE, 0) & _COPY_OR_MASK:
+            if not is_copy_or_mask(getattr(image, "tag_v2", {})):
                 found.append(frame)
         except Exception:  # noqa: BLE001 - it is said when the page is asked for
             found.append(frame)
@@ -456,12 +475,16 @@ def _version(state: os.stat_result) -> tuple[int, int]:
 
 def _check_unchanged(file: BinaryIO, expect: tuple[int, int]) -> None:
     if _version(os.fstat(file.fileno())) != expect:
-        raise DecodeError(
-            "changed_while_reading", "the file was changed while it was being read", "run again once it is complete"
-        )
+        raise _changed()
 
 
-def _open_regular(path: bytes) -> BinaryIO:
+def _changed() -> DecodeError:
+    return DecodeError(
+        "changed_while_reading", "the file was changed while it was being read", "run again once it is complete"
+    )
+
+
+def _open_regular(path: bytes) -> BufferedReader:
     """Open a file for reading; never waits, as opening a named pipe would."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import stat
 import sys
 import threading
 import traceback
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import BinaryIO, NoReturn
 
 from imgtool import trace
@@ -18,9 +20,10 @@ from imgtool.runtime.protocol import Batch, FromWorker, Ready, Setup, Stop, ToWo
 from imgtool.runtime.worker.batch_runner import BatchRunner, LockedSend
 
 
-def main(*, ahead: str = "") -> None:
+def main(*, ahead: str = "", restriction: tuple[bool, tuple[str, ...]] | None = None) -> None:
     """Run until told to stop or the parent is gone. ``ahead`` names a library that nearly every run of this kind needs:
-    the parent is not that far yet, so there is time to import it."""
+    the parent is not that far yet, so there is time to import it. ``restriction`` is that of
+    :class:`imgtool.runtime.start_process.Restriction`."""
     trace.process_started("worker")
     # Take stdin and stdout for the protocol and give libraries a stdout that cannot harm it. At file-descriptor level:
     # native code and progress bars write to descriptor 1 whatever ``sys.stdout`` is.
@@ -32,6 +35,9 @@ def main(*, ahead: str = "") -> None:
     code = 0
     shared_is_there = threading.Event()
     try:
+        if restriction is not None:
+            with trace.span("sandbox", "start"):
+                _restrict(*restriction)
         if ahead:
             given = (ahead, shared_is_there)
             threading.Thread(target=_import_ahead, args=given, name="import-ahead", daemon=True).start()
@@ -50,6 +56,52 @@ def main(*, ahead: str = "") -> None:
         code = 1
         traceback.print_exc()
     _end(code)
+
+
+def _restrict(required: bool, writable: tuple[str, ...]) -> None:
+    """Do without what only an attacker needs, before there is a second thread.
+
+    Raises:
+        OSError: it is ``required``, and the kernel refuses.
+    """
+    from imgtool.ground import sandbox
+
+    if not required and not (sandbox.support().complete and _imports_are_compiled()):
+        return
+    for folder in writable:
+        with suppress(OSError):
+            os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - pathlib is slow to import
+    more = os.environ.get(sandbox.WRITABLE_VARIABLE, "").split(os.pathsep)
+    if scratch := _scratch():
+        os.environ["TMPDIR"] = scratch
+        more.append(scratch)
+    try:
+        sandbox.restrict((*writable, *filter(None, more)))
+    except sandbox.SandboxRefused:
+        if required:
+            raise
+
+
+def _scratch() -> str:
+    """The folder for temporary files of a restricted worker, which torch for one cannot do without: one for all workers
+    of a user, since none can remove the folder itself. Empty where it cannot be had, or is somebody else's."""
+    folder = f"{os.environ.get('TMPDIR') or '/tmp'}/imgtool-worker-{os.geteuid()}"  # noqa: S108 - checked below
+    with suppress(OSError):
+        with suppress(FileExistsError):
+            os.mkdir(folder, 0o700)  # noqa: PTH102
+        found = os.lstat(folder)
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+            return folder
+    return ""
+
+
+def _imports_are_compiled() -> bool:
+    """Whether Python keeps the bytecode of what a worker imports. Where it does not yet, a restricted worker could not
+    write it, and every worker would compile again what it imports: the first one is left to do that."""
+    if sys.dont_write_bytecode:
+        return True
+    places = [find_spec(name) for name in ("numpy", "PIL", f"{__package__}.decode")]
+    return all(place is None or not place.cached or os.path.exists(place.cached) for place in places)  # noqa: PTH110
 
 
 def _end(code: int) -> NoReturn:

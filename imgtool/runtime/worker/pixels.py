@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,7 +176,7 @@ def _sixteen_bit(image: Image.Image) -> Band:
     One value may stand for nothing (tRNS of PNG): it becomes the ground."""
     high = 65535.0
     if image.format == "TIFF":
-        nothing = _nodata(image)
+        nothing = nodata(getattr(image, "tag_v2", {}))
         most = max(int(np.asarray(band)[np.asarray(band) != nothing].max(initial=0)) for _, band in _bands(image))
         high = full_scale(most)
     scaled = partial(_scaled, low=0.0, high=high)
@@ -194,7 +194,7 @@ def _sixteen_bit(image: Image.Image) -> Band:
 def _stretched(image: Image.Image) -> Band:
     """Between the smallest and the largest value, without what stands for no value and without outliers. A constant
     image becomes mid grey."""
-    nothing = _nodata(image)
+    nothing = nodata(getattr(image, "tag_v2", {}))
     parts = []
     every = max(1, image.width * image.height // _SAMPLE)
     low, high = np.inf, -np.inf
@@ -211,10 +211,28 @@ def _stretched(image: Image.Image) -> Band:
     return partial(_scaled, low=low, high=high)
 
 
-def _nodata(image: Image.Image) -> float:
-    """The value that stands for "nothing was measured here" (GDAL_NODATA); no number where none does."""
+def stretched(values: NDArray[Any], nothing: float) -> Pixels:
+    """Numbers of any kind between the smallest and the largest of all channels as 0 to 255, without ``nothing`` and
+    without outliers, like those of a grey image; what is no number becomes black. Where all are equal: mid grey."""
+    counted = values[np.isfinite(values) & ~np.isclose(values, nothing, rtol=1e-6, atol=0)]
+    low, high = (float(counted.min()), float(counted.max())) if counted.size else (0.0, 0.0)
+    if not low < high:
+        return np.full(values.shape, 128, np.uint8)
+    low, high = _without_outliers(counted[:: max(1, counted.size // _SAMPLE)].astype(np.float64), low, high)
+    out = np.empty(values.shape, np.uint8)
+    for row, line in enumerate(values):  # in double precision all at once would take eight bytes a value
+        level = (np.nan_to_num(line.astype(np.float64), nan=low, posinf=high, neginf=low) - low) * (
+            255.0 / (high - low)
+        )
+        out[row] = np.rint(np.clip(level, 0, 255))
+    return out
+
+
+def nodata(tags: Any) -> float:
+    """The value that stands for "nothing was measured here" (GDAL_NODATA) by the tags of a TIFF page; no number where
+    none does."""
     try:
-        return float(str(getattr(image, "tag_v2", {}).get(_NODATA_TAG)).strip(" \0"))
+        return float(str(tags.get(_NODATA_TAG)).strip(" \0"))
     except ValueError:
         return np.nan
 

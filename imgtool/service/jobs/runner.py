@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from imgtool.engine.engine import Engine
     from imgtool.service.jobs.paths import Root
 
+_ON_A_CLUSTER = 1024
+"""Images of a job that are under way at a time where a cluster computes."""
+
 _CHUNK = 256
 _TELL_SECONDS = 0.2
 _MOST_PAGES = 10_000
@@ -63,7 +66,7 @@ class JobRunner:
         self._root = root
         self._on_result = on_result
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(2 * max(1, engine.options.workers))
+        self._room = asyncio.Semaphore(_ON_A_CLUSTER if engine.options.cluster else 2 * max(1, engine.options.workers))
         """What a worker has been given is not taken back: little at a time, so that who waits for an answer waits for
         no more than that."""
         self.progress: dict[str, Progress] = {}

@@ -108,9 +108,9 @@ def download(entry: TableEntry, folder: Path, scratch: Path, progress: Progress)
     headers, have = {"User-Agent": "imgtool"}, partial.size()
     if have and partial.validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": partial.validator}
-    request = urllib.request.Request(url, headers=headers)
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - of EasyOCR's table, or the user's mirror
     try:
-        with closing(urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)) as response:
+        with closing(urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)) as response:  # noqa: S310
             _receive(response, url, partial, progress)
     except urllib.error.HTTPError as error:
         with error:  # it holds the connection

@@ -155,7 +155,7 @@ def weight_files(folder: Path, remedy: str) -> list[Path]:
         raise ModelMissing(f"{folder} has no {WEIGHTS}", remedy)
     try:
         names = sorted({str(part) for part in json.loads(index.read_bytes())["weight_map"].values()})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelLoadFailed(f"{index} cannot be read as an index of weights: {error!r}", remedy) from error
     if outside := [name for name in names if Path(name).name != name]:
         raise ModelLoadFailed(f"{index} names a file outside its folder: {outside[0]}", remedy)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from imgtool.errors import ModelLoadFailed
+from imgtool.ground.versioned import read_json
 
 NAME = "SYNTHETIC"
 FILES = "files"
@@ -44,9 +45,9 @@ def read_marker(folder: Path) -> Marker | None:
         ModelLoadFailed: there is a mark, but it cannot be read.
     """
     try:
-        return msgspec.json.decode((folder / NAME).read_bytes(), type=Marker)
+        return read_json((folder / NAME).read_bytes(), Marker)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         text = f"the mark of synthetic weights {folder / NAME} cannot be read: {error}"
         raise ModelLoadFailed(text, "make the synthetic weights again, or delete that folder") from error

@@ -59,6 +59,17 @@ def test_several_codes_come_from_the_top_down() -> None:
     first = drawn("590123412345", "EAN13")
     page[60 : 60 + first.shape[0], 500 : 500 + first.shape[1]] = first[..., None]
     assert [code.kind for code in read_barcodes(page)] == ["ean13", "qr"]
+    assert read_barcodes(page, threads=2) == read_barcodes(page)
+
+
+@pytest.mark.parametrize("degrees", [35, 45, 55])
+@pytest.mark.parametrize("module", [2, 4])
+def test_a_low_pale_barcode_that_slants_is_read(degrees: int, module: int) -> None:
+    bars = np.maximum(drawn("590123412345", "EAN13", module)[: 26 * module], 150)
+    turn = cv2.getRotationMatrix2D((500, 500), degrees, 1)
+    page = on_page(bars, 500 - bars.shape[1] // 2, 480, 1000, 1000)
+    turned = np.asarray(cv2.warpAffine(page, turn, (1000, 1000), borderValue=(245, 245, 245)), np.uint8)
+    assert [code.value for code in read_barcodes(turned)] == ["5901234123457"]
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 45, 60, 90, 135, 180, 225, 270, 315])
@@ -68,6 +79,7 @@ def test_a_barcode_is_read_at_any_angle(degrees: int) -> None:
     turned = np.asarray(cv2.warpAffine(page, turn, (1200, 1200), borderValue=(245, 245, 245)), np.uint8)
     (code,) = read_barcodes(turned)
     assert code.value == "5901234123457"
+    assert read_barcodes(turned, threads=2) == [code]
     middle = np.mean(code.box, axis=0)
     (upright,) = read_barcodes(page)
     expected = turn @ (*np.mean(upright.box, axis=0), 1)

@@ -9,10 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from imgtool.analyzers.labels import known_files
-from imgtool.analyzers.labels.known_files import FOLDER, KEEP_FROM_BYTES, know
+from imgtool.analyzers.labels.known_files import FOLDER, KEEP_FROM_BYTES, KnownFile, know
+from imgtool.ground.sealed import encode_sealed
+from imgtool.ground.versioned import decode
 from tests.analyzers.labels.test_conventions import beside, write_external
 
 OLD_NS = time.time_ns() - 10**12
@@ -47,7 +50,8 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     first = know(path, kept).sha256
     (record,) = (kept / FOLDER).iterdir()
     # A record of another hash shows that it is believed.
-    record.write_text(record.read_text().replace(first, "0" * 64))
+    found = decode(record.read_bytes(), KnownFile)
+    record.write_bytes(encode_sealed(msgspec.structs.replace(found, sha256="0" * 64)))
     assert again(path, kept) == "0" * 64
     assert again(path, kept, trust=False) == first
     settled(path, bytes(KEEP_FROM_BYTES - 1) + b"x")
@@ -55,12 +59,13 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("long_ago")
-@pytest.mark.parametrize("damage", ["", "{}", "no JSON", "[1]"])
+@pytest.mark.parametrize("damage", ["", "{}", "no JSON", "[1]"], ids=["another hash", "no record", "no JSON", "a list"])
 def test_a_damaged_record_is_no_harm(tmp_path: Path, damage: str) -> None:
     path, kept = settled(tmp_path / "w", bytes(KEEP_FROM_BYTES)), tmp_path / "cache"
     first = know(path, kept).sha256
     (record,) = (kept / FOLDER).iterdir()
-    record.write_text(damage)
+    written = record.read_text()
+    record.write_text(damage or written.replace(first, "0" * 64))
     assert again(path, kept) == first
     assert json.loads(record.read_text())["sha256"] == first
 

@@ -50,6 +50,8 @@ RECEIPT = [
     for part in (line(f"item{n}", 0, 40 * n, 150 + 60 * (n % 3)), line(f"price{n}", 500, 40 * n + 3, 70))
 ]
 CHAT = [line(f"m{n}", 0 if n % 2 else 500, 45 * n, 280) for n in range(10)]
+UNLEVEL = [line("heading", 0, 0, 640, 40), *column("a", 0, 60, 7), *column("b", 340, 75, 7)]
+"""The lines of the second column stand half a line lower."""
 FORM = [
     part
     for n in range(5)
@@ -58,7 +60,9 @@ FORM = [
 
 
 @pytest.mark.parametrize("degrees", [0, 3, -4, 90, 180, 270, 93])
-@pytest.mark.parametrize("page", [NEWSPAPER, RECEIPT, CHAT, FORM], ids=["newspaper", "receipt", "chat", "form"])
+@pytest.mark.parametrize(
+    "page", [NEWSPAPER, RECEIPT, CHAT, UNLEVEL, FORM], ids=["newspaper", "receipt", "chat", "unlevel", "form"]
+)
 def test_a_page_is_read_in_its_order_however_it_is_turned(page: list[TextLine], degrees: float) -> None:
     lines = turned(page, degrees)
     shuffled = random.Random(1).sample(lines, len(lines))

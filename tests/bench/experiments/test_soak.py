@@ -47,12 +47,14 @@ def computing(tmp_path: Path, more: float) -> tuple[Soak, Drift]:
     return found, drift
 
 
+@pytest.mark.slow
 def test_a_program_of_steady_figures_is_sound(tmp_path: Path) -> None:
     found, drift = computing(tmp_path, 0.0)
     assert drift.grows is False
     assert found.sound
 
 
+@pytest.mark.slow
 def test_a_program_that_takes_longer_from_start_to_start_is_not(tmp_path: Path) -> None:
     found, drift = computing(tmp_path, 0.05)
     assert drift.grows is True
@@ -110,6 +112,7 @@ def test_processes_that_outlive_their_parent_are_counted_and_ended() -> None:
     assert not found.sound
 
 
+@pytest.mark.slow
 def test_memory_that_grows_from_start_to_start_is_found(tmp_path: Path) -> None:
     found = run(GROWING, str(tmp_path / "count"), restarts=12)
     (memory,) = (drift for drift in found.drifts if drift.is_memory)

@@ -36,6 +36,12 @@ from tests.command import imgtool
         (["analyze", "x.png", "--cache-dir", "/nowhere/at/all", "--shared-cache=redis://h"], {}, False),
         (["analyze", "x.png", "--cache-dir", "/nowhere/at/all"], {"IMGTOOL_SHARED_CACHE": "redis://h"}, False),
         (["analyze", "x.png", "--no-cache"], {"IMGTOOL_SHARED_CACHE": "redis://h"}, True),
+        (["serve"], {}, True),
+        (["serve", "--port", "0", "--cache-dir", "."], {"IMGTOOL_SHARED_CACHE": "redis://h"}, True),
+        (["serve", "--help"], {}, False),
+        (["serve", "--no-isolate"], {}, False),
+        (["serve", "keys", "list"], {}, False),
+        (["serve", "--quiet", "keys", "list"], {}, False),
     ],
 )
 def test_what_is_told_from_the_words_alone(arguments: list[str], environ: dict[str, str], expected: bool) -> None:

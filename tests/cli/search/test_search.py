@@ -372,3 +372,10 @@ def test_clearing_the_cache_clears_the_index_too(album: Album) -> None:
     assert album.imgtool("cache", "clear").code is ExitCode.OK
     assert not list(album.cache.glob("database*"))
     assert "nothing found" in album.search("harbour").err
+
+
+def test_a_query_or_path_that_is_no_utf8_finds_nothing(shown: Album) -> None:
+    odd = os.fsdecode(b"\xaa")
+    for words in ((f"model:{odd}",), ("harbour", odd)):
+        found = shown.search(*words)
+        assert found.code is ExitCode.NONE_ANSWERED and "nothing found" in found.err, found.err

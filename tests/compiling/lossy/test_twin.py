@@ -31,7 +31,7 @@ from imgtool.compiling.lossy.twin import make_fast
 from imgtool.compiling.optimise import optimise
 from imgtool.distribution import install_command
 from imgtool.errors import ImgtoolError
-from imgtool.ground.versioned import encode
+from imgtool.ground.sealed import encode_sealed
 from imgtool.inference import sessions as _sessions
 from imgtool.inference.sessions import OpenVinoGraph, open_graph
 from imgtool.options import EngineOptions, Precision
@@ -62,7 +62,7 @@ def made(folder: Path) -> ArtefactManifest:
     """The manifest of ``folder`` with a lossy twin, written as installing would."""
     manifest = read_manifest(folder)
     found = msgspec.structs.replace(manifest, fast=make_fast(folder, manifest, fake.EXPORTER, 1))
-    (folder / NAME).write_bytes(encode(found))
+    (folder / NAME).write_bytes(encode_sealed(found))
     return found
 
 

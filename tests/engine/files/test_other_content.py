@@ -70,7 +70,6 @@ def test_what_is_no_image_is_called_by_its_name(content: bytes, words: str) -> N
         (b"\1\0\0\0" + bytes(36) + b" EMF", "EMF"),
         (b"\1\xda\1\1\0\3", "SGI"),
         (b"\x59\xa6\x6a\x95\0\0", "Sun raster"),
-        (b"P7\nWIDTH 9\n", "PAM"),
         (b"SIMPLE  =                    T", "FITS"),
         (bytes(128) + b"DICM\2\0", "DICOM"),
         (bytes((0x22, 0, 0, 0, 0x12, 0xAF)), "FLI"),

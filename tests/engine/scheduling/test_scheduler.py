@@ -159,6 +159,21 @@ def test_a_deadline_gives_what_is_there_and_the_rest_fails(make: Callable[..., S
     assert it.ask(b"one").result().from_cache, "what was in hand is kept"
 
 
+def test_an_answer_is_not_kept_until_its_deadline(it: Setting) -> None:
+    it.ask(b"one")
+    it.settle()
+    it.pool.answer()
+    it.settle()
+    asked = it.ask(b"one", deadline=time.monotonic() + 3600)
+    asked.result()
+    it.settle()
+    request = weakref.ref(asked.request)
+    del asked
+    it.settle()
+    gc.collect()
+    assert request() is None
+
+
 def test_what_waits_past_its_deadline_is_never_computed(it: Setting) -> None:
     it.pool.capacity = 0
     late = it.ask(b"one", deadline=time.monotonic() + 0.05)

@@ -355,6 +355,14 @@ def test_smaller_copies_and_masks_are_no_pages(tmp_path: Path) -> None:
     assert problem_code(path, 2) == "no_such_page"
 
 
+def test_a_smaller_copy_by_the_older_tag_is_no_page(tmp_path: Path) -> None:
+    pages = [Image.new("L", (16, 12), 40), Image.new("L", (64, 48), 80)]
+    for page, kind in zip(pages, (2, 1), strict=True):
+        page.encoderinfo = {"tiffinfo": {255: kind}}  # type: ignore[attr-defined]
+    path = saved(pages[0], tmp_path / "a.tif", save_all=True, append_images=pages[1:], tiffinfo={255: 2})
+    assert (decode(path, 0).width, decode(path, 0).pages) == (64, 1)
+
+
 @pytest.mark.parametrize("page", [6, 7, -1])
 def test_a_page_that_is_not_there(tmp_path: Path, page: int) -> None:
     assert problem_code(several_pages(tmp_path / "a.tif"), page) == "no_such_page"
@@ -628,3 +636,15 @@ def test_a_jpeg_that_is_coded_otherwise_is_not_damaged(tmp_path: Path, marker: i
     for place, value in ((at + 4, 12), (at + 9, 2)):  # bits, components
         path.write_bytes(content[:place] + bytes((value,)) + content[place + 1 :])
         assert problem_code(path) == "unsupported"
+
+
+def test_the_search_for_a_frame_that_shows_something_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    blank, picture = Image.new("L", (90, 60)), Image.linear_gradient("L").resize((90, 60))
+    held = io.BytesIO()
+    # Blank frames that differ a little: the same again would be left out.
+    frames = [blank.point(lambda _, level=level: level) for level in range(1, 20)]
+    blank.save(held, "GIF", save_all=True, append_images=[*frames, picture])
+    assert Decoder(10**9).decode_bytes(held.getvalue()).shown == 20
+    monkeypatch.setattr("imgtool.runtime.worker.decode._MOST_SEARCHED_PIXELS", 10 * 90 * 60)
+    found = Decoder(10**9).decode_bytes(held.getvalue())
+    assert (found.pages, found.shown) == (21, 0)

@@ -7,6 +7,7 @@ import queue
 import subprocess
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO, cast
 
 import pytest
@@ -16,7 +17,7 @@ from imgtool.runtime import protocol
 from imgtool.runtime.protocol import Batch, BatchDone, FromWorker, Item, ItemFinished, Ready, Setup, Stop, ToWorker
 from imgtool.runtime.start_process import run_worker, start
 from imgtool.runtime.worker.batch_runner import BatchRunner
-from imgtool.runtime.worker.main import _import_ahead, serve
+from imgtool.runtime.worker.main import _import_ahead, _imports_are_compiled, serve
 
 SETUP = Setup(plans=(), max_pixels=1, batch_pixels=1, threads=1)
 
@@ -109,3 +110,15 @@ def test_numpy_starts_no_threads_of_its_own_unless_told(given: str | None, monke
     worker.stdin = None
     ended(worker)
     assert f"OPENBLAS_NUM_THREADS={given or 1}".encode() in variables
+
+
+def test_a_worker_that_has_bytecode_to_write_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bytecode = tmp_path / "module.pyc"
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    monkeypatch.setattr("imgtool.runtime.worker.main.find_spec", lambda _: SimpleNamespace(cached=str(bytecode)))
+    assert not _imports_are_compiled()
+    bytecode.touch()
+    assert _imports_are_compiled()
+    bytecode.unlink()
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    assert _imports_are_compiled()

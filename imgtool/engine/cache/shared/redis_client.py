@@ -134,6 +134,13 @@ class RedisClient:
                 raise raised
             self._epoch = None
 
+    def forget(self, names: Sequence[str]) -> None:
+        """Have values end now. Raises as :meth:`begin` does, and where the server refuses it."""
+        # What may write answers may do this, too: a right to delete would be one more.
+        _, refusal = self.store([(name, b"", 1) for name in names])
+        if refusal is not None:
+            raise refusal
+
     def figures(self) -> ServerFigures:
         """What ``imgtool cache stats`` shows. Raises as :meth:`begin` does."""
         with self._guarded():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from imgtool.image_formats import BITMAP_HEADER_SIZES
-from imgtool.runtime.worker.decode_errors import TRUNCATED_REMEDY, DecodeError
+from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, TRUNCATED_REMEDY, DecodeError
 
 _FILE_HEADER, _CORE, _OS2_SHORT, _INFO, _OS2, _V5 = 14, 12, 16, 40, 64, 124
 _RGB, _RLE8, _RLE4, _FIELDS, _ALPHA_FIELDS = 0, 1, 2, 3, 6
@@ -72,8 +72,8 @@ class Bitmap:
         width, height = self.size
         if self.compression in (_RLE8, _RLE4) and self.bits == (8 if self.compression == _RLE8 else 4):
             indices, given = _run_lengths(self._content[self._data :], width, height, self.bits)
-            pixels = self._palette[indices]
-            pixels[~given] = 0  # as Chromium shows it
+            pixels = np.take(self._palette, indices, axis=0)
+            pixels *= given[..., None]  # what is not given is black, as Chromium shows it
         elif self.compression == _RGB or (self._header != _OS2 and self.compression in (_FIELDS, _ALPHA_FIELDS)):
             pixels = self._stored()
         else:
@@ -108,7 +108,7 @@ class Bitmap:
             raise _unsupported(f"{self.bits} bits a pixel")
         rows = self._rows(self._data, self.bits)
         if self.bits <= 8:
-            return self._palette[_unpacked(rows, self.bits)[:, :width]]
+            return np.take(self._palette, _unpacked(rows, self.bits)[:, :width], axis=0)
         if self.bits == 24:
             return rows[:, : 3 * width].reshape(len(rows), width, 3)[..., ::-1]
         values = np.ascontiguousarray(rows).view("<u2" if self.bits == 16 else "<u4")[:, :width]
@@ -139,7 +139,8 @@ def _unpacked(rows: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
 
 
 def _field(values: NDArray[np.integer], mask: int) -> NDArray[np.uint8]:
-    """One channel of bit fields, 0 to 255; 0 where it has no bits."""
+    """One channel of bit fields, 0 to 255; 0 where it has no bits. Bits that the values do not have do not count."""
+    mask &= int(np.iinfo(values.dtype).max)
     if not mask:
         return np.zeros(values.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1
@@ -188,7 +189,7 @@ def icon(content: bytes) -> Image.Image | Bitmap:
     """The largest picture of an icon or cursor, of several that with the most colours: a PNG, opened, or a bitmap.
 
     Raises:
-        DecodeError: the file ends too early or has no picture.
+        DecodeError: the file ends too early, or has no picture that can be opened.
     """
     found: list[tuple[int, int, Image.Image | Bitmap]] = []
     trouble = _cut_short()
@@ -206,6 +207,10 @@ def icon(content: bytes) -> Image.Image | Bitmap:
                 found.append((picture.size[0] * picture.size[1], picture.bits, picture))
         except DecodeError as error:
             trouble = error
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever Pillow says of a PNG, another picture may be whole
+            trouble = DecodeError("damaged", "a picture in the icon is damaged", DAMAGED_REMEDY)
     if not found:
         raise trouble
     return max(found, key=lambda each: each[:2])[2]

@@ -132,7 +132,7 @@ def _jpeg_pixels(data: bytes, start: int) -> int:
     data."""
     place, pixels = start + 2, 0
     for _ in range(_MOST_SEGMENTS):
-        if place + 4 > len(data) or data[place] != 0xFF:
+        if place + 10 > len(data) or data[place] != 0xFF:  # nothing that counts is shorter
             return 0
         marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
         if marker == 0xDA:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -18,10 +18,10 @@ from imgtool.types import TextLine
 
 _APERIO_YCBCR = 33003
 
-_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 254, 256, 257, 259, 262, 274
+_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 254, 255, 256, 257, 259, 262, 274
 _STRIPS, _ROWS, _STRIP_SIZES, _PLANAR = 273, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _PROFILE = 322, 323, 324, 325, 34675
-_COPY_OR_MASK = 1 | 4
+_COPY_OR_MASK, _OLD_COPY = 1 | 4, 2
 _MOST_PAGES = 10_000
 _MOST_FILLED, _SMALL = 4, 1 << 22
 """How many times as large as the picture its tiles may be together, but for so many pixels."""
@@ -43,6 +43,12 @@ def _codec(directory: ImageFileDirectory_v2) -> str | None:
     """Pillow's name of the format of each part of a TIFF page; ``None`` where they are no pictures of their own."""
     compression = directory.get(_COMPRESSION)
     return TIFF_PARTS.get(compression) if isinstance(compression, int) else None
+
+
+def is_copy_or_mask(tags: Any) -> bool:
+    """Whether a page with these tags is a smaller copy of another one, or a mask: by NewSubfileType, or by SubfileType,
+    which it has taken the place of."""
+    return bool(tags.get(_SUBFILE, 0) & _COPY_OR_MASK) or tags.get(_OLD_SUBFILE) == _OLD_COPY
 
 
 class TiffOfParts:
@@ -68,7 +74,7 @@ class TiffOfParts:
                 directory.load(file)
                 if not found and _codec(directory) is None:
                     return None
-                if not found or not directory.get(_SUBFILE, 0) & _COPY_OR_MASK:
+                if not found or not is_copy_or_mask(directory):
                     found.append(directory)
         return cls(file, found) if found else None
 

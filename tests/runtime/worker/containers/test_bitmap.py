@@ -206,3 +206,19 @@ def test_the_two_parts_by_themselves() -> None:
         assert np.array_equal(np.asarray(image), RGB)
     with pytest.raises(DecodeError):
         icon(struct.pack("<HHH", 0, 1, 3))
+
+
+def test_a_damaged_picture_of_an_icon_does_not_cost_the_others() -> None:
+    whole = files.icon_bitmap(files.RGB[:32, :32], 24, files.GREY[:32, :32] // 128)
+    damaged = b"\x89PNG\r\n\x1a\n" + bytes(40)
+    found = Decoder(10**8).decode_bytes(files.icon((48, 32, damaged), (32, 24, whole)))
+    assert (found.width, found.height) == (32, 32)
+    with pytest.raises(DecodeError, match="a picture in the icon is damaged"):
+        Decoder(10**8).decode_bytes(files.icon((48, 32, damaged)))
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_bits_that_a_pixel_does_not_have_are_none_of_a_channel(bits: int) -> None:
+    header = files.bitmap_info(bits, 4, 2, 3, more=files.masks(0xFFFFF800, 0x7E0, 0x1F), length=56)
+    found = Decoder(10**8).decode_bytes(files.bitmap(header, b"\0\xf8\0\0" * (2 * bits // 8)))
+    assert found.pixels.shape == (2, 4, 3)

@@ -119,6 +119,9 @@ def test_thumbnails_and_chance_are_no_photos() -> None:
     assert largest_jpeg(jpeg(photo().resize((160, 120)))) is None
     assert largest_jpeg(b"\xff\xd8\xff\xe0" * 5000) is None
     assert largest_jpeg(b"abc" + jpeg(photo())) == jpeg(photo())
+    # One that is cut off does not cost the one before it.
+    both = jpeg(photo()) + b"\xff\xd8\xff\xc0\0\x11\x08\x08"
+    assert largest_jpeg(both) == both
 
 
 def test_an_ordinary_tiff_of_a_camera_is_a_tiff(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs the service in one process: uvicorn, its limits on slow clients, and how it ends."""
+"""Runs the service in one process: uvicorn, how it begins and how it ends."""
 
 from __future__ import annotations
 
@@ -11,88 +11,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from imgtool.errors import ExitCode, UsageProblem
+from imgtool.service.connections.protocol import GuardedProtocol
 
 if TYPE_CHECKING:
     from imgtool.options import ServiceOptions
     from imgtool.service.app import Service
 
-HEAD_SECONDS = 10.0
-"""How long the head of a request may take, from its first byte or from the connection on."""
-
-HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 65
 """Longer than the idle time of common load balancers, which else send into a closed connection."""
-
-_TOO_LONG = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-type: application/problem+json\r\nconnection: close\r\n\r\n"
-    b'{"type":"urn:imgtool:problem:header_too_large","title":"The header is too long","status":431,'
-    b'"detail":"the header has more than 65,536 bytes","code":"header_too_large","remedy":"send fewer headers"}'
-)
-_UNREADABLE = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\r\n"
-    b'{"type":"urn:imgtool:problem:bad_request","title":"The request cannot be read","status":400,'
-    b'"detail":"this is no HTTP request, or its Content-Length is wrong","code":"bad_request",'
-    b'"remedy":"check what is sent, and that Content-Length is the size of the body"}'
-)
 
 
 class AddressUnusable(UsageProblem):
     """The address cannot be listened at."""
-
-
-class GuardedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request does not begin in time, or whose head is too long."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
-        super().connection_made(transport)
-        self._arm()
-
-    def data_received(self, data: bytes) -> None:
-        """Count what comes before a request is complete enough to be answered."""
-        former = self.cycle
-        idle = former is None or former.response_complete
-        super().data_received(data)
-        if self.cycle is not former:
-            self._disarm()
-            self._head_bytes = 0
-        elif idle and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self.transport.write(_TOO_LONG)
-                self.transport.close()
-            elif self._head_timer is None:
-                self._arm()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        self._disarm()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:
-        """Say that the request cannot be read, in the form of all errors."""
-        self.transport.write(_UNREADABLE)
-        self.transport.close()
-
-    def _arm(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
-
-    def _disarm(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
 
 class _Server(uvicorn.Server):
@@ -140,19 +76,10 @@ def serve(
 
     A second signal ends at once.
     """
-    return asyncio.run(_serve(service, options, listening, say, on_start))
-
-
-async def _serve(
-    service: Service,
-    options: ServiceOptions,
-    listening: socket.socket,
-    say: Callable[[str], None],
-    on_start: Callable[[], None],
-) -> ExitCode:
+    at_once = None if options.trusted_proxy else service.at_once  # a proxy's word for who asks is read further in
     config = uvicorn.Config(
         service.app,
-        http=GuardedProtocol,
+        http=partial(GuardedProtocol, at_once=at_once),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -164,7 +91,18 @@ async def _serve(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )
-    server = _Server(config)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        return runner.run(_serve(service, options, _Server(config), listening, say, on_start))
+
+
+async def _serve(
+    service: Service,
+    options: ServiceOptions,
+    server: _Server,
+    listening: socket.socket,
+    say: Callable[[str], None],
+    on_start: Callable[[], None],
+) -> ExitCode:
     loop = asyncio.get_running_loop()
     draining: asyncio.Task[None] | None = None
 

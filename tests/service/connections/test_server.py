@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from imgtool.errors import ExitCode
+from imgtool.service.connections.server import AddressUnusable, listen
 from imgtool.service.keys import Role, add_key
-from imgtool.service.server import AddressUnusable, listen
 from tests.command import imgtool
 from tests.service.running import PLANTED, png, problem, running
 

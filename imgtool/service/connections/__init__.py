@@ -1,0 +1,1 @@
+"""What happens on the connections of the service, below the application."""
