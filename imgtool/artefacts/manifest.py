@@ -28,7 +28,7 @@ FAST = "fast"
 OPTIMISED = ".optimised.onnx"
 """Ends the name of a graph that was optimised in advance, for the runtime that wrote it."""
 
-GATE = 1
+GATE = 2
 """The version of the gate that lossy twins have to pass (:mod:`imgtool.compiling.lossy.gate`): raise it when that gets
 stricter. A twin that passed an earlier one is not used."""
 

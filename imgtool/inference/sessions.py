@@ -143,8 +143,10 @@ def open_graph(
     callers: int = 1,
     precision: str = "exact",
     arena: Arena = Arena.NONE,
+    is_packed: bool = False,
 ) -> Graph:
-    """The graph ``name`` of the compiled model in ``folder``; ``arena`` says where its buffers come from.
+    """The graph ``name`` of the compiled model in ``folder``; ``arena`` says where its buffers come from, ``is_packed``
+    that its weights are copied in the order in which they are multiplied: for small ones.
 
     Each of the ``callers`` that run it at the same time has ``threads`` of its own. A folder without a manifest holds
     an export that was not installed: its portable graph is opened. ``fast`` opens the lossy twin if there is one that
@@ -176,7 +178,7 @@ def open_graph(
             return OrtGraph(folder / twin, threads, is_optimised=True, is_packed=True, arena=arena)
     # An optimised graph has a file only for weights that differ from those of the portable one.
     _check(folder, manifest, optimised, f"{optimised}.data", f"{portable}.data")
-    return OrtGraph(folder / optimised, threads, is_optimised=True, arena=arena)
+    return OrtGraph(folder / optimised, threads, is_optimised=True, is_packed=is_packed, arena=arena)
 
 
 def _check(folder: Path, manifest: ArtefactManifest, *graph: str) -> None:

@@ -19,7 +19,8 @@ from PIL import Image
 
 from imgtool.analyzers.text.easyocr_compiled import EasyOcrOnnx
 from imgtool.errors import ModelLoadFailed, ModelMissing
-from imgtool.inference.easyocr.graphs import Recognition
+from imgtool.inference.easyocr.crops import Crop
+from imgtool.inference.easyocr.graphs import EasyOcrGraphs, Recognition
 from imgtool.inference.picture import Picture
 from imgtool.options import EngineOptions
 from imgtool.types import TextLine
@@ -266,12 +267,19 @@ class TestAsUpstream:
                 ignored,
                 workers=0,
             )
-            found, confidence = graphs._best_reading(crop, width, Recognition())
+            ((found, confidence),) = graphs._best_readings([crop], width, Recognition())
             assert abs(confidence - score) < 1e-4
             if found != text:
                 assert is_tie(found, text)
                 differing += 1
         assert differing <= 0.02 * count
+
+    def test_a_line_reads_the_same_whatever_is_read_with_it(self, both: Both) -> None:
+        graphs = both.analyzer._reader
+        assert isinstance(graphs, EasyOcrGraphs)
+        crops = [(Crop([[0, 0]] * 4, self.crop(seed)), 448 if seed % 3 else 512) for seed in range(14)]
+        together = graphs._read_all(crops, Recognition())
+        assert together == [graphs._read_all([each], Recognition())[0] for each in crops]
 
     def crop(self, seed: int) -> NDArray[np.uint8]:
         """64 high: a stretch of a drawn page, blurred or noisy now and then."""
