@@ -13,9 +13,10 @@ from imgtool.weights.catalogue import find
 from imgtool.weights.errors import FileRefused
 from imgtool.weights.fetching.fetch import fetch
 from imgtool.weights.fetching.from_hub import name_revision
-from imgtool.weights.on_disk.blip import BlipWeights, weights_for
-from imgtool.weights.store import ModelStore
+from imgtool.weights.on_disk.blip import BlipWeights, manifest_of, weights_for
+from imgtool.weights.store import ModelStore, require_verified
 from imgtool.weights.synthetic.marker import Marker, write_marker
+from tests.compiled import flip
 from tests.fakes.hub import FakeHub
 from tests.model_files import BLIP, QUICK, blip_files
 
@@ -104,3 +105,17 @@ def test_synthetic_weights_cannot_lose_their_mark_on_the_way(store: ModelStore, 
         fetch(SPEC, store, replace(QUICK, source=tmp_path / "stick"))
     with pytest.raises(ModelMissing):
         found(root)
+
+
+def test_a_damaged_manifest_does_not_spare_the_files_their_check(
+    hub: FakeHub, store: ModelStore, root: Path, tmp_path: Path
+) -> None:
+    folder = fetch(SPEC, store, QUICK).manifest.folder(store.places)
+    options = EngineOptions(cache_dir=root)
+    given = manifest_of(folder, options)
+    require_verified(folder, given, "")
+    flip(Path(given), Path(given).stat().st_size // 2)
+    with pytest.raises(FileRefused, match="cannot be used"):
+        require_verified(folder, manifest_of(folder, options), "")
+    Path(given).unlink()
+    assert manifest_of(folder, options) == ""

@@ -17,6 +17,7 @@ from imgtool.options import Weights
 from imgtool.weights.catalogue import blip_of, find, is_catalogued
 from imgtool.weights.errors import unreadable
 from imgtool.weights.hashing import sampled_sha256
+from imgtool.weights.manifest import decode
 from imgtool.weights.places import find_snapshot, hub_cache, is_repository_id
 from imgtool.weights.store import MANIFEST, store_for
 from imgtool.weights.synthetic.marker import read_marker
@@ -95,8 +96,14 @@ def manifest_of(folder: Path, options: EngineOptions) -> str:
     if not is_repository_id(named.partition("@")[0]):
         return ""
     store, name = store_for(options), (find(named) if is_catalogued(named) else blip_of(named)).name
-    manifest = store.manifest(name)
-    return str(store.folder_of(name) / MANIFEST) if manifest and manifest.folder(store.places) == folder else ""
+    path = store.folder_of(name) / MANIFEST
+    try:
+        is_of_it = decode(path.read_bytes()).folder(store.places) == folder
+    except OSError:
+        return ""
+    except ValueError:  # a damaged one must not spare the files their check: the load refuses it
+        return str(path)
+    return str(path) if is_of_it else ""
 
 
 def how_to_repair(options: EngineOptions) -> str:
