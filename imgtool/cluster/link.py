@@ -34,6 +34,9 @@ class Link(Protocol):
     def kill(self) -> None:
         """End it at once."""
 
+    def last_words(self) -> str:
+        """The last lines that it wrote to stderr."""
+
     def forget(self) -> None:
         """Let go of what a forked child has inherited."""
 
@@ -86,6 +89,10 @@ class ProcessLink:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._reader.join(timeout=2)
+
+    def last_words(self) -> str:
+        """The last lines that it wrote to stderr: what Ray says of itself."""
+        return "\n".join(list(self._tail))
 
     def send_nothing_more(self) -> None:
         """End the thread that writes, once it has written what is queued."""

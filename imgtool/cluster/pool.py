@@ -367,7 +367,8 @@ class ClusterPool:
     def _check_deadlines(self) -> None:
         now = self._clock()
         if self._connect_deadline is not None and self._connect_deadline <= now:
-            self._failure = self._unanswered(f"nothing was heard for {_CONNECT_SECONDS:g} s")
+            words = "" if self._link is None else self._link.last_words()
+            self._failure = self._unanswered(f"{words}\nnothing was heard for {_CONNECT_SECONDS:g} s")
         for node in list(self._nodes.values()):
             if node.heard + self._limits.node_timeout <= now:
                 self._lose(node, f"silent for {self._limits.node_timeout:g} s")

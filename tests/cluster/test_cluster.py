@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -270,7 +271,7 @@ def test_warm_cache_runs_on_every_node(cluster: RayCluster) -> None:
     done = imgtool(*words, "--cluster", cluster.address, **cluster.environ)
     here = imgtool(*words)
     assert done.code is here.code, done.err
-    assert len({line.partition(": ")[0] for line in (done.out + done.err).splitlines() if "/" in line}) == 2, done.err
+    assert len(set(re.findall(r"\S+/[0-9a-f]{6}(?=: )", done.out + done.err))) == 2, done.err
 
 
 @pytest.mark.slow
@@ -300,23 +301,3 @@ def test_another_version_of_ray_is_named(cluster: RayCluster, tmp_path: Path) ->
     done = analyze(photos, *NUMBERED, "--cluster", cluster.address, **environ)
     assert done.code is ExitCode.USAGE, done.err
     assert "the cluster runs other versions than Ray 2.0.0" in done.err
-
-
-@pytest.mark.slow
-def test_a_node_without_the_model_and_one_without_imgtool_are_named(tmp_path: Path) -> None:
-    photos = numbered(tmp_path / "photos", 8)
-    empty = tmp_path / "empty"
-    (empty / "imgtool").mkdir(parents=True)
-    (empty / "imgtool" / "__init__.py").write_text("__version__ = '0.0.1'\n")
-    cluster = RayCluster({"PLANTED_SECONDS": "0"})
-    try:
-        cluster.start(0)
-        cluster.add_node(PYTHONPATH=f"{empty}:{ROOT}")
-        cluster.add_node(PYTHONPATH=str(empty))
-        cluster.wait(3)
-        done = analyze(photos, *NUMBERED, "--cluster", cluster.address, **cluster.environ)
-        assert done.code is ExitCode.MODEL_MISSING, done.err
-        assert done.err.count("is left out: it has no imgtool, or another one") == 2
-        assert "pip install" in done.err
-    finally:
-        cluster.stop()

@@ -270,6 +270,16 @@ def test_a_connection_that_says_nothing_is_given_up() -> None:
         bench.look()
 
 
+def test_a_wrong_token_is_told_from_what_ray_writes() -> None:
+    bench = Bench()
+    bench.pool.submit([item(0)])
+    bench.link.words = "RPC error: InvalidAuthToken: Authentication token is missing or incorrect"
+    bench.clock.advance(45)
+    with pytest.raises(ClusterUnavailable, match="does not accept this machine's token") as caught:
+        bench.look()
+    assert "RAY_AUTH_TOKEN" in caught.value.remedy
+
+
 def test_a_head_that_ends_loses_the_cluster() -> None:
     bench = Bench()
     bench.begin(4, 1)

@@ -33,6 +33,7 @@ class FakeLink:
         self._post = post
         self.sent: list[ToConnection] = []
         self.closed = self.killed = False
+        self.words = ""
 
     # -- what the test calls
 
@@ -93,6 +94,9 @@ class FakeLink:
 
     def kill(self) -> None:
         self.killed = True
+
+    def last_words(self) -> str:
+        return self.words
 
     def forget(self) -> None:
         """Nothing to let go of."""
