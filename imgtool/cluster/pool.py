@@ -250,8 +250,7 @@ class ClusterPool:
         elif isinstance(message, Connected):
             self._connect_deadline, self._nobody_since = None, self._clock()
         elif isinstance(message, ConnectFailed):
-            kinds = {"missing": MissingExtra, "mismatch": ClusterMismatch}
-            self._failure = kinds.get(message.kind, ClusterUnavailable)(message.message, message.remedy)
+            self._on_connect_failed(message, link.last_words())
         elif isinstance(message, Joined):
             self._on_joined(message)
         elif isinstance(message, Refused):
@@ -267,6 +266,12 @@ class ClusterPool:
             self._on_heard(node, message)
         elif isinstance(message, Gone):
             self._lose(node, message.reason, tell_link=False)
+
+    def _on_connect_failed(self, failed: ConnectFailed, words: str) -> None:
+        kinds = {"missing": MissingExtra, "mismatch": ClusterMismatch}
+        self._failure = kinds.get(failed.kind, ClusterUnavailable)(failed.message, failed.remedy)
+        if "InvalidAuthToken" in words:  # Ray's own exception says that it cannot connect, and no more
+            self._failure = self._unanswered(words)
 
     def _on_ended(self, ended: Ended) -> None:
         if self._connect_deadline is not None:

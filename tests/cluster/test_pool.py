@@ -280,6 +280,15 @@ def test_a_wrong_token_is_told_from_what_ray_writes() -> None:
     assert "RAY_AUTH_TOKEN" in caught.value.remedy
 
 
+def test_a_wrong_token_is_told_where_ray_says_that_it_cannot_connect() -> None:
+    bench = Bench()
+    bench.pool.submit([item(0)])
+    bench.link.words = "Unauthenticated: RPC error: InvalidAuthToken"
+    bench.link.say(ConnectFailed(kind="unavailable", message="Failed to connect", remedy="see `ray status`"))
+    with pytest.raises(ClusterUnavailable, match="token"):
+        bench.look()
+
+
 def test_a_head_that_ends_loses_the_cluster() -> None:
     bench = Bench()
     bench.begin(4, 1)
