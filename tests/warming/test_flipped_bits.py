@@ -120,7 +120,9 @@ def test_nothing_answers_from_a_flipped_bit(baked: Baked) -> None:
         full, check = baked.run("warm-cache", "--full-check"), baked.run("warm-cache", "--check")
         told = (str(name), full.stdout + full.stderr)
         assert full.returncode == check.returncode == 5, told
-        assert baked.answer(*way) is None, told
+        # EasyOCR compares its own files with its own table at each load, whatever our manifest says.
+        by_easyocr = path.name == NAME and way == ("text", "torch", "exact")
+        assert baked.answer(*way) in ((None, right[way]) if by_easyocr else (None,)), told
         commands = re.findall(r"`(imgtool warm-cache[^`]*)`", full.stderr)
         assert commands, told
         if way[1] == "torch" or path.name in (RECOMPILED, NAME):
