@@ -191,4 +191,26 @@ GUARDS = (
         "{parts.netloc}",
         "tests/engine/cache/shared/test_url.py::test_a_server_is_named_and_shown_without_its_password",
     ),
+    Guard(
+        "workers write nowhere but where they are told",
+        "imgtool/ground/sandbox.py",
+        "    _restrict_files(libc, writable)\n",
+        "",
+        "tests/ground/test_sandbox.py::test_everything_else_is_refused",
+    ),
+    Guard(
+        "workers open no socket",
+        "imgtool/ground/sandbox.py",
+        "    _refuse_system_calls(libc)\n",
+        "",
+        "tests/ground/test_sandbox.py::test_everything_else_is_refused",
+    ),
+    Guard(
+        "a node answers for the bytes that were hashed",
+        "imgtool/cluster/node.py",
+        "            if state.st_size == item.size and "
+        'hashlib.file_digest(file, "sha256").hexdigest() == item.sha256:\n',
+        "            if state.st_size == item.size:\n",
+        "tests/cluster/test_node.py::test_batches_are_answered_side_by_side_and_files_are_checked_by_hash",
+    ),
 )
