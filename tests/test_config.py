@@ -110,6 +110,7 @@ def test_every_option_can_be_set_from_the_environment(tmp_path: Path) -> None:
         "ocr": "psm=6",
         "classifier": "size=32",
         "codes": "find=hs",
+        "node_timeout": "30s",
     }
     for options in (EngineOptions, OutputOptions):
         for field in msgspec.structs.fields(options):

@@ -49,7 +49,7 @@ from imgtool.cluster.messages import (
     encode,
 )
 from imgtool.cluster.node import NodeServer
-from imgtool.distribution import install_command
+from imgtool.distribution import install_command, pip_install_elsewhere
 from imgtool.runtime.protocol import Item, read_body, write_body
 
 SETTINGS = {
@@ -198,7 +198,7 @@ class Connection:
             lines = text.splitlines() or [type(error).__name__]
             if "No module named" in text or "cannot import name" in text:
                 cause = next(line for line in lines if "No module named" in line or "cannot import name" in line)
-                remedy = f"install the version of this machine there: pip install {install_name()}"
+                remedy = f"install the version of this machine there: {pip_install_elsewhere(install_name())}"
                 self._refuse(node, f"it has no imgtool, or another one: {cause.strip()}", remedy)
             elif ("disk" in text.lower() and "full" in text.lower()) or "No space left" in text:
                 self._refuse(node, f"its disk is full: {lines[-1]}", "free space where Ray keeps its files (/tmp/ray)")
@@ -326,7 +326,8 @@ def _explained(address: str, error: Exception) -> ConnectFailed:
         import ray
 
         own = f"Ray {ray.__version__} and Python {platform.python_version()}"
-        remedy = f"install the cluster's versions here, or these on its machines: pip install ray=={ray.__version__}"
+        these = pip_install_elsewhere(f"ray=={ray.__version__}")
+        remedy = f"install the cluster's versions here, or these on its machines: {these}"
         return ConnectFailed(
             kind="mismatch", message=f"the cluster runs other versions than {own}: {text}", remedy=remedy
         )

@@ -80,8 +80,9 @@ class NodeServer:
         try:
             # Read apart: a driver of another version may ask in words that are not known here.
             if (version := msgspec.msgpack.decode(data)["version"]) != __version__:
-                text = f"the driver has imgtool {version}"
-                return encode(Welcome(version=__version__, problem=Problem("version", text)))
+                remedy = "install the same version on all machines"
+                problem = Problem("version", f"the driver has imgtool {version}", remedy)
+                return encode(Welcome(version=__version__, problem=problem))
             return encode(self._begin(decode_hello(data)))
         except ImgtoolError as error:
             problem = Problem(type(error).__name__, str(error), error.remedy)
@@ -142,7 +143,7 @@ class NodeServer:
 
             def end() -> None:
                 pool.close(at_once=True)
-                self._fail(Problem("closed", "the node was told to end"))
+                self._fail(Problem("closed", "the node was told to end", "run again: what is answered is in the cache"))
                 over.set()
 
             self._inbox.put(end)

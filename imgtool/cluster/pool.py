@@ -52,7 +52,7 @@ from imgtool.cluster.messages import (
     event_from_node,
     options_for_nodes,
 )
-from imgtool.distribution import NAME
+from imgtool.distribution import NAME, pip_install_elsewhere
 from imgtool.engine.plan import Plan
 from imgtool.errors import (
     ClusterLost,
@@ -324,7 +324,7 @@ class ClusterPool:
         address = self._limits.address
         if welcome.version != __version__:
             text = f"it has imgtool {welcome.version}, and this machine {__version__}"
-            return text, f"run there: pip install '{NAME}[cluster]=={__version__}'"
+            return text, f"run there: {pip_install_elsewhere(f'{NAME}[cluster]=={__version__}')}"
         warm = f"imgtool warm-cache --cluster {address}, or what imgtool says there: "
         if (problem := welcome.problem) is not None:
             return problem.message, warm + problem.remedy if problem.code == "ModelMissing" else problem.remedy

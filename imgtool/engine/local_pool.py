@@ -32,6 +32,7 @@ class LocalPool(Pool):
     ) -> None:
         self._options = options
         self._alone, self._awaited, self._echo_worker = gradual, awaited, echo_worker
+        self._warming_up = False
         limits = PoolLimits(
             workers=options.workers,
             gradual=gradual,
@@ -46,9 +47,16 @@ class LocalPool(Pool):
 
         super().__init__(self._start_worker, plans, call_soon, limits)
 
+    def warm_up(self) -> None:
+        # Workers that start now leave their models to this: one that is loaded already would not be run.
+        self._warming_up = True
+        super().warm_up()
+        self._warming_up = False
+
     def _start_worker(self, post: Post, plans: Callable[[], tuple[TaskPlan, ...]], one_by_one: bool) -> Worker:
         options = self._options
-        awaited, self._awaited = self._awaited and not one_by_one, False
+        later = one_by_one or self._warming_up
+        awaited, self._awaited = self._awaited and not later, False
         alone, self._alone = self._alone, False
 
         def find_setup() -> Setup:
@@ -60,7 +68,7 @@ class LocalPool(Pool):
                 batch_pixels=options.batch_pixels,
                 threads=threads_of(options, is_alone=alone),
                 # Loaded in isolation, at first use, the model that killed a worker is known by its name.
-                load=LoadPolicy.LAZY if one_by_one else options.load,
+                load=LoadPolicy.LAZY if later else options.load,
                 awaited=awaited,
                 idle_ttl=options.idle_ttl,
             )

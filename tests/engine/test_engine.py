@@ -235,6 +235,14 @@ def test_wrong_options_are_refused_at_once() -> None:
         Engine(tasks=["labels"])
 
 
+@pytest.mark.parametrize("load", ["lazy", "eager", "parallel"])
+def test_warming_up_runs_the_models_once_however_they_are_loaded(tmp_path: Path, load: str) -> None:
+    with Engine(tasks=["caption"], caption_engine="tests.planted:Hazard", cache=False, load=load) as engine:
+        engine.warm_up()
+        list(engine.analyze([pictures.flat(tmp_path / "a.png")]))
+        assert engine.statistics.warmed_up
+
+
 def test_warming_up_loads_before_the_first_image(tmp_path: Path, log: Path) -> None:
     with Engine(tasks=["caption"], caption_engine="tests.planted:Hazard", cache=False) as engine:
         engine.warm_up()

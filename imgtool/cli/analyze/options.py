@@ -117,16 +117,14 @@ Overwrite = Annotated[Flag, option(_FILES, "Replace such files that exist.", "--
 Cache = Annotated[Flag, option(_RUN, "Neither use nor store results.", "--cache/--no-cache")]
 CacheDir = Annotated[Text, option(_RUN, "Where results and models are stored.", takes="DIR")]
 SharedCache = Annotated[Text, option(_RUN, "Redis with results of other machines, too.", "--shared-cache", takes="URL")]
-Cluster = Annotated[
-    Text, option(_RUN, "Compute on a Ray cluster: auto, local, ray://...", "--cluster", takes="ADDRESS")
-]
+Cluster = Annotated[Text, option(_RUN, "On a Ray cluster: auto, local or a URL.", "--cluster", takes="ADDRESS")]
 Database = Annotated[Text, option(_RUN, "Where search finds results; off: nowhere.", "--database", takes="URL")]
 RetryFailed = Annotated[Flag, option(_RUN, "Only images that failed before.", "--retry-failed/--no-retry-failed")]
 FailFast = Annotated[Flag, option(_RUN, "Stop at the first failure.", "--fail-fast/--no-fail-fast")]
 Workers = Annotated[Text, option(_RUN, "Worker processes (default: what pays).", "--workers", "-j", takes="N")]
 Timeout = Annotated[Text, option(_RUN, "Limit per task and image (default: 120s).", takes="TIME")]
 Device = Annotated[Text, option(_RUN, "auto (default), cpu, cuda, cuda:N or mps.", "--device", takes="NAME")]
-Precision = Annotated[Text, option(_RUN, "exact (default), or fast: results may differ.", "--precision", takes="NAME")]
+Precision = Annotated[Text, option(_RUN, "exact (default) or fast (may differ).", "--precision", takes="NAME")]
 
 Backend = Annotated[Text, option(_MODELS, "auto (default), onnx (compiled) or torch.", "--backend", takes="NAME")]
 EasyocrDir = Annotated[Text, option(_MODELS, "EasyOCR's files (default: its own folder).", takes="DIR")]

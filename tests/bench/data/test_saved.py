@@ -50,7 +50,7 @@ def edited(change: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], bytes]:
         (lambda data: b"", "cut off"),
         (lambda data: b"\x89PNG\r\n", "not JSON"),
         (lambda data: b'{"tool": "\xff"}', "not JSON"),
-        (lambda data: b"[" * 200_000, "not JSON"),
+        (lambda data: b"[" * 200_000, "nested too deeply"),
         (lambda data: b"[]", "not a file of imgtool bench"),
         (lambda data: b'{"results": [{"command": "sleep 1", "mean": 1.0}]}', "not a file of imgtool bench"),
         (edited(lambda document: document.update(tool="hyperfine")), "not a file of imgtool bench"),

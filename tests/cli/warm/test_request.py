@@ -80,5 +80,6 @@ def test_every_flag_is_an_option_of_the_engine_or_part_of_the_request() -> None:
         "full_check",
         "help_all",
         "log_format",
+        "cluster",
     }
     assert names - _ENGINE_OPTIONS == part - {"load", "compile", "full"}

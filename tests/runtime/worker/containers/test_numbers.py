@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from imgtool.runtime.worker.containers.tiff_numbers import TiffOfNumbers
 from imgtool.runtime.worker.decode import DecodedPage, DecodeError, Decoder
 
 RAMP = np.linspace(0, 1, 12 * 10).reshape(10, 12)
@@ -87,6 +89,11 @@ def test_they_are_shown(name: str) -> None:
     assert page.format == kind
     assert page.pixels.shape == expected.shape
     assert np.abs(page.pixels.astype(float) - expected).max() <= tolerance
+
+
+def test_what_pillow_has_a_mode_for_is_left_to_it() -> None:
+    assert TiffOfNumbers.opened(BytesIO(tiff(BYTES, kind=1))) is None
+    assert TiffOfNumbers.opened(BytesIO(tiff(COLOURS))) is not None
 
 
 def test_every_page_of_a_tiff_is_read() -> None:
