@@ -22,7 +22,7 @@ from imgtool.artefacts.requested_model import requested_blip
 from imgtool.artefacts.runtime_identity import this_runtime
 from imgtool.compiling import compile as compiling_models
 from imgtool.compiling.blip.int8 import quantise
-from imgtool.compiling.child import CompileFinished, CompileOrder, carry_out
+from imgtool.compiling.child import CompileFinished, CompileOrder, carry_out, describe
 from imgtool.compiling.compile import compile_model
 from imgtool.compiling.flat_graph import FlatGraph
 from imgtool.compiling.lossy import twin as compile_fast
@@ -93,6 +93,17 @@ def test_matrices_in_int8_are_kept_where_they_pay(folder: Path, monkeypatch: pyt
     # A quarter for the weights, a quarter for the packed ones.
     assert data.stat().st_size < (folder / f"{GRAPH}.onnx.data").stat().st_size * 0.6
     assert {path.name for path in (folder / FAST).iterdir()} == {f"{GRAPH}.optimised.onnx", data.name}
+
+
+def test_a_twin_is_made_anew_in_place_of_one_of_another_make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_openvino_out(monkeypatch)
+    plant_seconds(monkeypatch, 3.0, 1.5, 1.5)
+    before = made(folder)
+    (folder / FAST / f"{GRAPH}.onnx.data").write_bytes(b"weights of the earlier make")
+    earlier = msgspec.structs.replace(before, files=describe(folder))
+    (folder / NAME).write_bytes(encode_sealed(earlier))
+    fast = twin(folder)
+    assert (fast.executor, fast.method) == ("onnxruntime", "matrices in int8")
 
 
 def test_what_hardly_pays_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
