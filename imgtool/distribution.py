@@ -27,11 +27,11 @@ def install_command(*extras: str, again: bool = False) -> str:
     return pip_install(*(["--force-reinstall"] if again else []), *_what_to_install(root, extras))
 
 
-def pip_install_elsewhere(*words: str) -> str:
-    """``pip install`` with ``words``, quoted for a shell, as a person types it on another machine."""
+def pip_install_elsewhere(requirement: str) -> str:
+    """``pip install`` with ``requirement``, quoted for a shell, as a person types it on another machine."""
     from shlex import join
 
-    return join(["pip", "install", *words])
+    return join(["pip", "install", requirement])
 
 
 def pip_install(*words: str) -> str:

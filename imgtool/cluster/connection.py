@@ -28,6 +28,7 @@ from msgspec import Struct
 
 from imgtool.cluster.address import host_and_port
 from imgtool.cluster.messages import (
+    SAME_IMGTOOL,
     Alive,
     Close,
     Command,
@@ -74,7 +75,6 @@ class Node(Struct, eq=False):
     number: int
     ray_id: str
     name: str
-    gpus: float
     actor: Any
     since: float
     joined: bool = False
@@ -176,7 +176,7 @@ class Connection:
         actor = self._ray.remote(NodeServer).options(scheduling_strategy=strategy, **options).remote()
         self._numbers += 1
         name = f"{described['NodeManagerAddress']}/{key[:6]}"
-        node = Node(self._numbers, key, name, gpus, actor, since=time.monotonic())
+        node = Node(self._numbers, key, name, actor, since=time.monotonic())
         self._nodes[node.number] = node
         if self._connect.command is not None:
             asked = actor.command.remote(encode(Command(self._connect.command)))
@@ -198,7 +198,7 @@ class Connection:
             lines = text.splitlines() or [type(error).__name__]
             if "No module named" in text or "cannot import name" in text:
                 cause = next(line for line in lines if "No module named" in line or "cannot import name" in line)
-                remedy = f"install the version of this machine there: {pip_install_elsewhere(install_name())}"
+                remedy = f"install the version of this machine there: {pip_install_elsewhere(SAME_IMGTOOL)}"
                 self._refuse(node, f"it has no imgtool, or another one: {cause.strip()}", remedy)
             elif ("disk" in text.lower() and "full" in text.lower()) or "No space left" in text:
                 self._refuse(node, f"its disk is full: {lines[-1]}", "free space where Ray keeps its files (/tmp/ray)")
@@ -206,7 +206,7 @@ class Connection:
                 self._lose(node, lines[0])
             return
         node.joined, node.asked = True, False
-        self._say(Joined(node=node.number, name=node.name, gpus=node.gpus, welcome=future.result()))
+        self._say(Joined(node=node.number, name=node.name, welcome=future.result()))
 
     def _on_command(self, node: Node, future: Future[bytes]) -> None:
         if node.number not in self._nodes:
@@ -288,14 +288,6 @@ class Connection:
                 self._ray.kill(node.actor)
         with suppress(Exception):
             self._ray.shutdown()
-
-
-def install_name() -> str:
-    """The distribution with the version of this machine, as pip takes it."""
-    from imgtool import __version__
-    from imgtool.distribution import NAME
-
-    return f"'{NAME}[cluster]=={__version__}'"
 
 
 def _first_line(error: BaseException) -> str:

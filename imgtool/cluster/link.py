@@ -18,6 +18,9 @@ from imgtool.runtime.process import describe_exit
 from imgtool.runtime.protocol import read_body, write_body
 from imgtool.runtime.start_process import forget_pipes
 
+CONNECT_SECONDS = 45.0
+"""How long a cluster may take to let a driver in."""
+
 _TAIL_LINES = 8
 _CLOSE_SECONDS = 5.0
 

@@ -9,6 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from imgtool import __version__
+from imgtool.distribution import NAME
+from imgtool.errors import ClusterMismatch, ClusterUnavailable, ImgtoolError, MissingExtra
 from imgtool.options import DEFAULT_LANGUAGES, EngineOptions
 from imgtool.runtime.interface import FewerWorkers, WorkerStatistics
 from imgtool.runtime.protocol import (
@@ -22,6 +25,9 @@ from imgtool.runtime.protocol import (
     ModelLoaded,
 )
 from imgtool.types import Problem
+
+SAME_IMGTOOL = f"{NAME}[cluster]=={__version__}"
+"""What a node has to have installed: another version may speak otherwise."""
 
 # -- between the driver and a node
 
@@ -137,6 +143,11 @@ class ConnectFailed(Struct, frozen=True, tag="connect_failed", kw_only=True):
     message: str
     remedy: str
 
+    def exception(self) -> ImgtoolError:
+        """What is raised where somebody waits for the cluster."""
+        kinds = {"missing": MissingExtra, "mismatch": ClusterMismatch}
+        return kinds.get(self.kind, ClusterUnavailable)(self.message, self.remedy)
+
 
 class Listed(Struct, frozen=True, tag="listed", kw_only=True):
     """How many nodes can take work, and how many of them are still being asked."""
@@ -150,7 +161,6 @@ class Joined(Struct, frozen=True, tag="joined", kw_only=True):
 
     node: int
     name: str
-    gpus: float
     welcome: bytes
 
 

@@ -70,11 +70,6 @@ class NodeServer:
         self._command: subprocess.Popen[bytes] | None = None
         self._ended = False
 
-    @property
-    def busy(self) -> bool:
-        """Whether it has images in hand."""
-        return bool(self._jobs)
-
     def hello(self, data: bytes) -> bytes:
         """A ``Hello``; answered with a ``Welcome``. The pool is made, and starts workers where they are to warm up."""
         try:

@@ -27,8 +27,9 @@ from msgspec import Struct
 
 from imgtool import __version__
 from imgtool.analyzers.interface import THUMBNAIL
-from imgtool.cluster.link import Link, Post, ProcessLink
+from imgtool.cluster.link import CONNECT_SECONDS, Link, Post, ProcessLink
 from imgtool.cluster.messages import (
+    SAME_IMGTOOL,
     Alive,
     CommandDone,
     Connect,
@@ -52,14 +53,12 @@ from imgtool.cluster.messages import (
     event_from_node,
     options_for_nodes,
 )
-from imgtool.distribution import NAME, pip_install_elsewhere
+from imgtool.distribution import pip_install_elsewhere
 from imgtool.engine.plan import Plan
 from imgtool.errors import (
     ClusterLost,
-    ClusterMismatch,
     ClusterUnavailable,
     ImgtoolError,
-    MissingExtra,
     NoUsableNode,
 )
 from imgtool.options import EngineOptions
@@ -73,7 +72,6 @@ _BATCH_SECONDS = 1.0
 _FIRST_BATCH, _MOST_IN_BATCH = 2, 64
 _BACKLOG = 64
 _ALONE_AFTER, _FAILS_AFTER = 2, 5
-_CONNECT_SECONDS = 45.0
 _NOBODY_SECONDS = 60.0
 """How long to wait for a node where there is none."""
 MOST_SENT_AT_ONCE, MOST_SENT = 64 << 20, 512 << 20
@@ -221,7 +219,7 @@ class ClusterPool:
 
     def _start(self, *, warm_up: bool) -> None:
         if self._link is None:
-            self._connect_deadline = self._clock() + _CONNECT_SECONDS
+            self._connect_deadline = self._clock() + CONNECT_SECONDS
             self._refusals.clear()
 
             def post(message: FromConnection | Ended) -> None:
@@ -268,8 +266,7 @@ class ClusterPool:
             self._lose(node, message.reason, tell_link=False)
 
     def _on_connect_failed(self, failed: ConnectFailed, words: str) -> None:
-        kinds = {"missing": MissingExtra, "mismatch": ClusterMismatch}
-        self._failure = kinds.get(failed.kind, ClusterUnavailable)(failed.message, failed.remedy)
+        self._failure = failed.exception()
         if "InvalidAuthToken" in words:  # Ray's own exception says that it cannot connect, and no more
             self._failure = self._unanswered(words)
 
@@ -324,7 +321,7 @@ class ClusterPool:
         address = self._limits.address
         if welcome.version != __version__:
             text = f"it has imgtool {welcome.version}, and this machine {__version__}"
-            return text, f"run there: {pip_install_elsewhere(f'{NAME}[cluster]=={__version__}')}"
+            return text, f"run there: {pip_install_elsewhere(SAME_IMGTOOL)}"
         warm = f"imgtool warm-cache --cluster {address}, or what imgtool says there: "
         if (problem := welcome.problem) is not None:
             return problem.message, warm + problem.remedy if problem.code == "ModelMissing" else problem.remedy
@@ -373,7 +370,7 @@ class ClusterPool:
         now = self._clock()
         if self._connect_deadline is not None and self._connect_deadline <= now:
             words = "" if self._link is None else self._link.last_words()
-            self._failure = self._unanswered(f"{words}\nnothing was heard for {_CONNECT_SECONDS:g} s")
+            self._failure = self._unanswered(f"{words}\nnothing was heard for {CONNECT_SECONDS:g} s")
         for node in list(self._nodes.values()):
             if node.heard + self._limits.node_timeout <= now:
                 self._lose(node, f"silent for {self._limits.node_timeout:g} s")

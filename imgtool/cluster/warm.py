@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from imgtool.cluster.address import check_address
-from imgtool.cluster.link import ProcessLink
+from imgtool.cluster.link import CONNECT_SECONDS, ProcessLink
 from imgtool.cluster.messages import (
     CommandDone,
     Connect,
@@ -20,9 +20,7 @@ from imgtool.cluster.messages import (
     Refused,
     decode_command_ended,
 )
-from imgtool.errors import ClusterLost, ClusterMismatch, ClusterUnavailable, ExitCode, MissingExtra
-
-_CONNECT_SECONDS = 45.0
+from imgtool.errors import ClusterLost, ClusterUnavailable, ExitCode
 
 
 class NodeOutcome(Struct, frozen=True):
@@ -49,7 +47,7 @@ def run_on_nodes(address: str, words: Sequence[str]) -> Iterator[NodeOutcome]:
     try:
         link.send(Connect(address=address, command=tuple(words)))
         done: set[str] = set()
-        limit: float | None = _CONNECT_SECONDS
+        limit: float | None = CONNECT_SECONDS
         while True:
             try:
                 message = news.get(timeout=limit)
@@ -59,8 +57,7 @@ def run_on_nodes(address: str, words: Sequence[str]) -> Iterator[NodeOutcome]:
             if isinstance(message, Connected):
                 limit = None
             elif isinstance(message, ConnectFailed):
-                kinds = {"missing": MissingExtra, "mismatch": ClusterMismatch}
-                raise kinds.get(message.kind, ClusterUnavailable)(message.message, message.remedy)
+                raise message.exception()
             elif isinstance(message, Ended):
                 raise ClusterLost(f"the cluster was lost: {message.description}", "run the same command again")
             elif isinstance(message, Refused):

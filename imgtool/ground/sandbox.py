@@ -129,14 +129,11 @@ def _restrict_files(libc: Any, writable: Iterable[str]) -> None:
         raise _refusal("Landlock")
     try:
         for path in (*_DEVICES, *_nvidia(), *writable):
-            with suppress(OSError):
+            with suppress(OSError):  # what is not there, or cannot be allowed, stays closed
                 place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-                try:
-                    rights = handled if os.path.isdir(path) else handled & _OF_FILES  # noqa: PTH112 - pathlib is slow
-                    if libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0):
-                        raise _refusal("Landlock")
-                finally:
-                    os.close(place)
+                rights = handled if os.path.isdir(path) else handled & _OF_FILES  # noqa: PTH112 - pathlib is slow
+                libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
+                os.close(place)
         if libc.syscall(_RESTRICT_SELF, ruleset, 0):
             raise _refusal("Landlock")
     finally:

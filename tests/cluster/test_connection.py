@@ -7,9 +7,13 @@ from concurrent.futures import Future
 
 import pytest
 
+from imgtool import __version__
 from imgtool.cluster.connection import Connection, Node, _explained, _unreachable
 from imgtool.cluster.messages import Connect, ConnectFailed, FromConnection, Gone, Joined, Refused
+from imgtool.distribution import NAME
 from tests.redis_servers import free_port
+
+INSTALL = f"pip install '{NAME}[cluster]=={__version__}'"
 
 
 def heard(error: Exception | None, answer: bytes = b"") -> FromConnection:
@@ -17,7 +21,7 @@ def heard(error: Exception | None, answer: bytes = b"") -> FromConnection:
     said: queue.SimpleQueue[FromConnection] = queue.SimpleQueue()
     connection = Connection(said.put)
     connection._connect = Connect(address="auto")
-    node = Node(1, "a1b2c3", "10.0.0.5/a1b2c3", 0.0, None, since=0.0)
+    node = Node(1, "a1b2c3", "10.0.0.5/a1b2c3", None, since=0.0)
     connection._nodes[1] = node
     future: Future[bytes] = Future()
     future.set_exception(error) if error is not None else future.set_result(answer)
@@ -28,8 +32,12 @@ def heard(error: Exception | None, answer: bytes = b"") -> FromConnection:
 @pytest.mark.parametrize(
     ("text", "reason", "remedy"),
     [
-        ("The actor failed to import\nModuleNotFoundError: No module named 'imgtool'", "has no imgtool", "pip install"),
-        ("ImportError: cannot import name 'x' from 'imgtool'", "has no imgtool, or another one", "pip install"),
+        (
+            "The actor failed to import\nModuleNotFoundError: No module named 'imgtool'",
+            "has no imgtool",
+            INSTALL,
+        ),
+        ("ImportError: cannot import name 'x' from 'imgtool'", "has no imgtool, or another one", INSTALL),
         ("Local disk is full\nThe object cannot be created", "its disk is full", "free space"),
         ("OSError: [Errno 28] No space left on device", "its disk is full", "free space"),
     ],
@@ -42,7 +50,7 @@ def test_a_node_that_cannot_have_an_actor_is_refused_by_name(text: str, reason: 
 
 def test_a_node_that_dies_meanwhile_is_tried_again_and_one_that_answers_joins() -> None:
     assert isinstance(heard(RuntimeError("The actor died")), Gone)
-    assert heard(None, b"welcome") == Joined(node=1, name="10.0.0.5/a1b2c3", gpus=0.0, welcome=b"welcome")
+    assert heard(None, b"welcome") == Joined(node=1, name="10.0.0.5/a1b2c3", welcome=b"welcome")
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_who_waits_for_a_node_that_is_closed_is_told(
     found: list[Done] = []
     thread = threading.Thread(target=lambda: found.append(run(node, photo)), daemon=True)
     thread.start()
-    while not node.busy:
+    while not node._jobs:
         time.sleep(0.02)
     node.close()
     thread.join(timeout=20)

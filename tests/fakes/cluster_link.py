@@ -46,7 +46,7 @@ class FakeLink:
     def join(self, node: int, *, name: str | None = None, version: str = __version__, **more: object) -> None:
         """Have a node join that would answer as it should, unless ``more`` says otherwise."""
         welcome = Welcome(version=version, **{"fingerprints": FINGERPRINTS, **more})  # type: ignore[arg-type]
-        self.say(Joined(node=node, name=name or f"n{node}", gpus=0, welcome=encode(welcome)))
+        self.say(Joined(node=node, name=name or f"n{node}", welcome=encode(welcome)))
 
     def say(self, message: FromConnection | Ended) -> None:
         """Say something."""

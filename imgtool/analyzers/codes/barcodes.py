@@ -131,8 +131,8 @@ def _has_bars(grey: NDArray[np.uint8], *, slanting: bool) -> bool:
         tiles = cv2.resize(changes[: height * _TILE, : width * _TILE], (width, height), interpolation=cv2.INTER_AREA)
         means.append(cv2.blur(tiles, (4, 4)).astype(np.float32))
     much, little = np.maximum(*means), np.minimum(*means)
-    slanting = ((much > _LEAST_CHANGE) & (much > _LEAST_RATIO * little)).astype(np.uint8)
-    return bool(cv2.erode(slanting, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0).any())
+    one_way = ((much > _LEAST_CHANGE) & (much > _LEAST_RATIO * little)).astype(np.uint8)
+    return bool(cv2.erode(one_way, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0).any())
 
 
 def _shrunk(grey: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:

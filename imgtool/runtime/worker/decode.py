@@ -40,8 +40,9 @@ from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
 from imgtool.runtime.worker.containers.netpbm import netpbm
 from imgtool.runtime.worker.containers.pdf import PdfPages
 from imgtool.runtime.worker.containers.plugins import load_plugin
+from imgtool.runtime.worker.containers.tiff_directories import is_copy_or_mask
 from imgtool.runtime.worker.containers.tiff_numbers import TiffOfNumbers
-from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts, is_copy_or_mask
+from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
 from imgtool.runtime.worker.jpeg import upright_jpeg
 from imgtool.runtime.worker.pixels import (

@@ -9,14 +9,13 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from imgtool.runtime.worker.containers.tiff_parts import is_copy_or_mask
+from imgtool.runtime.worker.containers.tiff_directories import directories, is_copy_or_mask
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError
 from imgtool.runtime.worker.pixels import nodata, stretched
 from imgtool.types import TextLine
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR = 256, 257, 258, 262, 277, 284
 _EXTRA_SAMPLES, _SAMPLE_FORMAT = 338, 339
-_MOST_PAGES = 10_000
 _READ = {(1, 32), (2, 16), (2, 32), (3, 32), (3, 64)}
 """Sample formats (1 unsigned, 2 signed, 3 floating-point) and bits that OpenCV reads in colour."""
 _WORDS = {1: "unsigned", 2: "signed", 3: "floating-point"}
@@ -41,21 +40,12 @@ class TiffOfNumbers:
         """``file`` as such a file; ``None`` where its first page is none such."""
         found: list[_Page] = []
         with suppress(Exception):  # what is wrong with a directory is said when Pillow opens the file
-            file.seek(0)
-            head = file.read(16)
-            head = head[: 16 if head[2:4] in (b"+\0", b"\0+") else 8]
-            directory = ImageFileDirectory_v2(head)
-            seen: set[int] = set()
-            while directory.next and directory.next not in seen and len(seen) < _MOST_PAGES:
-                seen.add(directory.next)
-                file.seek(directory.next)
-                directory = ImageFileDirectory_v2(head)
-                directory.load(file)
+            for number, directory in enumerate(directories(file)):
                 samples, kind, bits = directory.get(_SAMPLES, 1), *(_first(directory.get(t, (1,))) for t in _KIND)
                 if not found and (samples < 2 or (kind, bits) in ((1, 8), (1, 16)) or bits < 16 or kind not in _WORDS):
                     return None
                 if not found or not is_copy_or_mask(directory):
-                    found.append(_Page(len(seen) - 1, directory, samples, kind, bits))
+                    found.append(_Page(number, directory, samples, kind, bits))
         return cls(file, found) if found else None
 
     def size(self, page: int) -> tuple[int, int]:

@@ -6,23 +6,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from io import BytesIO
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from imgtool.image_formats import TIFF_PARTS
 from imgtool.runtime.worker.containers.plugins import load_plugin
+from imgtool.runtime.worker.containers.tiff_directories import directories, is_copy_or_mask
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError
 from imgtool.types import TextLine
 
 _APERIO_YCBCR = 33003
 
-_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 254, 255, 256, 257, 259, 262, 274
+_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 256, 257, 259, 262, 274
 _STRIPS, _ROWS, _STRIP_SIZES, _PLANAR = 273, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _PROFILE = 322, 323, 324, 325, 34675
-_COPY_OR_MASK, _OLD_COPY = 1 | 4, 2
-_MOST_PAGES = 10_000
 _MOST_FILLED, _SMALL = 4, 1 << 22
 """How many times as large as the picture its tiles may be together, but for so many pixels."""
 
@@ -45,12 +44,6 @@ def _codec(directory: ImageFileDirectory_v2) -> str | None:
     return TIFF_PARTS.get(compression) if isinstance(compression, int) else None
 
 
-def is_copy_or_mask(tags: Any) -> bool:
-    """Whether a page with these tags is a smaller copy of another one, or a mask: by NewSubfileType, or by SubfileType,
-    which it has taken the place of."""
-    return bool(tags.get(_SUBFILE, 0) & _COPY_OR_MASK) or tags.get(_OLD_SUBFILE) == _OLD_COPY
-
-
 class TiffOfParts:
     """A TIFF file of such pages, held open."""
 
@@ -62,16 +55,7 @@ class TiffOfParts:
         """``file`` as such a file; ``None`` where its first page is in no such format."""
         found: list[ImageFileDirectory_v2] = []
         with suppress(Exception):  # what is wrong with a directory is said when Pillow opens the file
-            file.seek(0)
-            head = file.read(16)
-            head = head[: 16 if head[2:4] in (b"+\0", b"\0+") else 8]
-            directory = ImageFileDirectory_v2(head)
-            seen: set[int] = set()
-            while directory.next and directory.next not in seen and len(seen) < _MOST_PAGES:
-                seen.add(directory.next)
-                file.seek(directory.next)
-                directory = ImageFileDirectory_v2(head)
-                directory.load(file)
+            for directory in directories(file):
                 if not found and _codec(directory) is None:
                     return None
                 if not found or not is_copy_or_mask(directory):
