@@ -60,10 +60,10 @@ def _sandbox(options: EngineOptions) -> str:
         return "workers are not restricted, because that is switched off"
     if not found.complete:
         return f"workers are not restricted: {found.lacking}"
-    most = "" if options.sandbox is Sandbox.ON else "; analyzers of your own (MODULE:CLASS) are not restricted"
+    own = "" if options.sandbox is Sandbox.ON else ". Engines of your own (MODULE:CLASS) are not restricted"
     return (
-        "workers have no network, write to no files but graphs of the cache and temporary ones, gain no privileges, and"
-        f" have no use of some system calls (Landlock {found.landlock}, seccomp){most}"
+        "workers cannot open network connections or gain privileges, and can write only to temporary files and to"
+        f" cleaned graphs in the cache (Landlock {found.landlock}, seccomp){own}"
     )
 
 

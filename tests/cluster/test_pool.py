@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
+from imgtool import __version__
 from imgtool.cluster.messages import Connect, ConnectFailed, Ended, Listed, Refused
 from imgtool.cluster.pool import MOST_SENT, ClusterLimits, ClusterPool
+from imgtool.distribution import NAME
 from imgtool.errors import (
     ClusterLost,
     ClusterMismatch,
@@ -209,20 +211,24 @@ def test_a_file_that_was_changed_and_one_that_is_too_large_fail_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "said", "remedy"),
     [
-        ({"version": "0.0.1"}, "it has imgtool 0.0.1"),
-        ({"fingerprints": {"caption": "describe-2"}}, "it would answer caption with describe-2"),
-        ({"problem": Problem("ModelMissing", "no engine", "imgtool warm-cache caption")}, "no engine"),
+        ({"version": "0.0.1"}, "it has imgtool 0.0.1", f"pip install '{NAME}[cluster]=={__version__}'"),
+        ({"fingerprints": {"caption": "describe-2"}}, "it would answer caption with describe-2", "imgtool warm-cache"),
+        (
+            {"problem": Problem("ModelMissing", "no engine", "imgtool warm-cache caption")},
+            "no engine",
+            "warm-cache cap",
+        ),
     ],
 )
-def test_a_node_that_would_answer_otherwise_is_refused_by_name(more: dict[str, object], said: str) -> None:
+def test_a_node_that_would_answer_otherwise_is_refused_by_name(more: dict[str, object], said: str, remedy: str) -> None:
     bench = Bench()
     bench.begin(4)
     bench.link.join(1, name="10.0.0.7", **more)  # type: ignore[arg-type]
     bench.look()
     assert bench.notices[0].startswith(f"node 10.0.0.7 is left out: {said}")
-    assert "imgtool warm-cache" in bench.notices[0] or "pip install" in bench.notices[0]
+    assert remedy in bench.notices[0]
     assert [(leave.node, leave.again) for leave in bench.link.left] == [(1, False)]
     assert bench.link.batches(1) == []
     bench.link.say(Listed(nodes=1, pending=0))
