@@ -9,7 +9,7 @@ from imgtool.ground.cores import granted_cores
 from imgtool.ground.memory import available_memory
 from imgtool.options import EngineOptions
 
-_WORKER_BYTES = 1_000_000_000
+_WORKER_BYTES = 700_000_000
 """A worker's own memory at its largest: RapidOCR on a photograph of 12 megapixels, with the images that are decoded
 ahead."""
 

@@ -8,46 +8,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
+from imgtool.inference.session_memory import give_back_region
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_KEPT_PIXELS = 1_300_000
-"""Of an image for which the detector's memory is kept for the next one: about 400 MB. An image of 1200 x 736 has 0.9
-million; RapidOCR enlarges most to about that."""
-
-_SMALLEST = (1, 3, 32, 32)
-"""An image that takes no time."""
+_KEPT_PIXELS = 3_100_000
+"""Of an image for which the detector's memory is kept for the next one: about 360 MB. RapidOCR shrinks photographs to
+2,000 pixels, which gives 3.0 million, and enlarges small images to about 0.9 million."""
 
 
 class DetectorSession(onnxruntime.InferenceSession):  # type: ignore[misc]
-    """A session on RapidOCR's detector that keeps the memory of its buffers between images, within limits.
-
-    RapidOCR takes each buffer from the system and gives it back: the kernel clears every one of them anew, a quarter of
-    the detector's time. An arena that is only given back when it is in the way, or was made for a large image, spares
-    that. Never for two threads at once.
-    """
-
-    def __init__(self, model: str | bytes, options: Any, **more: Any) -> None:
-        options.enable_cpu_mem_arena = True
-        # Planned as one block, the second image of a size would hold all its buffers at once.
-        options.enable_mem_pattern = False
-        # What lives as long as the session would keep the arena from shrinking.
-        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-        super().__init__(model, options, **more)
-        self._shrink = onnxruntime.RunOptions()
-        self._shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._largest = 0
-        """Pixels of the largest image since the arena was given back: for one that is larger it has no piece of use."""
+    """A session on RapidOCR's detector, in ``Arena.REGION``, that gives the memory of large images back."""
 
     def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, NDArray[Any]], options: Any = None) -> list[Any]:
         """As onnxruntime's own, of one image (1, 3, H, W)."""
-        ((name, image),) = feeds.items()
-        pixels = image.shape[2] * image.shape[3]
-        if 0 < self._largest < pixels:
-            super().run(outputs, {name: np.zeros(_SMALLEST, image.dtype)}, self._shrink)
-        is_kept = pixels <= _KEPT_PIXELS
-        self._largest = max(self._largest, pixels) if is_kept else 0
-        found: list[Any] = super().run(outputs, feeds, options if is_kept else self._shrink)
+        (image,) = feeds.values()
+        found: list[Any] = super().run(outputs, feeds, options)
+        if image.shape[2] * image.shape[3] > _KEPT_PIXELS:
+            # The answer must not stay in what is given back.
+            found = [array.copy() for array in found]
+            give_back_region()
         return found
 
 

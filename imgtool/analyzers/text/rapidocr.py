@@ -149,6 +149,8 @@ class RapidOcr(Analyzer):
 
     def close(self) -> None:
         """Free the models."""
+        if self._reader is not None:
+            self._reader.close()
         self._reader = None
 
     def _loaded(self) -> Reader:

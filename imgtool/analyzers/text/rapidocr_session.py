@@ -28,6 +28,7 @@ from imgtool.analyzers.text.reading_order import in_reading_order
 from imgtool.inference.cleaned_graphs import open_cleaned
 from imgtool.inference.rapidocr import DetectorSession, normalise_by_table
 from imgtool.inference.rapidocr_pages import PageReader
+from imgtool.inference.session_memory import Arena, give_back_region, set_memory
 from imgtool.types import TextLine
 
 _DICTIONARY = "character"
@@ -53,9 +54,7 @@ def open_reader(
         Exception: whatever onnxruntime or RapidOCR raise for missing or broken files.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="open-models") as opener:
-        opening = opener.submit(
-            lambda: {section: _open_session(section, path, threads, cleaned) for section, path in files.items()}
-        )
+        opening = opener.submit(_open_sessions, files, threads, cleaned)
         engine_class = _import_engine()
         sessions = opening.result()
     if _DICTIONARY not in sessions["Rec"].get_modelmeta().custom_metadata_map:
@@ -72,14 +71,21 @@ def open_reader(
     return Reader(engine if raw else PageReader(engine), raw=raw)
 
 
+def _open_sessions(files: Mapping[str, Path], threads: int | None, cleaned: Path | None) -> dict[str, Any]:
+    opened = {section: _open_session(section, path, threads, cleaned) for section, path in files.items()}
+    give_back_region()
+    return opened
+
+
 def _open_session(section: str, path: Path, threads: int | None, cleaned: Path | None) -> ort.InferenceSession:
-    """With the same options as RapidOCR itself, but for threads that wait busily: these take a processor from others,
-    and with two of them a third more processor time is spent on an image."""
+    """With the same options as RapidOCR itself, but for memory, of which it takes each buffer from the system, and for
+    threads that wait busily: these take a processor from others, and with two of them a third more processor time is
+    spent on an image."""
 
     def options() -> ort.SessionOptions:
         made = ort.SessionOptions()
         made.log_severity_level = 4
-        made.enable_cpu_mem_arena = False
+        set_memory(made, Arena.REGION)
         made.add_session_config_entry("session.intra_op.allow_spinning", "0")
         made.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         if threads and threads <= (os.cpu_count() or 1):
@@ -135,6 +141,11 @@ class Reader:
             confidence = min(1.0, max(0.0, float(score)))
             found.append(TextLine(text=text, confidence=confidence, box=(one, two, three, four)))
         return tuple(found) if self._raw else in_reading_order(found)
+
+    def close(self) -> None:
+        """Give back the memory that was kept for the next image. What the sessions hold themselves stays, so that those
+        that are opened next lie in the same place."""
+        give_back_region()
 
     def warm_up(self) -> None:
         """Read a drawn word."""

@@ -60,7 +60,9 @@ class BatchRunner:
         self._setup = setup
         self._models = Models(setup.plans, setup.threads, send)
         self._decoder = Decoder(setup.max_pixels, accept_truncated=setup.accept_truncated, pdf_dpi=setup.pdf_dpi)
-        self._ahead = DecodeAhead(self._decode, budget=2 * setup.batch_pixels)
+        # Where images are answered one by one, the next few are enough: each is decoded faster than answered.
+        batches = 2 if self._models.any_batched(plan.task for plan in setup.plans) else 0.5
+        self._ahead = DecodeAhead(self._decode, budget=int(batches * setup.batch_pixels))
         self._threads = ThreadPoolExecutor(max_workers=max(1, len(setup.plans)), thread_name_prefix="task")
         self._first = True
 

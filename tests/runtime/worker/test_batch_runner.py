@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -38,7 +39,8 @@ class Setting:
 
     def __init__(self, *plans: TaskPlan, **options: object) -> None:
         self.said: list[FromWorker] = []
-        setup = Setup(plans=plans, max_pixels=1_000_000, batch_pixels=10_000, threads=1, **options)  # type: ignore[arg-type]
+        bounds = {"max_pixels": 1_000_000, "batch_pixels": 10_000, "threads": 1, **options}
+        setup = Setup(plans=plans, **bounds)  # type: ignore[arg-type]
         self.runner = BatchRunner(setup, LockedSend(self.said.append))
 
     def run(self, *items: Item, isolated: bool = False) -> None:
@@ -179,3 +181,18 @@ def test_warming_up_and_unloading_when_idle() -> None:
     it.runner.warm_up()
     assert len(it.of(ModelLoaded)) == 2, "it was freed and is loaded again"
     it.runner.close()
+
+
+@pytest.mark.parametrize(("engine", "ahead"), [("Fine", 2), ("BatchedHazard", 5)])
+def test_fewer_images_are_decoded_ahead_where_they_are_answered_one_by_one(
+    tmp_path: Path, engine: str, ahead: int
+) -> None:
+    """Images of 48, 54, 60, 66 and 72 pixels, of which 100, or 400, are held."""
+    setting = Setting(plan("text", engine), batch_pixels=200)
+    setting.runner.expect(Batch(id=0, items=tuple(images(tmp_path / "a", *[(n, n, n) for n in range(5)]))))
+    deadline = time.monotonic() + 10
+    while len(setting.of(StepEnded)) < ahead and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert len(setting.of(StepEnded)) == ahead
+    setting.runner.close()
