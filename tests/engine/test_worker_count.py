@@ -43,7 +43,7 @@ def test_one_where_the_models_run_in_the_same_process() -> None:
     assert with_workers(EngineOptions(isolate=False), planned(True)).workers == 1
 
 
-@pytest.mark.parametrize(("free", "workers"), [(16 * GB, 4), (5 * GB, 2), (GB, 1), (0, 1), (None, 4)])
+@pytest.mark.parametrize(("free", "workers"), [(16 * GB, 4), (5 * GB, 3), (GB, 1), (0, 1), (None, 4)])
 def test_half_of_the_free_memory_at_most(free: int | None, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_count, "available_memory", lambda: free)
     assert with_workers(EngineOptions(), planned(True)).workers == workers
