@@ -79,6 +79,8 @@ class GraphWriter:
         copied = NodeProto()
         copied.CopyFrom(node)
         copied.input[:] = inputs
+        # Its number may be that of another one here.
+        copied.name = ""
         self._nodes.append(copied)
 
     def integers(self, *values: int) -> str:

@@ -1,7 +1,9 @@
 """A graph with its matrices in int8: a quarter of the bytes to stream for every token, at some loss.
 
 Weights are rounded once, with a scale for each output; what is multiplied with them is rounded as it comes, with a
-scale for the whole of it (``com.microsoft.DynamicQuantizeMatMul``, onnxruntime's own). A matrix that is also a table
+scale for each row. onnxruntime's own operator (``com.microsoft.DynamicQuantizeMatMul``) has one scale for all rows, and
+an image would change the answers of others in its batch. So each row is divided by its largest number, and 1 and -1 are
+added to it, which are multiplied by zeros: then the scale is always the same. A matrix that is also a table
 of embeddings, as the one that gives the logits, is there twice: of the table in single precision, only rows are read.
 """
 
@@ -26,6 +28,7 @@ def quantise(folder: Path, into: Path, name: str, *, seven_bits: bool) -> None:
     Raises:
         OSError: a file of it cannot be read or written.
     """
+    import numpy as np
     import onnx
     from onnx import numpy_helper
 
@@ -47,14 +50,26 @@ def quantise(folder: Path, into: Path, name: str, *, seven_bits: bool) -> None:
             return moved.get(name, name)
 
         graph.same_outside(model)
+        least = graph.weight(np.array([np.finfo(np.float32).tiny]))
         for node in model.node:
             if node.op_type != "Gemm":
                 graph.same_node(node, [written(each) for each in node.input])
                 continue
-            rows, matrix, bias = node.input
-            rounded = _rounded(array(matrix), 63 if seven_bits else 127)
-            given = [*map(graph.weight, rounded), "", written(bias)]
-            graph.node("DynamicQuantizeMatMul", rows, *given, into=node.output[0], domain="com.microsoft")
+            rows, weight, bias = node.input
+            matrix, scales = _rounded(array(weight), 63 if seven_bits else 127)
+            # Each row is divided by its largest number, and has 1 and -1 added to it, which are multiplied by zeros: so
+            # the scale is the same for all rows, whichever there are, and images of a batch do not change each other.
+            out = node.output[0]
+
+            def made(kind: str, *inputs: str, out: str = out, **attributes: Any) -> str:
+                return graph.node(kind, *inputs, into=f"{out}_{kind}", **attributes)
+
+            row = written(rows)
+            largest = made("Max", made("ReduceMax", made("Abs", row), graph.integers(-1)), least)
+            row = made("Div", made("Concat", row, largest, made("Neg", largest), axis=-1), largest)
+            padded = graph.weight(np.pad(matrix, ((0, 2), (0, 0))))
+            row = made("DynamicQuantizeMatMul", row, padded, graph.weight(scales), domain="com.microsoft")
+            graph.node("Add", made("Mul", row, largest), written(bias), into=out)
         graph.finish()
 
 

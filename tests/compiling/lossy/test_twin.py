@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from PIL import Image
 
@@ -125,6 +126,18 @@ def in_int8(folder: Path, graphs: Sequence[str], feeds: object) -> bool:
     quantise(folder, folder / FAST, GRAPH, seven_bits=False)
     optimise(folder / FAST, GRAPH)
     return True
+
+
+def test_an_image_does_not_change_the_answer_of_another_one(folder: Path) -> None:
+    in_int8(folder, (), None)
+    session = onnxruntime.InferenceSession(folder / FAST / f"{GRAPH}.onnx", providers=["CPUExecutionProvider"])
+    images = np.random.default_rng(3).standard_normal((3, 3, 8, 8)).astype(np.float32) * np.array(
+        [1, 100, 0], np.float32
+    ).reshape(3, 1, 1, 1)
+    (together,) = session.run(["scores"], {"image": images})
+    for number in range(3):
+        (alone,) = session.run(["scores"], {"image": images[number : number + 1]})
+        assert np.array_equal(alone[0], together[number])
 
 
 def fails(folder: Path, graphs: Sequence[str], feeds: object) -> bool:
