@@ -7,6 +7,7 @@ configurations; only the encoding of the database must be UTF-8.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -24,7 +25,7 @@ from imgtool.database.interface import (
 )
 from imgtool.database.migrations import TABLE, pending, refuse_pending, steps
 from imgtool.database.search.conditions import SET_RESULT, Condition, begins, below, condition, joined
-from imgtool.database.search.query import AllOf, AnyOf, In, Node, Words
+from imgtool.database.search.query import AllOf, AnyOf, In, Node, Not, Words
 from imgtool.database.search.words import Phrase, stream
 from imgtool.database.tables import SqlDatabase
 from imgtool.distribution import install_command
@@ -40,6 +41,8 @@ except ImportError as error:
 SCHEMA = "imgtool"
 WINDOW = 1000
 """Hits that are ranked where only the best are asked for: `ts_rank` has to read the words of each."""
+SLICE = 13
+"""Bits of the number of a content that its slice does not have: a slice is 8,192 contents."""
 
 _CONNECT_SECONDS = 5
 _LOCK = 0x696D67746F6F6C  # "imgtool": the advisory lock of whoever writes
@@ -53,11 +56,11 @@ _SETTINGS = {
 }
 _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
-_MAX_POSITION = 16_383
 _MAX_DOCUMENT_BYTES = 900_000  # of the 1 MB that a tsvector may have
-_WEIGHTS = {"codes": "A", "labels": "B", "caption": "C"}
-# Weights as ts_rank takes them: of D, C, B and A.
-_SCORE = "ts_rank(w.text_document, {0}) + ts_rank('{{0.1, 0.4, 0.4, 0.8}}', w.other_document, {0})"
+_MAX_COUNT = 20
+# What stands before the words of each field in a document; letters are their weights, which ts_rank takes from D to A.
+_MARKS = {"codes": "a:", "labels": "b:", "caption": "c:", "text": ""}
+_SCORE = "ts_rank('{0.1, 0.4, 0.4, 0.8}', w.document, ?::tsquery)"
 
 
 class PostgresqlDatabase(SqlDatabase):
@@ -135,24 +138,25 @@ class PostgresqlDatabase(SqlDatabase):
     # -- searching
 
     def find(self, query: Node, paths: Sequence[str] = (), limit: int | None = None) -> Found:
-        where = joined("AND", [condition(query, _of_words), below(paths)])
-        where = where._replace(sql=where.sql.replace(SET_RESULT, "r.id"))
-        ranked = " | ".join(f"({each})" for each in sorted(set(_wanted(query))))
-        tables = "files f JOIN results r ON r.id = f.result_id"
-        tables += " JOIN words w ON w.result_id = r.id" * ("_document @@" in where.sql)
-        tables += " JOIN paths p ON p.file_id = f.id" * ("p.document @@" in where.sql)
         window = None if limit is None else max(WINDOW, limit)
-        inner = f"SELECT f.id, f.result_id FROM {tables} WHERE {where.sql} ORDER BY f.result_id DESC"
-        inner += "" if window is None else f" LIMIT {window + 1}"
+        ranked = " | ".join(sorted({each for words in _wanted(query) for each in _lexemes(words)}))
+        found: list[tuple[int, float]] = []
         with self._guarded():
-            if ranked:
-                score = _SCORE.format("?::tsquery")
-                found = self._rows(
-                    f"SELECT h.id, {score} FROM ({inner}) h JOIN words w ON w.result_id = h.result_id",
-                    (ranked, ranked, *where.values),
-                )
-            else:
-                found = [(file_id, 0.0) for file_id, _ in self._rows(inner, where.values)]
+            last = self._last_id("results") >> SLICE
+            newest = f"('#{last}' | '#{last - 1}')"
+            # Of a frequent word the newest contents have enough hits.
+            for within in ((newest,) if window is not None and last > 1 else ()) + ("",):
+                if (inner := _newest(query, paths, window, within)) is None:
+                    continue
+                if ranked:
+                    found = self._rows(
+                        f"SELECT h.id, {_SCORE} FROM ({inner.sql}) h JOIN words w ON w.result_id = h.result_id",
+                        (ranked, *inner.values),
+                    )
+                else:
+                    found = [(file_id, 0.0) for file_id, _ in self._rows(*inner)]
+                if window is not None and len(found) > window:
+                    break
         return Found.best(found, window, limit)
 
     # -- what the tables need
@@ -218,12 +222,11 @@ class PostgresqlDatabase(SqlDatabase):
         self._remove_index("words", replaced)
         self._insert(
             "words",
-            "result_id, text_document, other_document, text, caption, labels, codes",
+            "result_id, document, text, caption, labels, codes",
             [
                 (
                     number,
-                    _document({"text": words.text}),
-                    _document({"codes": words.codes, "labels": words.labels, "caption": words.caption}),
+                    f"'#{number >> SLICE}' {_document({mark: getattr(words, name) for name, mark in _MARKS.items()})}",
                     *(f" {each} " for each in (words.text, words.caption, words.labels, words.codes)),
                 )
                 for number, words in numbered
@@ -235,7 +238,7 @@ class PostgresqlDatabase(SqlDatabase):
         self._insert(
             "paths",
             "file_id, document, path",
-            [(number, _document({"path": words}), f" {words} ") for number, words in rows],
+            [(number, _document({"": words}), f" {words} ") for number, words in rows],
         )
 
     def _remove_index(self, table: str, ids: Sequence[int]) -> None:
@@ -297,75 +300,132 @@ _SHOULD_BE_NONE = {
 
 
 def _document(streams: dict[str, str]) -> str:
-    """A tsvector of all words. Positions are there for ranking: which words follow each other is decided on the
-    streams, as positions end at 16,383 and a word has at most 255 of them."""
-    found: dict[str, list[str]] = {}
-    position = size = 0
-    for name, words in streams.items():
-        weight = _WEIGHTS.get(name, "")
-        for word in words.split():
-            position = min(position + 1, _MAX_POSITION)
-            places = found.get(word)
-            if places is None:
-                size += len(word.encode()) + 8
-                if size > _MAX_DOCUMENT_BYTES:
-                    continue
-                found[word] = places = []
-            if len(places) < 250:
-                places.append(f"{position}{weight}")
-    return " ".join(f"'{word}':{','.join(places)}" for word, places in found.items())
+    """A tsvector of all words, by what is to stand before those of each stream. Its positions count how often a word
+    occurs, for ranking; which words follow each other is decided on the streams."""
+    found = []
+    size = 0
+    for mark, words in streams.items():
+        weight = mark[:1]
+        for word, times in Counter(words.split()).items():
+            count = min(times, _MAX_COUNT)
+            size += len(word.encode()) + 2 * count + 6
+            if size > _MAX_DOCUMENT_BYTES:
+                break
+            found.append(f"'{mark}{word}':{','.join([f'{place}{weight}' for place in range(1, count + 1)])}")
+    return " ".join(found)
 
 
-def _tsquery(phrase: Phrase, weight: str = "") -> str:
-    """All words of ``phrase``, wherever they stand."""
-    last = len(phrase.words) - 1
-    ends = [("*" if place == last and phrase.open_end else "") + weight for place in range(last + 1)]
-    return " & ".join(f"'{word}'{':' if end else ''}{end}" for word, end in zip(phrase.words, ends, strict=True))
+def _tsquery(phrase: Phrase, mark: str = "") -> str:
+    """All words of ``phrase``, wherever they stand in the field of ``mark``."""
+    return " & ".join(_words(phrase, mark))
 
 
-def _wanted(node: Node) -> Iterator[str]:
-    """tsqueries of everything that a query looks for in what a picture says."""
+def _words(phrase: Phrase, mark: str) -> list[str]:
+    found = [f"'{mark}{word}'" for word in phrase.words]
+    return [*found[:-1], found[-1] + ":*" * phrase.open_end]
+
+
+def _lexemes(node: Words) -> list[str]:
+    """Everything in documents that ``node`` is about."""
+    return [word for mark in _marks(node) for word in _words(node.phrase, mark)]
+
+
+def _wanted(node: Node) -> Iterator[Words]:
+    """Everything that a query looks for in what a picture says."""
     if isinstance(node, Words) and node.field is not In.PATH:
-        yield _tsquery(node.phrase, _WEIGHTS.get(_COLUMNS[node.field], ""))
+        yield node
     elif isinstance(node, AllOf | AnyOf):
         for part in node.parts:
             yield from _wanted(part)
 
 
-_COLUMNS = {
-    In.ANYTHING: "",
-    In.TEXT: "text",
-    In.CAPTION: "caption",
-    In.LABEL: "labels",
-    In.CODE: "codes",
-    In.PATH: "path",
-}
+_STREAMS = {In.TEXT: "text", In.CAPTION: "caption", In.LABEL: "labels", In.CODE: "codes"}
+
+
+def _marks(node: Words) -> list[str]:
+    return [mark for name, mark in _MARKS.items() if _STREAMS.get(node.field, name) == name]
+
+
+def _match(node: Node) -> tuple[str, bool] | None:
+    """A tsquery that matches every document of which ``node`` is true, and whether it matches no other; ``None`` where
+    there is none, or the whole index would have to be read for it."""
+    if isinstance(node, Words):
+        # Where codes are looked for, the table of codes has a say too.
+        if node.field in (In.PATH, In.CODE):
+            return None
+        each = " | ".join(f"({_tsquery(node.phrase, mark)})" for mark in _marks(node))
+        return f"({each})", len(node.phrase.words) == 1
+    if not isinstance(node, AllOf | AnyOf):
+        return None
+    there = [_match(part) for part in node.parts if not isinstance(part, Not)]
+    absent = [_match(part.part) for part in node.parts if isinstance(part, Not)]
+    known = [each for each in there if each is not None]
+    if not known or (isinstance(node, AnyOf) and (absent or None in there)):
+        return None
+    without = [f"!{each[0]}" for each in absent if each is not None and each[1]]
+    exact = len(known) + len(without) == len(node.parts) and all(each[1] for each in known)
+    sign = " & " if isinstance(node, AllOf) else " | "
+    return f"({sign.join([*(each[0] for each in known), *without])})", exact
+
+
+def _newest(query: Node, paths: Sequence[str], window: int | None, within: str) -> Condition | None:
+    """SQL for ``(id, result_id)`` of the files that meet ``query``, newest first and one more than ``window``.
+
+    With ``within`` only of documents that match that, too; ``None`` where that would not be faster.
+    """
+    match = _match(query)
+    limit = "" if window is None else f" LIMIT {window + 1}"
+    if isinstance(query, AnyOf) and not (match and match[1]):
+        # Each part finds its own way.
+        found = [each for part in query.parts if (each := _newest(part, paths, window, within)) is not None]
+        if len(found) < len(query.parts):
+            return None
+        united = " UNION ".join(f"({part.sql})" for part in found)
+        return Condition(f"{united} ORDER BY result_id DESC{limit}", tuple(v for part in found for v in part.values))
+    rest: Node = query
+    tables = "files f"
+    values: tuple[str, ...] = ()
+    if match is None:
+        if within:
+            return None
+    else:
+        parts = query.parts if isinstance(query, AllOf) else (query,)
+        known = [_match(part.part if isinstance(part, Not) else part) for part in parts]
+        rest = AllOf(tuple(part for part, each in zip(parts, known, strict=True) if not (each and each[1])))
+        # The sum keeps PostgreSQL from going through all documents in the order of their numbers.
+        tables = (
+            "(SELECT result_id + 0 AS id FROM words WHERE document @@ ?::tsquery ORDER BY 1 DESC OFFSET 0) c"
+            " JOIN files f ON f.result_id = c.id"
+        )
+        values = (match[0] + (within and f" & {within}"),)
+    where = joined("AND", [condition(rest, _of_words), below(paths)])
+    where = where._replace(sql=where.sql.replace(SET_RESULT, "f.result_id"))
+    tables += " JOIN results r ON r.id = f.result_id" * ("r." in where.sql)
+    tables += " JOIN words w ON w.result_id = f.result_id" * ("w." in where.sql)
+    tables += " JOIN paths p ON p.file_id = f.id" * ("p." in where.sql)
+    order = "f.result_id" if match is None else "c.id"
+    return Condition(
+        f"SELECT f.id, f.result_id FROM {tables} WHERE {where.sql} ORDER BY {order} DESC{limit}",
+        (*values, *where.values),
+    )
 
 
 def _of_words(node: Words) -> Condition:
-    phrase, column = node.phrase, _COLUMNS[node.field]
+    """Words are looked for in the streams here, of a file at a time: what an index has to say was said."""
+    phrase = node.phrase
+    like = f"% {' '.join(phrase.words)}{'' if phrase.open_end else ' '}%"
     if node.field is In.PATH:
-        return _matching("p.document", _tsquery(phrase), phrase, ("p.path",))
-    if node.field is In.TEXT:
-        return _matching("w.text_document", _tsquery(phrase), phrase, ("w.text",))
-    if node.field is In.ANYTHING:
-        in_text = _matching("w.text_document", _tsquery(phrase), phrase, ("w.text",))
-        elsewhere = _matching("w.other_document", _tsquery(phrase), phrase, ("w.caption", "w.labels", "w.codes"))
-        return joined("OR", [in_text, elsewhere])
-    found = _matching("w.other_document", _tsquery(phrase, _WEIGHTS[column]), phrase, (f"w.{column}",))
+        return Condition("(p.document @@ ?::tsquery AND p.path LIKE ?)", (_tsquery(phrase), like))
+    streams = [_STREAMS[node.field]] if node.field in _STREAMS else list(_STREAMS.values())
+    found = joined("OR", [Condition(f"w.{stream} LIKE ?", (like,)) for stream in streams])
     if node.field is not In.CODE:
         return found
     code = begins("lookup", node.code)
-    return joined("OR", [Condition(f"(r.id IN (SELECT result_id FROM codes WHERE {code.sql}))", code.values), found])
-
-
-def _matching(document: str, tsquery: str, phrase: Phrase, streams: Sequence[str]) -> Condition:
-    """``document`` has all words, and one of ``streams`` has them in their order."""
-    found = Condition(f"({document} @@ ?::tsquery)", (tsquery,))
-    if len(phrase.words) == 1:
-        return found
-    words = f"% {' '.join(phrase.words)}{'' if phrase.open_end else ' '}%"
-    return joined("AND", [found, joined("OR", [Condition(f"{each} LIKE ?", (words,)) for each in streams])])
+    looked_up = "SELECT result_id FROM words w WHERE document @@ ?::tsquery AND"
+    return Condition(
+        f"({SET_RESULT} IN (SELECT result_id FROM codes WHERE {code.sql} UNION {looked_up} {found.sql}))",
+        (*code.values, _tsquery(phrase, "a:"), *found.values),
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------------
