@@ -7,7 +7,6 @@ configurations; only the encoding of the database must be UTF-8.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -24,9 +23,9 @@ from imgtool.database.interface import (
     Status,
 )
 from imgtool.database.migrations import TABLE, pending, refuse_pending, steps
-from imgtool.database.search.conditions import SET_RESULT, Condition, begins, below, condition, joined
-from imgtool.database.search.query import AllOf, AnyOf, In, Node, Not, Words
-from imgtool.database.search.words import Phrase, stream
+from imgtool.database.search.query import Node
+from imgtool.database.search.tsvector import SCORE, WINDOW, document, newest, slices, wanted
+from imgtool.database.search.words import stream
 from imgtool.database.tables import SqlDatabase
 from imgtool.distribution import install_command
 from imgtool.errors import MissingExtra
@@ -39,10 +38,6 @@ except ImportError as error:
     raise MissingExtra(f"PostgreSQL needs psycopg ({error})", install_command("postgresql")) from error
 
 SCHEMA = "imgtool"
-WINDOW = 1000
-"""Hits that are ranked where only the best are asked for: `ts_rank` has to read the words of each."""
-SLICE = 13
-"""Bits of the number of a content that its slice does not have: a slice is 8,192 contents."""
 
 _CONNECT_SECONDS = 5
 _LOCK = 0x696D67746F6F6C  # "imgtool": the advisory lock of whoever writes
@@ -53,14 +48,15 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "120s",
     # A commit that was acknowledged survives a crash of the server; nothing is lost that cannot be had from the cache.
     "client_encoding": "UTF8",
+    # Searches: pages mostly are in memory, and documents, which are stored apart, are slow to read one after the other;
+    # plans depend on how frequent a word is; and searches are too short for compilation and parallel workers.
+    "random_page_cost": "1.1",
+    "enable_seqscan": "off",
+    "plan_cache_mode": "force_custom_plan",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
 }
 _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-
-_MAX_DOCUMENT_BYTES = 900_000  # of the 1 MB that a tsvector may have
-_MAX_COUNT = 20
-# What stands before the words of each field in a document; letters are their weights, which ts_rank takes from D to A.
-_MARKS = {"codes": "a:", "labels": "b:", "caption": "c:", "text": ""}
-_SCORE = "ts_rank('{0.1, 0.4, 0.4, 0.8}', w.document, ?::tsquery)"
 
 
 class PostgresqlDatabase(SqlDatabase):
@@ -117,16 +113,22 @@ class PostgresqlDatabase(SqlDatabase):
         if self._connection is None:
             self._reconnect()
         taken = []
-        with self._guarded(), self._writing():
-            self._rows(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            self._rows(
-                f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{TABLE} (number integer PRIMARY KEY, name text NOT NULL,"
-                " checksum text NOT NULL, applied_at double precision NOT NULL)"
-            )
-            for step in pending(steps(self.kind), self._applied(), self.place):
-                self._open_connection().execute(step.sql.encode())
-                self._note_step(step)
-                taken.append(step.migration)
+        with self._guarded():
+            # A step may rewrite tables, and who comes second waits for it.
+            self._rows("SET statement_timeout = 0")
+            self._rows("SET lock_timeout = '30min'")
+            with self._writing():
+                self._rows(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                self._rows(
+                    f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{TABLE} (number integer PRIMARY KEY, name text NOT NULL,"
+                    " checksum text NOT NULL, applied_at double precision NOT NULL)"
+                )
+                for step in pending(steps(self.kind), self._applied(), self.place):
+                    self._open_connection().execute(step.sql.encode())
+                    self._note_step(step)
+                    taken.append(step.migration)
+            self._rows("RESET statement_timeout")
+            self._rows("RESET lock_timeout")
         return tuple(taken)
 
     def close(self) -> None:
@@ -139,18 +141,15 @@ class PostgresqlDatabase(SqlDatabase):
 
     def find(self, query: Node, paths: Sequence[str] = (), limit: int | None = None) -> Found:
         window = None if limit is None else max(WINDOW, limit)
-        ranked = " | ".join(sorted({each for words in _wanted(query) for each in _lexemes(words)}))
+        ranked = " | ".join(sorted(set(wanted(query))))
         found: list[tuple[int, float]] = []
         with self._guarded():
-            last = self._last_id("results") >> SLICE
-            newest = f"('#{last}' | '#{last - 1}')"
-            # Of a frequent word the newest contents have enough hits.
-            for within in ((newest,) if window is not None and last > 1 else ()) + ("",):
-                if (inner := _newest(query, paths, window, within)) is None:
+            for within in [""] if window is None else slices(self._last_id("results")):
+                if (inner := newest(query, paths, window, within)) is None:
                     continue
                 if ranked:
                     found = self._rows(
-                        f"SELECT h.id, {_SCORE} FROM ({inner.sql}) h JOIN words w ON w.result_id = h.result_id",
+                        f"SELECT h.id, {SCORE} FROM ({inner.sql}) h JOIN words w ON w.result_id = h.result_id",
                         (ranked, *inner.values),
                     )
                 else:
@@ -226,7 +225,8 @@ class PostgresqlDatabase(SqlDatabase):
             [
                 (
                     number,
-                    f"'#{number >> SLICE}' {_document({mark: getattr(words, name) for name, mark in _MARKS.items()})}",
+                    # What is long comes last: a document has a limit.
+                    document({name: getattr(words, name) for name in ("codes", "labels", "caption", "text")}, number),
                     *(f" {each} " for each in (words.text, words.caption, words.labels, words.codes)),
                 )
                 for number, words in numbered
@@ -238,7 +238,7 @@ class PostgresqlDatabase(SqlDatabase):
         self._insert(
             "paths",
             "file_id, document, path",
-            [(number, _document({"": words}), f" {words} ") for number, words in rows],
+            [(number, document({"path": words}), f" {words} ") for number, words in rows],
         )
 
     def _remove_index(self, table: str, ids: Sequence[int]) -> None:
@@ -292,140 +292,6 @@ _SHOULD_BE_NONE = {
         "SELECT count(*) FROM results r WHERE line_count <> (SELECT count(*) FROM lines l WHERE l.result_id = r.id)"
     ),
 }
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Words as tsvector and tsquery. Neither is parsed by PostgreSQL's own rules: words have letters and digits alone, so
-# quotes around them are all the syntax there is.
-
-
-def _document(streams: dict[str, str]) -> str:
-    """A tsvector of all words, by what is to stand before those of each stream. Its positions count how often a word
-    occurs, for ranking; which words follow each other is decided on the streams."""
-    found = []
-    size = 0
-    for mark, words in streams.items():
-        weight = mark[:1]
-        for word, times in Counter(words.split()).items():
-            count = min(times, _MAX_COUNT)
-            size += len(word.encode()) + 2 * count + 6
-            if size > _MAX_DOCUMENT_BYTES:
-                break
-            found.append(f"'{mark}{word}':{','.join([f'{place}{weight}' for place in range(1, count + 1)])}")
-    return " ".join(found)
-
-
-def _tsquery(phrase: Phrase, mark: str = "") -> str:
-    """All words of ``phrase``, wherever they stand in the field of ``mark``."""
-    return " & ".join(_words(phrase, mark))
-
-
-def _words(phrase: Phrase, mark: str) -> list[str]:
-    found = [f"'{mark}{word}'" for word in phrase.words]
-    return [*found[:-1], found[-1] + ":*" * phrase.open_end]
-
-
-def _lexemes(node: Words) -> list[str]:
-    """Everything in documents that ``node`` is about."""
-    return [word for mark in _marks(node) for word in _words(node.phrase, mark)]
-
-
-def _wanted(node: Node) -> Iterator[Words]:
-    """Everything that a query looks for in what a picture says."""
-    if isinstance(node, Words) and node.field is not In.PATH:
-        yield node
-    elif isinstance(node, AllOf | AnyOf):
-        for part in node.parts:
-            yield from _wanted(part)
-
-
-_STREAMS = {In.TEXT: "text", In.CAPTION: "caption", In.LABEL: "labels", In.CODE: "codes"}
-
-
-def _marks(node: Words) -> list[str]:
-    return [mark for name, mark in _MARKS.items() if _STREAMS.get(node.field, name) == name]
-
-
-def _match(node: Node) -> tuple[str, bool] | None:
-    """A tsquery that matches every document of which ``node`` is true, and whether it matches no other; ``None`` where
-    there is none, or the whole index would have to be read for it."""
-    if isinstance(node, Words):
-        # Where codes are looked for, the table of codes has a say too.
-        if node.field in (In.PATH, In.CODE):
-            return None
-        each = " | ".join(f"({_tsquery(node.phrase, mark)})" for mark in _marks(node))
-        return f"({each})", len(node.phrase.words) == 1
-    if not isinstance(node, AllOf | AnyOf):
-        return None
-    there = [_match(part) for part in node.parts if not isinstance(part, Not)]
-    absent = [_match(part.part) for part in node.parts if isinstance(part, Not)]
-    known = [each for each in there if each is not None]
-    if not known or (isinstance(node, AnyOf) and (absent or None in there)):
-        return None
-    without = [f"!{each[0]}" for each in absent if each is not None and each[1]]
-    exact = len(known) + len(without) == len(node.parts) and all(each[1] for each in known)
-    sign = " & " if isinstance(node, AllOf) else " | "
-    return f"({sign.join([*(each[0] for each in known), *without])})", exact
-
-
-def _newest(query: Node, paths: Sequence[str], window: int | None, within: str) -> Condition | None:
-    """SQL for ``(id, result_id)`` of the files that meet ``query``, newest first and one more than ``window``.
-
-    With ``within`` only of documents that match that, too; ``None`` where that would not be faster.
-    """
-    match = _match(query)
-    limit = "" if window is None else f" LIMIT {window + 1}"
-    if isinstance(query, AnyOf) and not (match and match[1]):
-        # Each part finds its own way.
-        found = [each for part in query.parts if (each := _newest(part, paths, window, within)) is not None]
-        if len(found) < len(query.parts):
-            return None
-        united = " UNION ".join(f"({part.sql})" for part in found)
-        return Condition(f"{united} ORDER BY result_id DESC{limit}", tuple(v for part in found for v in part.values))
-    rest: Node = query
-    tables = "files f"
-    values: tuple[str, ...] = ()
-    if match is None:
-        if within:
-            return None
-    else:
-        parts = query.parts if isinstance(query, AllOf) else (query,)
-        known = [_match(part.part if isinstance(part, Not) else part) for part in parts]
-        rest = AllOf(tuple(part for part, each in zip(parts, known, strict=True) if not (each and each[1])))
-        # The sum keeps PostgreSQL from going through all documents in the order of their numbers.
-        tables = (
-            "(SELECT result_id + 0 AS id FROM words WHERE document @@ ?::tsquery ORDER BY 1 DESC OFFSET 0) c"
-            " JOIN files f ON f.result_id = c.id"
-        )
-        values = (match[0] + (within and f" & {within}"),)
-    where = joined("AND", [condition(rest, _of_words), below(paths)])
-    where = where._replace(sql=where.sql.replace(SET_RESULT, "f.result_id"))
-    tables += " JOIN results r ON r.id = f.result_id" * ("r." in where.sql)
-    tables += " JOIN words w ON w.result_id = f.result_id" * ("w." in where.sql)
-    tables += " JOIN paths p ON p.file_id = f.id" * ("p." in where.sql)
-    order = "f.result_id" if match is None else "c.id"
-    return Condition(
-        f"SELECT f.id, f.result_id FROM {tables} WHERE {where.sql} ORDER BY {order} DESC{limit}",
-        (*values, *where.values),
-    )
-
-
-def _of_words(node: Words) -> Condition:
-    """Words are looked for in the streams here, of a file at a time: what an index has to say was said."""
-    phrase = node.phrase
-    like = f"% {' '.join(phrase.words)}{'' if phrase.open_end else ' '}%"
-    if node.field is In.PATH:
-        return Condition("(p.document @@ ?::tsquery AND p.path LIKE ?)", (_tsquery(phrase), like))
-    streams = [_STREAMS[node.field]] if node.field in _STREAMS else list(_STREAMS.values())
-    found = joined("OR", [Condition(f"w.{stream} LIKE ?", (like,)) for stream in streams])
-    if node.field is not In.CODE:
-        return found
-    code = begins("lookup", node.code)
-    looked_up = "SELECT result_id FROM words w WHERE document @@ ?::tsquery AND"
-    return Condition(
-        f"({SET_RESULT} IN (SELECT result_id FROM codes WHERE {code.sql} UNION {looked_up} {found.sql}))",
-        (*code.values, _tsquery(phrase, "a:"), *found.values),
-    )
 
 
 # --------------------------------------------------------------------------------------------------------------------
