@@ -48,11 +48,10 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "120s",
     # A commit that was acknowledged survives a crash of the server; nothing is lost that cannot be had from the cache.
     "client_encoding": "UTF8",
-    # Searches: pages mostly are in memory, and documents, which are stored apart, are slow to read one after the other;
-    # plans depend on how frequent a word is; and searches are too short for compilation and parallel workers.
+    # Searches: pages mostly are in memory, documents, which are stored apart, are slow to read one after the other, and
+    # compilation and parallel workers take longer to start than a search.
     "random_page_cost": "1.1",
     "enable_seqscan": "off",
-    "plan_cache_mode": "force_custom_plan",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
 }
@@ -147,13 +146,12 @@ class PostgresqlDatabase(SqlDatabase):
             for within in [""] if window is None else slices(self._last_id("results")):
                 if (inner := newest(query, paths, window, within)) is None:
                     continue
-                if ranked:
-                    found = self._rows(
-                        f"SELECT h.id, {SCORE} FROM ({inner.sql}) h JOIN words w ON w.result_id = h.result_id",
-                        (ranked, *inner.values),
-                    )
-                else:
-                    found = [(file_id, 0.0) for file_id, _ in self._rows(*inner)]
+                score = SCORE if ranked else "0::float8"
+                sql = f"SELECT h.id, {score} FROM ({inner.sql}) h"
+                sql += " JOIN words w ON w.result_id = h.result_id" if ranked else ""
+                values = (ranked, *inner.values) if ranked else inner.values
+                # How it is done best depends on how frequent a word is: no plan is kept.
+                found = self._open_connection().execute(_placed(sql), values, prepare=False).fetchall()
                 if window is not None and len(found) > window:
                     break
         return Found.best(found, window, limit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from imgtool.database.search.conditions import SET_RESULT, Condition, begins, below, condition, joined
 from imgtool.database.search.query import AllOf, AnyOf, In, Node, Not, Words
@@ -35,13 +36,17 @@ def document(streams: dict[str, str], number: int | None = None) -> str:
     size = 0
     for name, words in streams.items():
         mark = _MARKS[name]
-        for word, times in Counter(words.split()).items():
-            count = min(times, _MAX_COUNT)
-            size += len(word.encode()) + 2 * count + 6
+        for word, count in Counter(words.split()).items():
+            size += len(word.encode()) + 2 * min(count, _MAX_COUNT) + 6
             if size > _MAX_DOCUMENT_BYTES:
                 break
-            found.append(f"'{mark}{word}':" + ",".join([f"{place}{mark[:1]}" for place in range(1, count + 1)]))
+            found.append(f"'{mark}{word}':{_positions(min(count, _MAX_COUNT), mark[:1])}")
     return " ".join(found)
+
+
+@cache
+def _positions(count: int, weight: str) -> str:
+    return ",".join(f"{place}{weight}" for place in range(1, count + 1))
 
 
 def _streams(node: Words) -> list[str]:
