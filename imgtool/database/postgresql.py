@@ -24,7 +24,7 @@ from imgtool.database.interface import (
 )
 from imgtool.database.migrations import TABLE, pending, refuse_pending, steps
 from imgtool.database.search.query import Node
-from imgtool.database.search.tsvector import SCORE, WINDOW, document, newest, slices, wanted
+from imgtool.database.search.tsvector import SCORE, STREAMS, WINDOW, document, newest, slices, wanted
 from imgtool.database.search.words import stream
 from imgtool.database.tables import SqlDatabase
 from imgtool.distribution import install_command
@@ -217,17 +217,13 @@ class PostgresqlDatabase(SqlDatabase):
 
     def _write_words(self, numbered: Sequence[tuple[int, IndexWords]], replaced: Sequence[int]) -> None:
         self._remove_index("words", replaced)
+        by_name = [(number, {name: getattr(words, name) for name in STREAMS}) for number, words in numbered]
         self._insert(
             "words",
-            "result_id, document, text, caption, labels, codes",
+            f"result_id, document, {', '.join(STREAMS)}",
             [
-                (
-                    number,
-                    # What is long comes last: a document has a limit.
-                    document({name: getattr(words, name) for name in ("codes", "labels", "caption", "text")}, number),
-                    *(f" {each} " for each in (words.text, words.caption, words.labels, words.codes)),
-                )
-                for number, words in numbered
+                (number, document(streams, number), *(f" {each} " for each in streams.values()))
+                for number, streams in by_name
             ],
         )
 
