@@ -22,7 +22,7 @@ from imgtool.cli.help import ManyOptions
 from imgtool.cli.log_format import add_option, begin, is_json
 from imgtool.cli.profile.command import SETTINGS as PROFILE_SETTINGS
 from imgtool.cli.profile.command import profile
-from imgtool.cli.search.command import search
+from imgtool.cli.search.command import Search, search
 from imgtool.cli.serve.command import app as serve_app
 from imgtool.cli.warm.command import warm_cache
 from imgtool.errors import ExitCode
@@ -123,7 +123,7 @@ app.command(
     short_help="Caption images, read their text, label them.",
     epilog="`imgtool models ENGINE` lists the parameters of --ocr, --classifier and --codes.",
 )(analyze)
-app.command("search", short_help="Find analyzed images by their text, caption, labels and more.")(search)
+app.command("search", cls=Search, short_help="Find analyzed images by their text, caption, labels and more.")(search)
 app.command("models", short_help="List the engines and their parameters.")(models.models)
 app.command("warm-cache", cls=ManyOptions, short_help="Fetch and compile models before the first run.")(warm_cache)
 app.add_typer(cache.app, name="cache", short_help="Show, clear, prune and verify cached results.")
