@@ -194,7 +194,7 @@ class SearchRun:
             if self._null:
                 raise UsageProblem("--null prints only paths and has no --format", "leave one of them out")
             return self._output.format
-        guessed = guess_format(self._place) if self._place is not None else None
+        guessed = guess_format(self._place) if self._place is not None and not self._null else None
         return guessed or OutputFormat.TABLE
 
     def _write(self, hits: Iterator[Hit], target: Target) -> int:
@@ -247,9 +247,11 @@ class SearchRun:
             hint = "; --limit 0 shows all" if (known or more) and not self._null else ""
             noun = "hit" if count == 1 and not known else "hits"
             self._messages.plain(f"{count:,}{known or more} {noun}{where}{hint}")
-        if count and self._place is not None and (note := unlike_its_name(self._place, self._format)):
+        if not count or self._place is None or self._null:
+            return
+        if note := unlike_its_name(self._place, self._format):
             self._messages.notice(note)
-        if count and self._place is not None and self._format is OutputFormat.HTML:
+        if self._format is OutputFormat.HTML:
             self._messages.plain(f"open {address_of(str(self._place.expanduser()))} in a browser (? shows its keys)")
 
     def _why_nothing(self, database: Database) -> str:

@@ -197,8 +197,9 @@ def test_pages_are_in_their_order_and_their_document_is_one_path(tmp_path: Path)
     database.close()
     found = imgtool("search", "harbour", "--database", url, "-f", "jsonl", "-n", "2").results
     assert [each["page"] for each in found] == [0, 1]
-    done = imgtool("search", "harbour", "--database", url, "-0")
-    assert (done.out, done.err) == ("/nowhere/scan.tif\0", "3 hits, 1 path\n")
+    done = imgtool("search", "harbour", "--database", url, "-0", "-o", tmp_path / "paths.list")
+    assert done.err == f"3 hits, 1 path, written to {tmp_path}/paths.list\n"
+    assert (tmp_path / "paths.list").read_bytes() == b"/nowhere/scan.tif\0"
 
 
 def test_only_below_what_is_named(album: Album) -> None:
