@@ -25,16 +25,16 @@ class Search(TyperCommand):
         Raises:
             typer.Exit: such a query was read as options that do not exist; what to do has been said.
         """
-        query = next((word for word in args if re.match(r"-\w{2}", word)), None)
+        wanted = next((word for word in args if re.match(r"-\w{2}", word)), None)
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
             # Typer has no public name for what its parser raises.
-            if query is None or type(error).__name__ != "NoSuchOption":
+            if wanted is None or type(error).__name__ != "NoSuchOption":
                 raise
-            command = shlex.join(["imgtool", "search", "--", query])
+            command = shlex.join(["imgtool", "search", "--", wanted])
             with boundary():
-                raise UsageProblem(f"{query} is no option", f"if it is a query: {command}") from error
+                raise UsageProblem(f"{wanted} is no option", f"if it is a query: {command}") from error
 
 
 def search(
