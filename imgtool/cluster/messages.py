@@ -70,11 +70,12 @@ NodeEvent = Decoded | Answered | Failed | ItemFinished | ModelLoaded | LoadRetri
 
 
 class Done(Struct, frozen=True, kw_only=True):
-    """What has become of a batch. ``unseen`` are items whose file is not there, or is another; ``problem`` is why the
-    node can compute nothing."""
+    """What has become of a batch. ``unseen`` are items whose file is not there, or is another; ``seconds`` is how long
+    the node's pool had the others; ``problem`` is why the node can compute nothing."""
 
     events: tuple[NodeEvent, ...] = ()
     unseen: tuple[int, ...] = ()
+    seconds: float = 0.0
     problem: Problem | None = None
     statistics: WorkerStatistics = msgspec.field(default_factory=WorkerStatistics)
 

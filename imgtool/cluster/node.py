@@ -10,6 +10,7 @@ import os
 import queue
 import subprocess
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -104,10 +105,17 @@ class NodeServer:
             found = self._located(item)
             ready.append(found) if found is not None else unseen.append(item.id)
         job = Job(left={item.id for item in ready}, over=threading.Event())
+        began = time.monotonic()
         if ready:
             self._inbox.put(partial(self._take, job, ready))
             job.over.wait()
-        done = Done(events=tuple(job.events), unseen=tuple(unseen), problem=job.problem, statistics=self._statistics)
+        done = Done(
+            events=tuple(job.events),
+            unseen=tuple(unseen),
+            seconds=time.monotonic() - began,
+            problem=job.problem,
+            statistics=self._statistics,
+        )
         return encode(done)
 
     def command(self, data: bytes) -> bytes:

@@ -450,6 +450,8 @@ class ClusterPool:
         now = self._clock()
         node.workers = done.statistics
         node.figures.batches += 1
+        extra = now - batch.sent_at - done.seconds - node.figures.overhead_seconds
+        node.figures.overhead_seconds = round(node.figures.overhead_seconds + extra / node.figures.batches, 6)
         node.figures.bytes_sent += heard.bytes_sent
         self._on_events(done)
         finished = sum(key not in self._open for key in batch.items)
