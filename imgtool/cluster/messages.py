@@ -45,9 +45,10 @@ class Hello(Struct, frozen=True, kw_only=True):
 
 class Welcome(Struct, frozen=True, kw_only=True):
     """What a node would answer with: ``fingerprints`` by task, or the ``problem`` why it cannot, and the notices of its
-    plan."""
+    plan. ``workers`` is how many it may start."""
 
     version: str
+    workers: int = 1
     fingerprints: Mapping[str, str] = {}
     notices: tuple[str, ...] = ()
     problem: Problem | None = None

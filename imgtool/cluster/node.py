@@ -96,7 +96,8 @@ class NodeServer:
         if hello.warm_up:
             self._inbox.put(pool.warm_up)
         fingerprints = {task: choice.fingerprint for task, choice in plan.chosen.items()}
-        return Welcome(version=__version__, fingerprints=fingerprints, notices=tuple(plan.notices))
+        notices = tuple(plan.notices)
+        return Welcome(version=__version__, workers=options.workers, fingerprints=fingerprints, notices=notices)
 
     def run(self, data: bytes) -> bytes:
         """A ``Work``; answered with a ``Done`` when all of its images are, those that are not seen here excepted."""

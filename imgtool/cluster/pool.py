@@ -8,8 +8,8 @@ All of it runs in the scheduler's thread, as the pool of one machine does. What 
 * images that were in hand of two lost nodes go alone from then on, and one that was with five fails as a value;
 * nodes that join at any time are asked first what they would answer with, and refused where that is something else.
 
-Each node has two batches, so that it never waits for the next; how large they are follows from how fast it is. The
-heaviest images of those that wait go first: what takes long must not begin last.
+Each node has two batches, so that it never waits for the next; how large they are follows from how fast it is, and how
+many workers it has. The heaviest images of those that wait go first: what takes long must not begin last.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ from imgtool.types import Problem
 _BATCHES_AHEAD = 2
 _BATCH_SECONDS = 1.0
 """A batch is as many images as a node answers in this time."""
-_FIRST_BATCH, _MOST_IN_BATCH = 2, 64
+_IMAGES_A_WORKER, _MOST_IN_BATCH = 2, 64
+"""A batch has at least so many for each worker of its node, so that none waits for the slowest image of a batch."""
 _BACKLOG = 64
 _ALONE_AFTER, _FAILS_AFTER = 2, 5
 _NOBODY_SECONDS = 60.0
@@ -100,23 +101,26 @@ class Assigned(Struct, eq=False):
 
 
 class PoolNode(Struct, eq=False):
-    """A node that has joined. ``rate`` is images a second; ``blind`` are folders whose files it does not see."""
+    """A node that has joined, and may start so many ``workers``. ``rate`` is images a second; ``blind`` are folders
+    whose files it does not see."""
 
     number: int
     name: str
     joined: float
     heard: float
     figures: NodeStatistics
+    workers: int
     rate: float = 0.0
     free_since: float = 0.0
     batches: dict[int, Assigned] = {}
     blind: set[bytes] = set()
-    workers: WorkerStatistics = msgspec.field(default_factory=WorkerStatistics)
+    statistics: WorkerStatistics = msgspec.field(default_factory=WorkerStatistics)
 
     @property
     def batch_size(self) -> int:
         """Images of its next batch."""
-        return max(1, min(_MOST_IN_BATCH, round(self.rate * _BATCH_SECONDS))) if self.rate else _FIRST_BATCH
+        in_time = min(_MOST_IN_BATCH, round(self.rate * _BATCH_SECONDS))
+        return max(_IMAGES_A_WORKER * self.workers, in_time)
 
 
 class ClusterPool:
@@ -299,7 +303,8 @@ class ClusterPool:
     # -- nodes
 
     def _on_joined(self, joined: Joined) -> None:
-        wrong = self._wrong(decode_welcome(joined.welcome))
+        welcome = decode_welcome(joined.welcome)
+        wrong = self._wrong(welcome)
         if wrong is not None:
             assert self._link is not None
             self._link.send(Leave(node=joined.node, again=False))
@@ -312,7 +317,8 @@ class ClusterPool:
             figures.state = "working"
         self._figures[joined.name] = figures
         self._refusals.pop(joined.name, None)
-        self._nodes[joined.node] = PoolNode(joined.node, joined.name, now, now, figures, free_since=now)
+        workers = max(1, welcome.workers)
+        self._nodes[joined.node] = PoolNode(joined.node, joined.name, now, now, figures, workers, free_since=now)
         self._count()
         self._give()
 
@@ -448,7 +454,7 @@ class ClusterPool:
             return
         done = decode_done(heard.done)
         now = self._clock()
-        node.workers = done.statistics
+        node.statistics = done.statistics
         node.figures.batches += 1
         extra = now - batch.sent_at - done.seconds - node.figures.overhead_seconds
         node.figures.overhead_seconds = round(node.figures.overhead_seconds + extra / node.figures.batches, 6)
@@ -512,7 +518,7 @@ class ClusterPool:
         figures = WorkerStatistics(nodes=dict(self._figures))
         for node in self._nodes.values():
             for name in ("allowed", "started", "died", "timed_out", "recycled"):
-                setattr(figures, name, getattr(figures, name) + getattr(node.workers, name))
+                setattr(figures, name, getattr(figures, name) + getattr(node.statistics, name))
         self.statistics = figures
 
 

@@ -114,6 +114,32 @@ def test_a_batch_is_what_a_node_answers_in_a_second() -> None:
     assert len(bench.link.batches(2)[-1].items) == 2
 
 
+def test_all_workers_of_a_node_have_work_however_slow_it_is() -> None:
+    bench = Bench()
+    bench.begin(200)
+    bench.link.connect()
+    bench.link.join(1, workers=8)
+    bench.look()
+    for number in range(3):
+        bench.clock.advance(9)
+        bench.link.alive(1)
+        bench.link.answer(bench.link.batches(1)[number])
+        assert len(bench.link.batches(1)[number + 1].items) >= 8, "what it computes now"
+    assert bench.finished == Counter()  # nobody has looked
+    bench.look()
+    assert sum(bench.finished.values()) == 48
+
+
+def test_what_a_batch_costs_besides_its_computation_is_counted() -> None:
+    bench = Bench()
+    bench.begin(40, 1)
+    for seconds, extra in ((1.0, 0.004), (0.5, 0.008)):
+        batch = bench.link.batches(1)[0 if seconds == 1.0 else 2]
+        bench.clock.advance(seconds + extra)
+        bench.link.answer(batch, seconds=seconds)
+    assert bench.pool.statistics.nodes["n1"].overhead_seconds == pytest.approx(0.006)
+
+
 def test_a_dead_node_costs_what_it_had_in_hand() -> None:
     bench = Bench()
     bench.begin(20, 1, 2)
