@@ -175,9 +175,10 @@ class Refused(Struct, frozen=True, tag="refused", kw_only=True):
 
 
 class Alive(Struct, frozen=True, tag="alive"):
-    """A node has answered whether it lives."""
+    """A node has answered whether it lives; ``news`` are events that belong to no batch, or nothing."""
 
     node: int
+    news: bytes = b""
 
 
 class Heard(Struct, frozen=True, tag="heard", kw_only=True):
@@ -218,6 +219,7 @@ decode_from_connection: Callable[[bytes], FromConnection] = msgspec.msgpack.Deco
 decode_hello: Callable[[bytes], Hello] = msgspec.msgpack.Decoder(Hello).decode
 decode_welcome: Callable[[bytes], Welcome] = msgspec.msgpack.Decoder(Welcome).decode
 decode_work: Callable[[bytes], Work] = msgspec.msgpack.Decoder(Work).decode
+decode_news: Callable[[bytes], tuple[NodeEvent, ...]] = msgspec.msgpack.Decoder(tuple[NodeEvent, ...]).decode
 decode_done: Callable[[bytes], Done] = msgspec.msgpack.Decoder(Done).decode
 decode_command: Callable[[bytes], Command] = msgspec.msgpack.Decoder(Command).decode
 decode_command_ended: Callable[[bytes], CommandEnded] = msgspec.msgpack.Decoder(CommandEnded).decode

@@ -65,7 +65,7 @@ class NodeServer:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._waiting: deque[Item] = deque()
         self._jobs: dict[int, Job] = {}
-        self._news: list[NodeEvent] = []
+        self._news: deque[NodeEvent] = deque()
         self._statistics = WorkerStatistics()
         self._contents: OrderedDict[str, bytes] = OrderedDict()
         self._command: subprocess.Popen[bytes] | None = None
@@ -132,8 +132,9 @@ class NodeServer:
         return encode(ended)
 
     def ping(self) -> bytes:
-        """Says that it is there."""
-        return b""
+        """Says that it is there, and what is new that belongs to no batch: models are loaded before there is any."""
+        news = self._take_news()
+        return encode(news) if news else b""
 
     def close(self) -> bytes:
         """End the workers; whoever waits for a batch is told."""
@@ -203,7 +204,10 @@ class NodeServer:
     def _take(self, job: Job, items: Sequence[Item]) -> None:
         for item in items:
             self._jobs[item.id] = job
-        self._waiting.extend(items)
+        if self._waiting and items[0].priority > self._waiting[0].priority:
+            self._waiting.extendleft(reversed(items))
+        else:
+            self._waiting.extend(items)
 
     def _on_event(self, event: NodeEvent | FewerWorkers | NodeNotice) -> None:
         if isinstance(event, FewerWorkers):
@@ -217,9 +221,15 @@ class NodeServer:
                 del self._jobs[event.item]
                 job.left.discard(event.item)
                 if not job.left:
-                    job.events = self._news + job.events
-                    self._news = []
+                    job.events = self._take_news() + job.events
                     job.over.set()
+
+    def _take_news(self) -> list[NodeEvent]:
+        news: list[NodeEvent] = []
+        with suppress(IndexError):
+            while True:
+                news.append(self._news.popleft())
+        return news
 
     def _fail(self, problem: Problem) -> None:
         """No worker can be started: nothing that is waited for will come."""

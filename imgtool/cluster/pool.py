@@ -9,7 +9,9 @@ All of it runs in the scheduler's thread, as the pool of one machine does. What 
 * nodes that join at any time are asked first what they would answer with, and refused where that is something else.
 
 Each node has two batches, so that it never waits for the next; how large they are follows from how fast it is, and how
-many workers it has. The heaviest images of those that wait go first: what takes long must not begin last.
+many workers it has. The heaviest images of those that wait go first: what takes long must not begin last. But each
+batch begins with the image that waits longest, and an image of a higher priority than all that a node has is given to
+it at once.
 """
 
 from __future__ import annotations
@@ -44,10 +46,12 @@ from imgtool.cluster.messages import (
     Joined,
     Leave,
     Listed,
+    NodeEvent,
     Refused,
     Send,
     Welcome,
     decode_done,
+    decode_news,
     decode_welcome,
     encode,
     event_from_node,
@@ -146,8 +150,8 @@ class ClusterPool:
         self._figures: dict[str, NodeStatistics] = {}
         self._refusals: dict[str, tuple[str, str]] = {}
         self._open: dict[int, Item] = {}
-        self._backlog: list[tuple[int, int]] = []
-        """(minus the weight, id) of items that wait, sorted."""
+        self._backlog: list[tuple[int, int, int]] = []
+        """(minus the priority, minus the weight, id) of items that wait, sorted."""
         self._again: list[int] = []
         self._losses: Counter[int] = Counter()
         self._batch_ids = itertools.count()
@@ -172,7 +176,7 @@ class ClusterPool:
             # A node has another current folder.
             path = os.path.abspath(item.path) if item.path else b""  # noqa: PTH100 - bytes
             self._open[item.id] = msgspec.structs.replace(item, path=path)
-            insort(self._backlog, (-_weight(item), item.id))
+            insort(self._backlog, (-item.priority, -_weight(item), item.id))
         self._give()
 
     def events(self) -> list[PoolEvent]:
@@ -268,6 +272,8 @@ class ClusterPool:
             self._on_heard(node, message)
         elif isinstance(message, Gone):
             self._lose(node, message.reason, tell_link=False)
+        elif message.news:
+            self._on_events(decode_news(message.news))
 
     def _on_connect_failed(self, failed: ConnectFailed, words: str) -> None:
         self._failure = failed.exception()
@@ -396,21 +402,32 @@ class ClusterPool:
     def _give(self) -> None:
         """Batches for nodes that have room: first those that have nothing."""
         while self._backlog or self._again:
-            able = [node for node in self._nodes.values() if len(node.batches) < _BATCHES_AHEAD]
+            able = [node for node in self._nodes.values() if self._has_room(node)]
             if not able:
                 return
             node = min(able, key=lambda each: (len(each.batches), -each.rate))
             if not self._send(node):
                 return
 
+    def _has_room(self, node: PoolNode) -> bool:
+        """For a batch, or for one more of a higher priority than all that it has."""
+        if len(node.batches) < _BATCHES_AHEAD:
+            return True
+        if len(node.batches) > _BATCHES_AHEAD or self._again or not self._backlog:
+            return False
+        urgent = -self._backlog[0][0]
+        return all(item.priority < urgent for batch in node.batches.values() for item in batch.items.values())
+
     def _send(self, node: PoolNode) -> bool:
         waiting = len(self._backlog) + len(self._again)
         # Less at a time towards the end, so that no node is left with a batch while others have nothing.
         size = min(node.batch_size, max(1, -(-waiting // (_BATCHES_AHEAD * len(self._nodes)))))
+        if len(node.batches) >= _BATCHES_AHEAD:
+            size = min(size, sum(entry[0] == self._backlog[0][0] for entry in self._backlog))
         items: dict[int, Item] = {}
         by_content: list[int] = []
         total = 0
-        while len(items) < size and (key := self._next()) is not None:
+        while len(items) < size and (key := self._next(oldest=not items)) is not None:
             item = self._open[key]
             alone = self._losses[key] >= _ALONE_AFTER
             unseen = item.content is None and os.path.dirname(item.path) in node.blind  # noqa: PTH120 - bytes
@@ -438,13 +455,17 @@ class ClusterPool:
         self._link.send(Send(node=node.number, batch=number, items=given, by_content=tuple(by_content)))
         return True
 
-    def _next(self) -> int | None:
-        """The item to give next: what a lost node had, then the heaviest."""
+    def _next(self, *, oldest: bool) -> int | None:
+        """The item to give next: what a lost node had, then of the highest priority the ``oldest`` or the heaviest."""
         while self._again:
             if (key := self._again.pop(0)) in self._open:
                 return key
         while self._backlog:
-            if (key := self._backlog.pop(0)[1]) in self._open:
+            place = 0
+            if oldest:
+                first = [entry for entry in self._backlog if entry[0] == self._backlog[0][0]]
+                place = min(range(len(first)), key=lambda index: first[index][2])
+            if (key := self._backlog.pop(place)[2]) in self._open:
                 return key
         return None
 
@@ -459,7 +480,7 @@ class ClusterPool:
         extra = now - batch.sent_at - done.seconds - node.figures.overhead_seconds
         node.figures.overhead_seconds = round(node.figures.overhead_seconds + extra / node.figures.batches, 6)
         node.figures.bytes_sent += heard.bytes_sent
-        self._on_events(done)
+        self._on_events(done.events)
         finished = sum(key not in self._open for key in batch.items)
         if finished:
             seconds = max(1e-3, now - max(batch.sent_at, node.free_since))
@@ -479,8 +500,8 @@ class ClusterPool:
         self._count()
         self._give()
 
-    def _on_events(self, done: Done) -> None:
-        for sent in done.events:
+    def _on_events(self, events: Sequence[NodeEvent]) -> None:
+        for sent in events:
             event = event_from_node(sent)
             key = getattr(event, "item", None)
             if key is not None and key not in self._open:

@@ -23,6 +23,7 @@ from tests.command import Outcome, analyze, heed_signals, imgtool
 from tests.conftest import ROOT
 from tests.ray_clusters import RayCluster
 from tests.redis_servers import free_port
+from tests.service.running import running
 
 pytest.importorskip("ray")
 pytest.importorskip("grpc")
@@ -301,3 +302,33 @@ def test_another_version_of_ray_is_named(cluster: RayCluster, tmp_path: Path) ->
     done = analyze(photos, *NUMBERED, "--cluster", cluster.address, **environ)
     assert done.code is ExitCode.USAGE, done.err
     assert "the cluster runs other versions than Ray 2.0.0" in done.err
+
+
+@pytest.mark.slow
+def test_a_job_of_the_service_survives_its_kill_and_lets_others_go_first(cluster: RayCluster, tmp_path: Path) -> None:
+    photos = numbered(tmp_path / "photos", 240)
+    before = sum(computed(cluster).values())
+    words = (*NUMBERED, "--cluster", cluster.address, "--root", photos, "--cache-dir", tmp_path / "cache")
+    with running(*words, **cluster.environ) as service:
+        address = service.post("/v1/jobs", json={"paths": ["."]}).headers["location"]
+        wait(lambda: service.get(address).json()["done"] >= 40, 60)
+        began = time.monotonic()
+        answer = service.predict(pictures.flat(tmp_path / "other.png", (9, 9, 9)).read_bytes())
+        seconds = time.monotonic() - began
+        assert answer.json()["tasks"]["caption"]["value"] == f"number {9 * 256 + 9}"
+        assert service.get(address).json()["state"] == "running"
+        service.process.kill()
+        service.process.wait(20)
+    wait(lambda: not workers_of(cluster), 30, "workers are left")
+    kept = sum(computed(cluster).values()) - before - 1
+    with running(*words, **cluster.environ) as service:
+        wait(lambda: service.get(address).json()["state"] not in ("queued", "running"), 90)
+        job = service.get(address).json()
+        assert (job["state"], job["done"], job["failed"]) == ("done", 240, 0)
+        found = [json.loads(line) for line in service.get(f"{address}/results").text.splitlines()]
+    assert sorted(each["path"] for each in found) == [f"{number:04}.png" for number in range(240)]
+    assert all(each["tasks"]["caption"]["value"] == f"number {int(each['path'][:4])}" for each in found)
+    total = sum(computed(cluster).values()) - before - 1
+    print(f"who asked waited {seconds:.1f} s; {kept} computed before the kill, {total - 240} of them again")
+    assert total - 240 <= 4 * BATCH  # two batches of two nodes were in hand
+    assert seconds < 3, "the two batches of a node last two seconds, and 64 images waited"
