@@ -306,7 +306,7 @@ def test_another_version_of_ray_is_named(cluster: RayCluster, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_job_of_the_service_survives_its_kill_and_lets_others_go_first(cluster: RayCluster, tmp_path: Path) -> None:
-    photos = numbered(tmp_path / "photos", 240)
+    photos = numbered(tmp_path / "photos", 160)
     before = sum(computed(cluster).values())
     words = (*NUMBERED, "--cluster", cluster.address, "--root", photos, "--cache-dir", tmp_path / "cache")
     with running(*words, **cluster.environ) as service:
@@ -324,11 +324,11 @@ def test_a_job_of_the_service_survives_its_kill_and_lets_others_go_first(cluster
     with running(*words, **cluster.environ) as service:
         wait(lambda: service.get(address).json()["state"] not in ("queued", "running"), 90)
         job = service.get(address).json()
-        assert (job["state"], job["done"], job["failed"]) == ("done", 240, 0)
+        assert (job["state"], job["done"], job["failed"]) == ("done", 160, 0)
         found = [json.loads(line) for line in service.get(f"{address}/results").text.splitlines()]
-    assert sorted(each["path"] for each in found) == [f"{number:04}.png" for number in range(240)]
+    assert sorted(each["path"] for each in found) == [f"{number:04}.png" for number in range(160)]
     assert all(each["tasks"]["caption"]["value"] == f"number {int(each['path'][:4])}" for each in found)
     total = sum(computed(cluster).values()) - before - 1
-    print(f"who asked waited {seconds:.1f} s; {kept} computed before the kill, {total - 240} of them again")
-    assert total - 240 <= 4 * BATCH  # two batches of two nodes were in hand
+    print(f"who asked waited {seconds:.1f} s; {kept} computed before the kill, {total - 160} of them again")
+    assert total - 160 <= 4 * BATCH  # two batches of two nodes were in hand
     assert seconds < 3, "the two batches of a node last two seconds, and 64 images waited"
