@@ -181,7 +181,7 @@ def test_a_node_whose_network_is_cut_costs_its_batch(tmp_path: Path) -> None:
         cluster.start(1)
         cluster.add_node(network=network)
         cluster.wait(3)
-        photos = numbered(tmp_path / "photos", 300)
+        photos = numbered(tmp_path / "photos", 200)
         run = Run(cluster, photos, tmp_path, "--node-timeout", "8s")
         run.wait_for(60)
         wait(lambda: "2 nodes" in run.err.read_text() or sum(computed(cluster).values()) > 100, 60, run)
@@ -191,7 +191,7 @@ def test_a_node_whose_network_is_cut_costs_its_batch(tmp_path: Path) -> None:
         print(f"cut noticed after {time.monotonic() - cut:.1f} s")
         results = run.end()
         assert {result["status"] for result in results} == {"ok"}
-        assert len(results) == 300
+        assert len(results) == 200
     finally:
         cluster.stop()
         network.remove()
