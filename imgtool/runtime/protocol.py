@@ -61,7 +61,8 @@ class Item(Struct, frozen=True, kw_only=True):
     The image is a file or, where ``content`` is not ``None``, the bytes of one. ``path`` is ``os.fsencode``d: a name
     need not be UTF-8. ``size`` and ``mtime_ns`` are those the file had when it was hashed, and ``sha256`` is what came
     out; where it ``just_changed``, its time may not tell of a further change. ``known`` are answers that exist already
-    and that other tasks may read, as JSON.
+    and that other tasks may read, as JSON. Items come to a pool by ``priority``, highest first; one that keeps items
+    waiting heeds it.
     """
 
     id: int
@@ -74,6 +75,7 @@ class Item(Struct, frozen=True, kw_only=True):
     content: bytes | None = None
     known: dict[str, bytes] = {}
     sha256: str = ""
+    priority: int = 0
 
 
 class Batch(Struct, frozen=True, tag="batch", kw_only=True):
