@@ -32,6 +32,9 @@ from imgtool.engine.cache.sqlite import (
 FOLDER = "results"
 DATABASE: str = DBNAME
 _KEYS_A_QUERY = 500
+_PAGES_KIB = 1_000
+"""Pages of the database that are kept in memory. Keys are hashes, so the next one is on another page, and the system
+keeps the file in memory, too."""
 
 # Said in full, as a database keeps the settings of whoever opened it last. The cull of diskcache runs inside the
 # transaction of a write, where pages that it frees do not count yet: it would remove far too much.
@@ -41,6 +44,7 @@ _SETTINGS: dict[str, Any] = {
     "eviction_policy": "least-recently-stored",
     "cull_limit": 0,
     "sqlite_auto_vacuum": 1,
+    "sqlite_cache_size": -_PAGES_KIB,
     "sqlite_journal_mode": "wal",
     "sqlite_synchronous": 1,
     # A mapped file that is cut short under a reader is a SIGBUS; one that is read is an error to deal with.
