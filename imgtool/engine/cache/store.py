@@ -204,9 +204,11 @@ class ResultStore(KeptDatabase):
         """The records of some keys. A row that was never written by imgtool is removed, one that cannot be read stays
         for `imgtool cache verify` to list."""
         found: dict[str, Record] = {}
-        marks = ",".join("?" * len(keys))
+        # sqlite3 keeps the last 128 statements, and those of hundreds of marks are large: of few lengths there are few.
+        asked = (*keys, *[keys[0]] * ((1 << (len(keys) - 1).bit_length()) - len(keys)))
+        marks = ",".join("?" * len(asked))
         query = f"SELECT key, mode, filename, value FROM Cache WHERE raw = 1 AND key IN ({marks})"
-        for key, mode, filename, value in rows.select(query, tuple(keys)):
+        for key, mode, filename, value in rows.select(query, asked):
             if mode != MODE_RAW or filename is not None:
                 self.report(Trouble.REFUSED, _AGAIN)
                 if isinstance(rows, _Writable):
