@@ -59,8 +59,8 @@ contracts: $(TEST_ENV)/.complete
 
 unit: $(TEST_ENV)/.complete
 	rm -f .coverage .coverage.*
-	# Restricted workers write what they covered here.
-	IMGTOOL_SANDBOX_WRITABLE=$(CURDIR) $(TEST_ENV)/bin/python -m pytest -n 2 --cov --cov-report= -m "not slow"
+	# Tests wait for processes often, so one more than cores of the smallest machine. Restricted workers write what they covered here.
+	IMGTOOL_SANDBOX_WRITABLE=$(CURDIR) $(TEST_ENV)/bin/python -m pytest -n 3 --cov --cov-report= -m "not slow"
 	$(TEST_ENV)/bin/python -m coverage report --skip-covered --sort=cover
 
 test-full: test ## Everything, the long tests too

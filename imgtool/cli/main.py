@@ -5,28 +5,32 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections import UserDict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from imgtool import trace
-from imgtool.cli import cache, models, schema
-from imgtool.cli.analyze.command import analyze
-from imgtool.cli.bench.command import app as bench_app
 from imgtool.cli.boundary import boundary, end_politely_on_signals, output_lost
 from imgtool.cli.console import Messages
-from imgtool.cli.database.command import app as database_app
-from imgtool.cli.help import ManyOptions
 from imgtool.cli.log_format import add_option, begin, is_json
-from imgtool.cli.profile.command import SETTINGS as PROFILE_SETTINGS
-from imgtool.cli.profile.command import profile
-from imgtool.cli.search.command import search
-from imgtool.cli.serve.command import app as serve_app
-from imgtool.cli.warm.command import warm_cache
 from imgtool.errors import ExitCode
 from imgtool.ground.home import has_home, without_home
+
+
+class _WhenNamed(UserDict[str, Any]):
+    """Commands by name. Each is imported and built when it is asked for: to build all takes a third of a start."""
+
+    def __getitem__(self, name: str) -> Any:
+        found = self.data[name]
+        if not isinstance(found, TyperCommand | TyperGroup):
+            alone = typer.Typer(add_completion=False, callback=lambda: None)
+            found(alone)
+            found = self.data[name] = typer.main.get_command(alone).commands[name]  # type: ignore[attr-defined]
+            add_option(found)
+        return found
 
 
 class _Commands(TyperGroup):
@@ -35,6 +39,7 @@ class _Commands(TyperGroup):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         add_option(self)
+        self.commands = _WhenNamed({**_COMMANDS, **self.commands})
 
     def main(self, *arguments: Any, **named: Any) -> Any:
         """Run a command. Where logs are for programs, so is what the parser says of a mistake."""
@@ -117,26 +122,86 @@ def _root(
         Messages(quiet=quiet).notice(f"{text} {without_home()} (`export HOME=...` names another place)")
 
 
-app.command(
-    "analyze",
-    cls=ManyOptions,
-    short_help="Caption images, read their text, label them.",
-    epilog="`imgtool models ENGINE` lists the parameters of --ocr, --classifier and --codes.",
-)(analyze)
-app.command("search", short_help="Find analyzed images by their text, caption, labels and more.")(search)
-app.command("models", short_help="List the engines and their parameters.")(models.models)
-app.command("warm-cache", cls=ManyOptions, short_help="Fetch and compile models before the first run.")(warm_cache)
-app.add_typer(cache.app, name="cache", short_help="Show, clear, prune and verify cached results.")
-app.add_typer(database_app, name="database", short_help="Create, check, export and import the database of results.")
-app.add_typer(bench_app, name="bench", short_help="Measure startup, speed and memory, and compare.")
-app.command(
-    "profile",
-    context_settings=PROFILE_SETTINGS,
-    no_args_is_help=True,
-    short_help="Show where a run spends its time and memory.",
-)(profile)
-app.add_typer(serve_app, name="serve", short_help="Answer over HTTP: a service with jobs, events and metrics.")
-app.command("schema", short_help="Print the JSON Schema of a result.")(schema.schema)
+def _analyze(app: typer.Typer) -> None:
+    from imgtool.cli.analyze.command import analyze
+    from imgtool.cli.help import ManyOptions
+
+    app.command(
+        "analyze",
+        cls=ManyOptions,
+        short_help="Caption images, read their text, label them.",
+        epilog="`imgtool models ENGINE` lists the parameters of --ocr, --classifier and --codes.",
+    )(analyze)
+
+
+def _search(app: typer.Typer) -> None:
+    from imgtool.cli.search.command import search
+
+    app.command("search", short_help="Find analyzed images by their text, caption, labels and more.")(search)
+
+
+def _models(app: typer.Typer) -> None:
+    from imgtool.cli.models import models
+
+    app.command("models", short_help="List the engines and their parameters.")(models)
+
+
+def _warm_cache(app: typer.Typer) -> None:
+    from imgtool.cli.help import ManyOptions
+    from imgtool.cli.warm.command import warm_cache
+
+    app.command("warm-cache", cls=ManyOptions, short_help="Fetch and compile models before the first run.")(warm_cache)
+
+
+def _cache(app: typer.Typer) -> None:
+    from imgtool.cli.cache import app as cache
+
+    app.add_typer(cache, name="cache", short_help="Show, clear, prune and verify cached results.")
+
+
+def _database(app: typer.Typer) -> None:
+    from imgtool.cli.database.command import app as database
+
+    app.add_typer(database, name="database", short_help="Create, check, export and import the database of results.")
+
+
+def _bench(app: typer.Typer) -> None:
+    from imgtool.cli.bench.command import app as bench
+
+    app.add_typer(bench, name="bench", short_help="Measure startup, speed and memory, and compare.")
+
+
+def _profile(app: typer.Typer) -> None:
+    from imgtool.cli.profile.command import SETTINGS, profile
+
+    short = "Show where a run spends its time and memory."
+    app.command("profile", context_settings=SETTINGS, no_args_is_help=True, short_help=short)(profile)
+
+
+def _serve(app: typer.Typer) -> None:
+    from imgtool.cli.serve.command import app as serve
+
+    app.add_typer(serve, name="serve", short_help="Answer over HTTP: a service with jobs, events and metrics.")
+
+
+def _schema(app: typer.Typer) -> None:
+    from imgtool.cli.schema import schema
+
+    app.command("schema", short_help="Print the JSON Schema of a result.")(schema)
+
+
+_COMMANDS = {
+    "analyze": _analyze,
+    "search": _search,
+    "models": _models,
+    "warm-cache": _warm_cache,
+    "cache": _cache,
+    "database": _database,
+    "bench": _bench,
+    "profile": _profile,
+    "serve": _serve,
+    "schema": _schema,
+}
 
 
 def main() -> None:

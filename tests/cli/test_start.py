@@ -123,6 +123,14 @@ def test_a_search_needs_neither_an_engine_nor_what_shows_tables(tmp_path: Path) 
     assert not {name for name in loaded if name.startswith("imgtool.analyzers")}
 
 
+def test_a_command_imports_no_other() -> None:
+    def commands(*words: str) -> set[str]:
+        return {name for name in modules_after(*words) if name.endswith(".command") or name == "imgtool.cli.models"}
+
+    assert commands("--version") == set()
+    assert commands("search", "--help") == {"imgtool.cli.search.command"}
+
+
 def test_importing_the_package_imports_none_of_its_parts() -> None:
     code = "import imgtool, sys; print([m for m in sys.modules if m.startswith('imgtool.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)

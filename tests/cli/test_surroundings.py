@@ -30,9 +30,18 @@ def photo(tmp_path: Path) -> Path:
     return pictures.flat(tmp_path / "photo.png")
 
 
-@pytest.mark.parametrize("load", ["lazy", "parallel", "eager"])
-@pytest.mark.parametrize("analyzer", ["DiesLoading", "HangsLoading"])
-def test_a_model_that_kills_its_worker_ends_however_it_is_loaded(photo: Path, load: str, analyzer: str) -> None:
+@pytest.mark.parametrize(
+    ("analyzer", "load"),
+    [
+        ("DiesLoading", "lazy"),
+        ("DiesLoading", "parallel"),
+        ("DiesLoading", "eager"),
+        ("HangsLoading", "parallel"),
+        pytest.param("HangsLoading", "lazy", marks=pytest.mark.slow),
+        pytest.param("HangsLoading", "eager", marks=pytest.mark.slow),
+    ],
+)
+def test_a_model_that_kills_its_worker_ends_however_it_is_loaded(photo: Path, analyzer: str, load: str) -> None:
     engine = Engine(
         tasks=["caption", "text"],
         caption_engine=f"tests.planted:{analyzer}",

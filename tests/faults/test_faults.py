@@ -167,15 +167,14 @@ def test_every_call_to_the_system_fails_once_and_stalls_once(setting: Setting, t
     assert found == [], "\n".join(found)
 
 
+# The quick ones of the above.
 CHOSEN = (
     ("fail", "worker-read", "spawn"),
     ("fail", "list", "os.scandir"),
     ("stall", "list", "os.stat"),
     ("fail", "hash", "file.read"),
-    ("stall", "store", "sqlite.execute"),
     ("fail", "decode-ahead", "os.fstat"),
     ("stall", "decode-ahead", "os.open"),
-    ("stall", "worker-write", "pipe.write"),
 )
 
 
