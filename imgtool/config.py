@@ -51,7 +51,7 @@ _DURATIONS = {
     "node_timeout",
 }
 _AT_LEAST = {
-    **dict.fromkeys(("batch_size", "batch_pixels", "top_k", "max_pixels", "max_new_tokens"), 1),
+    **dict.fromkeys(("batch_size", "batch_pixels", "top_k", "max_pixels", "max_pages", "max_new_tokens"), 1),
     **dict.fromkeys(("max_body", "queue"), 1),
     "min_new_tokens": 0,
 }

@@ -59,7 +59,13 @@ class BatchRunner:
         self._send = send
         self._setup = setup
         self._models = Models(setup.plans, setup.threads, send)
-        self._decoder = Decoder(setup.max_pixels, accept_truncated=setup.accept_truncated, pdf_dpi=setup.pdf_dpi)
+        self._decoder = Decoder(
+            setup.max_pixels,
+            accept_truncated=setup.accept_truncated,
+            pdf_dpi=setup.pdf_dpi,
+            max_pages=setup.max_pages,
+            max_frames=setup.max_frames,
+        )
         self._ahead = DecodeAhead(self._decode, budget=2 * setup.batch_pixels)
         self._threads = ThreadPoolExecutor(max_workers=max(1, len(setup.plans)), thread_name_prefix="task")
         self._first = True
