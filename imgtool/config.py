@@ -51,12 +51,15 @@ _DURATIONS = {
     "node_timeout",
 }
 _AT_LEAST = {
-    **dict.fromkeys(("batch_size", "batch_pixels", "pdf_dpi", "top_k", "max_pixels", "max_new_tokens"), 1),
+    **dict.fromkeys(("batch_size", "batch_pixels", "top_k", "max_pixels", "max_pages", "max_new_tokens"), 1),
     **dict.fromkeys(("max_body", "queue"), 1),
     "min_new_tokens": 0,
 }
 _MORE_THAN_0 = {*_DURATIONS, "cache_size", "max_worker_memory"}
+_TOO_MUCH = 9 * 10**18
+"""What is no 64-bit number cannot be sent to a worker."""
 _BETWEEN = {
+    "pdf_dpi": (1, 9600),
     # A runtime starts every thread that it is allowed: more than any machine has cores only exhausts the system.
     "threads": (1, 1024),
     "workers": (1, 256),
@@ -181,12 +184,19 @@ def _kinds() -> dict[str, Any]:
 def _unknown(name: str, source: Source) -> UnknownKey:
     from imgtool.parameters import formerly
 
-    remedy = nearest(name, _kinds())
+    given, known = name, list(_kinds())
+    if source.name == "environment":
+        given, known = _variable(name), [_variable(each) for each in known]
+    remedy = nearest(given, known)
     if (now := formerly(name)) is not None:
         option, parameter = now
-        setting = f"{option}.{parameter} = ..." if source.folder else f'{ENV_PREFIX}{option.upper()}="{parameter}=..."'
+        setting = f"{option}.{parameter} = ..." if source.folder else f'{_variable(option)}="{parameter}=..."'
         remedy = f"write {setting}"
-    return UnknownKey(f"{source.name} sets {name!r}, which is no option of imgtool", remedy)
+    return UnknownKey(f"{source.name} sets {given!r}, which is no option of imgtool", remedy)
+
+
+def _variable(option: str) -> str:
+    return f"{ENV_PREFIX}{option.upper()}"
 
 
 def _convert(name: str, value: Any, source: Source) -> Any:
@@ -314,6 +324,8 @@ def _check_range(name: str, value: Any, label: str) -> None:
         raise UsageProblem(
             f"{label} must be at least {_AT_LEAST[name]}, not {value}", f"give {_AT_LEAST[name]} or more"
         )
+    if isinstance(value, int) and value >= _TOO_MUCH:
+        raise UsageProblem(f"{label}: {value} is too large", "give a number below 9,000,000,000,000,000,000")
     if name in _MORE_THAN_0 and not value > 0:
         raise UsageProblem(f"{label} must be more than 0, not {value}", "give a number above 0")
     least, most = _BETWEEN.get(name, (-math.inf, math.inf))

@@ -164,6 +164,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     truncated: Truncated = Truncated.REFUSE
     pdf_dpi: int = 200
     max_pixels: int = 300_000_000
+    max_pages: int = 10_000
 
     batch_size: int = 8
     batch_pixels: int = 48_000_000

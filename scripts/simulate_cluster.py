@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BATCH_SECONDS, MOST_IN_BATCH, AHEAD = 1.0, 64, 2
+BATCH_SECONDS, MOST_IN_BATCH, IMAGES_A_WORKER, AHEAD = 1.0, 64, 2, 2
 MEASURED_NODES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 
 
@@ -41,7 +41,7 @@ class Cluster:
 def simulate(cluster: Cluster, nodes: int, images: int) -> tuple[float, dict[str, float]]:
     """Seconds for so many images, and the share of them in which the driver, its network and the nodes were busy."""
     rate = cluster.workers / cluster.seconds
-    size = max(1, min(MOST_IN_BATCH, round(rate * BATCH_SECONDS)))
+    size = max(IMAGES_A_WORKER * cluster.workers, min(MOST_IN_BATCH, round(rate * BATCH_SECONDS)))
     driver = network = computed = 0.0
     busy = {"driver": 0.0, "network": 0.0, "nodes": 0.0}
     free = [0.0] * nodes

@@ -15,6 +15,7 @@ import typer
 from imgtool.cli.console import Messages, say
 from imgtool.cli.log_format import is_json, traceback_lines
 from imgtool.errors import ExitCode, ImgtoolError, StoreNotWritable
+from imgtool.formats.sink import ReaderGone
 from imgtool.ground.home import mended_by
 
 _OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO}
@@ -120,7 +121,7 @@ def output_lost(error: Exception) -> ExitCode | None:
 
     A full disk is a failure, and is reported. A reader that has gone, such as ``head``, has seen enough: exit code 0.
     """
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, (BrokenPipeError, ReaderGone)):
         code = ExitCode.OK
     elif isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS:
         code = ExitCode.NOT_WRITABLE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -100,6 +101,10 @@ def megabytes(size: int) -> str:
     return f"{size} B"
 
 
+_FAINT, _BOLD, _NORMAL = _STYLES = ("\x1b[2m", "\x1b[1m", "\x1b[0m")
+_PARTS = re.compile(rf"(\n|{'|'.join(map(re.escape, _STYLES))})")
+
+
 class Messages:
     """Lines for a person. ``quiet`` leaves only errors."""
 
@@ -135,18 +140,22 @@ class Messages:
     ) -> None:
         """A line without a mark; the rest is for logs that programs read."""
         if not self.quiet and not log(level, event, text.strip(), fields):
-            say(text + "\n")
+            say(_safe_lines(text) + "\n")
 
     def faint(self, text: str) -> None:
         """A line without a mark, less conspicuous where colour is shown."""
-        self.plain(f"\x1b[2m{text}\x1b[0m" if self._color else text)
+        self.plain(f"{_FAINT}{text}{_NORMAL}" if self._color else text)
 
     def bold(self, text: str) -> str:
         """More conspicuous, where colour is shown."""
-        return f"\x1b[1m{text}\x1b[0m" if self._color else text
+        return f"{_BOLD}{text}{_NORMAL}" if self._color else text
 
     def _line(self, mark: str, style: str, text: str) -> None:
         head = f"\x1b[{style}m{mark}:\x1b[0m" if self._color else f"{mark}:"
-        # File names and other programs' words come in here: a terminal must not obey them.
-        shown = "\n".join(printable(line) for line in text.split("\n"))
-        say(f"{head} {shown}\n")
+        say(f"{head} {_safe_lines(text)}\n")
+
+
+def _safe_lines(text: str) -> str:
+    """``text`` without what a terminal would obey: file names and other programs' words come in here. Line ends and the
+    styles of :class:`Messages` stay."""
+    return "".join(part if part in _STYLES or part == "\n" else printable(part) for part in _PARTS.split(text))

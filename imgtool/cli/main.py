@@ -135,9 +135,10 @@ def _analyze(app: typer.Typer) -> None:
 
 
 def _search(app: typer.Typer) -> None:
-    from imgtool.cli.search.command import search
+    from imgtool.cli.search.command import Search, search
 
-    app.command("search", short_help="Find analyzed images by their text, caption, labels and more.")(search)
+    short = "Find analyzed images by their text, caption, labels and more."
+    app.command("search", cls=Search, short_help=short)(search)
 
 
 def _models(app: typer.Typer) -> None:

@@ -227,7 +227,7 @@ class Connection:
             self._lose(node, _first_line(error))
         else:
             self._pauses.pop(node.ray_id, None)
-            self._say(Alive(node.number))
+            self._say(Alive(node.number, future.result()))
 
     def _lose(self, node: Node, reason: str) -> None:
         del self._nodes[node.number]

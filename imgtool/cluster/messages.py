@@ -45,9 +45,10 @@ class Hello(Struct, frozen=True, kw_only=True):
 
 class Welcome(Struct, frozen=True, kw_only=True):
     """What a node would answer with: ``fingerprints`` by task, or the ``problem`` why it cannot, and the notices of its
-    plan."""
+    plan. ``workers`` is how many it may start."""
 
     version: str
+    workers: int = 1
     fingerprints: Mapping[str, str] = {}
     notices: tuple[str, ...] = ()
     problem: Problem | None = None
@@ -70,11 +71,12 @@ NodeEvent = Decoded | Answered | Failed | ItemFinished | ModelLoaded | LoadRetri
 
 
 class Done(Struct, frozen=True, kw_only=True):
-    """What has become of a batch. ``unseen`` are items whose file is not there, or is another; ``problem`` is why the
-    node can compute nothing."""
+    """What has become of a batch. ``unseen`` are items whose file is not there, or is another; ``seconds`` is how long
+    the node's pool had the others; ``problem`` is why the node can compute nothing."""
 
     events: tuple[NodeEvent, ...] = ()
     unseen: tuple[int, ...] = ()
+    seconds: float = 0.0
     problem: Problem | None = None
     statistics: WorkerStatistics = msgspec.field(default_factory=WorkerStatistics)
 
@@ -173,9 +175,10 @@ class Refused(Struct, frozen=True, tag="refused", kw_only=True):
 
 
 class Alive(Struct, frozen=True, tag="alive"):
-    """A node has answered whether it lives."""
+    """A node has answered whether it lives; ``news`` are events that belong to no batch, or nothing."""
 
     node: int
+    news: bytes = b""
 
 
 class Heard(Struct, frozen=True, tag="heard", kw_only=True):
@@ -216,6 +219,7 @@ decode_from_connection: Callable[[bytes], FromConnection] = msgspec.msgpack.Deco
 decode_hello: Callable[[bytes], Hello] = msgspec.msgpack.Decoder(Hello).decode
 decode_welcome: Callable[[bytes], Welcome] = msgspec.msgpack.Decoder(Welcome).decode
 decode_work: Callable[[bytes], Work] = msgspec.msgpack.Decoder(Work).decode
+decode_news: Callable[[bytes], tuple[NodeEvent, ...]] = msgspec.msgpack.Decoder(tuple[NodeEvent, ...]).decode
 decode_done: Callable[[bytes], Done] = msgspec.msgpack.Decoder(Done).decode
 decode_command: Callable[[bytes], Command] = msgspec.msgpack.Decoder(Command).decode
 decode_command_ended: Callable[[bytes], CommandEnded] = msgspec.msgpack.Decoder(CommandEnded).decode

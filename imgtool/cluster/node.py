@@ -10,6 +10,7 @@ import os
 import queue
 import subprocess
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -64,7 +65,7 @@ class NodeServer:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._waiting: deque[Item] = deque()
         self._jobs: dict[int, Job] = {}
-        self._news: list[NodeEvent] = []
+        self._news: deque[NodeEvent] = deque()
         self._statistics = WorkerStatistics()
         self._contents: OrderedDict[str, bytes] = OrderedDict()
         self._command: subprocess.Popen[bytes] | None = None
@@ -95,7 +96,8 @@ class NodeServer:
         if hello.warm_up:
             self._inbox.put(pool.warm_up)
         fingerprints = {task: choice.fingerprint for task, choice in plan.chosen.items()}
-        return Welcome(version=__version__, fingerprints=fingerprints, notices=tuple(plan.notices))
+        notices = tuple(plan.notices)
+        return Welcome(version=__version__, workers=options.workers, fingerprints=fingerprints, notices=notices)
 
     def run(self, data: bytes) -> bytes:
         """A ``Work``; answered with a ``Done`` when all of its images are, those that are not seen here excepted."""
@@ -104,10 +106,17 @@ class NodeServer:
             found = self._located(item)
             ready.append(found) if found is not None else unseen.append(item.id)
         job = Job(left={item.id for item in ready}, over=threading.Event())
+        began = time.monotonic()
         if ready:
             self._inbox.put(partial(self._take, job, ready))
             job.over.wait()
-        done = Done(events=tuple(job.events), unseen=tuple(unseen), problem=job.problem, statistics=self._statistics)
+        done = Done(
+            events=tuple(job.events),
+            unseen=tuple(unseen),
+            seconds=time.monotonic() - began,
+            problem=job.problem,
+            statistics=self._statistics,
+        )
         return encode(done)
 
     def command(self, data: bytes) -> bytes:
@@ -123,8 +132,9 @@ class NodeServer:
         return encode(ended)
 
     def ping(self) -> bytes:
-        """Says that it is there."""
-        return b""
+        """Says that it is there, and what is new that belongs to no batch: models are loaded before there is any."""
+        news = self._take_news()
+        return encode(news) if news else b""
 
     def close(self) -> bytes:
         """End the workers; whoever waits for a batch is told."""
@@ -194,7 +204,10 @@ class NodeServer:
     def _take(self, job: Job, items: Sequence[Item]) -> None:
         for item in items:
             self._jobs[item.id] = job
-        self._waiting.extend(items)
+        if self._waiting and items[0].priority > self._waiting[0].priority:
+            self._waiting.extendleft(reversed(items))
+        else:
+            self._waiting.extend(items)
 
     def _on_event(self, event: NodeEvent | FewerWorkers | NodeNotice) -> None:
         if isinstance(event, FewerWorkers):
@@ -208,9 +221,15 @@ class NodeServer:
                 del self._jobs[event.item]
                 job.left.discard(event.item)
                 if not job.left:
-                    job.events = self._news + job.events
-                    self._news = []
+                    job.events = self._take_news() + job.events
                     job.over.set()
+
+    def _take_news(self) -> list[NodeEvent]:
+        news: list[NodeEvent] = []
+        with suppress(IndexError):
+            while True:
+                news.append(self._news.popleft())
+        return news
 
     def _fail(self, problem: Problem) -> None:
         """No worker can be started: nothing that is waited for will come."""

@@ -8,8 +8,10 @@ All of it runs in the scheduler's thread, as the pool of one machine does. What 
 * images that were in hand of two lost nodes go alone from then on, and one that was with five fails as a value;
 * nodes that join at any time are asked first what they would answer with, and refused where that is something else.
 
-Each node has two batches, so that it never waits for the next; how large they are follows from how fast it is. The
-heaviest images of those that wait go first: what takes long must not begin last.
+Each node has two batches, so that it never waits for the next; how large they are follows from how fast it is, and how
+many workers it has. The heaviest images of those that wait go first: what takes long must not begin last. But each
+batch begins with the image that waits longest, and an image of a higher priority than all that a node has is given to
+it at once.
 """
 
 from __future__ import annotations
@@ -44,10 +46,12 @@ from imgtool.cluster.messages import (
     Joined,
     Leave,
     Listed,
+    NodeEvent,
     Refused,
     Send,
     Welcome,
     decode_done,
+    decode_news,
     decode_welcome,
     encode,
     event_from_node,
@@ -69,7 +73,8 @@ from imgtool.types import Problem
 _BATCHES_AHEAD = 2
 _BATCH_SECONDS = 1.0
 """A batch is as many images as a node answers in this time."""
-_FIRST_BATCH, _MOST_IN_BATCH = 2, 64
+_IMAGES_A_WORKER, _MOST_IN_BATCH = 2, 64
+"""A batch has at least so many for each worker of its node, so that none waits for the slowest image of a batch."""
 _BACKLOG = 64
 _ALONE_AFTER, _FAILS_AFTER = 2, 5
 _NOBODY_SECONDS = 60.0
@@ -100,23 +105,26 @@ class Assigned(Struct, eq=False):
 
 
 class PoolNode(Struct, eq=False):
-    """A node that has joined. ``rate`` is images a second; ``blind`` are folders whose files it does not see."""
+    """A node that has joined, and may start so many ``workers``. ``rate`` is images a second; ``blind`` are folders
+    whose files it does not see."""
 
     number: int
     name: str
     joined: float
     heard: float
     figures: NodeStatistics
+    workers: int
     rate: float = 0.0
     free_since: float = 0.0
     batches: dict[int, Assigned] = {}
     blind: set[bytes] = set()
-    workers: WorkerStatistics = msgspec.field(default_factory=WorkerStatistics)
+    statistics: WorkerStatistics = msgspec.field(default_factory=WorkerStatistics)
 
     @property
     def batch_size(self) -> int:
         """Images of its next batch."""
-        return max(1, min(_MOST_IN_BATCH, round(self.rate * _BATCH_SECONDS))) if self.rate else _FIRST_BATCH
+        in_time = min(_MOST_IN_BATCH, round(self.rate * _BATCH_SECONDS))
+        return max(_IMAGES_A_WORKER * self.workers, in_time)
 
 
 class ClusterPool:
@@ -142,8 +150,8 @@ class ClusterPool:
         self._figures: dict[str, NodeStatistics] = {}
         self._refusals: dict[str, tuple[str, str]] = {}
         self._open: dict[int, Item] = {}
-        self._backlog: list[tuple[int, int]] = []
-        """(minus the weight, id) of items that wait, sorted."""
+        self._backlog: list[tuple[int, int, int]] = []
+        """(minus the priority, minus the weight, id) of items that wait, sorted."""
         self._again: list[int] = []
         self._losses: Counter[int] = Counter()
         self._batch_ids = itertools.count()
@@ -168,7 +176,7 @@ class ClusterPool:
             # A node has another current folder.
             path = os.path.abspath(item.path) if item.path else b""  # noqa: PTH100 - bytes
             self._open[item.id] = msgspec.structs.replace(item, path=path)
-            insort(self._backlog, (-_weight(item), item.id))
+            insort(self._backlog, (-item.priority, -_weight(item), item.id))
         self._give()
 
     def events(self) -> list[PoolEvent]:
@@ -264,6 +272,8 @@ class ClusterPool:
             self._on_heard(node, message)
         elif isinstance(message, Gone):
             self._lose(node, message.reason, tell_link=False)
+        elif message.news:
+            self._on_events(decode_news(message.news))
 
     def _on_connect_failed(self, failed: ConnectFailed, words: str) -> None:
         self._failure = failed.exception()
@@ -299,7 +309,8 @@ class ClusterPool:
     # -- nodes
 
     def _on_joined(self, joined: Joined) -> None:
-        wrong = self._wrong(decode_welcome(joined.welcome))
+        welcome = decode_welcome(joined.welcome)
+        wrong = self._wrong(welcome)
         if wrong is not None:
             assert self._link is not None
             self._link.send(Leave(node=joined.node, again=False))
@@ -312,7 +323,8 @@ class ClusterPool:
             figures.state = "working"
         self._figures[joined.name] = figures
         self._refusals.pop(joined.name, None)
-        self._nodes[joined.node] = PoolNode(joined.node, joined.name, now, now, figures, free_since=now)
+        workers = max(1, welcome.workers)
+        self._nodes[joined.node] = PoolNode(joined.node, joined.name, now, now, figures, workers, free_since=now)
         self._count()
         self._give()
 
@@ -390,21 +402,32 @@ class ClusterPool:
     def _give(self) -> None:
         """Batches for nodes that have room: first those that have nothing."""
         while self._backlog or self._again:
-            able = [node for node in self._nodes.values() if len(node.batches) < _BATCHES_AHEAD]
+            able = [node for node in self._nodes.values() if self._has_room(node)]
             if not able:
                 return
             node = min(able, key=lambda each: (len(each.batches), -each.rate))
             if not self._send(node):
                 return
 
+    def _has_room(self, node: PoolNode) -> bool:
+        """For a batch, or for one more of a higher priority than all that it has."""
+        if len(node.batches) < _BATCHES_AHEAD:
+            return True
+        if len(node.batches) > _BATCHES_AHEAD or self._again or not self._backlog:
+            return False
+        urgent = -self._backlog[0][0]
+        return all(item.priority < urgent for batch in node.batches.values() for item in batch.items.values())
+
     def _send(self, node: PoolNode) -> bool:
         waiting = len(self._backlog) + len(self._again)
         # Less at a time towards the end, so that no node is left with a batch while others have nothing.
         size = min(node.batch_size, max(1, -(-waiting // (_BATCHES_AHEAD * len(self._nodes)))))
+        if len(node.batches) >= _BATCHES_AHEAD:
+            size = min(size, sum(entry[0] == self._backlog[0][0] for entry in self._backlog))
         items: dict[int, Item] = {}
         by_content: list[int] = []
         total = 0
-        while len(items) < size and (key := self._next()) is not None:
+        while len(items) < size and (key := self._next(oldest=not items)) is not None:
             item = self._open[key]
             alone = self._losses[key] >= _ALONE_AFTER
             unseen = item.content is None and os.path.dirname(item.path) in node.blind  # noqa: PTH120 - bytes
@@ -432,13 +455,17 @@ class ClusterPool:
         self._link.send(Send(node=node.number, batch=number, items=given, by_content=tuple(by_content)))
         return True
 
-    def _next(self) -> int | None:
-        """The item to give next: what a lost node had, then the heaviest."""
+    def _next(self, *, oldest: bool) -> int | None:
+        """The item to give next: what a lost node had, then of the highest priority the ``oldest`` or the heaviest."""
         while self._again:
             if (key := self._again.pop(0)) in self._open:
                 return key
         while self._backlog:
-            if (key := self._backlog.pop(0)[1]) in self._open:
+            place = 0
+            if oldest:
+                first = [entry for entry in self._backlog if entry[0] == self._backlog[0][0]]
+                place = min(range(len(first)), key=lambda index: first[index][2])
+            if (key := self._backlog.pop(place)[2]) in self._open:
                 return key
         return None
 
@@ -448,10 +475,12 @@ class ClusterPool:
             return
         done = decode_done(heard.done)
         now = self._clock()
-        node.workers = done.statistics
+        node.statistics = done.statistics
         node.figures.batches += 1
+        extra = now - batch.sent_at - done.seconds - node.figures.overhead_seconds
+        node.figures.overhead_seconds = round(node.figures.overhead_seconds + extra / node.figures.batches, 6)
         node.figures.bytes_sent += heard.bytes_sent
-        self._on_events(done)
+        self._on_events(done.events)
         finished = sum(key not in self._open for key in batch.items)
         if finished:
             seconds = max(1e-3, now - max(batch.sent_at, node.free_since))
@@ -471,8 +500,8 @@ class ClusterPool:
         self._count()
         self._give()
 
-    def _on_events(self, done: Done) -> None:
-        for sent in done.events:
+    def _on_events(self, events: Sequence[NodeEvent]) -> None:
+        for sent in events:
             event = event_from_node(sent)
             key = getattr(event, "item", None)
             if key is not None and key not in self._open:
@@ -510,7 +539,7 @@ class ClusterPool:
         figures = WorkerStatistics(nodes=dict(self._figures))
         for node in self._nodes.values():
             for name in ("allowed", "started", "died", "timed_out", "recycled"):
-                setattr(figures, name, getattr(figures, name) + getattr(node.workers, name))
+                setattr(figures, name, getattr(figures, name) + getattr(node.statistics, name))
         self.statistics = figures
 
 

@@ -24,6 +24,12 @@ LAST = "\U0010ffff"
 """Comes after every character that a path or a prefix can be continued with."""
 
 
+def in_64_bits(number: int) -> int:
+    """``number``, or the nearest one that a column can hold: nanoseconds since 1970 leave 64 bits in 2262, and files
+    may be dated later."""
+    return max(-(1 << 63), min(number, (1 << 63) - 1))
+
+
 class DatabaseUnavailable(ImgtoolError):
     """The database cannot be reached, read or written."""
 

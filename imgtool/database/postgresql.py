@@ -23,9 +23,9 @@ from imgtool.database.interface import (
     Status,
 )
 from imgtool.database.migrations import TABLE, pending, refuse_pending, steps
-from imgtool.database.search.conditions import SET_RESULT, Condition, begins, below, condition, joined
-from imgtool.database.search.query import AllOf, AnyOf, In, Node, Words
-from imgtool.database.search.words import Phrase, stream
+from imgtool.database.search.query import Node
+from imgtool.database.search.tsvector import SCORE, STREAMS, WINDOW, document, newest, slices, wanted
+from imgtool.database.search.words import stream
 from imgtool.database.tables import SqlDatabase
 from imgtool.distribution import install_command
 from imgtool.errors import MissingExtra
@@ -38,8 +38,6 @@ except ImportError as error:
     raise MissingExtra(f"PostgreSQL needs psycopg ({error})", install_command("postgresql")) from error
 
 SCHEMA = "imgtool"
-WINDOW = 1000
-"""Hits that are ranked where only the best are asked for: `ts_rank` has to read the words of each."""
 
 _CONNECT_SECONDS = 5
 _LOCK = 0x696D67746F6F6C  # "imgtool": the advisory lock of whoever writes
@@ -50,14 +48,14 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "120s",
     # A commit that was acknowledged survives a crash of the server; nothing is lost that cannot be had from the cache.
     "client_encoding": "UTF8",
+    # Searches: pages mostly are in memory, documents, which are stored apart, are slow to read one after the other, and
+    # compilation and parallel workers take longer to start than a search.
+    "random_page_cost": "1.1",
+    "enable_seqscan": "off",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
 }
 _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-
-_MAX_POSITION = 16_383
-_MAX_DOCUMENT_BYTES = 900_000  # of the 1 MB that a tsvector may have
-_WEIGHTS = {"codes": "A", "labels": "B", "caption": "C"}
-# Weights as ts_rank takes them: of D, C, B and A.
-_SCORE = "ts_rank(w.text_document, {0}) + ts_rank('{{0.1, 0.4, 0.4, 0.8}}', w.other_document, {0})"
 
 
 class PostgresqlDatabase(SqlDatabase):
@@ -114,16 +112,22 @@ class PostgresqlDatabase(SqlDatabase):
         if self._connection is None:
             self._reconnect()
         taken = []
-        with self._guarded(), self._writing():
-            self._rows(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            self._rows(
-                f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{TABLE} (number integer PRIMARY KEY, name text NOT NULL,"
-                " checksum text NOT NULL, applied_at double precision NOT NULL)"
-            )
-            for step in pending(steps(self.kind), self._applied(), self.place):
-                self._open_connection().execute(step.sql.encode())
-                self._note_step(step)
-                taken.append(step.migration)
+        with self._guarded():
+            # A step may rewrite tables, and who comes second waits for it.
+            self._rows("SET statement_timeout = 0")
+            self._rows("SET lock_timeout = '30min'")
+            with self._writing():
+                self._rows(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                self._rows(
+                    f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{TABLE} (number integer PRIMARY KEY, name text NOT NULL,"
+                    " checksum text NOT NULL, applied_at double precision NOT NULL)"
+                )
+                for step in pending(steps(self.kind), self._applied(), self.place):
+                    self._open_connection().execute(step.sql.encode())
+                    self._note_step(step)
+                    taken.append(step.migration)
+            self._rows("RESET statement_timeout")
+            self._rows("RESET lock_timeout")
         return tuple(taken)
 
     def close(self) -> None:
@@ -135,24 +139,21 @@ class PostgresqlDatabase(SqlDatabase):
     # -- searching
 
     def find(self, query: Node, paths: Sequence[str] = (), limit: int | None = None) -> Found:
-        where = joined("AND", [condition(query, _of_words), below(paths)])
-        where = where._replace(sql=where.sql.replace(SET_RESULT, "r.id"))
-        ranked = " | ".join(f"({each})" for each in sorted(set(_wanted(query))))
-        tables = "files f JOIN results r ON r.id = f.result_id"
-        tables += " JOIN words w ON w.result_id = r.id" * ("_document @@" in where.sql)
-        tables += " JOIN paths p ON p.file_id = f.id" * ("p.document @@" in where.sql)
         window = None if limit is None else max(WINDOW, limit)
-        inner = f"SELECT f.id, f.result_id FROM {tables} WHERE {where.sql} ORDER BY f.result_id DESC"
-        inner += "" if window is None else f" LIMIT {window + 1}"
+        ranked = " | ".join(sorted(set(wanted(query))))
+        found: list[tuple[int, float]] = []
         with self._guarded():
-            if ranked:
-                score = _SCORE.format("?::tsquery")
-                found = self._rows(
-                    f"SELECT h.id, {score} FROM ({inner}) h JOIN words w ON w.result_id = h.result_id",
-                    (ranked, ranked, *where.values),
-                )
-            else:
-                found = [(file_id, 0.0) for file_id, _ in self._rows(inner, where.values)]
+            for within in [""] if window is None else slices(self._last_id("results")):
+                if (inner := newest(query, paths, window, within)) is None:
+                    continue
+                score = SCORE if ranked else "0::float8"
+                sql = f"SELECT h.id, {score} FROM ({inner.sql}) h"
+                sql += " JOIN words w ON w.result_id = h.result_id" if ranked else ""
+                values = (ranked, *inner.values) if ranked else inner.values
+                # How it is done best depends on how frequent a word is: no plan is kept.
+                found = self._open_connection().execute(_placed(sql), values, prepare=False).fetchall()
+                if window is not None and len(found) > window:
+                    break
         return Found.best(found, window, limit)
 
     # -- what the tables need
@@ -216,17 +217,13 @@ class PostgresqlDatabase(SqlDatabase):
 
     def _write_words(self, numbered: Sequence[tuple[int, IndexWords]], replaced: Sequence[int]) -> None:
         self._remove_index("words", replaced)
+        by_name = [(number, {name: getattr(words, name) for name in STREAMS}) for number, words in numbered]
         self._insert(
             "words",
-            "result_id, text_document, other_document, text, caption, labels, codes",
+            f"result_id, document, {', '.join(STREAMS)}",
             [
-                (
-                    number,
-                    _document({"text": words.text}),
-                    _document({"codes": words.codes, "labels": words.labels, "caption": words.caption}),
-                    *(f" {each} " for each in (words.text, words.caption, words.labels, words.codes)),
-                )
-                for number, words in numbered
+                (number, document(streams, number), *(f" {each} " for each in streams.values()))
+                for number, streams in by_name
             ],
         )
 
@@ -235,7 +232,7 @@ class PostgresqlDatabase(SqlDatabase):
         self._insert(
             "paths",
             "file_id, document, path",
-            [(number, _document({"path": words}), f" {words} ") for number, words in rows],
+            [(number, document({"path": words}), f" {words} ") for number, words in rows],
         )
 
     def _remove_index(self, table: str, ids: Sequence[int]) -> None:
@@ -289,83 +286,6 @@ _SHOULD_BE_NONE = {
         "SELECT count(*) FROM results r WHERE line_count <> (SELECT count(*) FROM lines l WHERE l.result_id = r.id)"
     ),
 }
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Words as tsvector and tsquery. Neither is parsed by PostgreSQL's own rules: words have letters and digits alone, so
-# quotes around them are all the syntax there is.
-
-
-def _document(streams: dict[str, str]) -> str:
-    """A tsvector of all words. Positions are there for ranking: which words follow each other is decided on the
-    streams, as positions end at 16,383 and a word has at most 255 of them."""
-    found: dict[str, list[str]] = {}
-    position = size = 0
-    for name, words in streams.items():
-        weight = _WEIGHTS.get(name, "")
-        for word in words.split():
-            position = min(position + 1, _MAX_POSITION)
-            places = found.get(word)
-            if places is None:
-                size += len(word.encode()) + 8
-                if size > _MAX_DOCUMENT_BYTES:
-                    continue
-                found[word] = places = []
-            if len(places) < 250:
-                places.append(f"{position}{weight}")
-    return " ".join(f"'{word}':{','.join(places)}" for word, places in found.items())
-
-
-def _tsquery(phrase: Phrase, weight: str = "") -> str:
-    """All words of ``phrase``, wherever they stand."""
-    last = len(phrase.words) - 1
-    ends = [("*" if place == last and phrase.open_end else "") + weight for place in range(last + 1)]
-    return " & ".join(f"'{word}'{':' if end else ''}{end}" for word, end in zip(phrase.words, ends, strict=True))
-
-
-def _wanted(node: Node) -> Iterator[str]:
-    """tsqueries of everything that a query looks for in what a picture says."""
-    if isinstance(node, Words) and node.field is not In.PATH:
-        yield _tsquery(node.phrase, _WEIGHTS.get(_COLUMNS[node.field], ""))
-    elif isinstance(node, AllOf | AnyOf):
-        for part in node.parts:
-            yield from _wanted(part)
-
-
-_COLUMNS = {
-    In.ANYTHING: "",
-    In.TEXT: "text",
-    In.CAPTION: "caption",
-    In.LABEL: "labels",
-    In.CODE: "codes",
-    In.PATH: "path",
-}
-
-
-def _of_words(node: Words) -> Condition:
-    phrase, column = node.phrase, _COLUMNS[node.field]
-    if node.field is In.PATH:
-        return _matching("p.document", _tsquery(phrase), phrase, ("p.path",))
-    if node.field is In.TEXT:
-        return _matching("w.text_document", _tsquery(phrase), phrase, ("w.text",))
-    if node.field is In.ANYTHING:
-        in_text = _matching("w.text_document", _tsquery(phrase), phrase, ("w.text",))
-        elsewhere = _matching("w.other_document", _tsquery(phrase), phrase, ("w.caption", "w.labels", "w.codes"))
-        return joined("OR", [in_text, elsewhere])
-    found = _matching("w.other_document", _tsquery(phrase, _WEIGHTS[column]), phrase, (f"w.{column}",))
-    if node.field is not In.CODE:
-        return found
-    code = begins("lookup", node.code)
-    return joined("OR", [Condition(f"(r.id IN (SELECT result_id FROM codes WHERE {code.sql}))", code.values), found])
-
-
-def _matching(document: str, tsquery: str, phrase: Phrase, streams: Sequence[str]) -> Condition:
-    """``document`` has all words, and one of ``streams`` has them in their order."""
-    found = Condition(f"({document} @@ ?::tsquery)", (tsquery,))
-    if len(phrase.words) == 1:
-        return found
-    words = f"% {' '.join(phrase.words)}{'' if phrase.open_end else ' '}%"
-    return joined("AND", [found, joined("OR", [Condition(f"{each} LIKE ?", (words,)) for each in streams])])
 
 
 # --------------------------------------------------------------------------------------------------------------------

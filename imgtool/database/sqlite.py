@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 5.0
 """How long another process that writes is waited for."""
 
-CACHE_KIB = 16_000
+CACHE_KIB = 4_000
 """Pages that a connection keeps in memory."""
 
 _CREATE_MIGRATIONS = (

@@ -13,7 +13,7 @@ import msgspec
 
 from imgtool.database import entry as entries_of
 from imgtool.database.entry import Entry, Rows, Words
-from imgtool.database.interface import LAST, Database, Hit, Migration
+from imgtool.database.interface import LAST, Database, Hit, Migration, in_64_bits
 from imgtool.database.migrations import Step
 from imgtool.types import ImageResult
 
@@ -303,7 +303,8 @@ class SqlDatabase(Database):
             assert entry.path is not None
             result = entry.result
             note = entries_of.recorded(result, content.stamps) if entry.gone_at is None else ""
-            of_file = (result.sha256, result.file_size, entry.mtime_ns, entry.seen_at, entry.gone_at, entry.machine)
+            mtime_ns = None if entry.mtime_ns is None else in_64_bits(entry.mtime_ns)
+            of_file = (result.sha256, result.file_size, mtime_ns, entry.seen_at, entry.gone_at, entry.machine)
             values = (content.number, *of_file, note)
             former = known.get((entry.path, result.page))
             if former is None:

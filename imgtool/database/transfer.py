@@ -21,6 +21,8 @@ from imgtool.types import ImageResult
 TOOL = "imgtool database"
 VERSION = 1
 
+_BITS = {"page": 31, "pages": 31, "width": 31, "height": 31, "file_size": 63}
+
 
 class ImportProblem(UsageProblem):
     """A file that cannot be imported; the message names the line."""
@@ -100,20 +102,33 @@ def _entry(line: bytes, *, first: bool, absolute: Absolute) -> Entry | None:
             )
         return None
     if not line.startswith(b'{"file":'):
-        result = _decode_result(line)
+        result = _checked(_decode_result(line))
         path = absolute(result.path)
         return Entry(path, msgspec.structs.replace(result, thumbnail=msgspec.UNSET), stamps(result))
     one = _decode_line(line)
     file = one.file
     return Entry(
         path=file.path,
-        result=one.result,
+        result=_checked(one.result),
         stamps=file.stamps or stamps(one.result),
         mtime_ns=file.mtime_ns,
         seen_at=file.seen_at,
         gone_at=file.gone_at,
         machine=file.machine or this_machine(),
     )
+
+
+def _checked(result: ImageResult) -> ImageResult:
+    """``result``, whose numbers the columns can hold.
+
+    Raises:
+        msgspec.ValidationError: one is too large, or less than nothing.
+    """
+    for name, bits in _BITS.items():
+        number = getattr(result, name)
+        if number is not None and not 0 <= number < 1 << bits:
+            raise msgspec.ValidationError(f"{name} is {number}")
+    return result
 
 
 def _version(line: bytes) -> Any:

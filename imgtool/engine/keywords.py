@@ -49,6 +49,7 @@ class EngineKeywords(TypedDict, total=False):
     truncated: Truncated | str
     pdf_dpi: int
     max_pixels: int | str
+    max_pages: int
     batch_size: int
     batch_pixels: int | str
     workers: int

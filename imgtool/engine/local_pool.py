@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from imgtool import trace
 from imgtool.engine.plan import Plan
 from imgtool.engine.worker_count import threads_of
-from imgtool.options import EngineOptions, LoadPolicy, Truncated
+from imgtool.options import EngineOptions, LoadPolicy, Pages, Truncated
 from imgtool.runtime.pool import Pool, PoolLimits, Post
 from imgtool.runtime.process import Worker, WorkerProcess
 from imgtool.runtime.protocol import Setup, TaskPlan
@@ -64,6 +64,9 @@ class LocalPool(Pool):
                 plans=plans(),
                 max_pixels=options.max_pixels,
                 pdf_dpi=options.pdf_dpi,
+                # What is looked at once may have any number of pages.
+                max_pages=None if options.pages is Pages.FIRST else options.max_pages,
+                max_frames=options.max_pages if options.pages is Pages.ALL else None,
                 accept_truncated=options.truncated is Truncated.ACCEPT,
                 batch_pixels=options.batch_pixels,
                 threads=threads_of(options, is_alone=alone),

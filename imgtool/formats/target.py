@@ -50,6 +50,15 @@ def guess_format(path: Path) -> OutputFormat | None:
     return _SUFFIXES.get(suffix)
 
 
+def unlike_its_name(path: Path, format: OutputFormat) -> str:
+    """A note where ``path`` has the suffix of another format than the one that it is written in; else nothing."""
+    with suppress(UsageProblem):
+        meant = guess_format(path)
+        if meant not in (None, OutputFormat.TABLE, format):
+            return f"{path} is written as {format.value} in spite of its suffix: --format or the configuration sets it"
+    return ""
+
+
 def _descriptor(name: str) -> int | None:
     """The open file descriptor that ``name`` means. Opening it by its name would write from the file's start again."""
     numbered = _DESCRIPTOR.fullmatch(name)

@@ -22,14 +22,16 @@ MOST_CHARACTERS = 32_767
 """Of a cell, counted in UTF-16; what is longer is cut, and ends in an ellipsis."""
 
 _LINES = ("path", "page", "line", "text", "confidence", "doubt", "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
+_CODES = ("path", "page", "kind", "value", "normalised", "national", "chapter", "checked", "confidence", "evidence")
 _FAILURES = ("path", "page", "pages", "task", "error_code", "error", "remedy")
 _WIDTHS = {"path": 40, "caption": 50, "text": 60, "labels": 30, "codes": 40, "notice": 40, "error": 60, "remedy": 60}
+_WIDTHS |= {"value": 25, "chapter": 40, "evidence": 60}
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 class XlsxWriter:
     """Sheets *Images* (one row an image or page, with the columns of CSV), *Lines* (one row a line of text, doubtful
-    ones too, with the four corners of its box in pixels) and *Failures* (one row a problem).
+    ones too, with the four corners of its box in pixels), *Codes* (one row a code) and *Failures* (one row a problem).
 
     Numbers are numbers. Texts are text cells, which no spreadsheet runs as a formula, with no apostrophe before them.
     A sheet that is full (:data:`MOST_ROWS`) is continued as *Lines 2* and so on. Rows are written to temporary files as
@@ -52,6 +54,7 @@ class XlsxWriter:
         top = self._book.add_format({"valign": "top"})
         self._images = _Sheets(self._book, "Images", COLUMNS, head, {"text": wrapped, "": top})
         self._lines = _Sheets(self._book, "Lines", _LINES, head, {})
+        self._codes = _Sheets(self._book, "Codes", _CODES, head, {})
         self._failures = _Sheets(self._book, "Failures", _FAILURES, head, {})
 
     def write(self, result: ImageResult) -> None:
@@ -63,6 +66,11 @@ class XlsxWriter:
             }
             told = {"line": number, "text": line.text, "confidence": line.confidence, "doubt": line.doubt}
             self._lines.write(path | told | corners)
+        for code in (result.tasks.codes.value if result.tasks.codes is not None else None) or ():
+            told = {name: getattr(code, name) for name in ("kind", "value", "checked", "confidence")}
+            digits = {"normalised": code.normalised, "national": code.national, "evidence": "; ".join(code.evidence)}
+            chapter = f"{code.chapter.number} {code.chapter.english}" if code.chapter is not None else ""
+            self._codes.write(path | told | digits | {"chapter": chapter})
         for task, problem in result.problems():
             named = {"pages": result.pages, "task": task.value if task else "", "error_code": problem.code}
             self._failures.write(path | named | {"error": problem.message, "remedy": problem.remedy})
@@ -75,6 +83,8 @@ class XlsxWriter:
         """
         from xlsxwriter.exceptions import XlsxWriterException
 
+        for sheets in (self._images, self._lines, self._codes, self._failures):
+            sheets.end()
         try:
             self._book.close()
         except XlsxWriterException as error:
@@ -103,9 +113,14 @@ class _Sheets:
             self._sheet.set_column(place, place, _WIDTHS.get(column, 12))
             self._sheet.write_string(0, place, column, self._head)
 
+    def end(self) -> None:
+        """Let the columns of the sheet be filtered and sorted by their heads."""
+        self._sheet.autofilter(0, 0, self._row - 1, len(self._columns) - 1)
+
     def write(self, cells: Mapping[str, Any]) -> None:
         """Add a row by the names of its columns."""
         if self._row == MOST_ROWS:
+            self.end()
             self._begin()
         for place, column in enumerate(self._columns):
             value, style = cells.get(column), self._formats.get(column, self._formats.get(""))

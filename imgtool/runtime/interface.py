@@ -31,12 +31,14 @@ PoolEvent = ItemEvent | ModelEvent | FewerWorkers | NodeNotice
 
 class NodeStatistics(msgspec.Struct, kw_only=True):
     """What a node of a cluster has done. ``state`` is ``working``, ``lost`` or ``refused``. ``resubmitted`` counts
-    images that it had in hand when it was lost, ``bytes_sent`` those of images that it does not see itself."""
+    images that it had in hand when it was lost, ``bytes_sent`` those of images that it does not see itself.
+    ``overhead_seconds`` is what passes on average, for a batch, besides the time that the node's own pool has it."""
 
     state: str = "working"
     images: int = 0
     images_per_second: float = 0.0
     batches: int = 0
+    overhead_seconds: float = 0.0
     resubmitted: int = 0
     bytes_sent: int = 0
 

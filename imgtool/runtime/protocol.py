@@ -40,6 +40,7 @@ class TaskPlan(Struct, frozen=True, kw_only=True):
 class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     """The first message to a worker.
 
+    ``max_pages`` is of documents, ``max_frames`` of animations and the like; ``None`` is without a limit.
     ``awaited``: an image is on its way, so models that load in no time may load before it is there. ``idle_ttl`` is
     seconds without work after which a model is unloaded; ``None`` is never.
     """
@@ -50,9 +51,21 @@ class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     threads: int
     accept_truncated: bool = False
     pdf_dpi: int = 200
+    max_pages: int | None = None
+    max_frames: int | None = None
     load: LoadPolicy = LoadPolicy.LAZY
     awaited: bool = False
     idle_ttl: float | None = None
+
+
+def too_many_pages(format: str, pages: int, most: int) -> Problem:
+    """A file that has more pages or frames than the limit."""
+    what = "pages" if format in ("TIFF", "PDF") else "frames"
+    return Problem(
+        "too_many_pages",
+        f"this {format} has {pages:,} {what}, more than the limit of {most:,}",
+        f"if you trust the file, raise the limit: --max-pages {pages}; its first page alone: --pages first",
+    )
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -61,7 +74,8 @@ class Item(Struct, frozen=True, kw_only=True):
     The image is a file or, where ``content`` is not ``None``, the bytes of one. ``path`` is ``os.fsencode``d: a name
     need not be UTF-8. ``size`` and ``mtime_ns`` are those the file had when it was hashed, and ``sha256`` is what came
     out; where it ``just_changed``, its time may not tell of a further change. ``known`` are answers that exist already
-    and that other tasks may read, as JSON.
+    and that other tasks may read, as JSON. Items come to a pool by ``priority``, highest first; one that keeps items
+    waiting heeds it.
     """
 
     id: int
@@ -74,6 +88,7 @@ class Item(Struct, frozen=True, kw_only=True):
     content: bytes | None = None
     known: dict[str, bytes] = {}
     sha256: str = ""
+    priority: int = 0
 
 
 class Batch(Struct, frozen=True, tag="batch", kw_only=True):

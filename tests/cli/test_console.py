@@ -74,6 +74,19 @@ def test_a_terminal_does_not_obey_what_is_quoted(capsys: pytest.CaptureFixture[s
     assert said.count("\n") == 2
 
 
+def test_a_plain_line_keeps_only_the_styles_of_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    messages = Messages()
+    messages.plain(f"{messages.bold('2 hits')}\n in \x1b[31m\x1b]0;x\x07\u202eb.csv")
+    messages.faint("done")
+    assert capsys.readouterr().err == (
+        "\x1b[1m2 hits\x1b[0m\n in \u241b[31m\u241b]0;x\u2407\ufffdb.csv\n\x1b[2mdone\x1b[0m\n"
+    )
+
+
 def test_a_person_who_cannot_be_told_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closed before the start, closed since, or on a full disk."""
     closed = io.StringIO()

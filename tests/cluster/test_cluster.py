@@ -23,6 +23,7 @@ from tests.command import Outcome, analyze, heed_signals, imgtool
 from tests.conftest import ROOT
 from tests.ray_clusters import RayCluster
 from tests.redis_servers import free_port
+from tests.service.running import running
 
 pytest.importorskip("ray")
 pytest.importorskip("grpc")
@@ -180,7 +181,7 @@ def test_a_node_whose_network_is_cut_costs_its_batch(tmp_path: Path) -> None:
         cluster.start(1)
         cluster.add_node(network=network)
         cluster.wait(3)
-        photos = numbered(tmp_path / "photos", 300)
+        photos = numbered(tmp_path / "photos", 200)
         run = Run(cluster, photos, tmp_path, "--node-timeout", "8s")
         run.wait_for(60)
         wait(lambda: "2 nodes" in run.err.read_text() or sum(computed(cluster).values()) > 100, 60, run)
@@ -190,7 +191,7 @@ def test_a_node_whose_network_is_cut_costs_its_batch(tmp_path: Path) -> None:
         print(f"cut noticed after {time.monotonic() - cut:.1f} s")
         results = run.end()
         assert {result["status"] for result in results} == {"ok"}
-        assert len(results) == 300
+        assert len(results) == 200
     finally:
         cluster.stop()
         network.remove()
@@ -301,3 +302,33 @@ def test_another_version_of_ray_is_named(cluster: RayCluster, tmp_path: Path) ->
     done = analyze(photos, *NUMBERED, "--cluster", cluster.address, **environ)
     assert done.code is ExitCode.USAGE, done.err
     assert "the cluster runs other versions than Ray 2.0.0" in done.err
+
+
+@pytest.mark.slow
+def test_a_job_of_the_service_survives_its_kill_and_lets_others_go_first(cluster: RayCluster, tmp_path: Path) -> None:
+    photos = numbered(tmp_path / "photos", 160)
+    before = sum(computed(cluster).values())
+    words = (*NUMBERED, "--cluster", cluster.address, "--root", photos, "--cache-dir", tmp_path / "cache")
+    with running(*words, **cluster.environ) as service:
+        address = service.post("/v1/jobs", json={"paths": ["."]}).headers["location"]
+        wait(lambda: service.get(address).json()["done"] >= 40, 60)
+        began = time.monotonic()
+        answer = service.predict(pictures.flat(tmp_path / "other.png", (9, 9, 9)).read_bytes())
+        seconds = time.monotonic() - began
+        assert answer.json()["tasks"]["caption"]["value"] == f"number {9 * 256 + 9}"
+        assert service.get(address).json()["state"] == "running"
+        service.process.kill()
+        service.process.wait(20)
+    wait(lambda: not workers_of(cluster), 30, "workers are left")
+    kept = sum(computed(cluster).values()) - before - 1
+    with running(*words, **cluster.environ) as service:
+        wait(lambda: service.get(address).json()["state"] not in ("queued", "running"), 90)
+        job = service.get(address).json()
+        assert (job["state"], job["done"], job["failed"]) == ("done", 160, 0)
+        found = [json.loads(line) for line in service.get(f"{address}/results").text.splitlines()]
+    assert sorted(each["path"] for each in found) == [f"{number:04}.png" for number in range(160)]
+    assert all(each["tasks"]["caption"]["value"] == f"number {int(each['path'][:4])}" for each in found)
+    total = sum(computed(cluster).values()) - before - 1
+    print(f"who asked waited {seconds:.1f} s; {kept} computed before the kill, {total - 160} of them again")
+    assert total - 160 <= 4 * BATCH  # two batches of two nodes were in hand
+    assert seconds < 3, "the two batches of a node last two seconds, and 64 images waited"

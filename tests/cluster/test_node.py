@@ -21,6 +21,7 @@ from imgtool.cluster.messages import (
     Work,
     decode_command_ended,
     decode_done,
+    decode_news,
     decode_welcome,
     encode,
     options_for_nodes,
@@ -28,7 +29,7 @@ from imgtool.cluster.messages import (
 )
 from imgtool.cluster.node import NodeServer
 from imgtool.options import DEFAULT_LANGUAGES, EngineOptions
-from imgtool.runtime.protocol import Answered, Item
+from imgtool.runtime.protocol import Answered, Item, ModelLoaded
 from imgtool.types import Task
 from tests import pictures
 
@@ -110,6 +111,18 @@ def test_workers_that_cannot_start_are_a_problem_of_the_node(
     done = run(node, item(0, pictures.flat(tmp_path / "a.png")))
     assert done.problem is not None
     assert "worker process" in done.problem.message
+
+
+def test_a_node_that_warms_up_says_so_before_it_has_work(node: NodeServer) -> None:
+    wanted = Hello(version=__version__, options=options_for_nodes(OPTIONS), warm_up=True)
+    assert decode_welcome(node.hello(encode(wanted))).workers == 1
+    deadline = time.monotonic() + 60
+    while not (news := node.ping()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (loaded,) = decode_news(news)
+    assert isinstance(loaded, ModelLoaded)
+    assert node.ping() == b"", "it is said once"
 
 
 def test_who_waits_for_a_node_that_is_closed_is_told(

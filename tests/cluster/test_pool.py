@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import pytest
 
 from imgtool import __version__
-from imgtool.cluster.messages import Connect, ConnectFailed, Ended, Listed, Refused
+from imgtool.cluster.messages import Alive, Connect, ConnectFailed, Ended, Listed, Refused, encode
 from imgtool.cluster.pool import MOST_SENT, ClusterLimits, ClusterPool
 from imgtool.distribution import NAME
 from imgtool.errors import (
@@ -20,7 +21,7 @@ from imgtool.errors import (
     NoUsableNode,
 )
 from imgtool.runtime.interface import NodeNotice
-from imgtool.runtime.protocol import Failed, Item, ItemFinished
+from imgtool.runtime.protocol import Failed, Item, ItemFinished, ModelLoaded
 from imgtool.types import Problem
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster_link import FINGERPRINTS, FakeLink, FakeLinks
@@ -99,7 +100,25 @@ def test_the_heaviest_images_go_first() -> None:
     bench = Bench()
     bench.begin(10, 1)
     (first, second) = bench.link.batches(1)
-    assert [each.id for each in (*first.items, *second.items)] == [9, 8, 7, 6]
+    assert [each.id for each in (*first.items, *second.items)] == [0, 9, 1, 8], "but the oldest begins a batch"
+
+
+def test_who_waits_for_an_answer_goes_before_a_job() -> None:
+    bench = Bench()
+    bench.begin(40, 1)
+    assert len(bench.link.batches(1)) == 2
+    asked = [msgspec.structs.replace(item(100 + number, 10), priority=1) for number in range(5)]
+    bench.pool.submit(asked[:1])
+    assert [[each.id for each in batch.items] for batch in bench.link.batches(1)[2:]] == [[100]], "at once"
+    bench.pool.submit(asked[1:])
+    assert len(bench.link.batches(1)) == 3, "one batch more, and no other"
+    bench.link.answer(bench.link.batches(1)[2])
+    bench.link.answer(bench.link.batches(1)[0])
+    bench.link.answer(bench.link.batches(1)[1])
+    given = [each.id for batch in bench.link.batches(1)[3:] for each in batch.items]
+    assert given[:4] == [101, 102, 103, 104]
+    bench.answer_all(1)
+    assert sum(bench.finished.values()) == 45
 
 
 def test_a_batch_is_what_a_node_answers_in_a_second() -> None:
@@ -112,6 +131,51 @@ def test_a_batch_is_what_a_node_answers_in_a_second() -> None:
     bench.link.answer(slow)
     assert len(bench.link.batches(1)[-1].items) == 20
     assert len(bench.link.batches(2)[-1].items) == 2
+
+
+def test_all_workers_of_a_node_have_work_however_slow_it_is() -> None:
+    bench = Bench()
+    bench.begin(200)
+    bench.link.connect()
+    bench.link.join(1, workers=8)
+    bench.look()
+    for number in range(3):
+        bench.clock.advance(9)
+        bench.link.alive(1)
+        bench.link.answer(bench.link.batches(1)[number])
+        assert len(bench.link.batches(1)[number + 1].items) >= 8, "what it computes now"
+    assert bench.finished == Counter()  # nobody has looked
+    bench.look()
+    assert sum(bench.finished.values()) == 48
+
+
+def test_what_a_batch_costs_besides_its_computation_is_counted() -> None:
+    bench = Bench()
+    bench.begin(40, 1)
+    for seconds, extra in ((1.0, 0.004), (0.5, 0.008)):
+        batch = bench.link.batches(1)[0 if seconds == 1.0 else 2]
+        bench.clock.advance(seconds + extra)
+        bench.link.answer(batch, seconds=seconds)
+    assert bench.pool.statistics.nodes["n1"].overhead_seconds == pytest.approx(0.006)
+
+
+def test_models_that_a_node_loads_before_it_has_work_are_told() -> None:
+    bench = Bench()
+    bench.pool.warm_up()
+    bench.link.connect(1)
+    loaded = ModelLoaded(
+        task="caption",
+        analyzer="hazard",
+        import_seconds=0,
+        load_seconds=1,
+        warm_up_seconds=0,
+        rss_before=0,
+        rss_after=0,
+        anon_before=0,
+        anon_after=0,
+    )
+    bench.link.say(Alive(1, encode((loaded,))))
+    assert bench.pool.events() == [loaded]
 
 
 def test_a_dead_node_costs_what_it_had_in_hand() -> None:
@@ -199,8 +263,8 @@ def test_a_file_that_was_changed_and_one_that_is_too_large_fail_alone() -> None:
     bench = Bench()
     bench.begin(2, 1, size=MOST_SENT)
     (batch, other) = bench.link.batches(1)
-    bench.link.answer(batch, unseen=[1])  # of more bytes than are sent
-    bench.link.answer(other, unseen=[0])
+    bench.link.answer(other, unseen=[1])  # of more bytes than are sent
+    bench.link.answer(batch, unseen=[0])
     again = bench.link.batches(1)[-1]
     bench.link.answer(again, unseen=[0])  # its bytes have another hash
     bench.look()

@@ -17,6 +17,7 @@ from imgtool.database.interface import (
     DatabaseUrlProblem,
 )
 from imgtool.database.locate import database_at
+from imgtool.database.tables import SqlDatabase
 from tests.database.kept import paths, said
 from tests.database.processes import finish, start
 from tests.database.servers import Server
@@ -31,13 +32,10 @@ def newer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder / "migrations"
 
 
-def test_both_kinds_have_the_same_steps() -> None:
-    sqlite, postgresql = (
-        [(step.migration.number, step.migration.name) for step in migrations.steps(kind)]
-        for kind in ("sqlite", "postgresql")
-    )
-    assert sqlite == postgresql
-    assert [number for number, _ in sqlite] == list(range(1, len(sqlite) + 1))
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_steps_are_numbered_from_one(kind: str) -> None:
+    numbers = [step.migration.number for step in migrations.steps(kind)]
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_a_database_is_brought_up_to_date_and_keeps_what_it_has(url: str, newer: Path) -> None:
@@ -97,6 +95,38 @@ def test_a_step_that_was_applied_in_another_form_is_refused(url: str, newer: Pat
     database.close()
 
 
+_BEFORE_ONE_DOCUMENT = """
+DROP INDEX words_document;
+ALTER TABLE words RENAME COLUMN document TO text_document;
+ALTER TABLE words ADD COLUMN other_document tsvector NOT NULL DEFAULT '';
+UPDATE words SET text_document = $$'harbour':1,4 'welcome':2 'in':3$$, other_document = $$'sign':1B,3C 'the':2C,4C$$;
+CREATE INDEX words_text ON words USING gin (text_document);
+CREATE INDEX words_other ON words USING gin (other_document);
+DELETE FROM migrations WHERE number = 2;
+"""
+
+
+def test_documents_of_text_and_of_all_else_become_one(server: Server) -> None:
+    import psycopg
+
+    database = database_at(server.url())
+    database.connect(create=True)
+    database.write([said("/a.png", "Harbour welcome in", "harbour", caption="The sign, the")])
+    assert isinstance(database, SqlDatabase)
+    lexemes = "SELECT word.lexeme, cardinality(positions), weights FROM words, unnest(document) AS word ORDER BY 1"
+    before = database._rows(lexemes)
+    with psycopg.connect(server.url(), options="-c search_path=imgtool") as connection:
+        connection.execute(_BEFORE_ONE_DOCUMENT)
+    with pytest.raises(DatabaseOutdated, match="needs 1 migration"):
+        database.connect()
+    assert [one.number for one in database.migrate()] == [2]
+    assert database._rows(lexemes) == before
+    for query in ("harbour", "label:sign", "caption:sign", '"the sign the"'):
+        assert paths(database, query) == ["/a.png"]
+    assert paths(database, "label:the") == []
+    database.close()
+
+
 def test_migrators_at_once_apply_each_step_once(url: str) -> None:
     migrate = "sys.stdin.readline(); print(len(database.migrate()))"
     processes = [start(migrate, url) for _ in range(4)]
@@ -104,10 +134,11 @@ def test_migrators_at_once_apply_each_step_once(url: str) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    assert sorted(int(finish(process)) for process in processes) == [0, 0, 0, len(migrations.steps("sqlite"))]
     database = database_at(url)
+    known = len(migrations.steps(database.kind))
+    assert sorted(int(finish(process)) for process in processes) == [0, 0, 0, known]
     database.connect()
-    assert len(database.status().applied) == len(migrations.steps("sqlite"))
+    assert len(database.status().applied) == known
     database.close()
 
 

@@ -1,4 +1,4 @@
-"""What only PostgreSQL needs: addresses without passwords, words as tsvector and tsquery."""
+"""What only PostgreSQL needs: addresses without passwords, and searches that begin with what is newest."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import sys
 
 import pytest
 
-from imgtool.database.postgresql import PostgresqlDatabase, _document, _tsquery
-from imgtool.database.search.words import Phrase
+from imgtool.database import postgresql
+from imgtool.database.interface import Found
+from imgtool.database.locate import database_at
+from imgtool.database.postgresql import PostgresqlDatabase
+from imgtool.database.search import tsvector
+from imgtool.database.search.query import parse
+from tests.database.kept import said
+from tests.database.servers import Server
 
 
 @pytest.mark.parametrize(
@@ -24,20 +30,20 @@ def test_a_place_is_shown_without_its_password(url: str, place: str) -> None:
     assert PostgresqlDatabase(url).place == place
 
 
-def test_documents_have_positions_and_weights() -> None:
-    assert _document({"text": "one way one", "labels": "sign"}) == "'one':1,3 'way':2 'sign':4B"
-
-
-def test_a_document_ends_before_the_limit_of_postgresql() -> None:
-    words = " ".join(f"word{number:08}" for number in range(100_000))
-    assert len(_document({"text": words}).encode()) < 2**21
-    assert _document({"text": " ".join(["again"] * 1000)}).count(",") == 249
-
-
-def test_all_words_of_a_phrase_are_wanted() -> None:
-    phrase = Phrase.of("one way")
-    assert phrase is not None
-    assert _tsquery(phrase) == "'one' & 'way'"
+def test_the_newest_are_ranked_however_they_are_found(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hits are looked for among the newest contents first."""
+    monkeypatch.setattr(tsvector, "_SLICE", 2)
+    monkeypatch.setattr(postgresql, "WINDOW", 8)
+    database = database_at(server.url())
+    database.connect(create=True)
+    texts = [f"very common{' often' * (n % 3)}{' rare' * (n % 9 == 0)}" for n in range(60)]
+    database.write([said(f"/p{n:02}.png", text, sha=n) for n, text in enumerate(texts)])
+    for query in ("common", "often", "rare", "com*", "-rare", "common -often", "rare OR path:p05", '"very common"'):
+        # Each content has one file, so the numbers of both are in one order.
+        every = sorted(database.find(parse(query)).places, reverse=True)
+        assert len(every) >= 7, query
+        assert database.find(parse(query), limit=5) == Found.best(every[:9], 8, 5), query
+    database.close()
 
 
 def test_without_psycopg_the_extra_is_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -39,6 +40,16 @@ def record(url: str, given: Iterable[ImageResult], **options: Any) -> Recorded:
 
 def pictures(count: int, folder: str = "/run") -> list[ImageResult]:
     return [said(f"{folder}/{number:05}.png", f"harbour {number}", sha=number).result for number in range(count)]
+
+
+def test_a_file_of_a_far_future_is_recorded(url: str, tmp_path: Path) -> None:
+    """Nanoseconds since 1970 leave 64 bits in 2262; file systems know later times, and anybody may set one."""
+    file = tmp_path / "late.png"
+    file.write_bytes(b"")
+    os.utime(file, ns=(0, 13_569_465_600 * 10**9))  # in the year 2400
+    found = structs.replace(said(str(file), "harbour", sha=1).result, path=str(file))
+    assert record(url, [found]) == Recorded(written=1)
+    assert record(url, [found]) == Recorded(known=1)
 
 
 def test_what_comes_from_the_cache_is_known_by_one_stamp(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

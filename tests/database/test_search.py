@@ -121,6 +121,8 @@ def shelf(database: Database) -> Database:
         ("lines:3", {"pier.jpg"}),
         ("modified:2001-09", {"pier.jpg", "doc.tif", "blank.png", "broken.jpg", "slow.png"}),
         ("modified:<2001", set()),
+        ("modified:>4048", set()),  # later than 64 bits of nanoseconds go
+        ("modified:0001..4048", {"pier.jpg", "doc.tif", "blank.png", "broken.jpg", "slow.png"}),
         ("", {"pier.jpg", "doc.tif", "blank.png", "broken.jpg", "slow.png"}),
     ],
 )

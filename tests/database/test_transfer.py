@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from imgtool.database.interface import Database
@@ -80,6 +82,14 @@ def test_results_of_analyze_can_be_imported(database: Database) -> None:
 def test_what_is_no_export_is_refused(database: Database, data: bytes, what: str) -> None:
     with pytest.raises(ImportProblem, match=what):
         import_into(database, io.BytesIO(data))
+
+
+@pytest.mark.parametrize("field", ["pages", "file_size"])
+def test_a_number_that_no_column_holds_is_refused(database: Database, field: str) -> None:
+    result = json.loads(msgspec.json.encode(said("/a.png", "harbour", sha=1).result))
+    line = json.dumps({**result, field: 1 << 63}).encode()
+    with pytest.raises(ImportProblem, match=f"line 1 cannot be imported: {field} "):
+        import_into(database, io.BytesIO(line))
 
 
 def test_a_back_up_of_sqlite_in_use_restores(filled: Database, tmp_path: Path) -> None:

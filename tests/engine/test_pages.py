@@ -96,3 +96,17 @@ def test_a_damaged_animation_fails_once(tmp_path: Path) -> None:
     content[at + 8 : at + 40] = bytes(32)
     path.write_bytes(content)
     assert [result.status for result in pages_of(path, pages="auto", cache=False)] == [Status.FAILED]
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.gif"])
+def test_more_pages_than_the_limit_are_one_failure(tmp_path: Path, name: str) -> None:
+    path, cache = animation(tmp_path / name, 90, 120, 60), tmp_path / "cache"
+    for known in (False, True):  # the second time the file's number of pages comes from the cache
+        (result,) = pages_of(path, max_pages=2, cache_dir=cache)
+        assert (result.status, result.page, result.from_cache) == (Status.FAILED, 0, False)
+        assert result.error is not None and result.error.code == "too_many_pages"
+        assert "--max-pages 3" in (result.error.remedy or "")
+        (first,) = pages_of(path, max_pages=2, pages="first", cache_dir=cache)
+        assert (first.status, first.pages, first.from_cache) == (Status.OK, 3, known)
+    raised = pages_of(path, max_pages=3, cache_dir=cache)
+    assert [result.page for result in raised] == [0, 1, 2]

@@ -18,7 +18,8 @@ def test_stages_name_what_the_run_waited_for() -> None:
     figures = tally.statistics(workers=WorkerStatistics(started=2, allowed=2))
     assert list(figures.stages) == ["text", "caption", "decode"]
     assert figures.stages["text"] == pytest.approx(0.75, rel=0.01)
-    assert "share of the time of 2 workers: text 75%, caption 5%, decode 2%" in list(_details(figures))
+    shares = "share of the time of 2 workers, partly side by side: text 75 %, caption 5 %, decode 2 %"
+    assert shares in list(_details(figures))
 
 
 def test_a_run_without_workers_has_no_stages() -> None:

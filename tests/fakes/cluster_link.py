@@ -70,8 +70,8 @@ class FakeLink:
         """The nodes that were told to leave."""
         return [message for message in self.sent if isinstance(message, Leave)]
 
-    def answer(self, batch: Send, *, unseen: Iterable[int] = ()) -> None:
-        """Have a node answer a batch, but for what it does not see."""
+    def answer(self, batch: Send, *, unseen: Iterable[int] = (), seconds: float = 0.0) -> None:
+        """Have a node answer a batch that its pool had for so long, but for what it does not see."""
         events: list[Decoded | Answered | ItemFinished] = []
         for item in batch.items:
             if item.id in unseen:
@@ -81,7 +81,7 @@ class FakeLink:
                 Answered(item=item.id, task="caption", analyzer="hazard", value=b'"a"', seconds=0.1),
                 ItemFinished(item=item.id),
             ]
-        done = Done(events=tuple(events), unseen=tuple(unseen))
+        done = Done(events=tuple(events), unseen=tuple(unseen), seconds=seconds)
         self.say(Heard(node=batch.node, batch=batch.batch, done=encode(done)))
 
     # -- what a pool calls

@@ -22,7 +22,7 @@ import pytest
 from imgtool.errors import ExitCode, OutputNotWritable, UsageProblem
 from imgtool.formats.interface import open_writer
 from imgtool.formats.sink import ReaderGone
-from imgtool.formats.target import Target, guess_format
+from imgtool.formats.target import Target, guess_format, unlike_its_name
 from imgtool.options import OutputFormat
 from tests.results import answered
 
@@ -426,3 +426,17 @@ def test_a_stand_in_for_stdout_will_do() -> None:
 )
 def test_the_format_is_guessed_from_the_suffix(name: str, format: OutputFormat | None) -> None:
     assert guess_format(Path(name)) is format
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "said"),
+    [
+        ("a.xlsx", OutputFormat.CSV, "a.xlsx is written as csv in spite of its suffix"),
+        ("a.csv", OutputFormat.CSV, ""),
+        ("a.txt", OutputFormat.CSV, ""),
+        ("a.log", OutputFormat.CSV, ""),
+        ("a", OutputFormat.CSV, ""),
+    ],
+)
+def test_a_suffix_of_another_format_is_told(name: str, format: OutputFormat, said: str) -> None:
+    assert unlike_its_name(Path(name), format).partition(":")[0] == said

@@ -21,10 +21,10 @@ from imgtool.errors import ExitCode
 from imgtool.formats import xlsx
 from imgtool.formats.csvout import COLUMNS
 from imgtool.formats.xlsx import MOST_CHARACTERS, MOST_ROWS, XlsxWriter
-from imgtool.types import ImageResult, TextLine, TextResult
+from imgtool.types import Chapter, Code, ImageResult, TextLine, TextResult
 from tests import pictures
 from tests.command import imgtool
-from tests.results import BOX, answered, any_result, by, caption, failed, labels, partial, text
+from tests.results import BOX, answered, any_result, by, caption, codes, failed, labels, partial, text
 
 openpyxl = pytest.importorskip("openpyxl")
 Row = dict[str, Any]
@@ -103,6 +103,25 @@ def test_a_long_text_is_cut_and_its_lines_are_whole(letter: str) -> None:
     assert [line["text"] for line in rows(book, "Lines")] == [letter * 1000] * 40
 
 
+def test_each_code_is_a_row() -> None:
+    chapter = Chapter(number="09", english="coffee, tea, spices", korean="커피")
+    hs = Code(
+        kind="hs", value="0901.21-0000", confidence=0.99, box=BOX, normalised="090121", national="0000", checked=True,
+        chapter=chapter, evidence=("label: HS CODE", "form: 4.2-4"),
+    )  # fmt: skip
+    qr = Code(kind="qr", value="=1+1", confidence=1.0, box=BOX)
+    first, second = rows(written([answered("a.png", codes=codes(hs, qr)), answered("b.png")]), "Codes")
+    assert (first["path"], first["kind"], first["value"], first["checked"]) == ("a.png", "hs", "0901.21-0000", True)
+    assert (first["normalised"], first["national"], first["chapter"]) == ("090121", "0000", "09 coffee, tea, spices")
+    assert first["evidence"] == "label: HS CODE; form: 4.2-4"
+    assert (second["value"], second["normalised"], second["confidence"]) == ("=1+1", None, 1)
+
+
+def test_every_sheet_can_be_filtered() -> None:
+    book = openpyxl.load_workbook(io.BytesIO(written([answered("a.png", text=text("a", "b")), answered("b.png")])))
+    assert [book[name].auto_filter.ref for name in ("Images", "Lines", "Codes")] == ["A1:X3", "A1:N3", "A1:J1"]
+
+
 def test_a_full_sheet_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_ROWS == 2**20
     monkeypatch.setattr(xlsx, "MOST_ROWS", 5)
@@ -110,6 +129,7 @@ def test_a_full_sheet_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     assert openpyxl.load_workbook(io.BytesIO(book)).sheetnames == [
         "Images",
         "Lines",
+        "Codes",
         "Failures",
         "Lines 2",
         "Images 2",

@@ -28,7 +28,7 @@ SEED = int(os.environ.get("HOSTILE_SEED", "1"))
 
 KNOWN = {
     *("damaged", "truncated", "unsupported", "not_an_image", "empty_file", "too_many_pixels", "encrypted"),
-    *("metadata_too_large", "timeout", "out_of_memory"),
+    *("metadata_too_large", "timeout", "out_of_memory", "too_many_pages"),
 }
 """What a file can be refused for. That a worker ended is none of these."""
 

@@ -171,6 +171,13 @@ GUARDS = (
         "tests/runtime/worker/test_decode.py::test_a_bomb_is_refused_before_it_goes_off",
     ),
     Guard(
+        "a document is refused before a page is looked at where it has too many",
+        "imgtool/runtime/worker/decode.py",
+        "        if most is not None and pages > most:\n",
+        "        if False:\n",
+        "tests/runtime/worker/test_decode.py::test_more_pages_than_the_limit_are_refused",
+    ),
+    Guard(
         "what comes from a shared cache has the shape of an answer",
         "imgtool/engine/cache/shared/answers.py",
         "        decode_answer(question.task, found.answer.value)\n",

@@ -76,6 +76,7 @@ def analyze(
     max_new_tokens: o.MaxNewTokens = None,
     min_new_tokens: o.MinNewTokens = None,
     max_pixels: o.MaxPixels = None,
+    max_pages: o.MaxPages = None,
     max_failure_rate: o.MaxFailureRate = None,
     cache_size: o.CacheSize = None,
     cache_ttl: o.CacheTtl = None,

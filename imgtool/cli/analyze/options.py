@@ -142,6 +142,7 @@ MaxNewTokens = Annotated[Text, option(_CAPTIONS, "Longest caption, in tokens (de
 MinNewTokens = Annotated[Text, option(_CAPTIONS, "Shortest caption, in tokens (default: 0).", takes="N")]
 
 MaxPixels = Annotated[Text, option(_LIMITS, "Refuse larger images (default: 300M).", takes="SIZE")]
+MaxPages = Annotated[Text, option(_LIMITS, "Refuse longer documents (default: 10000).", takes="N")]
 MaxFailureRate = Annotated[Text, option(_LIMITS, "Stop if a larger share fails, 0 to 1.", takes="SHARE")]
 CacheSize = Annotated[Text, option(_LIMITS, "Size of the cache (default: 2GB).", takes="SIZE")]
 CacheTtl = Annotated[Text, option(_LIMITS, "Recompute older results (default: never).", takes="TIME")]

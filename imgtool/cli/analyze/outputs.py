@@ -16,7 +16,7 @@ from imgtool.engine.files.problems import NOT_THERE
 from imgtool.errors import UsageProblem
 from imgtool.files import refuse_image
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
-from imgtool.formats.target import Target, guess_format
+from imgtool.formats.target import Target, guess_format, unlike_its_name
 from imgtool.options import OutputFormat, OutputOptions
 from imgtool.types import ImageResult
 
@@ -78,7 +78,10 @@ class Outputs:
         return [place for place in found if place in self.written and place.is_file()]
 
     def report(self, messages: Messages) -> None:
-        """Name the files that stay as they were."""
+        """Name the files that stay as they were, and those whose suffix says something else."""
+        for place, format in self._formats.items():
+            if place in self.written and (note := unlike_its_name(place, format)):
+                messages.notice(note)
         why = "nothing has failed before" if self._merge else "nothing that was named was found"
         for place in (place for place, target in self._targets.items() if target.untouched):
             messages.notice(f"{place} stays as it was: {why}")

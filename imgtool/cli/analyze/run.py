@@ -101,12 +101,10 @@ class AnalyzeRun:
         except (ReaderGone, OutputNotWritable) as error:
             # That a model is missing is worth its exit code, whatever becomes of stdout.
             known = engine.model_problems and not self._output.output
+            if not known:
+                raise
             if isinstance(error, OutputNotWritable):
-                if not known:
-                    raise
                 self._messages.error(str(error), error.remedy)
-            elif not known:
-                raise BrokenPipeError from None
             return ExitCode.MODEL_MISSING
         if not self._output.quiet:
             self._print_end(figures)

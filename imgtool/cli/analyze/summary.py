@@ -93,9 +93,9 @@ def _details(figures: Statistics) -> Iterator[str]:
     if models:
         yield "models loaded: " + ", ".join(models)
     workers = figures.workers
-    if busy := [f"{stage} {share:.0%}" for stage, share in figures.stages.items() if share >= _SHOWN]:
+    if busy := [f"{stage} {100 * share:.0f} %" for stage, share in figures.stages.items() if share >= _SHOWN]:
         count = "1 worker" if workers.started == 1 else f"{workers.started} workers"
-        yield f"share of the time of {count}: " + ", ".join(busy)
+        yield f"share of the time of {count}, partly side by side: " + ", ".join(busy)
     ranked = sorted(workers.nodes.items(), key=lambda entry: -entry[1].images)
     if nodes := [
         f"{name} {node.images:,} images ({node.images_per_second:.1f}/s"

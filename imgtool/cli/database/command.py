@@ -106,7 +106,9 @@ def import_(
         try:
             source = sys.stdin.buffer if file == "-" else open(file, "rb")  # noqa: SIM115
         except OSError as error:
-            raise PathMissing(f"{file} cannot be read: {error.strerror}", "name a file that can") from error
+            raise PathMissing(
+                f"{file} cannot be read: {error.strerror}", "check the name and the permissions of that file"
+            ) from error
         with source:
             count = import_into(one, source)
         Messages().plain(f"{count:,} pages imported")

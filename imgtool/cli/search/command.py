@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+import shlex
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from imgtool.cli import completion
 from imgtool.cli.boundary import boundary
+from imgtool.errors import UsageProblem
 
 Text = str | None
 Flag = bool | None
+
+
+class Search(TyperCommand):
+    """The command, which says what to do about a query that begins with a minus."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """
+        Raises:
+            typer.Exit: such a query was read as options that do not exist; what to do has been said.
+        """
+        wanted = next((word for word in args if re.match(r"-\w{2}", word)), None)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # Typer has no public name for what its parser raises.
+            if wanted is None or type(error).__name__ != "NoSuchOption":
+                raise
+            command = shlex.join(["imgtool", "search", "--", wanted])
+            with boundary():
+                raise UsageProblem(f"{wanted} is no option", f"if it is a query: {command}") from error
 
 
 def search(

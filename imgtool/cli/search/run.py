@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import TypeVar
 
 from imgtool.cli.console import Messages, terminal_width, wants_color
@@ -18,16 +18,18 @@ from imgtool.database.locate import choose
 from imgtool.database.search.query import AllOf, AnyOf, Equals, Exact, Node, Not, parse, phrases
 from imgtool.database.search.words import as_kept
 from imgtool.database.sqlite import SqliteDatabase
+from imgtool.engine.files.problems import shown
 from imgtool.engine.files.words import address_of, real_path
 from imgtool.errors import ExitCode, ImgtoolError, UsageProblem
 from imgtool.formats.interface import Writer, needs_thumbnails, open_writer
-from imgtool.formats.sink import ReaderGone
-from imgtool.formats.target import Target, guess_format
+from imgtool.formats.target import Target, guess_format, unlike_its_name
 from imgtool.options import OutputFormat, cache_root
 from imgtool.types import ImageResult
 
 _SHOWN = 20
 _NAMED = 3
+_MOST = 10**9
+"""More hits than this, no database has: the database is asked for a multiple of it, in a 64-bit number."""
 _GALLERY_STEP = 200
 
 _Item = TypeVar("_Item")
@@ -57,10 +59,11 @@ class SearchRun:
         self._paths = [as_kept(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links stay
         self._missing = [path for path in paths if not _exists(path)]
         self._format = self._choose_format()
-        shown = _SHOWN if self._format is OutputFormat.TABLE and not null else 0
-        self._limit = (shown if limit is None else limit) or None
+        default = _SHOWN if self._format is OutputFormat.TABLE and not null else 0
+        self._limit = (default if limit is None else min(limit, _MOST)) or None
         self._messages = Messages(quiet=self._output.quiet)
         self._embedded = False
+        self._distinct = 0
         self._root = cache_root(resolved.engine)
         self._files = _FileCheck(shows_gone=_asks_for_gone(self._query))
 
@@ -70,14 +73,11 @@ class SearchRun:
         Raises:
             imgtool.errors.ImgtoolError: the search as a whole cannot be done.
         """
-        try:
-            with Target(self._place, OutputFormat.JSONL if self._null else self._format, careful=True) as target:
-                code = self._run(target)
-                if target.untouched:
-                    self._messages.notice(f"{self._place} stays as it was")
-                return code
-        except ReaderGone:
-            raise BrokenPipeError from None
+        with Target(self._place, OutputFormat.JSONL if self._null else self._format, careful=True) as target:
+            code = self._run(target)
+            if target.untouched:
+                self._messages.notice(f"{self._place} stays as it was")
+            return code
 
     def _run(self, target: Target) -> ExitCode:
         database = self._open()
@@ -86,7 +86,9 @@ class SearchRun:
             if not found.places and self._embedded and self._named and database.fileless():
                 found = self._look_below(database)
             places = found.places if self._limit is None else found.places[: 2 * self._limit + 50]
-            hits: Iterator[Hit] = islice(self._files.present(database.hits(places), database), self._limit)
+            hits: Iterator[Hit] = islice(
+                _pages_in_order(self._files.present(database.hits(places), database)), self._limit
+            )
             if (first := next(hits, None)) is not None:
                 target.release()
                 hits = chain((first,), hits)
@@ -192,12 +194,13 @@ class SearchRun:
             if self._null:
                 raise UsageProblem("--null prints only paths and has no --format", "leave one of them out")
             return self._output.format
-        guessed = guess_format(self._place) if self._place is not None else None
+        guessed = guess_format(self._place) if self._place is not None and not self._null else None
         return guessed or OutputFormat.TABLE
 
     def _write(self, hits: Iterator[Hit], target: Target) -> int:
         if self._null:
-            return _write_paths(hits, target)
+            count, self._distinct = _write_paths(hits, target)
+            return count
         writer = self._writer(target)
         count = 0
         for result in self._results(hits):
@@ -239,11 +242,16 @@ class SearchRun:
         elif self._place is not None or self._format is OutputFormat.TABLE:
             known = f" of {total:,}" if found.complete and total > count else ""
             more = " of more" if not found.complete or (total > count and not known) else ""
-            where = f", written to {self._place}" if self._place is not None else ""
+            where = f", {self._distinct:,} {'path' if self._distinct == 1 else 'paths'}" if self._null else ""
+            where += f", written to {shown(str(self._place))}" if self._place is not None else ""
             hint = "; --limit 0 shows all" if (known or more) and not self._null else ""
             noun = "hit" if count == 1 and not known else "hits"
             self._messages.plain(f"{count:,}{known or more} {noun}{where}{hint}")
-        if count and self._place is not None and self._format is OutputFormat.HTML:
+        if not count or self._place is None or self._null:
+            return
+        if note := unlike_its_name(self._place, self._format):
+            self._messages.notice(note)
+        if self._format is OutputFormat.HTML:
             self._messages.plain(f"open {address_of(str(self._place.expanduser()))} in a browser (? shows its keys)")
 
     def _why_nothing(self, database: Database) -> str:
@@ -255,16 +263,24 @@ class SearchRun:
         return ""
 
 
-def _write_paths(hits: Iterable[Hit], target: Target) -> int:
-    """Each path once, as the file system knows it, ended by NUL."""
+def _pages_in_order(hits: Iterable[Hit]) -> Iterator[Hit]:
+    """``hits`` with equally good pages of a document in their order: the database gives the last page first."""
+    for _, same in groupby(hits, key=lambda hit: (hit.score, hit.result.path)):
+        yield from sorted(same, key=lambda hit: hit.result.page)
+
+
+def _write_paths(hits: Iterable[Hit], target: Target) -> tuple[int, int]:
+    """Write each path once, as the file system knows it, ended by NUL; returns the numbers of hits and of paths."""
     seen: set[str] = set()
+    count = 0
     assert isinstance(target.stream, TextIOWrapper)
     raw = target.stream.buffer
     for hit in hits:
+        count += 1
         if hit.result.path not in seen:
             seen.add(hit.result.path)
             raw.write(os.fsencode(real_path(hit.result.path)) + b"\0")
-    return len(seen)
+    return count, len(seen)
 
 
 class _FileCheck:
@@ -312,12 +328,12 @@ class _FileCheck:
     def lines(self) -> Iterator[str]:
         """Lines for the user."""
         if self._gone and not self._shows_gone:
-            names = ", ".join(path for _, path in self._gone[:_NAMED]) + (", ..." if len(self._gone) > _NAMED else "")
             count = len(self._gone)
+            names = ", ".join(shown(path) for _, path in self._gone[:_NAMED]) + (", ..." if count > _NAMED else "")
             what = "1 hit, its file is gone" if count == 1 else f"{count:,} hits, their files are gone"
             yield f"not shown: {what}: {names} (status:gone lists them)"
         if self._moved:
-            pairs = [f"{path} -> {place}" for _, path, place in self._moved[:_NAMED]]
+            pairs = [f"{shown(path)} -> {shown(place)}" for _, path, place in self._moved[:_NAMED]]
             yield f"moved: {', '.join(pairs)}{', ...' if len(self._moved) > _NAMED else ''}"
 
 

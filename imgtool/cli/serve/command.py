@@ -81,6 +81,7 @@ def serve(
     max_new_tokens: o.MaxNewTokens = None,
     min_new_tokens: o.MinNewTokens = None,
     max_pixels: o.MaxPixels = None,
+    max_pages: o.MaxPages = None,
     cache_size: o.CacheSize = None,
     cache_ttl: o.CacheTtl = None,
     shared_ttl: o.SharedTtl = None,

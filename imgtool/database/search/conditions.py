@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from imgtool.database.interface import LAST
+from imgtool.database.interface import LAST, in_64_bits
 from imgtool.database.search.query import AllOf, AnyOf, Between, Equals, Exact, Node, Not, Number, Words
 
 
@@ -117,8 +117,8 @@ def _between(node: Between) -> Condition:
     tests, values = [], []
     if node.low is not None:
         tests.append(f"{column} >= ?")
-        values.append((int(node.low) + more) * scale)
+        values.append(in_64_bits((int(node.low) + more) * scale))
     if node.high is not None:
         tests.append(f"{column} < ?")
-        values.append((int(node.high) + more + 1) * scale)
+        values.append(in_64_bits((int(node.high) + more + 1) * scale))
     return Condition(f"coalesce({' AND '.join(tests)}, FALSE)", tuple(values))

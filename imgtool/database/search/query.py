@@ -66,6 +66,9 @@ class Number(StrEnum):
 MAX_TOKENS = 200
 """Words, brackets and operators of a query: databases limit how deep an expression may be."""
 
+_SHOWN = 70
+"""Characters of a query that are shown around a mistake."""
+
 VALUES = {
     Exact.STATUS.value: ("ok", "partial", "failed", "gone"),
     Exact.HAS.value: ("text", "caption", "labels", "codes", "error"),
@@ -266,6 +269,12 @@ class _Parser:
         value = self._peek()
         if value is not None and value.kind == "not" and value.text != "NOT":
             raise self._problem(value.start, "a value has no minus", f"to leave it out, write -{token.text}...")
+        if value is not None and value.kind == "open" and value.start == self._end(token):
+            raise self._problem(
+                value.start,
+                f"{token.text} takes one word or phrase, no brackets",
+                f"write it before each: ({token.text}... OR {token.text}...)",
+            )
         if value is None or value.kind in ("open", "close") or value.text == "|" or value.start != self._end(token):
             raise self._problem(self._end(token), f"{token.text} has no value", f"for example {_EXAMPLES[field]}")
         # What follows a field's name is its value, whatever it looks like.
@@ -336,7 +345,10 @@ class _Parser:
                 raise ValueError("a range has no comparison before it")
             first, last = read(low)
             if high is not None:
-                return Between(field, first, read(high)[1])
+                until = read(high)[1]
+                if until < first:
+                    raise ValueError(f"{low} is more than {high}")
+                return Between(field, first, until)
         except ValueError as error:
             raise self._problem(token.start, f"{field.value}: {error}", f"for example {_EXAMPLES[field]}") from error
         # The largest number below one that is wanted, and the smallest above: all of these fields are whole numbers.
@@ -364,7 +376,13 @@ class _Parser:
 
     def _problem(self, place: int, what: str, remedy: str) -> QueryProblem:
         one_line = "".join(" " if character.isspace() else character for character in self._query)
-        mark = " " * sum(1 + (east_asian_width(character) in "WF") for character in one_line[:place]) + "^"
+        if len(one_line) > _SHOWN:
+            start = min(max(0, place - _SHOWN // 2), len(one_line) - _SHOWN)
+            before, after = "…" * (start > 0), "…" * (start + _SHOWN < len(one_line))
+            one_line, column = f"{before}{one_line[start : start + _SHOWN]}{after}", place - start + len(before)
+        else:
+            column = place
+        mark = " " * sum(1 + (east_asian_width(character) in "WF") for character in one_line[:column]) + "^"
         return QueryProblem(
             f"the query cannot be read at character {place + 1}: {what}\n  {one_line}\n  {mark}", remedy
         )

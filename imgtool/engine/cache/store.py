@@ -32,6 +32,9 @@ from imgtool.engine.cache.sqlite import (
 FOLDER = "results"
 DATABASE: str = DBNAME
 _KEYS_A_QUERY = 500
+_PAGES_KIB = 1_000
+"""Pages of the database that are kept in memory. Keys are hashes, so the next one is on another page, and the system
+keeps the file in memory, too."""
 
 # Said in full, as a database keeps the settings of whoever opened it last. The cull of diskcache runs inside the
 # transaction of a write, where pages that it frees do not count yet: it would remove far too much.
@@ -41,6 +44,7 @@ _SETTINGS: dict[str, Any] = {
     "eviction_policy": "least-recently-stored",
     "cull_limit": 0,
     "sqlite_auto_vacuum": 1,
+    "sqlite_cache_size": -_PAGES_KIB,
     "sqlite_journal_mode": "wal",
     "sqlite_synchronous": 1,
     # A mapped file that is cut short under a reader is a SIGBUS; one that is read is an error to deal with.
@@ -200,9 +204,11 @@ class ResultStore(KeptDatabase):
         """The records of some keys. A row that was never written by imgtool is removed, one that cannot be read stays
         for `imgtool cache verify` to list."""
         found: dict[str, Record] = {}
-        marks = ",".join("?" * len(keys))
+        # sqlite3 keeps the last 128 statements, and those of hundreds of marks are large: of few lengths there are few.
+        asked = (*keys, *[keys[0]] * ((1 << (len(keys) - 1).bit_length()) - len(keys)))
+        marks = ",".join("?" * len(asked))
         query = f"SELECT key, mode, filename, value FROM Cache WHERE raw = 1 AND key IN ({marks})"
-        for key, mode, filename, value in rows.select(query, tuple(keys)):
+        for key, mode, filename, value in rows.select(query, asked):
             if mode != MODE_RAW or filename is not None:
                 self.report(Trouble.REFUSED, _AGAIN)
                 if isinstance(rows, _Writable):

@@ -48,7 +48,9 @@ _SEEN_STEP_SECONDS = 7 * 86400
 _FLUSH_AT = 256
 _FLUSH_SECONDS = 5.0
 _FARTHEST = 255
-_MOST_ROWS = 8192
+_MOST_ROWS = 4096
+"""Rows that are kept, 500 bytes each: then all are dropped, and the next are read."""
+_PAGES_KIB = 500
 _LOCK_SECONDS = 2.0
 
 _CREATE = (
@@ -246,6 +248,7 @@ class Identity(KeptDatabase):
         try:
             connection.execute("PRAGMA journal_mode = wal")
             connection.execute("PRAGMA synchronous = normal")
+            connection.execute(f"PRAGMA cache_size = -{_PAGES_KIB}")
             if _layout_version(connection) != _LAYOUT_VERSION:
                 with transaction(connection):
                     # Another process may have been faster; what another version left cannot be read.

@@ -39,6 +39,8 @@ _IMAGES = (
 )
 """Images and drawings: how they begin, their name, and in words."""
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_WEB_PAGE = "a web page (HTML)"
 _OTHER_CONTENT = (
     (b"%PDF-", "a PDF document"),
     (b"PK\x03\x04", "a zip archive or an office document"),
@@ -60,7 +62,7 @@ _OTHER_CONTENT = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old office document or a thumbnail database"),
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"\x7fELF", "a program (ELF)"),
-    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file itself"),
+    (_LFS_POINTER, "a Git LFS pointer, not the file itself"),
 )
 
 _RIFF = {
@@ -112,11 +114,17 @@ def looks_like(head: bytes) -> str:
     return _text_kind(head)
 
 
+def stands_for_lost(head: bytes) -> bool:
+    """Whether the file is what a failed download or recovery leaves in the place of an image: a server's page, zero
+    bytes, a Git LFS pointer."""
+    return head.startswith(_LFS_POINTER) or not head.strip(b"\x00") or _text_kind(head) == _WEB_PAGE
+
+
 def _text_kind(head: bytes) -> str:
     text = _text(head)
     if text is None:
         return _UNKNOWN
-    return "a web page (HTML)" if text.startswith(("<!doctype html", "<html")) else "a text file"
+    return _WEB_PAGE if text.startswith(("<!doctype html", "<html")) else "a text file"
 
 
 def _text(head: bytes) -> str | None:

@@ -14,7 +14,7 @@ from itertools import islice
 from unicodedata import normalize
 
 from imgtool.distribution import install_command
-from imgtool.engine.files.other_content import looks_like
+from imgtool.engine.files.other_content import looks_like, stands_for_lost
 from imgtool.engine.files.words import path_of_address
 from imgtool.image_formats import sniff
 from imgtool.types import Problem
@@ -56,7 +56,11 @@ NOT_A_NAME = Problem("not_found", "no file can have this name: it cannot be enco
 
 def not_an_image(head: bytes) -> Problem:
     """A file whose first bytes are ``head``, which no supported format begins with."""
-    remedy = "convert it to one of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, or leave it out with --exclude"
+    remedy = (
+        "download or copy the image again (Git LFS: `git lfs pull`), or leave it out with --exclude"
+        if stands_for_lost(head)
+        else "convert it to one of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, or leave it out with --exclude"
+    )
     return Problem("not_an_image", f"not an image that can be read: it looks like {looks_like(head)}", remedy)
 
 

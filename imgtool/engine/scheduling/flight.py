@@ -64,6 +64,7 @@ class Flight(Struct, eq=False):
             content=self.content,
             known=known,
             sha256=self.key.partition("#")[0],
+            priority=self.priority(),
         )
         if self.ref is None:
             return item

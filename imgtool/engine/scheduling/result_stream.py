@@ -23,6 +23,7 @@ from imgtool.engine.scheduling.scheduler import Scheduler
 from imgtool.engine.statistics import Tally
 from imgtool.errors import WorkerUnusable
 from imgtool.options import EngineOptions, Pages
+from imgtool.runtime.protocol import too_many_pages
 
 _COUNT_AHEAD = 100_000
 """Files that are listed ahead where somebody wants to know how many there are: some 30 MB."""
@@ -348,7 +349,14 @@ class ResultStream:
                 document.pages = pages
             elif pages > 1:
                 self._leave_out(document, request, pages)
-            if document.pages > 1 and not self._ended:
+            if image is not None and document.pages > self._options.max_pages and not self._ended:
+                # Known from a run without that limit, or that looked at one frame.
+                refused = self._request(request.name, request.ref, request.sha256)
+                refused.error = too_many_pages(image.format, pages, self._options.max_pages)
+                document.pages, document.requests[0] = 1, refused
+                self._chunk.append(refused)
+                self._submit()
+            elif document.pages > 1 and not self._ended:
                 # First pages are answered in any order.
                 insort(self._growing, (document, request), key=lambda growing: growing[0].number)
                 self._advance()

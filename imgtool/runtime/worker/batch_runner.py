@@ -59,7 +59,13 @@ class BatchRunner:
         self._send = send
         self._setup = setup
         self._models = Models(setup.plans, setup.threads, send)
-        self._decoder = Decoder(setup.max_pixels, accept_truncated=setup.accept_truncated, pdf_dpi=setup.pdf_dpi)
+        self._decoder = Decoder(
+            setup.max_pixels,
+            accept_truncated=setup.accept_truncated,
+            pdf_dpi=setup.pdf_dpi,
+            max_pages=setup.max_pages,
+            max_frames=setup.max_frames,
+        )
         # Where images are answered one by one, the next few are enough: each is decoded faster than answered.
         batches = 2 if self._models.any_batched(plan.task for plan in setup.plans) else 0.5
         self._ahead = DecodeAhead(self._decode, budget=int(batches * setup.batch_pixels))

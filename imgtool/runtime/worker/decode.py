@@ -33,6 +33,7 @@ from PIL import (  # noqa: F401
 )
 
 from imgtool.image_formats import HEAD_BYTES, sniff
+from imgtool.runtime.protocol import too_many_pages
 from imgtool.runtime.worker.colour import to_srgb
 from imgtool.runtime.worker.containers.bitmap import Bitmap, icon
 from imgtool.runtime.worker.containers.camera_raw import camera_raw, developed
@@ -40,7 +41,7 @@ from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
 from imgtool.runtime.worker.containers.netpbm import netpbm
 from imgtool.runtime.worker.containers.pdf import PdfPages
 from imgtool.runtime.worker.containers.plugins import load_plugin
-from imgtool.runtime.worker.containers.tiff_directories import is_copy_or_mask
+from imgtool.runtime.worker.containers.tiff_directories import count_directories, is_copy_or_mask
 from imgtool.runtime.worker.containers.tiff_numbers import TiffOfNumbers
 from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
@@ -148,8 +149,19 @@ class Decoder:
     One decoder must not be used by two threads at once.
     """
 
-    def __init__(self, max_pixels: int, *, accept_truncated: bool = False, pdf_dpi: int = 200) -> None:
+    def __init__(
+        self,
+        max_pixels: int,
+        *,
+        accept_truncated: bool = False,
+        pdf_dpi: int = 200,
+        max_pages: int | None = None,
+        max_frames: int | None = None,
+    ) -> None:
+        """Files of more than ``max_pages`` pages are refused where they are documents (TIFF, PDF), others where they
+        have more than ``max_frames``."""
         self._pdf_dpi = pdf_dpi
+        self._max_pages, self._max_frames = max_pages, max_frames
         self._max_pixels = max_pixels
         self._accept_truncated = accept_truncated
         self._kept: _OpenImage | None = None
@@ -293,7 +305,9 @@ class Decoder:
             document: PdfPages | TiffOfParts | TiffOfNumbers | None = None
             if name == "PDF":
                 document = PdfPages(file, self._pdf_dpi)
+                self._check_pages(name, document.pages)
             elif name == "TIFF":
+                self._check_pages(name, count_directories(file))  # it would take Pillow half a minute for 65,535
                 document = TiffOfParts.opened(file) or TiffOfNumbers.opened(file)
             if document is not None:
                 return _OpenImage(path, state, file, Image.new("RGB", (1, 1)), name, document.pages, document=document)
@@ -312,6 +326,7 @@ class Decoder:
                 # The second picture of a stereo or gain-map JPEG is no page of it.
                 is_stereo = image.format == "MPO"
                 pages = 1 if is_stereo else max(1, getattr(image, "n_frames", 1))
+                self._check_pages(name, pages)
                 if name == "TGA":
                     image = without_empty_alpha(image)
                 if name == "PNG" and pages == 1:
@@ -365,6 +380,13 @@ class Decoder:
                 f" more than the limit of {_megapixels(self._max_pixels)}",
                 f"if you trust the file, raise the limit: --max-pixels {-(-width * height // 1_000_000)}M",
             )
+
+    def _check_pages(self, name: str, pages: int) -> None:
+        """Before any page is looked at: a file of a megabyte can have as many as take a week."""
+        most = self._max_pages if name in ("TIFF", "PDF") else self._max_frames
+        if most is not None and pages > most:
+            found = too_many_pages(name, pages, most)
+            raise DecodeError(found.code, found.message, found.remedy or "")
 
     def _turn_to(self, opened: _OpenImage, page: int) -> None:
         if not 0 <= page < opened.pages:

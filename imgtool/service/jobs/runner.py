@@ -14,6 +14,7 @@ import msgspec
 from imgtool.engine.cache.records import DOCUMENTS
 from imgtool.errors import EngineClosed, ImgtoolError
 from imgtool.options import Pages
+from imgtool.runtime.protocol import too_many_pages
 from imgtool.service.events import EventStream
 from imgtool.service.jobs.journal import Item, Job, JobState, Journal
 from imgtool.types import ImageResult, Priority, Problem, Status, TaskResults
@@ -27,7 +28,6 @@ _ON_A_CLUSTER = 1024
 
 _CHUNK = 256
 _TELL_SECONDS = 0.2
-_MOST_PAGES = 10_000
 
 
 class Progress:
@@ -191,7 +191,10 @@ class JobRunner:
         results = [first]
         wanted = self._engine.options.pages
         if first.pages > 1 and (wanted is Pages.ALL or (wanted is Pages.AUTO and first.format in DOCUMENTS)):
-            for page in range(1, min(first.pages, _MOST_PAGES)):
+            most = self._engine.options.max_pages
+            if first.pages > most:
+                return [_refused(item.name, too_many_pages(first.format or "", first.pages, most))]
+            for page in range(1, first.pages):
                 results.append(await self._ask(job, place, page))
         return [msgspec.structs.replace(result, path=item.name) for result in results]
 

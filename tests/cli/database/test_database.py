@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +84,12 @@ def test_export_and_import(url: str, tmp_path: Path) -> None:
     assert everything(one) == everything(two)
     one.close()
     two.close()
+
+
+def test_a_reader_that_has_enough_ends_the_export(url: str) -> None:
+    line = f"set -o pipefail; {sys.executable} -m imgtool database export --database {url} | true"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
 
 
 def test_an_empty_database_does_not_replace_an_export(tmp_path: Path) -> None:

@@ -15,12 +15,15 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from msgspec.structs import replace
 
 from imgtool.cli.search.run import NothingAnalyzed, SearchRun
 from imgtool.config import resolve
+from imgtool.database.locate import database_at
 from imgtool.errors import ExitCode
 from tests import pictures
 from tests.command import Outcome, imgtool
+from tests.database.kept import said
 
 ENGINES = [
     "--caption-engine",
@@ -179,8 +182,24 @@ def test_paths_for_xargs(album: Album) -> None:
 def test_limits(shown: Album) -> None:
     assert shown.search("", "-n", "3").out.count("photos/") == 3
     assert "3 of 10 hits; --limit 0 shows all" in shown.search("", "-n", "3").err
+    assert shown.search("", "-n", "9" * 30).out.count("photos/") == 10
     assert len(shown.search("", "-n", "3", "-f", "jsonl").results) == 3
     assert len(shown.search("", "-f", "jsonl").results) == 10
+
+
+def test_pages_are_in_their_order_and_their_document_is_one_path(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'results.db'}"
+    database = database_at(url)
+    database.connect(create=True)
+    for page in range(3):
+        one = said("/nowhere/scan.tif", "harbour", page=page, pages=3)
+        database.write([replace(one, machine="another")])
+    database.close()
+    found = imgtool("search", "harbour", "--database", url, "-f", "jsonl", "-n", "2").results
+    assert [each["page"] for each in found] == [0, 1]
+    done = imgtool("search", "harbour", "--database", url, "-0", "-o", tmp_path / "paths.list")
+    assert done.err == f"3 hits, 1 path, written to {tmp_path}/paths.list\n"
+    assert (tmp_path / "paths.list").read_bytes() == b"/nowhere/scan.tif\0"
 
 
 def test_only_below_what_is_named(album: Album) -> None:
@@ -201,6 +220,7 @@ def test_a_second_word_that_is_no_path_is_told(shown: Album) -> None:
     ("words", "said"),
     [
         (["lable:sign"], "did you mean label:?"),
+        (["-harbour"], "imgtool search -- -harbour"),
         (["harbour OR"], "nothing follows OR"),
         (["harbour", "--null", "-f", "json"], "leave one of them out"),
         (["harbour", "--database", "off"], "name a URL"),

@@ -115,10 +115,11 @@ def test_dates_are_whole_years_months_or_days() -> None:
         ("label:-sign", 7, "no minus", "-label:"),
         ("status:maybe", 8, "does not know 'maybe'", "ok, partial, failed, gone"),
         ("pages:many", 7, "no whole number", "pages:>1"),
+        ("pages:5..2", 7, "5 is more than 2", "pages:2..5"),
+        ("text:(a OR b)", 6, "no brackets", "(text:... OR text:...)"),
         ("size:big", 6, "not a size", "size:>1MB"),
         ("modified:2024-13", 10, "no date", "modified:2024-06"),
         ("modified:9999", 10, "no date", "modified:2024-06"),
-        ("x " * 201, 401, "more than 200", "several steps"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_its_place(query: str, place: int, what: str, remedy: str) -> None:
@@ -130,6 +131,22 @@ def test_what_cannot_be_read_is_said_with_its_place(query: str, place: int, what
     assert remedy in caught.value.remedy
     assert shown == "  " + query
     assert mark.index("^") == 2 + place - 1
+
+
+@pytest.mark.parametrize(
+    ("query", "place", "shown"),
+    [
+        ("x " * 201, 401, "…" + "x " * 35),
+        ("lable:y " + "z" * 9000, 1, "lable:y " + "z" * 62 + "…"),
+        ("z" * 9000 + " lable:y " + "z" * 9000, 9002, "…" + "z" * 34 + " lable:y " + "z" * 27 + "…"),
+    ],
+)
+def test_of_a_long_query_what_is_around_the_mistake_is_shown(query: str, place: int, shown: str) -> None:
+    with pytest.raises(QueryProblem, match=f"at character {place}:") as caught:
+        parse(query)
+    _, line, mark = str(caught.value).split("\n")
+    assert line == f"  {shown}"
+    assert line[mark.index("^")] in "lx"
 
 
 def test_the_mark_stands_under_wide_characters_too() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgtool.engine.files.other_content import looks_like, other_image
+from imgtool.engine.files.problems import not_an_image
 from imgtool.image_formats import CAMERA_RAW, HEAD_BYTES, PLAIN_FORMATS, sniff
 
 KNOWN = {"HEIF", "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JXL", "PDF", *PLAIN_FORMATS, *CAMERA_RAW}
@@ -51,6 +52,20 @@ def test_utf8_is_called_text_even_where_the_head_cuts_a_letter(text: str) -> Non
 )
 def test_what_is_no_image_is_called_by_its_name(content: bytes, words: str) -> None:
     assert words in looks_like(content[:HEAD_BYTES])
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"<!DOCTYPE html><html>404", "download or copy the image again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "`git lfs pull`"),
+        (b"\0" * 64, "download or copy the image again"),
+        (b"8BPS\0\1", "convert it"),
+        (b"Dear reader,", "convert it"),
+    ],
+)
+def test_what_holds_no_image_cannot_be_converted(content: bytes, remedy: str) -> None:
+    assert remedy in not_an_image(content).remedy
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from imgtool.distribution import install_command
+from imgtool.runtime.worker.containers.tiff_directories import count_directories
 from imgtool.runtime.worker.decode import DecodedPage, DecodeError, Decoder
 from imgtool.runtime.worker.decode_errors import explain
 from imgtool.runtime.worker.pixels import DARK_GREY, WHITE
@@ -486,6 +488,44 @@ def test_a_gif_whose_canvas_grows_beyond_the_limit(tmp_path: Path) -> None:
     raw[descriptor + 1 : descriptor + 9] = struct.pack("<HHHH", 0, 0, 60_000, 60_000)
     (tmp_path / "a.gif").write_bytes(raw)
     assert problem_code(tmp_path / "a.gif", page=1, max_pixels=1_000_000) == "too_many_pixels"
+
+
+@pytest.mark.parametrize("name", ["a.tif", "big.tif", "a.pdf", "a.gif", "a.png", "a.webp"])
+def test_more_pages_than_the_limit_are_refused(tmp_path: Path, name: str) -> None:
+    frames = [scene().rotate(90 * turn) for turn in range(4)]
+    options: dict[str, Any] = {"save_all": True, "append_images": frames[1:]}
+    path = tmp_path / name
+    frames[0].save(path, **options, **({"big_tiff": True} if name == "big.tif" else {}))
+    is_document = path.suffix in (".tif", ".pdf")
+
+    def pages(limit: int) -> int:
+        limits = {"max_pages": limit, "max_frames": None} if is_document else {"max_pages": 1, "max_frames": limit}
+        decoder = Decoder(ANY_SIZE, **limits)
+        try:
+            return decoder.decode(path).pages
+        finally:
+            decoder.close()
+
+    assert pages(4) == 4
+    with pytest.raises(DecodeError) as caught:
+        pages(3)
+    problem = caught.value.problem
+    assert problem.code == "too_many_pages" and caught.value.pages == 1
+    assert f"4 {'pages' if is_document else 'frames'}, more than the limit of 3" in problem.message
+    assert "--max-pages 4;" in problem.remedy
+
+
+def test_directories_of_tiff_are_counted_as_far_as_they_go() -> None:
+    page = struct.pack("<HHHII", 1, 256, 4, 1, 8)
+    chain = b"".join(page + struct.pack("<I", 8 + 18 * number) for number in range(1, 65_536))
+    began = time.process_time()
+    assert count_directories(io.BytesIO(b"II*\0\x08\0\0\0" + chain)) == 65_535
+    assert time.process_time() - began < 5
+    for after, count in ((0, 1), (8, 1), (9, 2), (1 << 31, 1)):  # the end, a circle, nonsense, out of the file
+        assert count_directories(io.BytesIO(b"II*\0\x08\0\0\0" + page + struct.pack("<I", after))) == count
+    far = struct.pack("<HHHQQ", 43, 8, 0, 16, (1 << 64) - 1)
+    assert count_directories(io.BytesIO(b"II" + far)) == 1
+    assert count_directories(io.BytesIO(b"II*\0")) == 0
 
 
 @pytest.mark.parametrize(("megabytes", "code"), [(5, None), (30, "metadata_too_large")])

@@ -52,7 +52,8 @@ def _pam(content: bytes, check_size: Callable[[int, int], None]) -> Image.Image:
     kind = fields.get(b"TUPLTYPE", b"").decode("ascii", "replace").strip()
     if depth not in _COLOURS:
         text = f"this PAM has {depth} channels{f' of the kind {kind}' if kind else ''}, which are no colours"
-        raise DecodeError("unsupported", text, "take the channels of a picture out of it: pamchannel FILE 0 1 2")
+        remedy = "take the channels of a picture out of it: pamchannel -infile FILE -tupletype RGB 0 1 2 > NEW.pam"
+        raise DecodeError("unsupported", text, remedy)
     size = 1 if most < 256 else 2
     values = np.frombuffer(_whole(data, width * height * depth * size, "PAM"), ">u2" if size == 2 else np.uint8)
     levels = np.rint(values * (255.0 / most)).clip(0, 255).astype(np.uint8).reshape(height, width, depth)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -9,7 +11,8 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 _SUBFILE, _OLD_SUBFILE = 254, 255
 _COPY_OR_MASK, _OLD_COPY = 1 | 4, 2
-_MOST = 10_000
+_MOST = 1_000_000
+"""Directories; no more are counted."""
 
 
 def directories(file: BinaryIO) -> Iterator[ImageFileDirectory_v2]:
@@ -29,6 +32,27 @@ def directories(file: BinaryIO) -> Iterator[ImageFileDirectory_v2]:
         directory = ImageFileDirectory_v2(head)
         directory.load(file)
         yield directory
+
+
+def count_directories(file: BinaryIO) -> int:
+    """How many directories ``file`` has, as far as they can be followed. None of them is read: it takes a microsecond
+    each."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    order, is_big = "<" if head[:2] == b"II" else ">", head[2:4] in (b"+\0", b"\0+")
+    count, entry, link = (struct.Struct(order + each) for each in (("Q", "20s", "Q") if is_big else ("H", "12s", "I")))
+    at, seen = 8 if is_big else 4, set[int]()
+    while len(seen) < _MOST and at + link.size <= size:
+        file.seek(at)
+        (place,) = link.unpack(file.read(link.size))
+        if not place or place in seen or place + count.size > size:
+            break
+        seen.add(place)
+        file.seek(place)
+        (entries,) = count.unpack(file.read(count.size))
+        at = place + count.size + entries * entry.size
+    return len(seen)
 
 
 def is_copy_or_mask(tags: Any) -> bool:
