@@ -131,8 +131,8 @@ _CONTAINER_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf"})
 def sniff(head: bytes) -> str | None:
     """The format of a file that begins with ``head`` (its first 512 bytes, or all of a shorter one).
 
-    One of ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``BMP``, ``TIFF``, ``AVIF``, ``HEIF``, ``JXL``, ``PDF`` and those of
-    :data:`PLAIN_FORMATS` and :data:`CAMERA_RAW`; ``None`` for anything else.
+    One of ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``BMP``, ``TIFF``, ``AVIF``, ``HEIF``, ``JXL``, ``PDF``, ``PAM``,
+    ``PFM`` and those of :data:`PLAIN_FORMATS` and :data:`CAMERA_RAW`; ``None`` for anything else.
     """
     known = next((name for signature, name in _SIGNATURES.items() if head.startswith(signature)), None)
     known = known or next((name for name, is_one in _SHAPES.items() if is_one(head)), None)

@@ -195,7 +195,7 @@ def test_an_unknown_configuration_key_names_the_nearest(good: Path) -> None:
 def test_an_unknown_environment_variable_names_the_nearest(good: Path) -> None:
     outcome = imgtool("analyze", good, IMGTOOL_TIMEOUTS="3")
     assert outcome.code is ExitCode.USAGE
-    assert "'timeout'" in outcome.err
+    assert "'IMGTOOL_TIMEOUT'" in outcome.err
 
 
 def test_an_unwritable_output_is_known_before_the_work(good: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from socket import socket
 
 import pytest
 
@@ -39,7 +40,9 @@ def test_what_is_none(address: str) -> None:
 def test_an_address_that_does_not_answer(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     photos = pictures.folder(tmp_path / "photos", pictures.greys(2))
-    done = analyze(photos, *HAZARD, "--cluster", f"127.0.0.1:{free_port()}")
+    with socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # it does not listen
+        done = analyze(photos, *HAZARD, "--cluster", f"127.0.0.1:{closed.getsockname()[1]}")
     assert done.code is ExitCode.USAGE
     assert "nothing answers at 127.0.0.1" in done.err
     assert "ray start --head" in done.err

@@ -21,10 +21,7 @@ class Search(TyperCommand):
     """The command, which says what to do about a query that begins with a minus."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """
-        Raises:
-            typer.Exit: such a query was read as options that do not exist; what to do has been said.
-        """
+        """Read the words of the command line; ends with ``typer.Exit`` where such a query was taken for options."""
         wanted = next((word for word in args if re.match(r"-\w{2}", word)), None)
         try:
             return super().parse_args(ctx, args)

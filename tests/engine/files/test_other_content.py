@@ -12,7 +12,8 @@ from imgtool.engine.files.other_content import looks_like, other_image
 from imgtool.engine.files.problems import not_an_image
 from imgtool.image_formats import CAMERA_RAW, HEAD_BYTES, PLAIN_FORMATS, sniff
 
-KNOWN = {"HEIF", "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JXL", "PDF", *PLAIN_FORMATS, *CAMERA_RAW}
+KNOWN = {"HEIF", "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JXL", "PDF", "PAM", "PFM"}
+KNOWN |= {*PLAIN_FORMATS, *CAMERA_RAW}
 
 FILM = struct.pack(">I", 20) + b"ftypisom\0\0\0\0avc1" + b"\0" * 44
 
