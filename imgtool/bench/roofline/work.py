@@ -69,7 +69,8 @@ def watch_engine(asked: EngineOnImages) -> tuple[Part, ...]:
             seen += 1
     analyzer.close()
     found: dict[tuple[str, bool], Work] = {}
-    for run, times in runs.items():
+    # To know the shapes inside a graph it is run once more, which is watched, too.
+    for run, times in dict(runs).items():
         work = run.work()
         total = Work(ops=times * work.ops, weight_bytes=times * work.weight_bytes)
         found[run.name, run.is_lossy] = found.get((run.name, run.is_lossy), Work(ops=0)) + total
