@@ -46,6 +46,7 @@ from imgtool.runtime.protocol import (
     TaskPlan,
     WarmUp,
 )
+from imgtool.runtime.scratch import remove as remove_scratch
 from imgtool.types import Problem
 
 Step = tuple[str, tuple[int, ...]]
@@ -218,6 +219,7 @@ class Pool:
         polite = [] if at_once else [seat.worker for seat in self._seats if seat.ready and not seat.open_items]
         workers = [*(seat.worker for seat in self._seats), *self._leaving]
         self._seats, self._leaving = [], {}
+        any_was = bool(workers)
         for worker in workers:
             if worker in polite:
                 worker.send(Stop())
@@ -228,6 +230,8 @@ class Pool:
             workers = [worker for worker in workers if not worker.join(max(0.0, deadline - time.monotonic()))]
             for worker in workers:
                 worker.kill()
+        if any_was:
+            remove_scratch()
 
     def forget(self) -> None:
         """In a forked child: close the parent's pipes, so that workers see when the parent itself is gone."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import stat
 import sys
 import threading
 import traceback
@@ -17,6 +16,7 @@ from typing import BinaryIO, NoReturn
 from imgtool import trace
 from imgtool.runtime import protocol
 from imgtool.runtime.protocol import Batch, FromWorker, Ready, Setup, Stop, ToWorker, WarmUp
+from imgtool.runtime.scratch import hold
 from imgtool.runtime.worker.batch_runner import BatchRunner, LockedSend
 
 
@@ -72,7 +72,7 @@ def _restrict(required: bool, writable: tuple[str, ...]) -> None:
         with suppress(OSError):
             os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - pathlib is slow to import
     more = os.environ.get(sandbox.WRITABLE_VARIABLE, "").split(os.pathsep)
-    if scratch := _scratch():
+    if scratch := hold():
         os.environ["TMPDIR"] = scratch
         more.append(scratch)
     try:
@@ -80,19 +80,6 @@ def _restrict(required: bool, writable: tuple[str, ...]) -> None:
     except sandbox.SandboxRefused:
         if required:
             raise
-
-
-def _scratch() -> str:
-    """The folder for temporary files of a restricted worker, which torch for one cannot do without: one for all workers
-    of a user, since none can remove the folder itself. Empty where it cannot be had, or is somebody else's."""
-    folder = f"{os.environ.get('TMPDIR') or '/tmp'}/imgtool-worker-{os.geteuid()}"  # noqa: S108 - checked below
-    with suppress(OSError):
-        with suppress(FileExistsError):
-            os.mkdir(folder, 0o700)  # noqa: PTH102
-        found = os.lstat(folder)
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
-            return folder
-    return ""
 
 
 def _imports_are_compiled() -> bool:

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from imgtool.bench.arms.cached import filled
 from imgtool.bench.arms.contenders import Stage, contender
 from imgtool.bench.arms.definitions import CACHED, built_in
+from imgtool.bench.arms.eager import main as eager_main
 from imgtool.bench.data.record import ArmKind, Experiment, Metric
 from imgtool.cli.analyze.parser import engine_options
 from imgtool.errors import ExitCode
@@ -124,5 +125,5 @@ def test_the_cache_of_the_arm_cached_holds_answers_of_compiled_models(
 
 
 def test_it_needs_an_image() -> None:
-    done = subprocess.run(python_calling("imgtool.bench.arms.eager:main"), capture_output=True, check=False)
+    done = subprocess.run(python_calling(eager_main), capture_output=True, check=False)
     assert done.returncode == ExitCode.USAGE
