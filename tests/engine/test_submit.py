@@ -372,7 +372,10 @@ def test_what_would_wait_behind_too_many_is_refused_and_what_is_computed_anyway_
     paths = [pictures.flat(tmp_path / f"{n}.png", (n, 1, 1)) for n in range(12)]
     with engine(caption_engine="tests.planted:Slow", tasks=["caption"], workers=1, batch_size=1) as made:
         made.submit(paths[0]).result(60)
-        tickets = [made.submit(path, most_waiting=3) for path in paths[1:]]
+        tickets = [made.submit(paths[1])]
+        while not made.load.in_hand:  # files are hashed in any order
+            time.sleep(0.001)
+        tickets += [made.submit(path, most_waiting=3) for path in paths[2:]]
         again = made.submit(paths[1], most_waiting=0)
         known = made.submit(paths[0], most_waiting=0)
         first = made.submit(pictures.flat(tmp_path / "first.png", (99, 1, 1)), most_waiting=3, priority=Priority.HIGH)
