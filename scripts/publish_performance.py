@@ -47,7 +47,9 @@ def without_paths(experiment: Experiment) -> Experiment:
 
 
 def _names(command: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(re.sub(r"^/.*/(?=[^/]+$)", "", word) for word in command)
+    """Words that are paths lose their folders; in words that are programs, the folder of this checkout is the current
+    one."""
+    return tuple(re.sub(r"^/.*/(?=[^/]+$)", "", word.replace(f"'{ROOT}'", "'.'")) for word in command)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,9 @@ def remove() -> None:
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(held).st_uid == os.geteuid():
+            found = os.fstat(held)
+            # Without a link another parent has removed it, and what stands in its place is a newer one.
+            if found.st_nlink and found.st_uid == os.geteuid():
                 _remove(folder)
         finally:
             os.close(held)
