@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -31,6 +32,23 @@ def test_the_last_one_removes_it_with_what_is_in_it(tmp_path: Path, monkeypatch:
     remove()
     assert not place.exists()
     remove()  # there is none
+
+
+def test_a_new_one_in_its_place_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another parent removed it, and a worker made it again, after it was opened and before it was locked."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    place = tmp_path / f"imgtool-worker-{os.geteuid()}"
+    place.mkdir()
+    lock = fcntl.flock
+
+    def late(held: int, how: int) -> None:
+        place.rmdir()
+        place.mkdir()
+        lock(held, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    remove()
+    assert place.is_dir()
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770])
