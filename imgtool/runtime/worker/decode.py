@@ -41,7 +41,7 @@ from imgtool.runtime.worker.containers.mend import NEARLY, Lenient, mend
 from imgtool.runtime.worker.containers.netpbm import netpbm
 from imgtool.runtime.worker.containers.pdf import PdfPages
 from imgtool.runtime.worker.containers.plugins import load_plugin
-from imgtool.runtime.worker.containers.tiff_directories import count_directories, is_copy_or_mask
+from imgtool.runtime.worker.containers.tiff_directories import MOST_LISTED, count_directories, is_copy_or_mask
 from imgtool.runtime.worker.containers.tiff_numbers import TiffOfNumbers
 from imgtool.runtime.worker.containers.tiff_parts import TiffOfParts
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError, explain, explained, unreadable
@@ -159,7 +159,8 @@ class Decoder:
         max_frames: int | None = None,
     ) -> None:
         """Files of more than ``max_pages`` pages are refused where they are documents (TIFF, PDF), others where they
-        have more than ``max_frames``."""
+        have more than ``max_frames``. Without a limit only the first page is asked for: in a TIFF of more than
+        ``MOST_LISTED`` directories smaller copies are then counted as pages."""
         self._pdf_dpi = pdf_dpi
         self._max_pages, self._max_frames = max_pages, max_frames
         self._max_pixels = max_pixels
@@ -303,14 +304,19 @@ class Decoder:
             path = None if isinstance(source, BytesIO) else source
             name = _format_of(file)
             document: PdfPages | TiffOfParts | TiffOfNumbers | None = None
+            unlisted = 0
             if name == "PDF":
                 document = PdfPages(file, self._pdf_dpi)
                 self._check_pages(name, document.pages)
             elif name == "TIFF":
-                self._check_pages(name, count_directories(file))  # it would take Pillow half a minute for 65,535
-                document = TiffOfParts.opened(file) or TiffOfNumbers.opened(file)
+                counted = count_directories(file)  # it would take Pillow half a minute for 65,535
+                self._check_pages(name, counted)
+                unlisted = counted if self._max_pages is None and counted > MOST_LISTED else 0
+                most = MOST_LISTED if unlisted else counted
+                document = TiffOfParts.opened(file, most) or TiffOfNumbers.opened(file, most)
             if document is not None:
-                return _OpenImage(path, state, file, Image.new("RGB", (1, 1)), name, document.pages, document=document)
+                pages, empty = unlisted or document.pages, Image.new("RGB", (1, 1))
+                return _OpenImage(path, state, file, empty, name, pages, document=document)
             if (kind := camera_raw(file, name)) is not None:
                 with explained(file, kind):
                     image, jpeg, turn = developed(file, kind)
@@ -325,13 +331,13 @@ class Decoder:
                 self._check_size(*image.size)
                 # The second picture of a stereo or gain-map JPEG is no page of it.
                 is_stereo = image.format == "MPO"
-                pages = 1 if is_stereo else max(1, getattr(image, "n_frames", 1))
+                pages = unlisted or (1 if is_stereo else max(1, getattr(image, "n_frames", 1)))
                 self._check_pages(name, pages)
                 if name == "TGA":
                     image = without_empty_alpha(image)
                 if name == "PNG" and pages == 1:
                     image = _with_exact_key(image, file)
-                frames = _whole_pages(image, pages) if pages > 1 and name == "TIFF" else None
+                frames = _whole_pages(image, pages) if pages > 1 and name == "TIFF" and not unlisted else None
         except BaseException:
             file.close()
             raise

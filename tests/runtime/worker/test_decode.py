@@ -515,6 +515,31 @@ def test_more_pages_than_the_limit_are_refused(tmp_path: Path, name: str) -> Non
     assert "--max-pages 4;" in problem.remedy
 
 
+@pytest.mark.parametrize(("compression", "bits"), [(1, 8), (1, 32), (7, 8)], ids=["pillow", "numbers", "parts"])
+def test_the_first_of_very_many_pages_is_read_without_the_others(tmp_path: Path, compression: int, bits: int) -> None:
+    """Pillow needs half an hour to list 200,000 pages."""
+    picture = io.BytesIO()
+    Image.new("L", (4, 4), 200).save(picture, "JPEG")
+    samples, colours = (3, 2) if bits == 32 else (1, 1)
+    data = picture.getvalue() if compression == 7 else b"\x01\x02\x03\x04" * (bits // 2 * samples)
+    tags = [(256, 4), (257, 4), (258, bits), (259, compression), (262, colours), (273, 8), (277, samples), (278, 4)]
+    body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in [*tags, (279, len(data))])
+    size, count = 6 + len(body), 200_000
+    first = 8 + len(data)
+    pages = [struct.pack("<H", len(tags) + 1) + body + struct.pack("<I", first + size * n) for n in range(1, count)]
+    pages.append(struct.pack("<H", len(tags) + 1) + body + struct.pack("<I", 0))
+    path = tmp_path / "many.tif"
+    path.write_bytes(struct.pack("<2sHI", b"II", 42, first) + data + b"".join(pages))
+    decoder = Decoder(1_000_000)
+    began = time.process_time()
+    try:
+        found = decoder.decode(path)
+    finally:
+        decoder.close()
+    assert (found.pages, found.width, found.height) == (count, 4, 4)
+    assert time.process_time() - began < 10
+
+
 def test_directories_of_tiff_are_counted_as_far_as_they_go() -> None:
     page = struct.pack("<HHHII", 1, 256, 4, 1, 8)
     chain = b"".join(page + struct.pack("<I", 8 + 18 * number) for number in range(1, 65_536))

@@ -11,12 +11,15 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 _SUBFILE, _OLD_SUBFILE = 254, 255
 _COPY_OR_MASK, _OLD_COPY = 1 | 4, 2
-_MOST = 1_000_000
-"""Directories; no more are counted."""
+MOST = 1_000_000
+"""Directories; no more are counted, or read."""
+
+MOST_LISTED = 10_000
+"""Directories that are read where nobody asks for a later page. Pillow's time for a file grows with their square."""
 
 
-def directories(file: BinaryIO) -> Iterator[ImageFileDirectory_v2]:
-    """Each directory of ``file``, in order.
+def directories(file: BinaryIO, most: int = MOST) -> Iterator[ImageFileDirectory_v2]:
+    """Each directory of ``file``, in order, or the first ``most`` of them.
 
     Raises:
         Exception: whatever Pillow raises on what is no directory; when Pillow opens the file it is said.
@@ -26,7 +29,7 @@ def directories(file: BinaryIO) -> Iterator[ImageFileDirectory_v2]:
     head = head[: 16 if head[2:4] in (b"+\0", b"\0+") else 8]
     directory = ImageFileDirectory_v2(head)
     seen: set[int] = set()
-    while directory.next and directory.next not in seen and len(seen) < _MOST:
+    while directory.next and directory.next not in seen and len(seen) < most:
         seen.add(directory.next)
         file.seek(directory.next)
         directory = ImageFileDirectory_v2(head)
@@ -43,7 +46,7 @@ def count_directories(file: BinaryIO) -> int:
     order, is_big = "<" if head[:2] == b"II" else ">", head[2:4] in (b"+\0", b"\0+")
     count, entry, link = (struct.Struct(order + each) for each in (("Q", "20s", "Q") if is_big else ("H", "12s", "I")))
     at, seen = 8 if is_big else 4, set[int]()
-    while len(seen) < _MOST and at + link.size <= size:
+    while len(seen) < MOST and at + link.size <= size:
         file.seek(at)
         (place,) = link.unpack(file.read(link.size))
         if not place or place in seen or place + count.size > size:

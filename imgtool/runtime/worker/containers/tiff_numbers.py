@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from imgtool.runtime.worker.containers.tiff_directories import directories, is_copy_or_mask
+from imgtool.runtime.worker.containers.tiff_directories import MOST, directories, is_copy_or_mask
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError
 from imgtool.runtime.worker.pixels import nodata, stretched
 from imgtool.types import TextLine
@@ -36,11 +36,11 @@ class TiffOfNumbers:
         self._file, self._pages, self.pages = file, pages, len(pages)
 
     @classmethod
-    def opened(cls, file: BinaryIO) -> TiffOfNumbers | None:
-        """``file`` as such a file; ``None`` where its first page is none such."""
+    def opened(cls, file: BinaryIO, most: int = MOST) -> TiffOfNumbers | None:
+        """``file`` as such a file, of ``most`` directories at most; ``None`` where its first page is none such."""
         found: list[_Page] = []
         with suppress(Exception):  # what is wrong with a directory is said when Pillow opens the file
-            for number, directory in enumerate(directories(file)):
+            for number, directory in enumerate(directories(file, most)):
                 samples, kind, bits = directory.get(_SAMPLES, 1), *(_first(directory.get(t, (1,))) for t in _KIND)
                 if not found and (samples < 2 or (kind, bits) in ((1, 8), (1, 16)) or bits < 16 or kind not in _WORDS):
                     return None

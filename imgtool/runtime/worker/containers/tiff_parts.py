@@ -13,7 +13,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from imgtool.image_formats import TIFF_PARTS
 from imgtool.runtime.worker.containers.plugins import load_plugin
-from imgtool.runtime.worker.containers.tiff_directories import directories, is_copy_or_mask
+from imgtool.runtime.worker.containers.tiff_directories import MOST, directories, is_copy_or_mask
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError
 from imgtool.types import TextLine
 
@@ -51,11 +51,11 @@ class TiffOfParts:
         self._file, self._pages, self.pages = file, pages, len(pages)
 
     @classmethod
-    def opened(cls, file: BinaryIO) -> TiffOfParts | None:
-        """``file`` as such a file; ``None`` where its first page is in no such format."""
+    def opened(cls, file: BinaryIO, most: int = MOST) -> TiffOfParts | None:
+        """``file`` as such a file, of ``most`` directories at most; ``None`` where its first page is in no such format."""
         found: list[ImageFileDirectory_v2] = []
         with suppress(Exception):  # what is wrong with a directory is said when Pillow opens the file
-            for directory in directories(file):
+            for directory in directories(file, most):
                 if not found and _codec(directory) is None:
                     return None
                 if not found or not is_copy_or_mask(directory):
