@@ -28,7 +28,7 @@ FAST = "fast"
 OPTIMISED = ".optimised.onnx"
 """Ends the name of a graph that was optimised in advance, for the runtime that wrote it."""
 
-GATE = 3
+GATE = 4
 """The version of the gate that lossy twins have to pass (:mod:`imgtool.compiling.lossy.gate`): raise it when that gets
 stricter, or twins are made in another way. A twin that passed an earlier one is not used."""
 

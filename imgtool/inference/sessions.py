@@ -23,9 +23,7 @@ from imgtool.ground.privacy import import_openvino
 from imgtool.inference.session_memory import Arena, run_options, set_memory
 
 Feeds = Mapping[str, NDArray[Any]]
-"""Inputs by name."""
-Shapes = Mapping[str, tuple[int, ...]]
-"""By name."""
+"""Inputs or outputs by name."""
 
 
 class Damaged(ModelLoadFailed):
@@ -54,9 +52,8 @@ def opening(what: str, folder: Path, remedy: str) -> Iterator[None]:
 class Graph(Protocol):
     """A network that is ready to run."""
 
-    def run(self, feeds: Feeds, shapes: Shapes | None = None) -> dict[str, NDArray[Any]]:
-        """Every output by name. If the ``shapes`` of the outputs, all float32, are given, these do not hold memory of
-        an arena."""
+    def run(self, feeds: Feeds, into: Feeds | None = None) -> Feeds:
+        """Every output by name; written ``into`` these arrays, all contiguous and float32, if they are given."""
 
 
 class OrtGraph:
@@ -86,18 +83,17 @@ class OrtGraph:
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._run_options = run_options(arena)
 
-    def run(self, feeds: Feeds, shapes: Shapes | None = None) -> dict[str, NDArray[Any]]:
-        """Every output by name."""
-        if shapes is None:
+    def run(self, feeds: Feeds, into: Feeds | None = None) -> Feeds:
+        """Every output by name. Without ``into`` they may hold memory of the arena."""
+        if into is None:
             return dict(zip(self._outputs, self._session.run(None, dict(feeds), self._run_options), strict=True))
         binding = self._session.io_binding()
-        found: dict[str, NDArray[Any]] = {name: np.empty(shape, dtype=np.float32) for name, shape in shapes.items()}
         for name, array in feeds.items():
             binding.bind_cpu_input(name, array)
-        for name, array in found.items():
+        for name, array in into.items():
             binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
         self._session.run_with_iobinding(binding, self._run_options)
-        return found
+        return into
 
 
 class OpenVinoGraph:
@@ -111,12 +107,16 @@ class OpenVinoGraph:
         self._request = openvino.Core().import_model(self._blob, "CPU", settings).create_infer_request()
         self._lock = threading.Lock()
 
-    def run(self, feeds: Feeds, shapes: Shapes | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, into: Feeds | None = None) -> Feeds:
         """Every output by name."""
         with self._lock:
-            found = self._request.infer(dict(feeds))
+            found = {port.any_name: array for port, array in self._request.infer(dict(feeds)).items()}
             # Copies: the next call writes into the same memory.
-            return {port.any_name: array.copy() for port, array in found.items()}
+            if into is None:
+                return {name: array.copy() for name, array in found.items()}
+            for name, array in into.items():
+                array[...] = found[name]
+            return into
 
 
 def session_options(threads: int | None) -> Any:

@@ -137,14 +137,16 @@ def test_answers_are_the_same_wherever_the_buffers_come_from(folder: Path, arena
     graph = open_graph(folder, GRAPH, threads=1, arena=arena)
     for _ in range(2):  # the second time in what the first one left
         assert np.array_equal(graph.run({"image": image()})["scores"], expected)
-        assert np.array_equal(graph.run({"image": image()}, {"scores": expected.shape})["scores"], expected)
+        assert np.array_equal(
+            graph.run({"image": image()}, {"scores": np.empty(expected.shape, np.float32)})["scores"], expected
+        )
 
 
 def test_outputs_that_are_held_are_not_written_again(folder: Path) -> None:
     graph = open_graph(folder, GRAPH, threads=1, arena=Arena.EXACT)
-    kept = graph.run({"image": image()}, {"scores": (2, CLASSES)})["scores"]
+    kept = graph.run({"image": image()}, {"scores": np.empty((2, CLASSES), np.float32)})["scores"]
     before = kept.copy()
-    graph.run({"image": -image()}, {"scores": (2, CLASSES)})
+    graph.run({"image": -image()}, {"scores": np.empty((2, CLASSES), np.float32)})
     assert np.array_equal(kept, before)
 
 
@@ -153,9 +155,11 @@ def test_outputs_that_are_held_are_not_written_again(folder: Path) -> None:
 def test_the_memory_of_an_arena_goes_back(folder: Path, arena: Arena) -> None:
     """Sixty thousand small pictures at once need 250 MB, which nobody holds afterwards: outputs lie elsewhere."""
     graph = open_graph(folder, GRAPH, threads=1, arena=arena)
-    graph.run({"image": image()}, {"scores": (2, CLASSES)})
+    graph.run({"image": image()}, {"scores": np.empty((2, CLASSES), np.float32)})
     before = held().rss
-    graph.run({"image": np.zeros((60_000, 3, 8, 8), dtype=np.float32)}, {"scores": (60_000, CLASSES)})
+    graph.run(
+        {"image": np.zeros((60_000, 3, 8, 8), dtype=np.float32)}, {"scores": np.empty((60_000, CLASSES), np.float32)}
+    )
     if arena is Arena.REGION:
         give_back_region()
     assert held().rss - before < 100_000_000

@@ -1,10 +1,11 @@
 """A graph with its matrices in int8: a quarter of the bytes to stream for every token, at some loss.
 
-Weights are rounded once, with a scale for each output; what is multiplied with them is rounded as it comes, with a
-scale for each row. onnxruntime's own operator (``com.microsoft.DynamicQuantizeMatMul``) has one scale for all rows, and
-an image would change the answers of others in its batch. So each row is divided by its largest number, and 1 and -1 are
-added to it, which are multiplied by zeros: then the scale is always the same. A matrix that is also a table
-of embeddings, as the one that gives the logits, is there twice: of the table in single precision, only rows are read.
+Weights are rounded once, with a scale for each output; what is multiplied with them is rounded as it comes.
+onnxruntime's operator for that (``com.microsoft.DynamicQuantizeMatMul``) has one scale for all rows, and where these
+are of several images, one would change the answers of the others. There each row is divided by its largest number, and
+1 and -1 are added to it, which are multiplied by zeros: then the scale is always the same. A matrix that is also a
+table of embeddings, as the one that gives the logits, is there twice: of the table in single precision, only rows are
+read.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def quantise(folder: Path, into: Path, name: str, *, seven_bits: bool) -> None:
+def quantise(folder: Path, into: Path, name: str, *, seven_bits: bool, sees_one_image: bool = False) -> None:
     """Write the graph ``name`` of ``folder`` into ``into``, under the same name, with the same inputs and outputs.
 
     Weights are read one at a time. ``seven_bits`` for a processor without VNNI: it adds pairs of products in 16 bits,
-    and with eight these would saturate.
+    and with eight these would saturate. ``sees_one_image`` if it is run for one image at a time.
 
     Raises:
         OSError: a file of it cannot be read or written.
@@ -57,14 +58,16 @@ def quantise(folder: Path, into: Path, name: str, *, seven_bits: bool) -> None:
                 continue
             rows, weight, bias = node.input
             matrix, scales = _rounded(array(weight), 63 if seven_bits else 127)
-            # Each row is divided by its largest number, and has 1 and -1 added to it, which are multiplied by zeros: so
-            # the scale is the same for all rows, whichever there are, and images of a batch do not change each other.
             out = node.output[0]
 
             def made(kind: str, *inputs: str, out: str = out, **attributes: Any) -> str:
                 return graph.node(kind, *inputs, into=f"{out}_{kind}", **attributes)
 
             row = written(rows)
+            if sees_one_image:
+                inputs = row, graph.weight(matrix), graph.weight(scales), "", written(bias)
+                graph.node("DynamicQuantizeMatMul", *inputs, into=out, domain="com.microsoft")
+                continue
             largest = made("Max", made("ReduceMax", made("Abs", row), graph.integers(-1)), least)
             row = made("Div", made("Concat", row, largest, made("Neg", largest), axis=-1), largest)
             padded = graph.weight(np.pad(matrix, ((0, 2), (0, 0))))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgtool.artefacts.manifest import FAST
+from imgtool.compiling.blip.graphs import VISION
 from imgtool.compiling.blip.int8 import quantise
 from imgtool.compiling.interface import Feeds
 from imgtool.compiling.lossy.int8_static import FEWEST_FILTERS, quantise_static
@@ -101,7 +102,7 @@ class _Matrices:
     def __call__(self, folder: Path, graphs: Sequence[str], feeds: Feeds) -> bool:
         chosen = [name for name in graphs if _share(folder / f"{name}.onnx", "Gemm") > 0.5]
         for name in chosen:
-            quantise(folder, folder / FAST, name, seven_bits=self.seven_bits)
+            quantise(folder, folder / FAST, name, seven_bits=self.seven_bits, sees_one_image=name == VISION)
             _keep_optimised(folder / FAST, name)
         return bool(chosen)
 

@@ -17,7 +17,7 @@ from imgtool.inference.blip.parameters import Decoding
 from imgtool.inference.blip.pixels import PixelSettings, prepare
 from imgtool.inference.blip.search import LengthLimits, beam_search, greedy
 from imgtool.inference.session_memory import Arena
-from imgtool.inference.sessions import Damaged, open_graph
+from imgtool.inference.sessions import Damaged, Feeds, open_graph
 
 _SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 """Spaces that transformers removes from decoded text if the tokenizer's settings say so."""
@@ -81,7 +81,7 @@ class BlipGraphs:
             )
         longest = min(decoding.max_new_tokens, room)
         limits = LengthLimits(decoding.min_new_tokens, longest, self._settings["tokens"]["end"])
-        seen = self._vision.run({"pixel_values": prepare(pictures, self._pixels)})
+        seen = self._see(pictures)
         steps = DecoderSteps(self._decoder, self._settings, seen, decoding.beams)
         if decoding.beams == 1:
             return greedy(steps, prompt, len(pictures), limits)
@@ -97,7 +97,22 @@ class BlipGraphs:
 
     def features(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The vision network's features, (N, positions, width), for comparison with the original's."""
-        return self._vision.run({"pixel_values": prepare(pictures, self._pixels)})["features"]
+        return self._see(pictures)["features"]
+
+    def _see(self, pictures: Sequence[NDArray[np.uint8]]) -> Feeds:
+        """The outputs of the vision network, which sees one picture at a time: with the others it would be no faster,
+        and in eight bits its numbers have one scale for all that it is given at once."""
+        pixels = prepare(pictures, self._pixels)
+        first = self._vision.run({"pixel_values": pixels[:1]})
+        if len(pictures) == 1:
+            return first
+        seen = {name: np.empty((len(pictures), *array.shape[1:]), np.float32) for name, array in first.items()}
+        for name, array in first.items():
+            seen[name][:1] = array
+        for one in range(1, len(pictures)):
+            into = {name: array[one : one + 1] for name, array in seen.items()}
+            self._vision.run({"pixel_values": pixels[one : one + 1]}, into)
+        return seen
 
     def _prompt(self, text: str) -> list[int]:
         """The first token of every caption and those of ``text``, without the end token."""

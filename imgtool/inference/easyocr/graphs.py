@@ -139,7 +139,7 @@ class EasyOcrGraphs:
     def score_maps(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The character and the link score, both (H / 2, W / 2), of a normalised ``image`` (1, 3, H, W)."""
         shape = (1, image.shape[2] // 2, image.shape[3] // 2)
-        maps = self._detector.run({"image": image}, {"text": shape, "link": shape})
+        maps = self._detector.run({"image": image}, {name: np.empty(shape, np.float32) for name in ("text", "link")})
         return maps["text"][0], maps["link"][0]
 
     def detect(self, pixels: NDArray[np.uint8], wanted: Detection) -> tuple[list[Upright], list[Slanted]]:

@@ -305,3 +305,19 @@ def test_in_eight_bits(artefact: Path, tmp_path: Path, seven_bits: bool) -> None
         logits.append(DecoderSteps(graphs._decoder, graphs._settings, seen, beams=1).step(np.array([[400], [400]])))
     share = np.sqrt(np.mean((logits[1] - logits[0]) ** 2)) / logits[0].std()
     assert 0 < share < 0.2
+
+
+def test_an_image_does_not_change_what_is_seen_of_another_one(artefact: Path, tmp_path: Path) -> None:
+    """In eight bits its numbers have one scale: a dark picture beside a bright one would lose its detail."""
+    from imgtool.compiling.blip.int8 import quantise
+    from imgtool.inference.blip.graphs import BlipGraphs
+
+    rounded = Path(shutil.copytree(artefact, tmp_path / "rounded"))
+    quantise(artefact, rounded, "vision", seven_bits=False, sees_one_image=True)
+    exact, graphs = BlipGraphs(artefact, 1), BlipGraphs(rounded, 1)
+    pictures = [picture(1), picture(2) // 8, np.zeros((40, 30, 3), np.uint8)]
+    together = graphs.features(pictures)
+    for number, one in enumerate(pictures):
+        assert np.array_equal(graphs.features([one])[0], together[number])
+    expected = exact.features(pictures)
+    assert 0 < np.sqrt(np.mean((together - expected) ** 2)) / expected.std() < 0.1

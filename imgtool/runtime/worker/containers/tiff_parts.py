@@ -52,7 +52,7 @@ class TiffOfParts:
 
     @classmethod
     def opened(cls, file: BinaryIO, most: int = MOST) -> TiffOfParts | None:
-        """``file`` as such a file, of ``most`` directories at most; ``None`` where its first page is in no such format."""
+        """``file`` as such a file, of ``most`` directories at most; ``None`` where its first page has none."""
         found: list[ImageFileDirectory_v2] = []
         with suppress(Exception):  # what is wrong with a directory is said when Pillow opens the file
             for directory in directories(file, most):
