@@ -331,6 +331,9 @@ class _Parser:
                 )
         if not value:
             raise self._problem(token.start, f"{field.value}: has no value", f"for example {_EXAMPLES[field]}")
+        if field is Exact.SHA256 and re.fullmatch("[0-9a-f]{1,64}", value) is None:
+            what = f"{field.value}: {value!r} is no hash: up to 64 of the digits 0-9 and a-f"
+            raise self._problem(token.start, what, f"for example {_EXAMPLES[field]}")
         return Equals(field, value, prefix and known is None)
 
     def _number(self, field: Number, token: _Token) -> Between:

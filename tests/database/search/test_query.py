@@ -111,6 +111,7 @@ def test_dates_are_whole_years_months_or_days() -> None:
         ("a ☃", 3, "nothing in it", "letters or digits"),
         ("ha*our", 3, "end of a word", "ha*"),
         ("label:", 7, "label: has no value", "label:sign"),
+        ("sha256:zz", 8, "sha256: 'zz' is no hash", "sha256:9f86d0"),
         ("label: sign", 7, "label: has no value", "label:sign"),
         ("label:-sign", 7, "no minus", "-label:"),
         ("status:maybe", 8, "does not know 'maybe'", "ok, partial, failed, gone"),
