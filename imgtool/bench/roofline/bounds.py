@@ -155,7 +155,12 @@ def _matrix_product(given: Shapes, made: Shapes) -> float:
 
 def _general_product(given: Shapes, made: Shapes) -> float:
     # Either matrix may be transposed: what they have in common is what is not in the result.
-    return math.prod(given[0]) * made[0][1]
+    return math.prod(given[0]) * made[0][-1]
+
+
+def _attention(given: Shapes, made: Shapes) -> float:
+    """Queries (B, S, C) with keys (B, T, C), and what comes of it with values of as many."""
+    return 2 * math.prod(given[0]) * given[1][1]
 
 
 def _lstm(given: Shapes, made: Shapes) -> float:
@@ -172,6 +177,8 @@ _COUNTS: Mapping[str, Callable[[Shapes, Shapes], float]] = {
     "LSTM": _lstm,
     "FusedConv": _convolution,
     "FusedGemm": _general_product,
+    "FusedMatMul": _general_product,
+    "MultiHeadAttention": _attention,
 }
 """Multiplications by operator."""
 

@@ -20,7 +20,12 @@ def graph_of(path: Path, node: onnx.NodeProto, given: dict[str, tuple[int, ...]]
     outputs = [helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, None)]
     arrays = [numpy_helper.from_array(np.ones(shape, np.float32), name) for name, shape in weights.items()]
     graph = helper.make_graph([node], "one", inputs, outputs, arrays)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    onnx.save(
+        helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)], ir_version=9
+        ),
+        path,
+    )
     return path
 
 
@@ -37,6 +42,14 @@ def ones(**shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
         ("MatMul", (2, 5, 8), {"w": (8, 3)}, {}, 2 * 5 * 8 * 3),
         ("Gemm", (5, 8), {"w": (3, 8), "b": (3,)}, {"transB": 1}, 5 * 8 * 3),
         ("Gemm", (8, 5), {"w": (8, 3)}, {"transA": 1}, 5 * 8 * 3),
+        ("FusedMatMul", (2, 8, 5), {"w": (8, 3)}, {"transA": 1, "domain": "com.microsoft"}, 2 * 5 * 8 * 3),
+        (
+            "MultiHeadAttention",
+            (2, 5, 8),
+            {"k": (2, 7, 8), "v": (2, 7, 8)},
+            {"num_heads": 4, "domain": "com.microsoft"},
+            2 * 2 * 5 * 7 * 8,
+        ),
         ("LSTM", (7, 2, 5), {"w": (1, 16, 5), "r": (1, 16, 4)}, {"hidden_size": 4}, 7 * 2 * 16 * 9),
     ],
 )
