@@ -67,6 +67,7 @@ class LocalPool(Pool):
                 # What is looked at once may have any number of pages.
                 max_pages=None if options.pages is Pages.FIRST else options.max_pages,
                 max_frames=options.max_pages if options.pages is Pages.ALL else None,
+                max_growth=options.max_worker_memory // 2 if options.isolate else None,
                 accept_truncated=options.truncated is Truncated.ACCEPT,
                 batch_pixels=options.batch_pixels,
                 threads=threads_of(options, is_alone=alone),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from typing import Any
 
 SETTINGS = {
@@ -38,7 +37,9 @@ def import_openvino() -> Any:
         # As Python marks what cannot be imported.
         sys.modules[reporter] = None  # type: ignore[assignment]
     try:
-        return import_module("openvino")
+        import openvino
+
+        return openvino
     finally:
         if hide:
             del sys.modules[reporter]

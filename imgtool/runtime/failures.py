@@ -33,6 +33,15 @@ def crash(died: Died, step: str | None, times: int) -> Problem:
     )
 
 
+def too_large() -> Problem:
+    """A worker ended itself while it drew a page of a document."""
+    return Problem(
+        "out_of_memory",
+        "a page of this document takes more than half of --max-worker-memory, and was stopped",
+        "if you trust the file, raise --max-worker-memory; else leave it out with --exclude",
+    )
+
+
 def crash_in_load(step: str, died: Died) -> Problem:
     """A worker died loading the model of ``step``."""
     return Problem(

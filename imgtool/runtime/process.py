@@ -34,11 +34,13 @@ class Died(Struct, frozen=True):
     """Posted after a worker's last message: its end, in words, with the last lines of its stderr.
 
     ``from_outside``: by a signal that people, service managers and the kernel short of memory send, and crashes do not.
+    ``took_too_much``: it ended itself, because what it was decoding took more memory than it may.
     """
 
     description: str
     stderr_tail: str
     from_outside: bool = False
+    took_too_much: bool = False
 
 
 class Worker(Protocol):
@@ -133,8 +135,9 @@ class WorkerProcess:
             if stream is not None and not (drain is not None and drain.is_alive()):
                 stream.close()
         self._gone.set()
-        from_outside = process is not None and process.returncode in _FROM_OUTSIDE
-        self._post(self, Died(description, "\n".join(self._tail), from_outside))
+        code = None if process is None else process.returncode
+        tail = "\n".join(self._tail)
+        self._post(self, Died(description, tail, code in _FROM_OUTSIDE, code == protocol.TOO_MUCH_MEMORY))
 
     def _write_all(self, process: subprocess.Popen[bytes], setup: Setup) -> None:
         stdin = process.stdin

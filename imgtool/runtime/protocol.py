@@ -41,6 +41,8 @@ class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     """The first message to a worker.
 
     ``max_pages`` is of documents, ``max_frames`` of animations and the like; ``None`` is without a limit.
+    ``max_growth`` is bytes that a page of a document may take while it is drawn: beyond it the worker ends with
+    ``TOO_MUCH_MEMORY``. ``None``, for a worker that is no process of its own, is without a limit.
     ``awaited``: an image is on its way, so models that load in no time may load before it is there. ``idle_ttl`` is
     seconds without work after which a model is unloaded; ``None`` is never.
     """
@@ -53,9 +55,14 @@ class Setup(Struct, frozen=True, tag="setup", kw_only=True):
     pdf_dpi: int = 200
     max_pages: int | None = None
     max_frames: int | None = None
+    max_growth: int | None = None
     load: LoadPolicy = LoadPolicy.LAZY
     awaited: bool = False
     idle_ttl: float | None = None
+
+
+TOO_MUCH_MEMORY = 12
+"""The exit code of a worker that would have held more than it may (ENOMEM)."""
 
 
 def too_many_pages(format: str, pages: int, most: int) -> Problem:

@@ -32,8 +32,9 @@ KNOWN = {
 }
 """What a file can be refused for. That a worker ended is none of these."""
 
-MAX_PIXELS, TIMEOUT, MOST_BYTES = 20_000_000, 10, 1_500_000_000
-"""The limits of the run, and what all its processes together may hold of memory."""
+MAX_PIXELS, TIMEOUT, WORKER, MOST_BYTES = 20_000_000, 10, "2.4GB", 1_600_000_000
+"""The limits of the run, the third for the memory of a worker (a page may take half of it), and what all its processes
+together may hold."""
 
 
 def test_the_files_are_the_same_at_every_call() -> None:
@@ -75,6 +76,7 @@ def test_a_strangers_folder_is_gone_through(tmp_path: Path, how: str) -> None:
     command = [sys.executable, "-m", "imgtool", "analyze", "--from-file", named, "-t", "caption"]
     command += ["--caption-engine", "describe", "--cache-dir", tmp_path / "cache", "--format", "jsonl"]
     command += ["--max-pixels", str(MAX_PIXELS), "--timeout", f"{TIMEOUT}s"]
+    command += ["--max-worker-memory", WORKER]
     command += ["--truncated", "accept", "--pages", "all"] if how == "lenient" else []
     began = time.monotonic()
     with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:

@@ -12,6 +12,7 @@ import pytest
 from imgtool import Engine
 from imgtool.types import ImageResult, Status
 from tests import pictures, planted
+from tests.hostile.bombs import bombs
 
 HAZARD = "tests.planted:Hazard"
 
@@ -53,6 +54,19 @@ def test_a_worker_killed_mid_batch_costs_the_guilty_image_alone(
     assert failed(results) == ["005.png"]
     assert error_code(results[5]) == "worker_crashed"
     assert [Path(result.path).name for result in results] == [f"{n:03}.png" for n in range(20)]
+
+
+def test_a_document_that_would_take_all_memory_fails_alone(tmp_path: Path) -> None:
+    """Forms that draw others ten times each, 24 levels deep: PDFium would take all memory of the machine."""
+    pytest.importorskip("pypdfium2")
+    folder = hazards(tmp_path, {}, count=3)
+    (folder / "001.pdf").write_bytes(bombs()["pdf-forms"])
+    results = answers(caption_engine(max_worker_memory=400_000_000, timeout=10), folder)
+    assert failed(results) == ["001.pdf"]
+    (guilty,) = (result for result in results if result.path.endswith(".pdf"))
+    assert guilty.error is not None
+    assert guilty.error.code == "out_of_memory"
+    assert "--max-worker-memory" in (guilty.error.remedy or "")
 
 
 def test_two_guilty_images_in_one_batch_are_both_found(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class BatchRunner:
             pdf_dpi=setup.pdf_dpi,
             max_pages=setup.max_pages,
             max_frames=setup.max_frames,
+            max_growth=setup.max_growth,
         )
         # Where images are answered one by one, the next few are enough: each is decoded faster than answered.
         batches = 2 if self._models.any_batched(plan.task for plan in setup.plans) else 0.5

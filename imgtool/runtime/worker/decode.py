@@ -157,11 +157,13 @@ class Decoder:
         pdf_dpi: int = 200,
         max_pages: int | None = None,
         max_frames: int | None = None,
+        max_growth: int | None = None,
     ) -> None:
         """Files of more than ``max_pages`` pages are refused where they are documents (TIFF, PDF), others where they
         have more than ``max_frames``. Without a limit only the first page is asked for: in a TIFF of more than
-        ``MOST_LISTED`` directories smaller copies are then counted as pages."""
-        self._pdf_dpi = pdf_dpi
+        ``MOST_LISTED`` directories smaller copies are then counted as pages. A page of a PDF document that takes more
+        than ``max_growth`` bytes ends the process."""
+        self._pdf_dpi, self._max_growth = pdf_dpi, max_growth
         self._max_pages, self._max_frames = max_pages, max_frames
         self._max_pixels = max_pixels
         self._accept_truncated = accept_truncated
@@ -306,7 +308,7 @@ class Decoder:
             document: PdfPages | TiffOfParts | TiffOfNumbers | None = None
             unlisted = 0
             if name == "PDF":
-                document = PdfPages(file, self._pdf_dpi)
+                document = PdfPages(file, self._pdf_dpi, self._max_growth)
                 self._check_pages(name, document.pages)
             elif name == "TIFF":
                 counted = count_directories(file)  # it would take Pillow half a minute for 65,535

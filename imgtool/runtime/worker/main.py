@@ -9,7 +9,6 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
-from importlib import import_module
 from importlib.util import find_spec
 from typing import BinaryIO, NoReturn
 
@@ -112,12 +111,13 @@ def _say(writer: BinaryIO, message: FromWorker) -> None:
 def _import_ahead(library: str, shared_is_there: threading.Event) -> None:
     # Whoever needs it will import it once more, and find out what is wrong with it. numpy comes first and alone: its
     # modules import each other in circles, and where two threads import them at once one of them gets half a module.
+    # `-X importtime` does not see what importlib.import_module is called with.
     with trace.span("imports", "start"):
         with suppress(Exception):
-            import_module("numpy")
+            __import__("numpy")
         shared_is_there.set()
         with suppress(Exception):
-            import_module(library)
+            __import__(library)
 
 
 def serve(inbox: queue.SimpleQueue[ToWorker], runner: BatchRunner) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import psutil
 
 from imgtool import trace
+from imgtool.runtime.protocol import TOO_MUCH_MEMORY
+
+_LOOK_SECONDS = 0.05
 
 
 class Held(NamedTuple):
@@ -34,3 +40,26 @@ def give_back() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextmanager
+def bounded(most: int | None) -> Iterator[None]:
+    """End this process, with ``TOO_MUCH_MEMORY``, as soon as it holds ``most`` bytes more than at the beginning. For
+    calls of libraries that cannot be stopped otherwise. ``None`` is without a limit."""
+    if most is None:
+        yield
+        return
+    limit, over = held().rss + most, threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            if held().rss > limit:
+                os._exit(TOO_MUCH_MEMORY)
+
+    watcher = threading.Thread(target=watch, name="watch-memory", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

@@ -89,11 +89,11 @@ def test_numpy_is_imported_by_one_thread_before_others_go_on(monkeypatch: pytest
     there = threading.Event()
     imported: list[tuple[str, bool]] = []
 
-    def import_module(name: str) -> None:
+    def imports(name: str) -> None:
         imported.append((name, there.is_set()))
         raise ImportError(name)  # even where it fails, nobody waits for ever
 
-    monkeypatch.setattr("imgtool.runtime.worker.main.import_module", import_module)
+    monkeypatch.setattr("imgtool.runtime.worker.main.__import__", imports, raising=False)
     _import_ahead("onnxruntime", there)
     assert imported == [("numpy", False), ("onnxruntime", True)]
 

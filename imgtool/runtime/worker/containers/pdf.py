@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imgtool.distribution import install_command
 from imgtool.runtime.worker.decode_errors import DAMAGED_REMEDY, DecodeError
+from imgtool.runtime.worker.memory import bounded
 from imgtool.types import TextLine
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ _SCAN = 0.8
 class PdfPages:
     """A PDF document that is held open. Sizes are pixels at ``dpi``."""
 
-    def __init__(self, file: BinaryIO, dpi: int) -> None:
-        """Open it.
+    def __init__(self, file: BinaryIO, dpi: int, max_growth: int | None = None) -> None:
+        """Open it. A few hundred bytes can have PDFium draw until all memory is taken, and it cannot be interrupted:
+        the process ends if opening it or drawing a page takes more than ``max_growth`` bytes.
 
         Raises:
             DecodeError: PDFium is not installed, or the document is encrypted or damaged.
@@ -34,8 +36,9 @@ class PdfPages:
             ) from error
         file.seek(0)
         try:
-            self._document: Any = pypdfium2.PdfDocument(BytesIO(file.read()), autoclose=True)
-            self.pages = len(self._document)
+            with bounded(max_growth):
+                self._document: Any = pypdfium2.PdfDocument(BytesIO(file.read()), autoclose=True)
+                self.pages = len(self._document)
         except pypdfium2.PdfiumError as error:
             if "password" in str(error).lower():
                 text, remedy = "the PDF document is encrypted with a password", "save a copy of it without the password"
@@ -43,7 +46,7 @@ class PdfPages:
             raise DecodeError("damaged", f"the PDF document is damaged ({error})", DAMAGED_REMEDY) from error
         if not self.pages:
             raise DecodeError("damaged", "the PDF document has no pages", DAMAGED_REMEDY)
-        self._scale = dpi / _POINTS
+        self._scale, self._max_growth = dpi / _POINTS, max_growth
 
     def size(self, page: int) -> tuple[int, int]:
         """Width and height of a page."""
@@ -52,12 +55,13 @@ class PdfPages:
 
     def render(self, page: int) -> tuple[Image.Image, tuple[TextLine, ...]]:
         """A page as an RGB image, and its own lines of text; none where it is a scan or has no text."""
-        opened = self._document[page]
-        try:
-            image = opened.render(scale=self._scale).to_pil().convert("RGB")
-            return image, () if self._is_scan(opened) else self._lines(opened)
-        finally:
-            opened.close()
+        with bounded(self._max_growth):
+            opened = self._document[page]
+            try:
+                image = opened.render(scale=self._scale).to_pil().convert("RGB")
+                return image, () if self._is_scan(opened) else self._lines(opened)
+            finally:
+                opened.close()
 
     def _is_scan(self, page: Any) -> bool:
         from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from PIL import Image
 
 from imgtool.distribution import install_command
@@ -18,7 +16,7 @@ def load_plugin(name: str) -> None:
         DecodeError: that needs a package that is not installed.
     """
     if name in PLAIN_FORMATS:
-        import_module(f"PIL.{PLAIN_FORMATS[name]}")
+        __import__(f"PIL.{PLAIN_FORMATS[name]}")
     if name not in ("HEIF", "JXL"):
         return
     try:
