@@ -64,7 +64,8 @@ unit: $(TEST_ENV)/.complete
 	$(TEST_ENV)/bin/python -m coverage report --skip-covered --sort=cover
 
 test-full: test ## Everything, the long tests too
-	$(TEST_ENV)/bin/python -m pytest -m slow
+	# Tests that follow each other in a file stay in one process as long as the other one has work: they share what they make.
+	$(TEST_ENV)/bin/python -m pytest -n 2 --dist worksteal -m slow
 
 test-pythons: ## The tests that need no torch, with each of Python 3.11 to 3.14 that is here
 	scripts/test-pythons.sh
