@@ -151,7 +151,9 @@ Rehash = Annotated[Flag, option(_LIMITS, "Read unchanged files again, too.", "--
 LoadTimeout = Annotated[Text, option(_LIMITS, "Limit for loading a model (default: 300s).", takes="TIME")]
 NodeTimeout = Annotated[Text, option(_LIMITS, "Give up a silent node after this (default: 20s).", takes="TIME")]
 IdleTtl = Annotated[Text, option(_LIMITS, "Unload idle models after this (default: never).", takes="TIME")]
-MaxWorkerMemory = Annotated[Text, option(_LIMITS, "Replace workers above this (default: 4GB).", takes="SIZE")]
+MaxWorkerMemory = Annotated[
+    Text, option(_LIMITS, "Replace workers above this; half for a PDF page (default: 4GB).", takes="SIZE")
+]
 Sandbox = Annotated[Text, option(_LIMITS, "Restrict workers: auto (default), on or off.", "--sandbox", takes="WHEN")]
 Threads = Annotated[Text, option(_LIMITS, "Threads per worker (default: cores / workers).", takes="N")]
 BatchSize = Annotated[Text, option(_LIMITS, "Images per batch (default: 8).", takes="N")]
