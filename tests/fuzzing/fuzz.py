@@ -6,16 +6,36 @@ seeds and with the corpus that is kept of the target; what it finds on the way i
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.fuzzing.seeds import seeds
 
 KEPT = Path(__file__).parent / "corpora"
 FOUND = Path("out/fuzzing")
+SCRATCH = "FUZZ_SCRATCH"
+"""The variable that names a folder for files of the targets."""
 
 
 def main() -> None:
+    """Fuzz in a process of its own, which libFuzzer ends without anything being removed."""
+    if SCRATCH in os.environ:
+        fuzz()
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="fuzz", dir=memory) as scratch:
+        command, environment = (
+            [sys.executable, "-m", "tests.fuzzing.fuzz", *sys.argv[1:]],
+            {**os.environ, SCRATCH: scratch},
+        )
+        code = subprocess.run(command, env=environment, check=False).returncode
+    sys.exit(code)
+
+
+def fuzz() -> None:
+    """Fuzz the target that the command line names; does not return."""
     import atheris
 
     with atheris.instrument_imports(include=["imgtool", "tests.fuzzing.targets"]):

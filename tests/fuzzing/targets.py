@@ -24,11 +24,12 @@ from imgtool.errors import ImgtoolError
 
 Target = Callable[[bytes], None]
 
-_FOLDER = tempfile.TemporaryDirectory(prefix="fuzz", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+# Fuzzing has a folder that is removed afterwards (tests/fuzzing/fuzz.py); this one goes with the interpreter.
+_FOLDER = tempfile.TemporaryDirectory(prefix="fuzz")
 
 
 def _file(data: bytes, name: str) -> Path:
-    path = Path(_FOLDER.name) / name
+    path = Path(os.environ.get("FUZZ_SCRATCH", _FOLDER.name)) / name
     path.write_bytes(data)
     return path
 

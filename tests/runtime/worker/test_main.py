@@ -6,6 +6,7 @@ import os
 import queue
 import subprocess
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO, cast
@@ -105,7 +106,11 @@ def test_numpy_starts_no_threads_of_its_own_unless_told(given: str | None, monke
     if given is not None:
         monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
     worker = start()
-    variables = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")
+    # While the new program takes the old one's place, there is nothing to be read.
+    until = time.monotonic() + 30
+    while not (variables := Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0"))[0]:
+        assert time.monotonic() < until
+        time.sleep(0.01)
     cast(BinaryIO, worker.stdin).close()
     worker.stdin = None
     ended(worker)
