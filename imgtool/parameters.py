@@ -5,8 +5,8 @@ A parameter that is not set is left to the engine, whose own default is the one 
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -81,8 +81,11 @@ def parse_side_lengths(value: Any) -> tuple[int, int]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{value!r} is not a number")
+    # Neither infinity, nor a whole number of hundreds of digits, which no float can be.
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{str(value)[:80]} is not a number that can be computed with")
     return float(value)
 
 

@@ -13,6 +13,7 @@ T = TypeVar("T")
 _SIZE = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
 _DURATION = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d)?\s*$")
 _LARGEST = 2**63 - 1  # what SQLite can store
+_LONGEST = 100 * 365.25 * 86400  # what every clock and lock can wait for
 
 
 def parse_size(text: str) -> int:
@@ -26,10 +27,10 @@ def parse_size(text: str) -> int:
         raise ValueError(f"{text!r} is not a size like 500MB or 2GiB")
     number, unit, binary = match.groups()
     base = 1024 if binary else 1000
-    size = int(float(number) * base ** " kmgt".index(unit.lower() or " "))
+    size = float(number) * base ** " kmgt".index(unit.lower() or " ")
     if size > _LARGEST:
-        raise ValueError(f"{text!r} is more than any disk holds")
-    return size
+        raise ValueError(f"{text[:80]!r} is more than any disk holds")
+    return int(size)
 
 
 def parse_duration(text: str) -> float:
@@ -42,7 +43,10 @@ def parse_duration(text: str) -> float:
     if not match:
         raise ValueError(f"{text!r} is not a duration like 30s, 5m or 7d")
     number, unit = match.groups()
-    return float(number) * {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[unit]
+    seconds = float(number) * {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[unit]
+    if seconds > _LONGEST:
+        raise ValueError(f"{text[:80]!r} is more than a hundred years")
+    return seconds
 
 
 def split_settings(text: str) -> list[str]:

@@ -167,10 +167,23 @@ def test_units_are_powers_of_their_base(number: int, unit: str, binary: bool) ->
     assert parse_size(text) == number * base ** ["", "k", "m", "g", "t"].index(unit)
 
 
-@given(st.floats(0, 1e6), st.sampled_from(["ms", "s", "m", "h", "d", ""]))
+@given(st.floats(0, 36_000), st.sampled_from(["ms", "s", "m", "h", "d", ""]))
 def test_durations_scale(number: float, unit: str) -> None:
     factor = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}[unit]
     assert parse_duration(f"{number:.9f}{unit}") == pytest.approx(number * factor, rel=1e-6, abs=1e-9 * factor)
+
+
+@pytest.mark.parametrize("digits", [20, 400, 5000])
+def test_numbers_of_very_many_digits_are_refused(tmp_path: Path, digits: int) -> None:
+    """Python makes infinity of some, and an OverflowError of others."""
+    number = "9" * digits
+    with pytest.raises(ValueError, match="more than any disk holds"):
+        parse_size(number)
+    with pytest.raises(ValueError, match="more than a hundred years"):
+        parse_duration(number)
+    if digits > 20:
+        with pytest.raises(UsageProblem, match="text_threshold"):
+            settle(tmp_path, {"ocr": [f"text_threshold={number}"]})
 
 
 @given(st.text(max_size=8))

@@ -444,7 +444,7 @@ def _number(given: dict[str, str], name: str, default: float, least: float, most
     if text is None:
         return default
     number = float("nan")
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         number = float(int(text)) if isinstance(default, int) else float(text)
     if not least <= number <= most:
         remedy = f"leave it out: it is {default:g} then"

@@ -24,7 +24,7 @@ def seeds() -> dict[str, list[bytes]]:
             b'tasks = ["text", "codes"]\ntop-k = 3\ntimeout = "30s"\ncache-dir = "x"\n[ocr]\npsm = 6\n[bench]\nruns = 3\n',
             b'max-pixels = "50M"\nlanguages = "ko,en"\nworkers = 2\nmean = [0.5]\n[classifier]\nsize = [224, 224]\n',
         ],
-        "quantities": [b"max_pixels\n50M", b"timeout\n1.5h", b"languages\nko,en", b"ocr\npsm=6,oem=1", b"2GiB", b"mean=0.5,0.5,resize=pad"],
+        "quantities": [b"9" * 400, b"max_pixels\n50M", b"timeout\n1.5h", b"languages\nko,en", b"ocr\npsm=6,oem=1", b"2GiB", b"mean=0.5,0.5,resize=pad"],
         "path_lists": [b"a.jpg\nb c.png\r\n\n", b"a\0b\0", b"\xef\xbb\xbfa", b"\xff\xfea\0", b"%PDF-1.4", b"\x89PNG\r\n\x1a\n\0\0"],
         "label_files": [
             b"0: cat\n1: dog\n", b"index,name\n0,cat\n1,dog\n", b'{"0": "cat", "1": "dog"}', b"['cat', 'dog']",
@@ -50,7 +50,7 @@ def seeds() -> dict[str, list[bytes]]:
             b'Content-Type: image/jpeg\r\n\r\nabc\r\n--x\r\nContent-Disposition: form-data; name="tasks"\r\n\r\ntext\r\n--x--\r\n',
             b"multipart/form-data\n\n", b"application/octet-stream\n5\nabcde",
         ],
-        "http_headers": [b"127.0.0.1:8000", b"[::1]:80", b"text,codes", b"10", b"1.5", b"nan", b"a" * 64, b"..\\x/photo.jpg"],
+        "http_headers": [b"127.0.0.1:8000", b"[::1]:80", b"text,codes", b"10", b"1.5", b"nan", b"9" * 400, b"a" * 64, b"..\\x/photo.jpg"],
     }  # fmt: skip
 
 

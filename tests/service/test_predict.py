@@ -122,6 +122,7 @@ def test_the_parameters_of_a_form_and_of_the_address_are_checked_alike(service: 
         ({"tasks": " , "}, "caption"),
         ({"page": "two"}, ""),
         ({"page": "-1"}, ""),
+        ({"page": "9" * 400}, ""),
         ({"deadline": "nan"}, ""),
         ({"deadline": "61"}, ""),
         ({"languages": "xx"}, "ko, en"),
