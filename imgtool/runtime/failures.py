@@ -25,20 +25,17 @@ def late_load(step: str, seconds: float) -> Problem:
 
 def crash(died: Died, step: str | None, times: int) -> Problem:
     """A worker died in ``step`` with this image in hand, and then with this image alone: so many ``times``."""
+    if died.took_too_much:
+        return Problem(
+            "out_of_memory",
+            "a page of this document takes more than half of --max-worker-memory, and was stopped",
+            "if you trust the file, raise --max-worker-memory; else leave it out with --exclude",
+        )
     doing = {None: "working on this image", DECODE: "decoding this image"}.get(step, f"answering {step} for this image")
     return Problem(
         "worker_crashed",
         f"the worker {died.description} while {doing}, {'twice' if times == 2 else f'{times} times'}",
         "the file may be damaged or hostile: leave it out with --exclude, or convert it with another program",
-    )
-
-
-def too_large() -> Problem:
-    """A worker ended itself while it drew a page of a document."""
-    return Problem(
-        "out_of_memory",
-        "a page of this document takes more than half of --max-worker-memory, and was stopped",
-        "if you trust the file, raise --max-worker-memory; else leave it out with --exclude",
     )
 
 

@@ -8,8 +8,7 @@ All of it runs in the thread that calls it; workers post events there. What the 
   worker was killed by a signal that comes from outside, that takes three times.
 
 So a worker that is killed from outside costs no image, and a guilty image costs only itself. A step that passes its
-deadline is stopped; where it concerned one image, that image is guilty without a second run, as is a document for which
-its worker ended itself because of the memory that it took. A worker has a deadline
+deadline is stopped; where it concerned one image, that image is guilty without a second run. A worker has a deadline
 from its start to its end: to get ready, for every step, for the silence between two steps, and to leave when asked.
 """
 
@@ -25,7 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from imgtool.errors import WorkerUnusable
-from imgtool.runtime.failures import crash, crash_in_load, late, late_load, silent, too_large
+from imgtool.runtime.failures import crash, crash_in_load, late, late_load, silent
 from imgtool.runtime.interface import FewerWorkers, PoolEvent, WorkerStatistics
 from imgtool.runtime.process import Died, Worker
 from imgtool.runtime.protocol import (
@@ -388,12 +387,6 @@ class Pool:
             self._put_back(in_hand)
             tail = f":\n{died.stderr_tail}" if died.stderr_tail else ""
             self._on_failed_start(f"{died.description} before it was ready", tail)
-            return
-        decoded = [items for step, items in seat.deadlines if step == DECODE and len(items) == 1]
-        if died.took_too_much and len(decoded) == 1:
-            ((guilty,),) = decoded
-            self._put_back(item for item in in_hand if item != guilty)
-            self._convict(guilty, DECODE, too_large())
             return
         loads = [step for step, _ in seat.deadlines if step.startswith(LOAD)]
         self._a_load_killed |= bool(loads)

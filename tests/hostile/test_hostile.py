@@ -32,7 +32,7 @@ KNOWN = {
 }
 """What a file can be refused for. That a worker ended is none of these."""
 
-MAX_PIXELS, TIMEOUT, WORKER, MOST_BYTES = 20_000_000, 10, "2.4GB", 1_600_000_000
+MAX_PIXELS, TIMEOUT, WORKER, MOST_BYTES = 20_000_000, 10, "2.4GB", 1_500_000_000
 """The limits of the run, the third for the memory of a worker (a page may take half of it), and what all its processes
 together may hold."""
 

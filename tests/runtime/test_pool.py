@@ -131,16 +131,21 @@ def test_warming_up_waits_for_no_first_batch() -> None:
     assert [worker.warmed_up for worker in it.workers.started] == [True, True]
 
 
-def test_a_document_that_takes_too_much_memory_is_guilty_at_once() -> None:
+def test_a_document_that_takes_too_much_memory_alone_is_told_so() -> None:
+    """With others at work it may have been their memory."""
     it = Setting(batch_size=3)
     it.submit(0, 1, 2)
     full = Died("exited with code 12", "", took_too_much=True)
-    it.say(it.workers[0], Ready(pid=1), began("caption", 0), began(DECODE, 1), full)
+    it.say(it.workers[0], Ready(pid=1), began(DECODE, 1), full)
+    assert it.of(Failed) == []
+    assert it.workers[1].given == [[1]]
+    assert it.workers[1].batches[0].isolated
+    it.say(it.workers[1], Ready(pid=2), began(DECODE, 1), full)
     (failed,) = it.of(Failed)
     assert (failed.item, failed.task, failed.problem.code) == (1, None, "out_of_memory")
     assert [each.item for each in it.of(ItemFinished)] == [1]
-    assert it.workers[1].given == [[0, 2]]
-    assert not it.workers[1].batches[0].isolated
+    assert it.workers[2].given == [[0, 2]]
+    assert not it.workers[2].batches[0].isolated
 
 
 def test_one_that_dies_with_nothing_announced_costs_nothing() -> None:

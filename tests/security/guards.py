@@ -26,7 +26,7 @@ GUARDS = (
     Guard(
         "a page of a document takes no more memory than it may",
         "imgtool/runtime/worker/memory.py",
-        "            if held().rss > limit:\n",
+        "            if own() > limit:\n",
         "            if False:\n",
         "tests/runtime/test_crashes.py::test_a_document_that_would_take_all_memory_fails_alone",
     ),

@@ -44,16 +44,25 @@ def give_back() -> None:
 
 @contextmanager
 def bounded(most: int | None) -> Iterator[None]:
-    """End this process, with ``TOO_MUCH_MEMORY``, as soon as it holds ``most`` bytes more than at the beginning. For
-    calls of libraries that cannot be stopped otherwise. ``None`` is without a limit."""
+    """End this process, with ``TOO_MUCH_MEMORY``, as soon as it holds ``most`` bytes more than at the beginning.
+
+    For calls of libraries that cannot be stopped otherwise. Mapped files do not count where they are told apart.
+    ``None`` is without a limit.
+    """
     if most is None:
         yield
         return
-    limit, over = held().rss + most, threading.Event()
+
+    def own() -> int:
+        # Models that are mapped meanwhile are not what the call takes.
+        found = held()
+        return found.anon or found.rss
+
+    limit, over = own() + most, threading.Event()
 
     def watch() -> None:
         while not over.wait(_LOOK_SECONDS):
-            if held().rss > limit:
+            if own() > limit:
                 os._exit(TOO_MUCH_MEMORY)
 
     watcher = threading.Thread(target=watch, name="watch-memory", daemon=True)
